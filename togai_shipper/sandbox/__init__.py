@@ -1,0 +1,1 @@
+"""A stand-in for Togai on loopback. Its public face is ``togai_shipper.testing``."""

@@ -1,0 +1,168 @@
+"""The endpoints, and what holds for all of them: each request is noted, its key looked at, its quota kept.
+
+Everything here runs in the event loop's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from typing import Any, TypeAlias
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from . import contract, replies, wire
+from .credentials import Credentials
+from .ingestion import WRAPPERS, Ingestion
+from .journal import Exchange, Journal
+from .ledger import Ledger
+from .lookup import BadQuery, Lookup
+from .quota import Quotas
+from .script import Script
+from .staging import Reply
+from .switches import Switches
+
+_Answer: TypeAlias = Callable[
+    [Exchange, Any], Awaitable[Reply]
+]  # of a request noted, and of what its body says
+
+
+class App:
+    """What stands behind the sandbox's port; ``asgi`` is the application to serve."""
+
+    def __init__(self, switches: Switches, credentials: Credentials) -> None:
+        self.ledger = Ledger(switches)
+        self.journal = Journal(switches)
+        self.script = Script()
+        self._switches = switches
+        self._credentials = credentials
+        self._quotas = Quotas(switches)
+        self._lookup = Lookup(self.ledger, switches)
+        self._ingestion = Ingestion(switches, self.ledger, self.journal, self.script)
+        self.asgi = Starlette(
+            routes=[
+                Route("/ingest", self._ingest, methods=["POST"]),
+                Route("/ingestBatch", self._ingest, methods=["POST"]),
+                Route("/events", self._events, methods=["GET"]),
+                Route("/events/{event_id:path}", self._event, methods=["GET"]),
+                Route("/authenticate", self._authenticate, methods=["POST"]),
+            ],
+            exception_handlers={404: self._nowhere, 405: self._nowhere},
+        )
+        self.asgi.router.redirect_slashes = False
+
+    # --- what holds for all ---
+
+    async def _attend(self, request: Request, answer: _Answer) -> Reply:
+        """Note the request, have it answered, note the answer."""
+        at = self._switches.monotonic()
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return wire.Unanswered()
+        path = request.scope["path"]
+        payload = contract.parse(body) if path in WRAPPERS else None
+        events = [
+            event for event in contract.events_in(payload, WRAPPERS.get(path, "")) if isinstance(event, dict)
+        ]
+        exchange = self.journal.open(
+            at=at,
+            method=request.method,
+            path=path,
+            headers=request.headers,
+            events=events,
+            ids=tuple(event["id"] for event in events if isinstance(event.get("id"), str)),
+            size=len(body),
+        )
+        try:
+            reply = await answer(exchange, payload)
+        except Exception as failure:  # noqa: BLE001  whatever it is, it is the test's to see: stop() raises it
+            self.journal.fail(failure)
+            reply = replies.error(500, "the sandbox, or a callback given to it, failed")
+        if isinstance(reply, Response):
+            self._add_headers(reply)
+        has_left = request.state.transport.is_closing()
+        self.journal.close(exchange, None if has_left else reply.status_code)
+        return reply
+
+    def _add_headers(self, reply: Response) -> None:
+        if self._switches.date:
+            reply.headers.setdefault("date", formatdate(self._switches.clock(), usegmt=True))
+        for name, value in self._switches.headers.items():
+            reply.headers.setdefault(name, value)
+
+    def _is_authorized(self, request: Request) -> bool:
+        return self._credentials.admits(request.headers.getlist("authorization"))
+
+    def _over_quota(self, request: Request, endpoint: str | None) -> Response | None:
+        switches = self._switches
+        if not self._is_authorized(request):
+            source = request.client.host if request.client is not None else ""
+            if self._quotas.admit_stranger(source):
+                return None
+            return replies.error(
+                switches.unauthenticated_status, "too many requests without a valid credential"
+            )
+        if self._quotas.admit(endpoint):
+            return None
+        reply = replies.error(429, "too many requests")
+        if switches.throttle_retry_after is not None:
+            reply.headers["retry-after"] = f"{switches.throttle_retry_after:g}"
+        return reply
+
+    # --- the endpoints ---
+
+    async def _ingest(self, request: Request) -> Reply:
+        async def answer(exchange: Exchange, payload: Any) -> Reply:
+            refusal = self._over_quota(request, exchange.received.path)
+            return refusal or await self._ingestion.answer(
+                exchange, payload, request.state.signals, is_authorized=self._is_authorized(request)
+            )
+
+        return await self._attend(request, answer)
+
+    async def _elsewhere(self, request: Request, answer: Callable[[], Response]) -> Reply:
+        async def admitted(_exchange: Exchange, _payload: Any) -> Reply:
+            refusal = self._over_quota(request, None)
+            if refusal is None and not self._is_authorized(request):
+                refusal = replies.unauthorized()
+            return refusal or answer()
+
+        return await self._attend(request, admitted)
+
+    async def _events(self, request: Request) -> Reply:
+        def answer() -> Response:
+            try:
+                return replies.spoken(200, self._lookup.page(request.query_params))
+            except BadQuery as error:
+                return replies.error(422, str(error))
+
+        return await self._elsewhere(request, answer)
+
+    async def _event(self, request: Request) -> Reply:
+        def answer() -> Response:
+            event_id = request.path_params["event_id"]
+            if not 1 <= len(event_id) <= contract.MAX_LOOKUP_ID:
+                return replies.error(400, f"event_id: must be 1 to {contract.MAX_LOOKUP_ID} long")
+            found = self._lookup.single(event_id)
+            if found["events"] or self._switches.unknown_event == 200:  # noqa: PLR2004  a status
+                return replies.spoken(200, found)
+            return replies.error(self._switches.unknown_event, "event is not known")
+
+        return await self._elsewhere(request, answer)
+
+    async def _authenticate(self, request: Request) -> Reply:
+        def answer() -> Response:
+            token = self._credentials.trade(request.headers.getlist("authorization"))
+            return replies.spoken(200, {"token": token})
+
+        return await self._elsewhere(request, answer)
+
+    async def _nowhere(self, request: Request, error: Any) -> Any:  # an HTTPException, and a Reply
+        async def answer(_exchange: Exchange, _payload: Any) -> Reply:
+            return replies.error(error.status_code, f"{error.detail}: no such endpoint")
+
+        return await self._attend(request, answer)

@@ -1,0 +1,211 @@
+"""What Togai takes: the two bodies, read strictly, with the server's eyes.
+
+Pure. It shares nothing with the library's own checks, on purpose: this is the second reading of the contract
+that the first one is judged by. A ``Breach`` names the field and the limit, never the value.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any, TypeAlias
+
+from .switches import Switches
+
+MAX_NAME = 50  # schema name, attribute name, unit
+MAX_ID = 512
+MAX_ACCOUNT = 512
+MAX_DIMENSION = 200
+MAX_ATTRIBUTES = 10
+MAX_LOOKUP_ID = 50  # GET /events/{id} takes no longer one, though an event may have it
+
+_EVENT_REQUIRED = frozenset(("schemaName", "timestamp", "accountId", "attributes", "dimensions"))
+_EVENT = _EVENT_REQUIRED | {"id"}
+_ATTRIBUTE_REQUIRED = frozenset(("name", "value"))
+_ATTRIBUTE = _ATTRIBUTE_REQUIRED | {"unit"}
+
+Measure: TypeAlias = Callable[[str], int]
+_MEASURES: dict[str, Measure] = {
+    "characters": len,
+    "utf16": lambda text: len(text.encode("utf-16-le")) // 2,
+    "bytes": lambda text: len(text.encode()),
+}
+
+# re.fullmatch and [0-9]: "$" would let a final newline pass, and "\d" the digits of every script.
+_VALUE = re.compile(r"-?[0-9]{1,512}(\.[0-9]+)?")
+_TIMESTAMP = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]+)?"
+    r"(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))?"
+)
+_ZONE = re.compile(r"[Zz]|[+-][0-9]{2}:[0-9]{2}$")
+
+
+class Breach(ValueError):
+    """What is wrong with a body, and where."""
+
+
+# --- the body ---------------------------------------------------------------------------------------------
+
+
+def parse(body: bytes) -> Any:
+    """The value that the body is the JSON of (UTF-8, no key twice, no ``NaN``), or the ``Breach`` that it is."""
+    try:
+        return _DECODER.decode(body.decode())
+    except (ValueError, RecursionError) as error:
+        return Breach(f"body: is not valid JSON ({error})")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise Breach("an object repeats a key")
+    return value
+
+
+def _constant(name: str) -> Any:
+    raise Breach(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+
+
+def events_in(payload: Any, wrapper: str) -> list[Any]:
+    """What the payload holds where events belong, whatever it is: for the record, not for the judgement."""
+    held = payload.get(wrapper, []) if isinstance(payload, dict) else []
+    return (held if isinstance(held, list) else []) if wrapper == "events" else [held]
+
+
+def unwrap(payload: Any, wrapper: str) -> list[Any]:
+    """The events of ``{"events": [...]}`` or ``{"event": {...}}``, themselves unchecked."""
+    if isinstance(payload, Breach):
+        raise payload
+    if not isinstance(payload, dict):
+        raise Breach("body: must be an object")
+    _keys(payload, required=frozenset((wrapper,)), known=frozenset((wrapper,)))
+    if wrapper == "event":
+        return [payload["event"]]
+    events = payload["events"]
+    if not isinstance(events, list):
+        raise Breach("events: must be an array")
+    if not events:
+        raise Breach("events: must hold at least 1 event")
+    return events
+
+
+# --- an event ---------------------------------------------------------------------------------------------
+# Each check knows its field by the short name; who calls it puts the path before that, on the way out.
+
+
+def check(event: Any, where: str, switches: Switches) -> None:
+    """Raise a ``Breach`` unless this is an event; ``where`` begins the names of its fields."""
+    if not isinstance(event, dict):
+        raise Breach(f"{where}: must be an object")
+    try:
+        _event(event, switches)
+    except Breach as breach:
+        raise Breach(f"{where}.{breach}") from None
+
+
+def _event(event: dict[str, Any], switches: Switches) -> None:
+    measure = _MEASURES[switches.length_unit]
+    _keys(event, required=_EVENT_REQUIRED, known=_EVENT)
+    _text("schemaName", event["schemaName"], 1, MAX_NAME, measure)
+    if "id" in event:
+        _text("id", event["id"], 0, MAX_ID, measure)
+    _text("accountId", event["accountId"], 0, MAX_ACCOUNT, measure)
+    _timestamp(event["timestamp"], zoneless=switches.zoneless_timestamps)
+    _attributes(event["attributes"], switches, measure)
+    _dimensions(event["dimensions"], switches, measure)
+
+
+def _attributes(attributes: Any, switches: Switches, measure: Measure) -> None:
+    if not isinstance(attributes, list):
+        raise Breach("attributes: must be an array")
+    if len(attributes) > MAX_ATTRIBUTES:
+        raise Breach(f"attributes: must hold at most {MAX_ATTRIBUTES}")
+    index = 0
+    try:
+        for index, attribute in enumerate(attributes):
+            _attribute(attribute, measure)
+    except Breach as breach:
+        raise Breach(f"attributes[{index}].{breach}") from None
+    if not switches.duplicate_attributes and len({each["name"] for each in attributes}) != len(attributes):
+        raise Breach("attributes: must not repeat a name")
+
+
+def _attribute(attribute: Any, measure: Measure) -> None:
+    if not isinstance(attribute, dict):
+        raise Breach("...: must be an object")
+    _keys(attribute, required=_ATTRIBUTE_REQUIRED, known=_ATTRIBUTE)
+    _text("name", attribute["name"], 1, MAX_NAME, measure)
+    value = attribute["value"]
+    if not isinstance(value, str) or _VALUE.fullmatch(value) is None:
+        raise Breach("value: must be a string that matches ^-?\\d{1,512}(\\.\\d+)?$")
+    if "unit" in attribute:
+        _text("unit", attribute["unit"], 1, MAX_NAME, measure)
+
+
+def _dimensions(dimensions: Any, switches: Switches, measure: Measure) -> None:
+    if not isinstance(dimensions, dict):
+        raise Breach("dimensions: must be an object")
+    if switches.max_dimensions is not None and len(dimensions) > switches.max_dimensions:
+        raise Breach(f"dimensions: must hold at most {switches.max_dimensions}")
+    name = ""
+    try:
+        for name, value in dimensions.items():
+            _speakable("name", name)
+            _text("value", value, 1, MAX_DIMENSION, measure)
+    except Breach as breach:
+        raise Breach(f"dimensions[{name!a}].{breach}") from None
+
+
+def instant(timestamp: str) -> datetime | None:
+    """The moment an ISO 8601 timestamp means, to the second, in UTC unless it says otherwise."""
+    match = _TIMESTAMP.fullmatch(timestamp)
+    if match is None:
+        return None
+    *numbers, sign, hours, minutes = match.groups()
+    zone = timezone.utc
+    if sign is not None:
+        ahead = timedelta(hours=int(hours), minutes=int(minutes))
+        zone = timezone(ahead if sign == "+" else -ahead)
+    try:
+        return datetime(*map(int, numbers), tzinfo=zone)  # type: ignore[arg-type]  # six, as the pattern says
+    except ValueError:
+        return None
+
+
+def _timestamp(value: Any, *, zoneless: bool) -> None:
+    if not isinstance(value, str) or instant(value) is None:
+        raise Breach("timestamp: must be an ISO 8601 date and time")
+    if not zoneless and _ZONE.search(value) is None:
+        raise Breach("timestamp: must have a zone")
+
+
+# --- what both are made of --------------------------------------------------------------------------------
+
+
+def _keys(value: dict[str, Any], *, required: frozenset[str], known: frozenset[str]) -> None:
+    if not required <= value.keys():
+        raise Breach(f"{min(required - value.keys())}: is required")
+    if not value.keys() <= known:
+        raise Breach(f"{min(value.keys() - known)!a}: is not a known field")
+
+
+def _text(name: str, value: Any, least: int, most: int, measure: Measure) -> None:
+    if not isinstance(value, str):
+        raise Breach(f"{name}: must be a string")
+    _speakable(name, value)
+    if not least <= measure(value) <= most:
+        raise Breach(f"{name}: must be {least} to {most} long")
+
+
+def _speakable(name: str, text: str) -> None:
+    """Refuse half of a surrogate pair: JSON can spell it, but no text can hold it."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise Breach(f"{name}: holds a lone surrogate") from None

@@ -1,0 +1,55 @@
+"""Whom the sandbox lets in: the secret key, and tokens made from it that last a day."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+
+from .switches import Switches
+
+
+class Credentials:
+    """The key that counts now, and the tokens it was traded for. Only ``Authorization: Bearer`` is looked at."""
+
+    def __init__(self, key: str | None, switches: Switches) -> None:
+        self._key = key
+        self._switches = switches
+        self._tokens: dict[str, float] = {}  # token -> when it ends, seconds since 1970
+
+    def change(self, key: str | None) -> None:
+        """Let in only who has this key; the old one and its tokens are worth nothing from now on."""
+        self._key, self._tokens = key, {}
+
+    def admits(self, headers: Sequence[str]) -> bool:
+        """Whether these ``Authorization`` headers open the door."""
+        bearer = self._bearer(headers)
+        if bearer in self._tokens:
+            return self._switches.clock() < self._tokens[bearer]
+        return bearer == self._key or (self._key is None and bearer != "")
+
+    def trade(self, headers: Sequence[str]) -> str:
+        """A token for the key; for a token, the same one: it cannot renew itself."""
+        bearer = self._bearer(headers)
+        if bearer in self._tokens:
+            return bearer
+        now = self._switches.clock()
+        token = ".".join(
+            (
+                _part({"alg": "HS256", "typ": "JWT"}),
+                _part({"iat": int(now), "exp": int(now + self._switches.token_lifetime)}),
+                secrets.token_urlsafe(32),
+            )
+        )
+        self._tokens[token] = now + self._switches.token_lifetime
+        return token
+
+    @staticmethod
+    def _bearer(headers: Sequence[str]) -> str:
+        scheme, _, bearer = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
+        return bearer.strip(" ") if scheme.lower() == "bearer" else ""
+
+
+def _part(claims: dict[str, object]) -> str:
+    return urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")

@@ -1,0 +1,226 @@
+"""What can go wrong with one request to an ingestion endpoint: frozen values, put into practice elsewhere.
+
+``ingest`` says how much of the request is truly taken before it goes wrong, always a prefix: ``"none"``,
+``"half"`` (rounded down) or ``"all"``. It is what separates a reply from the truth: a 503 with
+``ingest="all"`` bills every event. A request that Togai would refuse anyway (wrong key, invalid event) leaves
+nothing behind, whatever ``ingest`` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+import attrs
+from attrs.validators import ge, gt, in_, instance_of, lt, optional
+
+from .switches import SHAPES, Shape
+
+Ingest: TypeAlias = Literal["none", "half", "all"]
+Events: TypeAlias = Callable[[dict[str, Any]], Any] | tuple[str | int, ...]
+
+_MAX_STATUS = 599
+
+
+def _reply_status(_fault: object, _field: object, status: int) -> None:
+    if not 200 <= status <= _MAX_STATUS:  # noqa: PLR2004  what a final reply may have; others are for Raw
+        raise ValueError(f"status must be 200 to {_MAX_STATUS}, not {status!r}")
+
+
+def which(events: Callable[[dict[str, Any]], Any] | Iterable[str | int] | str | int) -> Events:
+    """A predicate as it is; an id or an index, or several, as a tuple."""
+    if callable(events):
+        return events
+    return (events,) if isinstance(events, (str, int)) else tuple(events)
+
+
+def _ingest(default: Ingest) -> Any:
+    return attrs.field(default=default, kw_only=True, validator=in_(("none", "half", "all")))
+
+
+def picks(meant: Events, index: int, event: Any) -> bool:
+    """Whether a predicate, or a tuple of ids and indices, means this event of a request."""
+    if callable(meant):
+        return bool(meant(event))
+    return index in meant or (isinstance(event, dict) and event.get("id") in meant)
+
+
+# --- replies ----------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Partial:
+    """A 207: the bad events are not taken, all others are.
+
+    Attributes:
+        shape: how it is put. ``"A"``: ``{"errors": [{"message", "eventPayload"}, ...]}``. ``"B"``: one
+            ``{"message", "eventPayload"}``, of the first bad event only. ``"C"``: ``{"success": false, ...}`` that
+            names nobody. ``"details"``: as C, with the list of A in ``details``.
+        bad: a predicate on an event (as a dict), or its id or index, or several; the first event by default.
+        message: what is said of each.
+        code: an error code to go with it, in C and ``"details"``.
+        names: whether the bad events' payloads are there, in A, B and ``"details"``.
+
+    """
+
+    shape: Shape = attrs.field(default="C", validator=in_(SHAPES))
+    bad: Events = attrs.field(default=(0,), converter=which)
+    message: str = "event was not accepted"
+    code: str | None = None
+    names: bool = True
+
+
+@attrs.frozen
+class Refuse:
+    """Any status, with Togai's ``{"message": ...}``."""
+
+    status: int = attrs.field(default=400, validator=_reply_status)
+    message: str = "refused by the sandbox"
+    ingest: Ingest = _ingest("none")
+
+
+@attrs.frozen
+class Throttle:
+    """A 429 (or another status), with or without ``Retry-After``.
+
+    Attributes:
+        retry_after: seconds; or a ``datetime`` with a zone, sent as an HTTP date; or a text, sent as it is;
+            ``None``: no such header.
+        status: 503, for instance.
+
+    """
+
+    retry_after: float | str | datetime | None = None
+    status: int = attrs.field(default=429, validator=_reply_status)
+    message: str = "too many requests"
+    ingest: Ingest = _ingest("none")
+
+
+@attrs.frozen
+class Html:
+    """A gateway's error page."""
+
+    status: int = attrs.field(default=502, validator=_reply_status)
+    ingest: Ingest = _ingest("none")
+
+
+@attrs.frozen
+class Empty:
+    """A status and no body."""
+
+    status: int = attrs.field(default=202, validator=_reply_status)
+    ingest: Ingest = _ingest("all")
+
+
+@attrs.frozen
+class Answer:
+    """Any reply that HTTP allows; for one it does not, see ``Raw``.
+
+    Attributes:
+        status: 200 to 599.
+        body: bytes, sent as they are.
+        content_type: ``None``: no such header.
+        headers: further ones, for instance ``{"Location": "http://127.0.0.1:1/"}`` with a 302.
+
+    """
+
+    status: int = attrs.field(default=202, validator=_reply_status)
+    body: bytes = attrs.field(default=b'{"success": true}', validator=instance_of(bytes))
+    content_type: str | None = "application/json"
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    ingest: Ingest = _ingest("none")
+
+
+@attrs.frozen
+class Huge:
+    """A reply that is very long: ``{"success": true}`` followed by blanks, ``size`` bytes in all."""
+
+    size: int = attrs.field(default=64 * 1024 * 1024, validator=ge(17))
+    status: int = attrs.field(default=202, validator=_reply_status)
+    ingest: Ingest = _ingest("none")
+
+
+# --- time -------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Slow:
+    """Wait, then do what ``then`` says (``None``: behave), even if the client has left by that time.
+
+    Attributes:
+        seconds: how long.
+        then: the fault that follows.
+        ingest: how much is taken on arrival, before the wait. What is taken so is not taken again. ``None``:
+            nothing; all that is taken is taken after the wait.
+
+    """
+
+    seconds: float = attrs.field(validator=ge(0))
+    then: Fault | None = None
+    ingest: Ingest | None = attrs.field(
+        default=None, kw_only=True, validator=optional(in_(("none", "half", "all")))
+    )
+
+
+@attrs.frozen
+class Hold:
+    """Wait until ``FakeTogai.release()``, then do what ``then`` says; otherwise as ``Slow``."""
+
+    then: Fault | None = None
+    ingest: Ingest | None = attrs.field(
+        default=None, kw_only=True, validator=optional(in_(("none", "half", "all")))
+    )
+
+
+# --- the connection ---------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Hang:
+    """Never answer: until the client leaves, or the sandbox stops."""
+
+    ingest: Ingest = _ingest("none")
+
+
+@attrs.frozen
+class Reset:
+    """The connection is reset (RST), with no answer."""
+
+    ingest: Ingest = _ingest("none")
+
+
+@attrs.frozen
+class Cut:
+    """A 202 whose body stops after ``sent`` bytes of the 17 it announced; then the connection closes."""
+
+    sent: int = attrs.field(default=8, validator=[ge(0), lt(17)])
+    ingest: Ingest = _ingest("all")
+
+
+@attrs.frozen
+class Drip:
+    """A 202 that comes one byte every ``interval`` seconds, for ever.
+
+    Attributes:
+        interval: seconds between two bytes.
+        part: ``"body"``: after good headers, the body drips. ``"headers"``: a header line does.
+
+    """
+
+    interval: float = attrs.field(default=0.05, validator=gt(0))
+    part: Literal["body", "headers"] = attrs.field(default="body", validator=in_(("body", "headers")))
+    ingest: Ingest = _ingest("none")
+
+
+@attrs.frozen
+class Raw:
+    """Exactly these bytes on the connection, which then closes; ``b""``: it closes with no answer."""
+
+    data: bytes = attrs.field(default=b"", validator=instance_of(bytes))
+    ingest: Ingest = _ingest("none")
+
+
+Fault: TypeAlias = (
+    Partial | Refuse | Throttle | Html | Empty | Answer | Huge | Slow | Hold | Hang | Reset | Cut | Drip | Raw
+)

@@ -1,0 +1,156 @@
+"""What the sandbox was asked, and what it answered: records in order, and a place to wait for them.
+
+The server writes; any thread reads and waits. Everything mutable is touched only while holding ``_changed``;
+predicates and callbacks run outside it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from .faults import Fault
+from .switches import Switches
+
+
+@attrs.frozen
+class Received:
+    """A request as it came.
+
+    Attributes:
+        at: when, seconds on the sandbox's monotonic clock.
+        method: ``"POST"``.
+        path: ``"/ingestBatch"``.
+        headers: looked up without regard to case.
+        events: the events in it, as dicts, checked or not; ``[]`` where the body cannot be read.
+        ids: the ids of those that have one.
+        number: 0 for the first request.
+        size: bytes of the body.
+
+    """
+
+    at: float
+    method: str
+    path: str
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    events: list[dict[str, Any]] = attrs.field(repr=False)
+    ids: tuple[str, ...] = attrs.field(repr=False)
+    number: int
+    size: int
+
+
+@attrs.frozen
+class Answered(Received):
+    """A request, and what became of it.
+
+    Attributes:
+        status: of the reply; ``None`` where there is none yet, or the connection was dropped, or the client had
+            left by then.
+        fault: the scripted fault that it met, if any.
+
+    """
+
+    status: int | None = None
+    fault: Fault | None = None
+
+
+@attrs.define(eq=False)
+class Exchange:
+    """A request under way; its fields change once, under the journal's lock."""
+
+    received: Received
+    status: int | None = None
+    fault: Fault | None = None
+
+    def snapshot(self) -> Answered:
+        """The same as a fact."""
+        return Answered(**attrs.asdict(self.received, recurse=False), status=self.status, fault=self.fault)
+
+
+class Journal:
+    """The requests so far, oldest first."""
+
+    def __init__(self, switches: Switches) -> None:
+        self._switches = switches
+        self._changed = threading.Condition()
+        self._exchanges: deque[Exchange] = deque()
+        self._number = 0
+        self._version = 0  # grows with every change, so that a waiter misses none
+        self.failure: Exception | None = None
+
+    @property
+    def requests(self) -> tuple[Answered, ...]:
+        """Every request, those that still wait for an answer included."""
+        with self._changed:
+            return tuple(exchange.snapshot() for exchange in self._exchanges)
+
+    @property
+    def count(self) -> int:
+        """How many requests came."""
+        with self._changed:
+            return self._number
+
+    def wait(self, predicate: Callable[[], Any], timeout: float) -> bool:
+        """Wait until the predicate is true, asked again whenever a request came or was answered."""
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._changed:
+                version = self._version
+            if predicate():
+                return True
+            with self._changed:
+                left = deadline - time.monotonic()
+                if not self._changed.wait_for(lambda seen=version: self._version != seen, left):  # type: ignore[misc]
+                    return False
+
+    # --- written by the server ---
+
+    def open(self, **facts: Any) -> Exchange:
+        """Note a request that came."""
+        with self._changed:
+            exchange = Exchange(Received(number=self._number, **facts))
+            self._number += 1
+            self._exchanges.append(exchange)
+            while self._switches.history is not None and len(self._exchanges) > self._switches.history:
+                self._exchanges.popleft()
+            self._notify()
+        return exchange
+
+    def meet(self, exchange: Exchange, fault: Fault | None) -> None:
+        """Note what the script has for it."""
+        with self._changed:
+            exchange.fault = fault
+            self._notify()
+
+    def close(self, exchange: Exchange, status: int | None) -> None:
+        """Note what it is answered; before the reply goes out, so that whoever gets it finds it noted."""
+        with self._changed:
+            exchange.status = status
+            self._notify()
+
+    def note(self) -> None:
+        """Let whoever waits look again: the ledger has changed."""
+        with self._changed:
+            self._notify()
+
+    def fail(self, failure: Exception) -> None:
+        """Note that a test's own callback, or the sandbox, raised."""
+        with self._changed:
+            self.failure = self.failure or failure
+            self._notify()
+
+    def clear(self) -> None:
+        """Forget every request; the next one is number 0."""
+        with self._changed:
+            self._exchanges.clear()
+            self._number = 0
+            self._notify()
+
+    def _notify(self) -> None:
+        self._version += 1
+        self._changed.notify_all()

@@ -1,0 +1,210 @@
+"""What Togai has: who sent which id how often, and what of it is billed.
+
+One key space for both endpoints. The server writes, tests read from any thread; everything mutable is touched
+only while holding ``_lock``, and what is handed out is a snapshot.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import attrs
+
+from .settlement import DUPLICATE_EVENT, IN_PROGRESS, METERED, settle
+from .switches import Switches
+
+Event: TypeAlias = dict[str, Any]
+
+
+@attrs.frozen
+class Record:
+    """One copy of an event that was taken, and its end.
+
+    Attributes:
+        reference: the server's own id of it.
+        event: as it came.
+        status: what it ends in.
+        created: when it was taken, seconds since 1970.
+
+    """
+
+    reference: str
+    event: Event
+    status: str
+    created: float
+
+
+@attrs.frozen
+class Entry:
+    """What is known of one id.
+
+    Attributes:
+        receipts: how often it came in a readable request, refused ones included.
+        accepted: how many copies were taken, duplicates included.
+        metered: how many of them are billed.
+        statuses: of the copies taken, oldest first.
+        event: the payload first taken; ``None``: none was.
+        altered: how many copies taken later differ from it.
+
+    """
+
+    receipts: int = 0
+    accepted: int = 0
+    metered: int = 0
+    statuses: tuple[str, ...] = ()
+    event: Event | None = None
+    altered: int = 0
+
+
+class Ledger:
+    """The books of the sandbox, read from tests and written by the server alone."""
+
+    def __init__(self, switches: Switches) -> None:
+        self._switches = switches
+        self._lock = threading.Lock()
+        self._receipts: dict[str, int] = {}
+        self._records: list[Record] = []
+        self._by_id: dict[str, list[Record]] = {}
+        self._billed: dict[str, int] = {}  # id -> how many copies are metered
+        self._duplicates = 0
+        self._taken: dict[tuple[str, str], float] = {}  # (scope, id) -> when it was last new
+        self._serial = 0
+
+    def __len__(self) -> int:
+        """How many different ids were taken."""
+        with self._lock:
+            return len(self._by_id)
+
+    def __repr__(self) -> str:
+        return f"<Ledger [{len(self)} ids, {self.accepted} accepted, {self.metered} metered]>"
+
+    # --- read by tests ---
+
+    def get(self, event_id: str) -> Entry:
+        """What is known of this id; of an unknown one, nothing but zeros."""
+        with self._lock:
+            records = self._by_id.get(event_id, [])
+            return Entry(
+                receipts=self._receipts.get(event_id, 0),
+                accepted=len(records),
+                metered=self._billed.get(event_id, 0),
+                statuses=tuple(map(self._shown, records)),
+                event=records[0].event if records else None,
+                altered=sum(record.event != records[0].event for record in records),
+            )
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of which a copy was taken."""
+        with self._lock:
+            return frozenset(self._by_id)
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """Every copy taken, oldest first, those without an id included."""
+        with self._lock:
+            return tuple(self._records)
+
+    @property
+    def accepted(self) -> int:
+        """How many copies were taken, duplicates included."""
+        with self._lock:
+            return len(self._records)
+
+    @property
+    def metered(self) -> int:
+        """How many copies are billed: the events on the invoice."""
+        with self._lock:
+            return sum(self._billed.values())
+
+    @property
+    def duplicates(self) -> int:
+        """How many copies were taken of ids that were there already."""
+        with self._lock:
+            return self._duplicates
+
+    def lost(self, ids: Iterable[str]) -> set[str]:
+        """Those of the given ids that are not billed."""
+        with self._lock:
+            return set(ids) - self._billed.keys()
+
+    @property
+    def billed_twice(self) -> set[str]:
+        """The ids that are billed more than once."""
+        with self._lock:
+            return {event_id for event_id, copies in self._billed.items() if copies > 1}
+
+    def status(self, record: Record) -> str:
+        """What a lookup shows of a record now."""
+        with self._lock:
+            return self._shown(record)
+
+    def _shown(self, record: Record) -> str:
+        is_settled = self._switches.clock() >= record.created + self._switches.settle_after
+        return record.status if is_settled else IN_PROGRESS
+
+    # --- written by the server ---
+
+    def receive(self, ids: Iterable[str]) -> None:
+        """Count that these ids came, whatever becomes of the request."""
+        with self._lock:
+            for event_id in ids:
+                self._receipts[event_id] = self._receipts.get(event_id, 0) + 1
+
+    def repeats(self, events: Sequence[Event]) -> list[int]:
+        """Which of these, by index, would be duplicates if they were taken now, in this order."""
+        now = self._switches.clock()
+        seen: set[tuple[str, str]] = set()
+        repeated = []
+        with self._lock:
+            for index, event in enumerate(events):
+                key = self._key(event)
+                if key is not None and (key in seen or self._is_repeat(key, now)):
+                    repeated.append(index)
+                elif key is not None:
+                    seen.add(key)
+        return repeated
+
+    def take(self, events: Iterable[Event]) -> None:
+        """Take valid events, and settle each: a known id is recorded once more and billed no more."""
+        now = self._switches.clock()
+        with self._lock:
+            for event in events:
+                key = self._key(event)
+                if key is not None and self._is_repeat(key, now):
+                    status = DUPLICATE_EVENT
+                else:
+                    status = settle(event, now, self._switches)
+                self._enter(event, status, now)
+                if key is not None and status != DUPLICATE_EVENT:
+                    self._taken[key] = now
+
+    def _enter(self, event: Event, status: str, now: float) -> None:
+        self._serial += 1
+        record = Record(f"event.{self._serial:012d}", event, status, now)
+        self._records.append(record)
+        self._duplicates += status == DUPLICATE_EVENT
+        if "id" in event:
+            self._by_id.setdefault(event["id"], []).append(record)
+            if status == METERED:
+                self._billed[event["id"]] = self._billed.get(event["id"], 0) + 1
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._duplicates = 0
+            self._records.clear()
+            for book in (self._receipts, self._by_id, self._billed, self._taken):
+                book.clear()
+
+    def _key(self, event: Event) -> tuple[str, str] | None:
+        if "id" not in event:
+            return None
+        scope = {"organisation": "", "account": event["accountId"], "schema": event["schemaName"]}
+        return scope[self._switches.dedupe_scope], event["id"]
+
+    def _is_repeat(self, key: tuple[str, str], now: float) -> bool:
+        taken, window = self._taken.get(key), self._switches.dedupe_window
+        return taken is not None and (window is None or now - taken < window)

@@ -1,0 +1,57 @@
+"""How much a client may ask: token buckets for requests with a good key, a count for those without."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from .switches import Switches
+
+UNAUTHENTICATED_WINDOW = 1800.0  # seconds
+
+
+class TokenBucket:
+    """Lets ``rate`` requests a second through, and up to ``burst`` at once."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._spent = 0.0  # tokens missing from a full bucket
+        self._at = monotonic()
+
+    def take(self, rate: float | None, burst: float | None) -> bool:
+        """Whether one more request may pass now; ``rate`` ``None``: always."""
+        now = self._monotonic()
+        spent, self._at = max(0.0, self._spent - (now - self._at) * (rate or 0.0)), now
+        if rate is None:
+            self._spent = 0.0
+            return True
+        has_token = spent + 1.0 <= (max(1.0, rate) if burst is None else burst)
+        self._spent = spent + has_token
+        return has_token
+
+
+class Quotas:
+    """One bucket for each ingestion endpoint, one for everything else, one count for each source."""
+
+    def __init__(self, switches: Switches) -> None:
+        self._switches = switches
+        self._buckets: dict[str, TokenBucket] = {}
+        self._strangers: dict[str, deque[float]] = {}
+
+    def admit(self, endpoint: str | None) -> bool:
+        """Whether a request with a good key may pass: to an ingestion endpoint, or (``None``) to any other."""
+        switches = self._switches
+        rate = switches.other_rate_limit if endpoint is None else switches.rate_limit
+        bucket = self._buckets.setdefault(endpoint or "elsewhere", TokenBucket(switches.monotonic))
+        return bucket.take(rate, switches.burst)
+
+    def admit_stranger(self, source: str) -> bool:
+        """Whether a request without a good key is still answered 401."""
+        limit, now = self._switches.unauthenticated_limit, self._switches.monotonic()
+        if limit is None:
+            return True
+        times = self._strangers.setdefault(source, deque())
+        while times and now - times[0] >= UNAUTHENTICATED_WINDOW:
+            times.popleft()
+        times.append(now)
+        return len(times) <= limit

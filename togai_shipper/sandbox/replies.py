@@ -1,0 +1,53 @@
+"""What the sandbox says: errors, successes, and the shapes of a 207."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.responses import Response
+
+from .faults import Partial
+
+MAX_MESSAGE = 500  # characters of a message
+
+
+def spoken(status: int, value: Any) -> Response:
+    """A JSON reply."""
+    return Response(json.dumps(value).encode(), status, media_type="application/json")
+
+
+def error(status: int, text: str) -> Response:
+    """What every error looks like."""
+    return spoken(status, message(text))
+
+
+def success() -> Response:
+    """What every acceptance looks like: 202, never 200."""
+    return spoken(202, {"success": True})
+
+
+def unauthorized() -> Response:
+    """The answer to a wrong key."""
+    return error(401, "credential is not valid")
+
+
+def message(text: str) -> dict[str, Any]:
+    """The body of every error."""
+    return {"message": text[:MAX_MESSAGE]}
+
+
+def partial(manner: Partial, bad: list[tuple[Any, str]]) -> Response:
+    """A 207 in the manner of that fault, of these events and what is said of each."""
+    items = [message(why) | ({"eventPayload": event} if manner.names else {}) for event, why in bad]
+    body: dict[str, Any]
+    if manner.shape == "A":
+        body = {"errors": items}
+    elif manner.shape == "B":
+        body = items[0] if items else message(manner.message)
+    else:
+        body = {"success": False, "statusCode": 207, "name": "PartialFailure"}
+        body |= message(bad[0][1] if bad else manner.message)
+        body |= {} if manner.code is None else {"code": manner.code}
+        body["details"] = {"errors": items} if manner.shape == "details" else {}
+    return spoken(207, body)

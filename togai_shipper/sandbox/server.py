@@ -1,0 +1,129 @@
+"""Uvicorn in a thread: its HTTP protocol and its state, without its server.
+
+Uvicorn's own server starts and stops by polling, ten times a second, and waits for open requests to end. Here a
+start is over when the port listens, and a stop drops what is open: a test waits for neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from .wire import Signals, WireProtocol
+
+
+_BACKLOG = 2048  # connections that may wait to be accepted; uvicorn's own default
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Keeps real time where a test has frozen ``time.monotonic``: the default argument is the real one."""
+
+    def time(self, monotonic: Callable[[], float] = time.monotonic) -> float:
+        return monotonic()
+
+
+class Server:
+    """Serves one application on one port from the moment it is made until ``stop()``."""
+
+    def __init__(self, asgi: Any, host: str, port: int, keep_alive: int) -> None:
+        self._listener = _listen(host, port)
+        self.port: int = self._listener.getsockname()[1]
+        self._config = Config(asgi, log_config=None, lifespan="off", ws="none", interface="asgi3")
+        self._config.timeout_keep_alive = keep_alive
+        self._config.server_header = self._config.date_header = self._config.proxy_headers = False
+        self._config.load()
+        self._state = ServerState()
+        self._signals = Signals()
+        self._loop = _Loop()
+        self._is_abandoned = False
+        self._thread = threading.Thread(target=self._run, name=f"sandbox-{self.port}", daemon=True)
+        _SERVERS.add(self)
+        self._thread.start()
+
+    def release(self) -> None:
+        """Let go the requests that are held."""
+        self._loop.call_soon_threadsafe(self._signals.release)
+
+    def stop(self) -> None:
+        """Close the port, drop every connection, and wait until all of it is gone."""
+        if not self._is_abandoned:
+            self._loop.call_soon_threadsafe(self._signals.stop)
+            self._thread.join()
+
+    # --- in the server's thread ---
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._serve())
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        finally:
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        listening = await self._loop.create_server(self._protocol, sock=self._listener, backlog=_BACKLOG)
+        await self._signals.stopping.wait()
+        listening.close()
+        this = asyncio.current_task()
+        while self._state.connections or asyncio.all_tasks() != {this}:
+            for connection in tuple(self._state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)
+
+    def _protocol(self) -> WireProtocol:
+        return WireProtocol(
+            config=self._config,
+            server_state=self._state,
+            app_state={"signals": self._signals},
+            _loop=self._loop,
+        )
+
+    # --- in a forked child ---
+
+    def abandon(
+        self,
+    ) -> None:  # pragma: no cover  in a forked child nobody counts; its effect on the parent is tested
+        """Let go of the sockets: as long as a child has them open, no peer would see the parent close one.
+
+        The numbers stay taken (by nothing), so that the objects which own them can do no harm later.
+        """
+        self._is_abandoned = True
+        nothing = os.open(os.devnull, os.O_RDWR)
+        transports = [connection.transport for connection in self._state.connections]
+        sockets = [self._listener, *(transport.get_extra_info("socket") for transport in transports)]
+        for number in (each.fileno() for each in sockets):
+            if number >= 0:
+                os.dup2(nothing, number, inheritable=False)
+        os.close(nothing)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind; with the protocol spelled out, or else asyncio leaves Nagle's algorithm on: 40 ms a reply."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+_SERVERS: weakref.WeakSet[Server] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:  # pragma: no cover  as above
+    for server in _SERVERS:
+        server.abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_all)
