@@ -34,14 +34,19 @@ class InvalidEvent(TogaiShipperError, ValueError):  # noqa: N818  the public nam
 
     Attributes:
         field: the name of the field at fault, for instance ``"attributes['count']"``.
+        problem: what is wrong with it.
         given: what the caller handed over, as it was (``None`` where nothing was kept).
 
     """
 
     def __init__(self, field: str, problem: str, given: Any = None) -> None:
-        super().__init__(f"{field}: {problem}")
+        super().__init__(field, problem)
         self.field = field
+        self.problem = problem
         self.given = given
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.problem}"
 
 
 class QueueFull(TogaiShipperError):  # noqa: N818  named as queue.Full is
@@ -52,8 +57,8 @@ class QueueFull(TogaiShipperError):  # noqa: N818  named as queue.Full is
 
     """
 
-    def __init__(self, message: str, given: Any = None) -> None:
-        super().__init__(message)
+    def __init__(self, problem: str, given: Any = None) -> None:
+        super().__init__(problem)
         self.given = given
 
 
@@ -74,13 +79,16 @@ class DeliveryError(TogaiShipperError):
     """
 
     def __init__(
-        self, message: str, *, status: int | None = None, attempts: int = 0, maybe_delivered: bool = False
+        self, status: int | None, message: str, attempts: int = 0, *, maybe_delivered: bool = False
     ) -> None:
-        super().__init__(message if status is None else f"{message} (HTTP {status})")
-        self.message = message
+        super().__init__(status, message, attempts)
         self.status = status
+        self.message = message
         self.attempts = attempts
         self.maybe_delivered = maybe_delivered
+
+    def __str__(self) -> str:
+        return self.message if self.status is None else f"{self.message} (HTTP {self.status})"
 
 
 class Unauthorized(DeliveryError):

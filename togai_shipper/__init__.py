@@ -1,0 +1,59 @@
+"""Carries usage events from an application to Togai without the application noticing.
+
+::
+
+    from togai_shipper import Shipper
+
+    shipper = Shipper(api_key="…")                       # or TOGAI_API_KEY
+    shipper.track(
+        "api_call", "acme",                              # schema name, account id
+        {"count": 1, "latency": (12.5, "Milliseconds")}, # attributes
+        {"region": "eu-west-1"},                         # dimensions
+    )                                                    # -> the event's id
+    shipper.close()                                      # delivers what is pending; also done at exit
+"""
+
+__version__ = "0.1.0"
+
+from ._config import ApiKey
+from ._default import close, configure, flush, stats, track
+from ._event import IDEMPOTENCY_NAMESPACE, Attribute, Event
+from ._outcome import FlushReport, Stats
+from ._shipper import Shipper
+from .exceptions import (
+    ConfigurationError,
+    DeliveryError,
+    EventDropped,
+    EventRejected,
+    InvalidEvent,
+    PayloadTooLarge,
+    QueueFull,
+    ShipperClosed,
+    TogaiShipperError,
+    Unauthorized,
+)
+
+__all__ = [
+    "IDEMPOTENCY_NAMESPACE",
+    "ApiKey",
+    "Attribute",
+    "ConfigurationError",
+    "DeliveryError",
+    "Event",
+    "EventDropped",
+    "EventRejected",
+    "FlushReport",
+    "InvalidEvent",
+    "PayloadTooLarge",
+    "QueueFull",
+    "Shipper",
+    "ShipperClosed",
+    "Stats",
+    "TogaiShipperError",
+    "Unauthorized",
+    "close",
+    "configure",
+    "flush",
+    "stats",
+    "track",
+]

@@ -1,0 +1,373 @@
+"""Where callers meet flushers: the bounded line of pending events, behind the one lock.
+
+Everything mutable here is touched only while holding ``lock``, which is re-entrant: ``track()`` may come from a
+signal handler or ``__del__`` that interrupts any line below on the same thread. What such an interruption can do
+is append an event or ring a bell, and every method is harmless against that.
+
+An accepted event is in exactly one place: ``_fresh`` (encoded, as tracked), a waiting batch (``_again`` goes
+first, ``_singles`` one at a time by ``/ingest``, ``_aside`` not before its time, ``_given_up`` until the end), or
+``_held``, the batches that flushers carry.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+import attrs
+
+from ._batching import Batch, ByteCap, cut, due, singles
+from ._bell import Bell
+from ._config import Config
+from ._outcome import Delivered, Dropped, Outcome, Rejected
+from ._pacing import Gate
+
+MARK_EVERY = 0.1  # seconds: how exactly the age of pending events is known
+
+
+@attrs.define(eq=False)
+class Waiter:
+    """A ``flush()`` or ``close()`` that waits for all events accepted before it."""
+
+    target: int  # the number of events accepted before
+    deadline: float  # monotonic seconds
+    delivered: int = 0
+    rejected: int = 0
+    dropped: int = 0
+
+    def count(self, outcome: Outcome) -> None:
+        """Note an outcome of events that were waited for."""
+        match outcome:
+            case Delivered():
+                self.delivered += len(outcome.events)
+            case Rejected():
+                self.rejected += len(outcome.events)
+            case Dropped():
+                self.dropped += len(outcome.events)
+
+
+@attrs.define(eq=False)
+class Closing:
+    """The plan of ``close()``: batches until a third of the time is left, then stragglers one by one."""
+
+    deadline: float
+    batches_until: float
+    probed: bool = False
+
+
+class Buffer:
+    """Pending events, and which of them go next."""
+
+    def __init__(self, config: Config, lock: threading.RLock, gate: Gate, clock: Callable[[], float]) -> None:
+        self._config = config
+        self.lock = lock
+        self._gate = gate
+        self._clock = clock
+        self.work = Bell()  # rung when a batch may be due
+        self.settled = Bell()  # rung when events were settled, and so room was made
+        self._fresh: deque[bytes] = deque()
+        self._fresh_bytes = 0
+        self._popped = 0  # events that ever left _fresh: the position of the next one
+        self._marks: deque[tuple[int, float]] = deque()  # (position, since), at most one for each MARK_EVERY
+        self._next_mark = 0.0
+        self._again: deque[Batch] = deque()
+        self._singles: deque[Batch] = deque()
+        self._aside: list[Batch] = []
+        self._given_up: list[Batch] = []
+        self._held: dict[Batch, None] = {}
+        self._taken = 0  # events that left _fresh and are not settled
+        self._taken_bytes = 0
+        self._hurry_to = 0  # events before this position go without the linger
+        self._single_went_last = False
+        self.byte_cap = ByteCap(config.max_batch_bytes)
+        self.waiters: list[Waiter] = []
+        self.closing: Closing | None = None
+        self.closed = False
+        self.attended = False  # a flusher lives
+        self.attend: Callable[[], None] = lambda: None  # called, under the lock, when a flusher may be wanted
+
+    # --- callers ---
+
+    def put(self, event: bytes) -> Literal["closed", "full"] | None:
+        """Take one encoded event into the line; says why not."""
+        with self.lock:
+            if self.closing:
+                return "closed"
+            if not self.has_room(len(event)):
+                return "full"
+            fresh = self._fresh
+            now = self._clock()
+            if now >= self._next_mark:
+                self._marks.append((self._popped + len(fresh), now))
+                self._next_mark = now + MARK_EVERY
+            fresh.append(event)
+            self._fresh_bytes += len(event)
+            waiting = len(fresh)
+            if (
+                waiting == 1
+                or not waiting % self._config.batch_size
+                or self._fresh_bytes >= self.byte_cap.bytes
+                or not self.attended
+            ):
+                if self.work.waiting:
+                    self.work.ring()
+                else:
+                    self.attend()
+            return None
+
+    def has_room(self, size: int) -> bool:
+        """Whether an event of ``size`` bytes would not be refused as one too many (closed: it is refused as late)."""
+        return self.closing is not None or (
+            self.pending < self._config.max_queue_size
+            and self._fresh_bytes + self._taken_bytes + size <= self._config.max_queue_bytes
+        )
+
+    # --- what there is ---
+
+    @property
+    def pending(self) -> int:
+        """Events accepted and not settled."""
+        return len(self._fresh) + self._taken
+
+    @property
+    def in_flight(self) -> int:
+        """Events that flushers carry."""
+        return sum(map(len, self._held))
+
+    @property
+    def set_aside(self) -> int:
+        """Events on which the server chokes, tried once a minute."""
+        return len(self._aside)
+
+    @property
+    def is_full_batch_waiting(self) -> bool:
+        """Whether a flusher more would have a whole batch to send."""
+        return len(self._fresh) >= self._config.batch_size or self._fresh_bytes >= self.byte_cap.bytes
+
+    @property
+    def accepted_position(self) -> int:
+        """How many events were ever accepted."""
+        return self._popped + len(self._fresh)
+
+    def oldest_since(self) -> float | None:
+        """Monotonic seconds at which the oldest pending event was accepted."""
+        ages = [batch.since for batch in self._taken_batches()]
+        if self._fresh:
+            ages.append(self._marks[0][1])
+        return min(ages, default=None)
+
+    def _taken_batches(self) -> Iterator[Batch]:
+        for place in (self._held, self._again, self._singles, self._aside, self._given_up):
+            yield from place
+
+    def outstanding(self, waiter: Waiter) -> int:
+        """How many of the events that ``waiter`` waits for are not settled."""
+        waiting = max(0, waiter.target - self._popped)
+        for batch in self._taken_batches():
+            waiting += max(0, min(len(batch), waiter.target - batch.position))
+        return waiting
+
+    # --- flushers ---
+
+    def take(self, until: Waiter | None = None) -> Batch | None:
+        """Block until a batch is due and hand it out; ``None`` when there is no more to do.
+
+        That is: closing and nothing left that can be sent; or ``until`` is settled, or its deadline past.
+        """
+        while True:
+            with self.lock:
+                now = self._clock()
+                if until and (now >= until.deadline or not self.outstanding(until)):
+                    return None
+                batch, wait = self._next(now)
+                if batch:
+                    self._held[batch] = None
+                    return batch
+                if self.closing and wait is None:
+                    return None
+                if until:
+                    if self._gate.is_stuck():
+                        return None
+                    wait = min(until.deadline - now, until.deadline if wait is None else wait)
+                rings = self.work.rings
+            self.work.wait(rings, wait)
+
+    def _next(self, now: float) -> tuple[Batch | None, float | None]:
+        """The batch to go now, or else how long to wait for one (``None``: until rung)."""
+        if self.closing:
+            return self._next_while_closing(self.closing, now)
+        if self._gate.parking:
+            wait = self._gate.probe_wait(now)
+            return (self._probe(), None) if wait == 0.0 else (None, wait)
+        single = self._next_single(now)
+        if single and not self._single_went_last:
+            self._singles.popleft()
+            self._single_went_last = True
+            return single, None
+        self._single_went_last = False
+        if self._again:
+            return self._again.popleft(), None
+        wait = self._linger(now)
+        if wait == 0.0:
+            return self._pop_fresh(), None
+        if single:
+            return self._singles.popleft(), None
+        times = [batch.not_before - now for batch in self._aside] + ([] if wait is None else [wait])
+        return None, min(times, default=None)
+
+    def _linger(self, now: float) -> float | None:
+        if not self._fresh:
+            return None
+        return due(
+            now - self._marks[0][1],
+            self._config.flush_interval,
+            full=self.is_full_batch_waiting,
+            hurry=self._popped < self._hurry_to,
+        )
+
+    def _next_single(self, now: float) -> Batch | None:
+        """The next event that goes by itself, left in its place; one at a time, so that batches go on beside."""
+        for batch in [batch for batch in self._aside if batch.not_before <= now]:
+            self._aside.remove(batch)
+            self._singles.append(batch)
+        return None if not self._singles or any(batch.single for batch in self._held) else self._singles[0]
+
+    def _pop_fresh(self, most: int | None = None) -> Batch:
+        fresh = self._fresh
+        count = cut(map(len, fresh), most or self._config.batch_size, self.byte_cap.bytes)
+        events = [fresh.popleft() for _ in range(count)]
+        batch = Batch(events, self._popped, self._marks[0][1])
+        self._popped += count
+        while len(self._marks) > 1 and self._marks[1][0] <= self._popped:
+            self._marks.popleft()
+        size = sum(map(len, events))
+        self._fresh_bytes = (
+            self._fresh_bytes - size if fresh else 0
+        )  # empty: exact again, whatever interrupted a +=
+        self._taken += count
+        self._taken_bytes += size
+        return batch
+
+    def _probe(self) -> Batch | None:
+        """One event by itself, to learn whether the line is open; each time the next one."""
+        if self._again:
+            first = self._again.popleft()
+            (probe,) = singles(first, first.events[:1])
+            if len(first) > 1:
+                rest = attrs.evolve(first, events=first.events[1:], position=first.position + 1)
+                self._again.appendleft(rest)
+        elif self._fresh:
+            (probe,) = singles(self._pop_fresh(1))
+        elif self._singles or self._aside:
+            probe = self._singles.popleft() if self._singles else self._aside.pop(0)
+        else:
+            return None
+        self._gate.begin_probe()
+        return attrs.evolve(probe, probe=True)
+
+    def _next_while_closing(self, plan: Closing, now: float) -> tuple[Batch | None, float | None]:
+        """Batches first; when none is left or under way, the stragglers; ``(None, None)``: nothing more can be sent."""
+        left = plan.deadline - now
+        if left <= 0 or self._gate.dead:
+            return None, None
+        if self._gate.parking:
+            if plan.probed:
+                return None, left if self._held else None
+            plan.probed = True
+            return self._probe(), None
+        if len(self._fresh) <= self._config.single_ingest_limit:
+            while self._fresh:
+                self._singles += singles(self._pop_fresh())
+        if self._again:
+            return self._again.popleft(), None
+        if self._fresh:
+            return self._pop_fresh(), None
+        self._singles += self._aside
+        self._aside.clear()
+        if self._held:
+            return None, left
+        if self._singles:
+            return self._oldest_straggler(), None
+        return None, None
+
+    def _oldest_straggler(self) -> Batch:
+        oldest = min(self._singles, key=lambda batch: batch.position)
+        self._singles.remove(oldest)
+        return oldest
+
+    # --- what flushers bring back ---
+
+    def holds(self, batch: Batch) -> bool:
+        """Whether ``batch`` is still the flusher's to settle: false once ``abandon`` gave it up."""
+        return batch in self._held
+
+    def release(
+        self,
+        batch: Batch,
+        outcomes: Sequence[Outcome] = (),
+        again: Sequence[Batch] = (),
+        last: Sequence[Batch] = (),
+    ) -> None:
+        """``batch``, held, is settled or divided. Called under the lock."""
+        del self._held[batch]
+        for part in reversed(again):
+            (self._singles if part.single else self._again).appendleft(part)
+        for part in last:
+            if self.closing and batch.single:  # a straggler has one attempt
+                self._given_up.append(part)
+            else:
+                self._place(part)
+        for outcome in outcomes:
+            self._taken -= len(outcome.events)
+            self._taken_bytes -= sum(map(len, outcome.events))
+            for waiter in self.waiters:
+                if batch.position < waiter.target:
+                    waiter.count(outcome)
+        self._look_again()
+
+    def _place(self, part: Batch) -> None:
+        """To the end of the line."""
+        if part.not_before:
+            self._aside.append(part)
+        elif part.single:
+            self._singles.append(part)
+        else:
+            self._again.append(part)
+
+    def _look_again(self) -> None:
+        self.work.ring()
+        self.settled.ring()
+
+    # --- flush and close ---
+
+    def hurry(self, deadline: float) -> Waiter:
+        """What is pending now goes without the linger; the caller waits for it."""
+        with self.lock:
+            waiter = Waiter(self.accepted_position, deadline)
+            self.waiters.append(waiter)
+            self._hurry_to = waiter.target
+            self.work.ring()
+            return waiter
+
+    def close(self, plan: Closing) -> None:
+        """Take no more events; what is pending goes by ``plan``."""
+        with self.lock:
+            self.closing = plan
+            self._look_again()
+
+    def abandon(self) -> list[Batch]:
+        """The end: give up whatever is left, even what a flusher still carries (its late reply changes nothing)."""
+        with self.lock:
+            self.closed = True
+            while self._fresh:
+                self._given_up.append(self._pop_fresh())
+            left = list(self._taken_batches())
+            for waiter in self.waiters:
+                waiter.dropped += self.outstanding(waiter)
+            for place in (self._held, self._again, self._singles, self._aside, self._given_up):
+                place.clear()
+            self._taken = self._taken_bytes = 0
+            self._look_again()
+            return left

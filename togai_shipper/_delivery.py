@@ -1,0 +1,159 @@
+"""One batch until there is a verdict on it: the only file that knows tenacity.
+
+What the network does comes back as a verdict; nothing here raises for it. A batch whose outcome is unknown is sent
+again, the same bytes with the same ids, until Togai answers, however long that takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+import tenacity
+
+from ._batching import Batch
+from ._config import Config
+from ._outcome import Ledger
+from ._pacing import Gate
+from ._settlement import MAX_SERVER_ERRORS, is_past_window
+from ._transport import Key, KeyUnavailable, Transport
+from ._verdict import Park, TryLater, Verdict, judge
+
+CLOSING_BACKOFF = 1.0  # seconds at most between attempts while closing
+
+
+@attrs.define(eq=False)
+class Carried:
+    """A batch on its way: how it stands before the attempt under way, and what the last attempt came to."""
+
+    batch: Batch
+    verdict: Verdict = TryLater(None, "not sent", maybe_read=False)
+    parked: Park | None = None  # set where a reply of this batch parked the line
+
+    def attempted(self, verdict: Verdict) -> None:
+        """Another attempt came to ``verdict``; what the one before it left behind is now history."""
+        last = self.verdict
+        is_500 = isinstance(verdict, TryLater) and verdict.status == 500  # noqa: PLR2004  the table's status
+        self.batch = attrs.evolve(
+            self.batch,
+            attempts=self.batch.attempts + 1,
+            maybe_read=self.batch.maybe_read or (isinstance(last, TryLater) and last.maybe_read),
+            server_errors=self.batch.server_errors + 1 if is_500 else 0,
+        )
+        self.verdict = verdict
+
+    def history(self) -> Batch:
+        """The batch with every attempt in its past: as it goes back into the line, undecided."""
+        last = self.verdict
+        maybe_read = isinstance(last, TryLater) and last.maybe_read
+        return attrs.evolve(self.batch, probe=False, maybe_read=self.batch.maybe_read or maybe_read)
+
+
+class Delivery:
+    """Sends batches, each until its verdict."""
+
+    def __init__(
+        self,
+        config: Config,
+        gate: Gate,
+        ledger: Ledger,
+        key: Key,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        failing: Callable[[str], None],
+    ) -> None:
+        self._config = config
+        self._gate = gate
+        self._ledger = ledger
+        self._key = key
+        self._clock = clock
+        self._random = random
+        self._failing = failing  # told before each backoff what the last attempt came to
+
+    def deliver(
+        self,
+        carried: Carried,
+        transport: Transport,
+        deadline: Callable[[], float],
+        batches_until: Callable[[], float],
+    ) -> None:
+        """Send until there is a verdict other than "try later", or no time or sense in trying on."""
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda verdict: isinstance(verdict, TryLater)),
+            stop=lambda _: self._is_over(carried, batches_until),
+            wait=self._backoff,
+            sleep=lambda seconds: self._sleep(seconds, deadline),
+            retry_error_callback=lambda _: None,
+        )
+        retrying(self._attempt, carried, transport, deadline)
+
+    def _attempt(self, carried: Carried, transport: Transport, deadline: Callable[[], float]) -> Verdict:
+        batch = carried.batch
+        if not self._gate.enter(batch.path, deadline, probe=batch.probe):
+            return carried.verdict
+        verdict: Verdict = TryLater(None, "no reply: the flusher was stopped")
+        try:
+            verdict = self._exchange(batch, transport, deadline)
+        finally:
+            carried.parked = self._gate.leave(verdict, probe=batch.probe) or carried.parked
+            carried.attempted(verdict)
+        return verdict
+
+    def _exchange(self, batch: Batch, transport: Transport, deadline: Callable[[], float]) -> Verdict:
+        try:
+            key = self._key.current()
+            verdict = self._send(batch, transport, key, deadline)
+            if isinstance(verdict, Park) and verdict.on_key and (renewed := self._key.renewed(key)):
+                verdict = self._send(batch, transport, renewed, deadline)
+        except KeyUnavailable as error:
+            return Park(None, str(error), on_key=True)
+        return verdict
+
+    def _send(self, batch: Batch, transport: Transport, key: str, deadline: Callable[[], float]) -> Verdict:
+        body = batch.body()
+        with self._gate.lock:
+            self._ledger.requests += 1
+            self._ledger.retries += batch.attempts > 0
+            self._ledger.bytes_sent += len(body)
+        return judge(transport.send(batch.path, body, key, deadline() - self._clock()))
+
+    # --- retrying ---
+
+    def _is_over(self, carried: Carried, batches_until: Callable[[], float]) -> bool:
+        batch, now = carried.batch, self._clock()
+        return (
+            batch.probe
+            or self._gate.parking is not None
+            or self._gate.dead
+            or batch.server_errors >= MAX_SERVER_ERRORS
+            or is_past_window(carried.batch, now)
+            or now >= batches_until()
+            or (self._gate.closing is not None and batch.single)
+        )
+
+    def _backoff(self, state: tenacity.RetryCallState) -> float:
+        """Random exponential with full jitter, never less than the server asks for."""
+        assert state.outcome is not None  # noqa: S101  tenacity asks only after an attempt
+        verdict: TryLater = state.outcome.result()
+        self._failing(verdict.message)
+        if verdict.throttled:
+            return self._gate.paused_for()
+        most = self._config.backoff_max if self._gate.closing is None else CLOSING_BACKOFF
+        doubled = self._config.backoff_initial * 2.0 ** min(state.attempt_number - 1, 32)
+        return max(verdict.after or 0.0, self._random() * min(most, doubled))
+
+    def _sleep(self, seconds: float, deadline: Callable[[], float]) -> None:
+        """Wait; but no longer once the shipper closes or the line is parked."""
+        until = self._clock() + seconds
+        closing = self._gate.closing
+        while True:
+            rings = self._gate.turn.rings
+            left = min(until, deadline()) - self._clock()
+            if (
+                left <= 0
+                or self._gate.closing != closing
+                or self._gate.parking is not None
+                or self._gate.dead
+            ):
+                return
+            self._gate.turn.wait(rings, left)

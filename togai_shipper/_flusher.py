@@ -1,0 +1,78 @@
+"""The daemon threads, and nothing else: when one is started, what it does when it fails, when it ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from ._buffer import Waiter
+
+RESTART_AFTER = 1.0  # seconds between attempts to start a thread, and before a flusher that failed goes on
+
+
+class Flushers:
+    """At most ``most`` threads, each of which runs ``work`` until that returns.
+
+    Touched only while holding the shipper's lock; ``work`` runs outside it.
+    """
+
+    def __init__(
+        self,
+        most: int,
+        lock: threading.RLock,
+        clock: Callable[[], float],
+        work: Callable[[Waiter | None], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self._most = most
+        self._lock = lock
+        self._clock = clock
+        self._work = work
+        self._ended = ended  # told, outside the lock, whenever a thread has ended
+        self._alive: set[threading.Thread] = set()
+        self._start_at = 0.0  # monotonic seconds before which no thread is started
+        self.threads: set[int] = set()  # identities of the threads inside work()
+        self.failure: str | None = None  # why no thread can be started
+
+    @property
+    def alive(self) -> int:
+        """Threads that run, or are about to."""
+        return len(self._alive)
+
+    def may_start(self) -> bool:
+        """Whether one more may be started now."""
+        return len(self._alive) < self._most and self._clock() >= self._start_at
+
+    def start(self) -> None:
+        """Start one more thread, if that can be done; a failure is kept in ``failure``."""
+        thread = threading.Thread(target=self._run, name=f"togai-flusher-{self.alive + 1}", daemon=True)
+        self._alive.add(thread)
+        try:
+            thread.start()
+            self.failure = None
+        except (
+            Exception
+        ) as error:  # no memory, a limit, an interpreter on its way down: not the caller's business
+            self._start_at = self._clock() + RESTART_AFTER
+            self.failure = f"no flusher thread can be started: {error}"
+        finally:
+            if not thread.is_alive():
+                self._alive.discard(thread)
+
+    def _run(self) -> None:
+        try:
+            self.work_here()
+        finally:
+            # However it ends, also by SystemExit in a callback: it is counted out, so that it is replaced.
+            with self._lock:
+                self._alive.discard(threading.current_thread())
+            self._ended()
+
+    def work_here(self, until: Waiter | None = None) -> None:
+        """Do a flusher's work on the calling thread, until it is done or ``until`` is."""
+        me = threading.get_ident()
+        self.threads.add(me)
+        try:
+            self._work(until)
+        finally:
+            self.threads.discard(me)

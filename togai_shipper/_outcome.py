@@ -1,0 +1,138 @@
+"""What finally became of events, and the ledger that counts it.
+
+``accepted == delivered + rejected + dropped + pending`` holds by construction: accepted is the sum of what was
+settled and of what is still held, so no count can drift from the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
+
+import attrs
+
+from .exceptions import DeliveryError
+
+#: Why ``track()`` did not accept an event.
+Refusal: TypeAlias = Literal["invalid", "full", "closed", "filtered", "disabled", "feedback"]
+REFUSALS: tuple[Refusal, ...] = ("invalid", "full", "closed", "filtered", "disabled", "feedback")
+
+State: TypeAlias = Literal["open", "parked", "closing", "closed"]
+
+
+@attrs.frozen
+class Delivered:
+    """The server took these events, or reported them as duplicates of what it has."""
+
+    events: Sequence[bytes]
+    duplicates: int = 0
+
+
+@attrs.frozen
+class Rejected:
+    """The server refused these very events for good."""
+
+    events: Sequence[bytes]
+    error: DeliveryError
+
+
+@attrs.frozen
+class Dropped:
+    """We gave these events up: ``reason`` is ``closed`` or ``past dedupe window``."""
+
+    events: Sequence[bytes]
+    reason: str
+    error: DeliveryError
+
+
+Outcome: TypeAlias = Delivered | Rejected | Dropped
+
+
+@attrs.frozen
+class Stats:
+    """A snapshot of one shipper in this process; ``accepted == delivered + rejected + dropped + pending``.
+
+    Attributes:
+        accepted: calls of ``track()`` that returned an id to be delivered.
+        delivered: events that Togai took, ``duplicates`` of them reported as already there.
+        rejected: events that Togai refused for good.
+        dropped: events given up, by reason.
+        pending: events neither delivered, rejected nor dropped, ``in_flight`` of them held by a flusher.
+        refused: events never accepted, by reason.
+        retries: requests that repeated an earlier one.
+        requests: requests made.
+        bytes_sent: bytes of their bodies.
+        oldest_pending_age: seconds since the oldest pending event was accepted, to 0.1 s; 0 if none is.
+        last_error: why delivery last failed, or why ``healthy`` is false; ``None`` when all is well.
+        state: ``"open"``, ``"parked"``, ``"closing"`` or ``"closed"``.
+
+    """
+
+    accepted: int = 0
+    delivered: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    dropped: Mapping[str, int] = attrs.field(factory=dict)
+    pending: int = 0
+    in_flight: int = 0
+    refused: Mapping[str, int] = attrs.field(factory=lambda: dict.fromkeys(REFUSALS, 0))
+    retries: int = 0
+    requests: int = 0
+    bytes_sent: int = 0
+    oldest_pending_age: float = 0.0
+    last_error: str | None = None
+    state: State = "open"
+
+
+@attrs.frozen
+class FlushReport:
+    """What became of events since ``flush()`` or ``close()`` was called.
+
+    True only when nothing that the call waited for is undelivered.
+
+    Attributes:
+        delivered: events delivered since the call began.
+        rejected: events refused for good by Togai since then.
+        dropped: events given up since then.
+        pending: events accepted before the call that are still undelivered.
+
+    """
+
+    delivered: int = 0
+    rejected: int = 0
+    dropped: int = 0
+    pending: int = 0
+
+    def __bool__(self) -> bool:
+        return not (self.rejected or self.dropped or self.pending)
+
+
+class Ledger:
+    """Counts what was settled. Touched only while holding the shipper's one lock."""
+
+    def __init__(self) -> None:
+        self.delivered = 0
+        self.duplicates = 0
+        self.rejected = 0
+        self.dropped: dict[str, int] = {}
+        self.refused: dict[str, int] = dict.fromkeys(REFUSALS, 0)
+        self.requests = 0
+        self.retries = 0
+        self.bytes_sent = 0
+
+    @property
+    def settled(self) -> int:
+        """Events that have their outcome."""
+        return self.delivered + self.rejected + sum(self.dropped.values())
+
+    def record(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        count = len(outcome.events)
+        match outcome:
+            case Delivered(duplicates=duplicates):
+                self.delivered += count
+                self.duplicates += duplicates
+            case Rejected():
+                self.rejected += count
+            case Dropped(reason=reason):
+                self.dropped[reason] = self.dropped.get(reason, 0) + count

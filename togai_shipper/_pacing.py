@@ -1,0 +1,249 @@
+"""The gate that every request passes: rate limit, pause on 429, parked line.
+
+All of it is touched only while holding the shipper's one lock; waiting is done outside. A flusher calls ``enter``
+before each request and ``leave`` with what the reply meant.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import attrs
+
+from ._bell import Bell
+from ._config import Config
+from ._outcome import Delivered, Outcome, Rejected
+from ._verdict import Accepted, Park, Partly, Refused, TryLater, Verdict
+
+BURST = 5  # requests that may go at once after a rest; few beside Togai's 50 a second
+MAX_PAUSE = 60.0  # seconds: our own exponential after a 429; a Retry-After may ask for more
+MAX_REJECTED_IN_A_ROW = 20  # single events; then Togai is refusing everything, and the rest is kept
+KEY_PROBES = (
+    600.0,
+    3600.0,
+)  # seconds to the first probe after a 401, and at most; 5 bad tries in 30 min block an IP
+LINE_PROBES = (5.0, 600.0)  # the same after any other reason to park
+
+
+class Bucket:
+    """Requests a second to one endpoint, as a token bucket."""
+
+    def __init__(self, rate: float | None, now: float) -> None:
+        self._rate = rate
+        self._tokens = float(BURST)
+        self._at = now
+
+    def wait(self, now: float) -> float:
+        """Seconds until a request may go."""
+        if self._rate is None:
+            return 0.0
+        self._tokens = min(float(BURST), self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        return max(0.0, (1.0 - self._tokens) / self._rate)
+
+    def spend(self) -> None:
+        """One request goes."""
+        self._tokens -= 1.0
+
+
+@attrs.define(eq=False)
+class Parking:
+    """Why the line is parked, and when it is probed next."""
+
+    cause: Park
+    first: float
+    longest: float
+    jitter: bool
+    probes: int = 0
+    probe_at: float = 0.0
+    probing: bool = False
+
+
+class Gate:
+    """Who may send, and when. One for all flushers of a shipper."""
+
+    def __init__(
+        self, config: Config, lock: threading.RLock, clock: Callable[[], float], random: Callable[[], float]
+    ) -> None:
+        self._config = config
+        self.lock = lock
+        self._clock = clock
+        self._random = random
+        self.turn = Bell()  # rung when a waiting request should look again
+        now = clock()
+        self._buckets = {path: Bucket(config.rate_limit, now) for path in ("/ingest", "/ingestBatch")}
+        # Until a reply shows that Togai takes from us (at the start, after a 429) requests go one at a time.
+        self.trusted = False
+        self._under_way = 0
+        self._paused_until = 0.0
+        self._pauses = 0
+        self.parking: Parking | None = None
+        self.accepted = 0  # requests that Togai took
+        self._rejected_in_a_row = 0
+        self.closing: float | None = None  # the deadline, once close() was called
+        self.dead = False  # closing, and nothing more can be sent before the deadline
+        self._failing_since: float | None = None
+        self.last_error: str | None = None
+
+    # --- a flusher's way through ---
+
+    def enter(self, path: str, deadline: Callable[[], float], *, probe: bool = False) -> bool:
+        """Wait for this request's turn; false where it cannot go now (parked, or past its deadline)."""
+        while True:
+            with self.lock:
+                now = self._clock()
+                if (self.parking and not probe) or self.dead or now >= deadline():
+                    return False
+                wait = self._wait(path, now)
+                if wait == 0.0:
+                    self._buckets[path].spend()
+                    self._under_way += 1
+                    return True
+                left = deadline() - now
+                rings = self.turn.rings
+            wait = min(left, left if wait is None else wait)
+            self.turn.wait(rings, None if wait == float("inf") else wait)
+
+    def _wait(self, path: str, now: float) -> float | None:
+        """Seconds until a request may go; ``None``: until another one is back."""
+        if now < self._paused_until:
+            return self._paused_until - now
+        if not self.trusted and self._under_way:
+            return None
+        return self._buckets[path].wait(now)
+
+    def leave(self, verdict: Verdict, *, probe: bool = False) -> Park | None:
+        """Note what a reply means for every request; returns the cause if it parks the line."""
+        with self.lock:
+            self._under_way -= 1
+            newly_parked = self._heed(verdict, self._clock(), probe=probe)
+            self.turn.ring()
+            return newly_parked
+
+    def _heed(self, verdict: Verdict, now: float, *, probe: bool) -> Park | None:
+        match verdict:
+            case Accepted():
+                self.accepted += 1
+                self._trust()
+                self.parking = None
+                return None
+            case Partly() | Refused():
+                self._trust()
+            case Park():
+                self._note_failure(verdict.message, now)
+                return self.park(verdict)
+            case TryLater():
+                self._note_failure(verdict.message, now)
+                if verdict.throttled:
+                    self._pause(verdict, now)
+        if probe:
+            self._probe_again(now)
+        return None
+
+    def _trust(self) -> None:
+        self.trusted = True
+        self._pauses = 0
+        self._failing_since = None
+        self.last_error = None
+
+    def _note_failure(self, message: str, now: float) -> None:
+        self.last_error = message
+        if self._failing_since is None:
+            self._failing_since = now
+
+    def _pause(self, verdict: TryLater, now: float) -> None:
+        own = self._random() * min(MAX_PAUSE, self._config.backoff_initial * 2.0**self._pauses)
+        self._pauses = min(self._pauses + 1, 16)
+        self.trusted = False
+        self._paused_until = max(self._paused_until, now + max(verdict.after or 0.0, own))
+        if self.closing is not None and self._paused_until >= self.closing:
+            self.dead = True
+
+    def paused_for(self) -> float:
+        """Seconds that every request still has to wait."""
+        return max(0.0, self._paused_until - self._clock())
+
+    def failing_for(self, now: float) -> float:
+        """Seconds since which every attempt has failed."""
+        return 0.0 if self._failing_since is None else now - self._failing_since
+
+    # --- parked ---
+
+    def park(self, cause: Park) -> Park | None:
+        """Stop the line; returns the cause if it was not parked for that kind of cause already."""
+        now = self._clock()
+        known = self.parking
+        if known is None or known.cause.on_key != cause.on_key:
+            first, longest = KEY_PROBES if cause.on_key else LINE_PROBES
+            self.parking = Parking(cause, first, longest, jitter=cause.on_key)
+            self.trusted = False
+        else:
+            known.cause = cause
+            if not known.probing:  # a request that was on its way when the line was parked
+                return None
+        self._probe_again(now)
+        return None if known else cause
+
+    def _probe_again(self, now: float) -> None:
+        """The next probe, after one that failed (or none yet)."""
+        parking = self.parking
+        if parking is None:  # a probe sent before the line was opened by another reply
+            return
+        wait = min(parking.longest, parking.first * 2.0**parking.probes)
+        if parking.jitter:
+            wait *= 0.5 + self._random()
+        parking.probes = min(parking.probes + 1, 16)
+        parking.probing = False
+        parking.probe_at = now + wait
+
+    def probe_wait(self, now: float) -> float | None:
+        """Seconds until a parked line may be probed; ``None`` while a probe is under way."""
+        parking = self.parking
+        if parking is None or parking.probing:
+            return None
+        return max(0.0, parking.probe_at - now)
+
+    def begin_probe(self) -> None:
+        """A flusher takes the next probe upon itself."""
+        if self.parking:
+            self.parking.probing = True
+
+    def abandon_probe(self) -> None:
+        """The probe was not sent after all; another may be at once."""
+        if self.parking:
+            self.parking.probing = False
+
+    def probe_now(self) -> None:
+        """Something changed: probe at once."""
+        if self.parking:
+            self.parking.probe_at = self._clock()
+
+    def is_stuck(self) -> bool:
+        """Parked, and no probe is under way or due: nothing will move soon."""
+        wait = self.probe_wait(self._clock())
+        return self.parking is not None and wait is not None and wait > 0.0
+
+    def heed_outcome(self, outcome: Outcome) -> Park | None:
+        """Note what became of events; parks, and returns why, when Togai seems to refuse everything."""
+        if isinstance(outcome, Delivered):
+            self._rejected_in_a_row = 0
+        elif isinstance(outcome, Rejected):
+            self._rejected_in_a_row += 1
+            if self._rejected_in_a_row >= MAX_REJECTED_IN_A_ROW and not self.parking:
+                self._rejected_in_a_row = 0
+                message = (
+                    f"{MAX_REJECTED_IN_A_ROW} events in a row rejected, the last: {outcome.error.message}"
+                )
+                self._note_failure(message, self._clock())
+                return self.park(Park(outcome.error.status, message, on_key=False))
+        return None
+
+    # --- closing ---
+
+    def close(self, deadline: float) -> None:
+        """From now on everything has to be over by ``deadline``."""
+        self.closing = deadline
+        if self._paused_until >= deadline:  # the pause cannot be waited out: one request decides for all
+            self._paused_until = self._clock()
+        self.turn.ring()

@@ -1,0 +1,424 @@
+"""Everything that one shipper owns in one process, put together: buffer, gate, ledger, flushers.
+
+A forked child makes a new one and leaves its parent's alone. It does not know the ``Shipper`` in front of it, so a
+shipper that is garbage-collected unclosed still delivers.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Literal
+
+from . import _lifecycle
+from ._batching import Batch
+from ._buffer import Buffer, Closing, Waiter
+from ._config import ApiKey, Config
+from ._delivery import Carried, Delivery
+from ._event import id_of
+from ._flusher import RESTART_AFTER, Flushers
+from ._outcome import Delivered, FlushReport, Ledger, Refusal, State, Stats
+from ._pacing import Gate
+from ._reporting import Reporter
+from ._settlement import Circumstances, Settlement, is_past_window, left_at_close, past_window, settle
+from ._transport import Key, Transport
+from ._verdict import Accepted, Park
+from .exceptions import DeliveryError, Unauthorized
+
+STALE = (
+    300.0  # seconds: Togai bills nothing that arrives after its cycle's grace period, so this is told early
+)
+FAILING = 60.0  # seconds of failed attempts alone before that counts as unhealthy
+PATIENCE = 10.0  # seconds of failed attempts before the log speaks of them: most such mend themselves
+FOREVER = float("inf")
+
+
+class Pipeline:
+    """From ``put`` to the outcome."""
+
+    def __init__(self, config: Config, clock: Callable[[], float], random: Callable[[], float]) -> None:
+        self._config = config
+        self._clock = clock
+        self.lock = threading.RLock()
+        self.reporter = Reporter(config, clock)
+        self.ledger = Ledger()
+        self.gate = Gate(config, self.lock, clock, random)
+        self.buffer = Buffer(config, self.lock, self.gate, clock)
+        self.key = Key(config.api_key or "")
+        self.delivery = Delivery(config, self.gate, self.ledger, self.key, clock, random, self._failing)
+        self.flushers = Flushers(config.max_in_flight, self.lock, clock, self._work, self._flusher_ended)
+        self.buffer.attend = self._attend
+        self._splits = 0
+        self._closer: int | None = None  # the thread inside close()
+        self._last = Waiter(0, 0.0)  # what close() waits for
+
+    # --- callers ---
+
+    def put(self, event: bytes) -> Literal["closed", "full"] | None:
+        """Take one encoded event; says why not."""
+        refused = self.buffer.put(event)
+        if self.flushers.failure:
+            message = "%s; tried again once a second, and flush() and close() send on their caller's thread"
+            self.reporter.complain("thread", message, self.flushers.failure, level=logging.ERROR)
+        return refused
+
+    def _attend(self) -> None:
+        """Events wait and no flusher is idle: start the first one; another only for a whole batch."""
+        flushers = self.flushers
+        wanted = not flushers.alive or (self.gate.trusted and self.buffer.is_full_batch_waiting)
+        if wanted and flushers.may_start():
+            _lifecycle.remember(self)
+            flushers.start()
+        self.buffer.attended = flushers.alive > 0
+
+    def refuse(self, reason: Refusal) -> None:
+        """Count a call of ``track()`` that was not accepted."""
+        with self.lock:
+            self.ledger.refused[reason] += 1
+
+    def wait_for_room(self, timeout: float, size: int) -> None:
+        """Return when an event of ``size`` bytes may find room, or after ``timeout`` seconds."""
+        until = self._clock() + timeout
+        while (left := until - self._clock()) > 0:
+            with self.lock:
+                if self.buffer.has_room(size):
+                    return
+                rings = self.buffer.settled.rings
+            self.buffer.settled.wait(rings, left)
+
+    def set_api_key(self, key: ApiKey) -> None:
+        """Use another key; a parked line is probed with it at once."""
+        self.key.replace(key)
+        with self.lock:
+            self.gate.probe_now()
+            self.buffer.work.ring()
+            if self.buffer.pending:
+                self._attend()
+
+    @property
+    def pending(self) -> int:
+        """Events accepted and not settled."""
+        with self.lock:
+            return self.buffer.pending
+
+    @property
+    def close_timeout(self) -> float:
+        """Seconds that closing at exit may take."""
+        return self._config.close_timeout
+
+    def is_feedback(self) -> bool:
+        """Whether the calling thread came to ``track()`` through a log record of our own doing."""
+        return self.reporter.is_feedback(self.flushers.threads)
+
+    @property
+    def is_on_flusher(self) -> bool:
+        """Whether the calling thread is carrying batches, so that it must not wait for them."""
+        return threading.get_ident() in self.flushers.threads
+
+    # --- flush and close ---
+
+    def flush(self, timeout: float) -> FlushReport:
+        """Send what is pending now, and wait for it until ``timeout`` seconds have passed."""
+        with self.lock:
+            waiter = self.buffer.hurry(self._clock() + timeout)
+            if self.buffer.pending and not self.buffer.closing:
+                self._attend()
+            alone = not self.flushers.alive
+        try:
+            if not self.is_on_flusher:
+                if alone and not self.buffer.closing:
+                    self.flushers.work_here(waiter)
+                self._wait(waiter)
+            return self._report_to(waiter)
+        finally:
+            with self.lock:
+                self.buffer.waiters.remove(waiter)
+
+    def _wait(self, waiter: Waiter) -> None:
+        """Wait until all is settled, the deadline is past, or nothing will move (parked, and no probe due)."""
+        while True:
+            with self.lock:
+                left = waiter.deadline - self._clock()
+                stuck = self.gate.is_stuck() and not self.buffer.closing
+                if left <= 0 or stuck or self.buffer.closed or not self.buffer.outstanding(waiter):
+                    return
+                rings = self.buffer.settled.rings
+            self.buffer.settled.wait(rings, left)
+
+    def _report_to(self, waiter: Waiter) -> FlushReport:
+        with self.lock:
+            pending = self.buffer.outstanding(waiter)
+            return FlushReport(waiter.delivered, waiter.rejected, waiter.dropped, pending)
+
+    def begin_closing(self, timeout: float) -> None:
+        """Take no more events, and have everything over in ``timeout`` seconds; only the first call counts."""
+        with self.lock:
+            if self.buffer.closing is None:
+                now = self._clock()
+                self._last = self.buffer.hurry(now + timeout)
+                self.gate.close(now + timeout)
+                self.buffer.close(Closing(now + timeout, batches_until=now + timeout * 2 / 3))
+
+    def close(self, timeout: float) -> FlushReport:
+        """Deliver what can be delivered in ``timeout`` seconds, and give up the rest; only the first call's counts."""
+        self.begin_closing(timeout)
+        me = threading.get_ident()
+        with self.lock:
+            first = self._closer is None
+            # In a callback, or in a signal handler that interrupts close() on this very thread, waiting would be for
+            # ourselves. The flusher, or the close() beneath, does it afterwards.
+            waits = not self.is_on_flusher and self._closer != me
+            if waits and first:
+                self._closer = me
+        if waits and first:
+            self._close()
+        elif waits:
+            self._wait_until_closed()
+        return self._report_to(self._last)
+
+    def _close(self) -> None:
+        while True:
+            with self.lock:
+                left = self._last.deadline - self._clock()
+                if self.buffer.closed or left <= 0:
+                    break
+                alone = not self.flushers.alive
+                rings = self.buffer.settled.rings
+            if alone:
+                self.flushers.work_here()
+                break
+            self.buffer.settled.wait(rings, left)
+        self._finish()
+
+    def _wait_until_closed(self) -> None:
+        while True:
+            with self.lock:
+                if self.buffer.closed:
+                    return
+                rings = self.buffer.settled.rings
+            self.buffer.settled.wait(rings, max(0.0, self._last.deadline - self._clock()) + 1.0)
+
+    def _flusher_ended(self) -> None:
+        with self.lock:
+            self.buffer.attended = self.flushers.alive > 0
+            over = self.buffer.closing and not self.flushers.alive and self._closer is None
+            self.buffer.settled.ring()
+        if over:
+            self._finish()
+
+    def _finish(self) -> None:
+        """The end: what is still undelivered is given up, counted and told."""
+        with self.lock:
+            if self.buffer.closed:
+                return
+            outcomes = left_at_close(self.buffer.abandon())
+            for outcome in outcomes:
+                self.ledger.record(outcome)
+        _lifecycle.forget(self)
+        lost = sum(len(outcome.events) for outcome in outcomes)
+        if lost:
+            why = self.gate.last_error or "there was no time"
+            self.reporter.log(
+                logging.ERROR,
+                "closed with %d events undelivered, they are given up; last error: %s",
+                lost,
+                why,
+            )
+        for outcome in outcomes:
+            self.reporter.tell(outcome)
+
+    # --- flushers ---
+
+    def _work(self, until: Waiter | None = None) -> None:
+        """Carry batches until there are no more; whatever goes wrong with one, the next is carried."""
+        while True:
+            try:
+                self._carry_all(until)
+            except (
+                Exception
+            ):  # a bug, no memory, a session_factory that raises: the batch is in the line again
+                self.reporter.complain(
+                    "flusher",
+                    "a flusher failed, no event is lost; it goes on",
+                    level=logging.ERROR,
+                    exc_info=True,
+                )
+                self.gate.turn.wait(self.gate.turn.rings, RESTART_AFTER)
+            else:
+                return
+
+    def _carry_all(self, until: Waiter | None) -> None:
+        config = self._config
+        transport = Transport(
+            config.base_url, config.timeout, config.session_factory and config.session_factory()
+        )
+        try:
+            while (batch := self.buffer.take(until)) is not None:
+                self._carry(batch, transport, until)
+        finally:
+            transport.close()
+
+    def _carry(self, batch: Batch, transport: Transport, until: Waiter | None) -> None:
+        carried = Carried(batch)
+        try:
+            if is_past_window(batch, self._clock()):
+                self._give_up(batch)
+                return
+            self.delivery.deliver(
+                carried, transport, lambda: self._deadline(until), lambda: self._batches_until(until)
+            )
+            if carried.batch.attempts > batch.attempts:
+                self._settle(batch, carried)
+        finally:
+            # Held still: it never had its turn, or this thread is being ended by whatever was raised.
+            self._put_back(batch, carried)
+
+    def _give_up(self, batch: Batch) -> None:
+        settlement = past_window(batch)
+        with self.lock:
+            if self.buffer.holds(batch):
+                self._record(batch, settlement)
+        self._tell(settlement)
+
+    def _put_back(self, batch: Batch, carried: Carried) -> None:
+        with self.lock:
+            if self.buffer.holds(batch):
+                if batch.probe:
+                    self.gate.abandon_probe()
+                self.buffer.release(batch, again=[carried.history()])
+
+    def _deadline(self, until: Waiter | None) -> float:
+        """When the request under way has to be over."""
+        plan = self.buffer.closing
+        return min(plan.deadline if plan else FOREVER, until.deadline if until else FOREVER)
+
+    def _batches_until(self, until: Waiter | None) -> float:
+        """Until when a batch is tried again."""
+        plan = self.buffer.closing
+        return min(plan.batches_until if plan else FOREVER, until.deadline if until else FOREVER)
+
+    def _settle(self, batch: Batch, carried: Carried) -> None:
+        with self.lock:
+            if not self.buffer.holds(
+                batch
+            ):  # given up by close() while on the wire: a late reply counts no more
+                return
+            self._splits += 1
+            at = Circumstances(
+                self._clock(),
+                closing=self.buffer.closing is not None,
+                parked=self.gate.parking is not None,
+                accepted=self.gate.accepted,
+                split=self._splits,
+            )
+            settlement = settle(carried.batch, carried.verdict, at)
+            if isinstance(carried.verdict, Accepted):
+                self.buffer.byte_cap.taken(carried.batch, self._config.batch_size)
+            else:
+                self.buffer.byte_cap.not_taken(carried.batch)
+            parked = self._record(batch, settlement) or carried.parked
+        if batch.probe and isinstance(carried.verdict, Accepted):
+            self.reporter.log(logging.INFO, "Togai takes events again, %d wait", self.buffer.pending)
+        self._tell(settlement, parked)
+
+    def _record(self, batch: Batch, settlement: Settlement) -> Park | None:
+        """Into the ledger and back into the line, in one step; returns why the line is parked, if that did it."""
+        parked = None
+        self.buffer.release(batch, settlement.outcomes, settlement.again, settlement.last)
+        for outcome in settlement.outcomes:
+            self.ledger.record(outcome)
+            parked = self.gate.heed_outcome(outcome) or parked
+        return parked
+
+    # --- telling ---
+
+    def _tell(self, settlement: Settlement, parked: Park | None = None) -> None:
+        for outcome in settlement.outcomes:
+            if not isinstance(outcome, Delivered):
+                kind = f"{type(outcome).__name__} {outcome.error.status}"
+                self.reporter.complain(
+                    kind, "event %s undelivered: %s", id_of(outcome.events[0]), outcome.error
+                )
+            self.reporter.tell(outcome)
+        for batch in settlement.last:
+            if batch.not_before:
+                message = "Togai answers 500 to event %s alone; it is set aside and tried once a minute"
+                self.reporter.complain("set aside", message, id_of(batch.events[0]), level=logging.ERROR)
+        if parked:
+            self._tell_parked(parked)
+
+    def _tell_parked(self, cause: Park) -> None:
+        kind = Unauthorized if cause.on_key else DeliveryError
+        error = kind(cause.status, cause.message)
+        mend = "set_api_key() tries at once" if cause.on_key else "it is probed, less and less often"
+        self.reporter.log(
+            logging.ERROR,
+            "delivery is parked: %s; %d events wait, none is dropped; %s",
+            error,
+            self.buffer.pending,
+            mend,
+        )
+        self.reporter.undelivered(error)
+
+    def _failing(self, message: str) -> None:
+        with self.lock:
+            seconds = self.gate.failing_for(self._clock())
+            pending = self.buffer.pending
+        if seconds > PATIENCE:
+            self.reporter.complain(
+                "failing",
+                "delivery has failed for %.0f s (%s); %d events wait, it is tried again",
+                seconds,
+                message,
+                pending,
+            )
+
+    # --- how it stands ---
+
+    def unhealthy(self) -> str | None:
+        """Why events do not get through as they should; ``None`` if they do."""
+        with self.lock:
+            now = self._clock()
+            oldest = self.buffer.oldest_since()
+            if self.gate.parking:
+                return f"parked: {self.gate.parking.cause.message}"
+            if self.flushers.failure:
+                return self.flushers.failure
+            if self.buffer.set_aside:
+                return f"{self.buffer.set_aside} events are set aside: Togai answers 500 to them"
+            if self.gate.failing_for(now) >= FAILING:
+                return f"every attempt of the last minute failed: {self.gate.last_error}"
+            if oldest is not None and now - oldest > STALE:
+                return f"the oldest pending event waits for {now - oldest:.0f} s"
+            return None
+
+    @property
+    def state(self) -> State:
+        """``open``, ``parked``, ``closing`` or ``closed``."""
+        if self.buffer.closed:
+            return "closed"
+        if self.buffer.closing:
+            return "closing"
+        return "parked" if self.gate.parking else "open"
+
+    def stats(self) -> Stats:
+        """Every figure at one instant."""
+        with self.lock:
+            ledger, pending, oldest = self.ledger, self.buffer.pending, self.buffer.oldest_since()
+            return Stats(
+                accepted=ledger.settled + pending,
+                delivered=ledger.delivered,
+                duplicates=ledger.duplicates,
+                rejected=ledger.rejected,
+                dropped=dict(ledger.dropped),
+                pending=pending,
+                in_flight=self.buffer.in_flight,
+                refused=dict(ledger.refused),
+                retries=ledger.retries,
+                requests=ledger.requests,
+                bytes_sent=ledger.bytes_sent,
+                oldest_pending_age=0.0 if oldest is None else max(0.0, self._clock() - oldest),
+                last_error=self.unhealthy() or self.gate.last_error,
+                state=self.state,
+            )

@@ -1,0 +1,113 @@
+"""What the application and its people are told: log lines and callbacks.
+
+Callbacks run outside every lock, may be slow, may raise, may call ``track``, ``flush`` or ``close``. A complaint is
+logged at once, and the same one then at most once a minute, with how often it came.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ._config import Config
+from ._event import Event, decode
+from ._outcome import Delivered, Outcome
+
+logger = logging.getLogger("togai_shipper")
+logger.addHandler(logging.NullHandler())
+
+REPEAT = 60.0  # seconds before the same complaint is logged again
+
+
+class Reporter:
+    """Speaks for one shipper in one process."""
+
+    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
+        self._config = config
+        self._clock = clock
+        self._said: dict[
+            str, tuple[float, int]
+        ] = {}  # complaint -> (when it was logged, how often it came since)
+        self._in_error_callback: set[int] = set()  # threads inside on_error
+        self._speaking: set[int] = set()  # threads inside our own logging
+
+    # --- the log ---
+
+    def complain(
+        self, kind: str, message: str, *args: object, level: int = logging.WARNING, exc_info: bool = False
+    ) -> None:
+        """Log ``message``; the same ``kind`` again only after a minute, with a count."""
+        now = self._clock()
+        at, held_back = self._said.get(kind, (-REPEAT, 0))
+        if now - at < REPEAT:
+            self._said[kind] = (at, held_back + 1)
+            return
+        self._said[kind] = (now, 0)
+        if held_back:
+            message += f" ({held_back} more like this since the last line)"
+        self.log(level, message, *args, exc_info=exc_info)
+
+    def log(self, level: int, message: str, *args: object, exc_info: bool = False) -> None:
+        """Log a line; a handler that calls ``track()`` for it is refused."""
+        with self._within(self._speaking):
+            logger.log(level, message, *args, exc_info=exc_info)
+
+    def is_feedback(self, flushers: set[int]) -> bool:
+        """Whether this thread got to ``track()`` through a log record of ours, or of the request that we make."""
+        me = threading.get_ident()
+        return me in self._speaking or (me in flushers and _is_within_logging())
+
+    @contextmanager
+    def _within(self, threads: set[int]) -> Iterator[None]:
+        me = threading.get_ident()
+        nested = me in threads
+        threads.add(me)
+        try:
+            yield
+        finally:
+            if not nested:
+                threads.discard(me)
+
+    # --- callbacks ---
+
+    def tell(self, outcome: Outcome) -> None:
+        """Hand an outcome to the callback that is for it."""
+        match outcome:
+            case Delivered(events=events):
+                if self._config.on_delivered:
+                    self._call("on_delivered", self._config.on_delivered, _decoded(events))
+            case _:
+                self.undelivered(outcome.error, outcome.events)
+
+    def undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
+        """Call ``on_error``, but not from inside itself."""
+        if self._config.on_error and threading.get_ident() not in self._in_error_callback:
+            with self._within(self._in_error_callback):
+                self._call("on_error", self._config.on_error, error, _decoded(events))
+
+    def _call(self, name: str, callback: Callable[..., object], *args: Any) -> None:
+        try:
+            callback(*args)
+        except Exception:  # the application's code: whatever it raises stays there
+            self.log(logging.ERROR, "%s raised; nothing is lost", name, exc_info=True)
+
+
+def _decoded(events: Sequence[bytes]) -> tuple[Event, ...]:
+    return tuple(map(decode, events))
+
+
+def _is_within_logging() -> bool:
+    """Whether a logging call is on this thread's stack.
+
+    Asked on flusher threads alone. There ``track()`` may also come from a callback, or from ``__del__`` during garbage
+    collection: those are the application's own events and have to be told from records that urllib3 logs.
+    """
+    frame = sys._getframe()  # noqa: SLF001  the documented way to one's own stack, without formatting it
+    while frame := frame.f_back:  # type: ignore[assignment]  # ends at None
+        if frame.f_code.co_filename == logging.__file__:
+            return True
+    return False

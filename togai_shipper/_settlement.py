@@ -1,0 +1,178 @@
+"""What becomes of a batch by a verdict. Pure: outcomes, and the batches in which the rest goes on.
+
+Every event of the batch is in exactly one of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from ._batching import Batch, halves, singles
+from ._event import ChosenId, id_of
+from ._outcome import Delivered, Dropped, Outcome, Rejected
+from ._verdict import Accepted, Park, Partly, Refusal, Refused, TryLater, Verdict
+from .exceptions import EventDropped, EventRejected, PayloadTooLarge
+
+MAX_SERVER_ERRORS = (
+    5  # 500s in a row for one batch; then it is divided, so that one event cannot stop the line
+)
+SET_ASIDE = 60.0  # seconds between tries of a single event on which the server chokes
+DEDUPE_WINDOW = 40 * 86_400.0  # seconds; Togai forgets an id after 45 days, and would then bill it again
+MAX_REFUSALS = 3  # times one event may park the line, others being accepted between, before it is rejected
+
+
+@attrs.frozen
+class Settlement:
+    """The outcomes of some events of a batch, and how the others go on.
+
+    ``again``: batches that go first in the line. ``last``: those that go to its end.
+    """
+
+    outcomes: Sequence[Outcome] = ()
+    again: Sequence[Batch] = ()
+    last: Sequence[Batch] = ()
+
+
+@attrs.frozen
+class Circumstances:
+    """What the settlement of a batch depends on beside its verdict."""
+
+    now: float  # monotonic seconds
+    closing: bool = False
+    parked: bool = False
+    accepted: int = 0  # requests accepted so far
+    split: int = 1  # a name for this division, not used before
+
+
+def settle(batch: Batch, verdict: Verdict, at: Circumstances) -> Settlement:
+    """Divide ``batch``, which holds what was known before the reply, according to the reply."""
+    later = attrs.evolve(batch, probe=False, maybe_read=batch.maybe_read or _may_be_read(verdict))
+    match verdict:
+        case Accepted():
+            return Settlement([Delivered(batch.events)])
+        case Partly():
+            return _settle_partly(batch, later, verdict, at)
+        case Refused() if len(batch) > 1:
+            return Settlement(again=halves(later, split=at.split if verdict.too_large else 0))
+        case Refused(message=message, duplicate=duplicate):
+            return _refuse(
+                batch, later, verdict.status, Refusal(message, duplicate), at, too_large=verdict.too_large
+            )
+        case TryLater():
+            return _try_later(batch, later, at)
+        case Park():
+            return _unpark(batch, later, verdict, at)
+
+
+def is_past_window(batch: Batch, now: float) -> bool:
+    """Whether sending it once more could bill it twice: it may be there, and Togai may forget its id.
+
+    Reckoned on the monotonic clock: a wall clock that jumps must not throw revenue away.
+    """
+    return batch.maybe_read and now - batch.since > DEDUPE_WINDOW
+
+
+def past_window(batch: Batch) -> Settlement:
+    """Give such a batch up."""
+    reason = "past dedupe window"
+    return Settlement(
+        [Dropped(batch.events, reason, EventDropped(None, reason, batch.attempts, maybe_delivered=True))]
+    )
+
+
+def left_at_close(batches: Sequence[Batch]) -> list[Dropped]:
+    """What ``close()`` could not deliver: those never sent apart from those that may be there."""
+    outcomes = []
+    for maybe_read in (False, True):
+        left = [batch for batch in batches if batch.maybe_read is maybe_read]
+        if left:
+            attempts = max(batch.attempts for batch in left)
+            error = EventDropped(None, "closed", attempts, maybe_delivered=maybe_read)
+            outcomes.append(Dropped([event for batch in left for event in batch.events], "closed", error))
+    return outcomes
+
+
+def _may_be_read(verdict: Verdict) -> bool:
+    match verdict:
+        case TryLater(maybe_read=maybe_read):
+            return maybe_read
+        case Park():
+            return False
+    return True
+
+
+def _settle_partly(batch: Batch, later: Batch, verdict: Partly, at: Circumstances) -> Settlement:
+    if batch.single:
+        refusal = verdict.named.get(id_of(batch.events[0]), verdict.refusal)
+        return _refuse(batch, later, verdict.status, refusal, at)
+    ids = [id_of(event) for event in batch.events]
+    if not verdict.named or not verdict.named.keys() <= set(ids):
+        return Settlement(again=singles(later))
+    taken: list[bytes] = []
+    outcomes: list[Outcome] = []
+    again: list[Batch] = []
+    for event, event_id in zip(batch.events, ids, strict=True):
+        named = verdict.named.get(event_id)
+        (alone,) = singles(batch, [event])
+        if named is None:
+            taken.append(event)
+        elif named.duplicate:
+            outcomes.append(_duplicate(alone, verdict.status, named.message))
+        else:
+            again += singles(later, [event])
+    return Settlement([Delivered(taken), *outcomes] if taken else outcomes, again)
+
+
+def _refuse(
+    batch: Batch,
+    later: Batch,
+    status: int | None,
+    refusal: Refusal,
+    at: Circumstances,
+    *,
+    too_large: bool = False,
+) -> Settlement:
+    """One event is refused for good; but while parked that is not believed, and it waits with the others."""
+    if refusal.duplicate:
+        return Settlement([_duplicate(batch, status, refusal.message)])
+    if at.parked:
+        return Settlement(last=[later])
+    return Settlement([_rejected(batch, status, refusal.message, too_large=too_large)])
+
+
+def _duplicate(batch: Batch, status: int | None, message: str) -> Outcome:
+    """Togai knows the id. That is our event, if an earlier request may have brought it; or the caller's own repeat."""
+    if batch.maybe_read or isinstance(batch.events[0], ChosenId):
+        return Delivered(batch.events, duplicates=len(batch.events))
+    return _rejected(batch, status, f"id clash, this id was never sent before: {message}")
+
+
+def _rejected(batch: Batch, status: int | None, message: str, *, too_large: bool = False) -> Rejected:
+    kind = PayloadTooLarge if too_large else EventRejected
+    return Rejected(batch.events, kind(status, message, batch.attempts, maybe_delivered=batch.maybe_read))
+
+
+def _try_later(batch: Batch, later: Batch, at: Circumstances) -> Settlement:
+    if at.closing:
+        return Settlement(last=[later] if batch.single else singles(later))
+    if batch.server_errors < MAX_SERVER_ERRORS:
+        return Settlement(last=[later]) if batch.probe else Settlement(again=[later])
+    if len(batch) > 1:
+        return Settlement(again=halves(later))
+    (alone,) = singles(later)
+    return Settlement(last=[attrs.evolve(alone, not_before=at.now + SET_ASIDE)])
+
+
+def _unpark(batch: Batch, later: Batch, verdict: Park, at: Circumstances) -> Settlement:
+    """How the batch that parked the line goes on once it is open: divided, if its own events may be the cause."""
+    if verdict.on_key:
+        return Settlement(last=[later]) if batch.probe else Settlement(again=[later])
+    if len(batch) > 1:
+        return Settlement(again=halves(later))
+    refusals = batch.refusals + (at.accepted > batch.refused_at)
+    if refusals >= MAX_REFUSALS:
+        return Settlement([_rejected(batch, verdict.status, verdict.message)])
+    (alone,) = singles(later)
+    return Settlement(last=[attrs.evolve(alone, refusals=refusals, refused_at=at.accepted)])

@@ -1,0 +1,405 @@
+"""The façade: what the application calls."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Literal, NoReturn, SupportsIndex
+
+from ._batching import ENVELOPE
+from ._config import UNSET, ApiKey, Config, Unset, check_key
+from ._event import (
+    Attributes,
+    ChosenId,
+    Event,
+    Stamp,
+    chosen_id,
+    decode,
+    encode,
+    fresh_id,
+    id_of,
+    timestamp_text,
+)
+from ._outcome import FlushReport, Refusal, Stats
+from ._pipeline import Pipeline
+from ._transport import SessionFactory
+from .exceptions import InvalidEvent, QueueFull, ShipperClosed, TogaiShipperError
+
+_stamp = Stamp()
+_inherited: list[
+    Pipeline
+] = []  # a parent's, kept so that no destructor of ours touches what the parent still uses
+
+
+class Shipper:
+    """Carries usage events to Togai: ``track()`` returns in microseconds, daemon threads deliver.
+
+    Making one does no I/O and starts nothing; that happens at the first ``track()`` or ``flush()``. Use one for the whole
+    process, from any thread. Every option that is no callable is also read from the environment as ``TOGAI_<OPTION>``
+    (``TOGAI_API_KEY``, ``TOGAI_FLUSH_INTERVAL=2``, ``TOGAI_TIMEOUT=5,30``, ``TOGAI_RATE_LIMIT=none``); an argument wins.
+
+    Args:
+        api_key: Togai's secret key or token, or a callable that returns one (called on a flusher, outside locks, and again
+            after a 401). Required unless ``enabled=False``.
+        base_url: default ``https://api.togai.com``; Togai's sandbox is ``https://sandbox-api.togai.com``. Plain ``http``
+            only to loopback.
+        allow_insecure: allow plain ``http`` to any host (default false).
+        batch_size: events a call of ``/ingestBatch``, 1 to 500 (default 500).
+        max_batch_bytes: bytes of a request's body (default 900,000). A single event that needs more is invalid.
+        flush_interval: seconds that the oldest pending event waits at most before its batch goes (default 5).
+        max_queue_size: pending events, in flight included, before the buffer is full (default 100,000).
+        max_queue_bytes: the same in bytes (default 64 MiB); whichever is reached first.
+        overflow: when it is full: ``"drop_new"`` (default: ``track()`` returns ``None``), ``"block"`` (wait up to
+            ``block_timeout``, then the same; never on a flusher or under a running event loop), or ``"raise"``.
+        block_timeout: seconds (default 1).
+        max_in_flight: requests on the wire at once, and flusher threads at most (default 4).
+        timeout: seconds to connect and to the end of the reply (default ``(5, 30)``).
+        backoff_initial: seconds (default 0.5); a random wait up to this, doubling with each attempt,
+        backoff_max: and never more than this (default 30).
+        rate_limit: requests a second to each endpoint, for this shipper (default 45; Togai's quota is 50 for the account:
+            with n processes divide it), or ``None``.
+        close_timeout: seconds that ``close()`` and ``flush()`` without an argument, and the exit of the process, may
+            take (default 10).
+        single_ingest_limit: on close, a last remainder of at most this many events goes by ``/ingest`` (default 5).
+        strict: raise ``InvalidEvent`` in ``track()``'s caller (default false: counted, logged, told to ``on_error``).
+        enabled: false: no key needed, nothing sent; ``track()`` still checks its events (default true).
+        on_error: ``on_error(error, events)``: events that ended undelivered, and why; an empty tuple where none ended.
+        on_delivered: ``on_delivered(events)``, called on a flusher after they were counted.
+        before_send: ``before_send(event) -> Event | None``, called in ``track()``: change an event, or drop it by ``None``. If it raises,
+            the event is not sent.
+        handle_sigterm: reserved.
+        session_factory: returns a ``requests.Session`` (proxies, TLS), called once for each flusher thread. The
+            bound on a reply's total time then covers its body alone.
+        spool: reserved; this version keeps events in memory.
+        max_spool_bytes: reserved.
+
+    Raises:
+        ConfigurationError: an option is missing or wrong; the message names it and its value, never the key.
+
+    >>> from togai_shipper.testing import FakeTogai
+    >>> with FakeTogai(api_key="secret") as togai, Shipper("secret", base_url=togai.url) as shipper:
+    ...     event_id = shipper.track("api_call", "acme", {"count": 1}, {"region": "eu-west-1"})
+    ...     bool(shipper.flush())
+    True
+
+    """
+
+    def __init__(
+        self,
+        api_key: ApiKey | None = None,
+        *,
+        base_url: str | Unset = UNSET,
+        allow_insecure: bool | Unset = UNSET,
+        batch_size: int | Unset = UNSET,
+        max_batch_bytes: int | Unset = UNSET,
+        flush_interval: float | Unset = UNSET,
+        max_queue_size: int | Unset = UNSET,
+        max_queue_bytes: int | Unset = UNSET,
+        overflow: str | Unset = UNSET,
+        block_timeout: float | Unset = UNSET,
+        max_in_flight: int | Unset = UNSET,
+        timeout: tuple[float, float] | Unset = UNSET,
+        backoff_initial: float | Unset = UNSET,
+        backoff_max: float | Unset = UNSET,
+        rate_limit: float | None | Unset = UNSET,
+        close_timeout: float | Unset = UNSET,
+        single_ingest_limit: int | Unset = UNSET,
+        strict: bool | Unset = UNSET,
+        enabled: bool | Unset = UNSET,
+        on_error: Callable[[Exception, tuple[Event, ...]], object] | None = None,
+        on_delivered: Callable[[tuple[Event, ...]], object] | None = None,
+        before_send: Callable[[Event], Event | None] | None = None,
+        handle_sigterm: bool | Unset = UNSET,
+        session_factory: SessionFactory | None = None,
+        spool: str | None | Unset = UNSET,
+        max_spool_bytes: int | Unset = UNSET,
+    ) -> None:
+        options = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        self._config = Config.load(os.environ, **options)
+        self._is_plain = self._config.enabled and self._config.before_send is None
+        self._start()
+
+    def _start(self) -> None:
+        """Begin with nothing: new in this process."""
+        self._pid = os.getpid()
+        self._pipeline = Pipeline(self._config, time.monotonic, random.SystemRandom().random)
+
+    def _here(self) -> Pipeline:
+        """This process's pipeline: a forked child starts its own and leaves its parent's alone, for ever."""
+        if self._pid != os.getpid():
+            inherited = self._pipeline
+            _inherited.append(inherited)
+            self._start()
+            if inherited.buffer.closing:
+                self._pipeline.close(0.0)
+        return self._pipeline
+
+    # --- tracking ---
+
+    def track(
+        self,
+        schema_name: str,
+        account_id: str,
+        attributes: Attributes = (),
+        dimensions: Mapping[str, str] | None = None,
+        *,
+        timestamp: datetime | str | None = None,
+        event_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> str | None:
+        """Hand one usage event over for delivery. Does no network I/O, and never raises for what the world does.
+
+        Args:
+            schema_name: Togai's event schema, 1 to 50 characters.
+            account_id: Togai's account id or alias, 1 to 512 characters.
+            attributes: at most 10: ``{"count": 1, "latency": (12.5, "Milliseconds")}``, or ``Attribute`` objects. Values are
+                ``int``, ``float``, ``Decimal``, numpy scalars or plain digits as ``str``, and are written exactly.
+            dimensions: strings to strings of 1 to 200 characters.
+            timestamp: an aware ``datetime`` or ISO 8601 text with a zone (default: now). Togai bills by it.
+            event_id: your own id, 1 to 50 characters. Togai counts one id once in 45 days.
+            idempotency_key: any text of your business (an order's number and line), so that a job that is run again
+                bills once; the id is a UUIDv5 of schema name, account and key.
+
+        Returns:
+            The event's id; ``None`` where it was not accepted, which is counted in ``stats().refused``.
+
+        Raises:
+            InvalidEvent: with ``strict=True`` alone.
+            QueueFull: with ``overflow="raise"`` alone.
+
+        """
+        pipeline = self._pipeline if self._pid == os.getpid() else self._here()
+        if pipeline.is_feedback():
+            pipeline.refuse("feedback")
+            return None
+        try:
+            if event_id is None and idempotency_key is None:
+                event_id = fresh_id()
+                kind = bytes
+            else:
+                event_id = chosen_id(schema_name, account_id, event_id, idempotency_key)
+                kind = ChosenId
+            stamp = _stamp(time.time_ns()) if timestamp is None else timestamp_text(timestamp)
+            event = encode(schema_name, account_id, attributes, dimensions, stamp, event_id)
+            self._check_size(event)
+        except Exception as error:  # whatever the caller's objects raise
+            given = (schema_name, account_id, attributes, dimensions, timestamp, event_id, idempotency_key)
+            self._refuse_invalid(pipeline, error, given)
+            return None
+        if kind is ChosenId:
+            event = ChosenId(event)
+        if self._is_plain and pipeline.put(event) is None:
+            return event_id
+        return self._hand_over(pipeline, event)
+
+    def track_event(self, event: Event) -> str | None:
+        """Hand over an ``Event`` that you have built; everything else is as with ``track``.
+
+        Its id counts as yours: tracking the same ``Event`` twice bills once.
+        """
+        pipeline = self._here()
+        if pipeline.is_feedback():
+            pipeline.refuse("feedback")
+            return None
+        try:
+            if not isinstance(event, Event):
+                raise InvalidEvent("event", f"must be an Event, not {type(event).__name__}")  # noqa: TRY301  told like the rest
+            encoded = ChosenId(event.encode())
+            self._check_size(encoded)
+        except Exception as error:  # whatever a subclass raises
+            self._refuse_invalid(pipeline, error, event)
+            return None
+        return self._hand_over(pipeline, encoded)
+
+    def _check_size(self, event: bytes) -> None:
+        most = self._config.max_batch_bytes - ENVELOPE
+        if len(event) > most:
+            raise InvalidEvent(
+                "event", f"must encode to at most {most} bytes (max_batch_bytes), has {len(event)}"
+            )
+
+    def _hand_over(self, pipeline: Pipeline, event: bytes) -> str | None:
+        """The longer way in: through ``before_send``, to nowhere if not enabled, and into a buffer that may be full."""
+        if self._config.before_send:
+            changed = self._filtered(pipeline, event)
+            if changed is None:
+                return None
+            event = changed
+        if not self._config.enabled:
+            pipeline.refuse("disabled")
+            return id_of(event)
+        refused = pipeline.put(event)
+        if refused == "full" and self._config.overflow == "block" and self._may_block(pipeline):
+            refused = self._put_when_there_is_room(pipeline, event)
+        if refused is None:
+            return id_of(event)
+        if refused == "closed":
+            self._refuse(
+                pipeline, "closed", ShipperClosed("track() after close(); the event is not accepted")
+            )
+            return None
+        full = QueueFull(
+            f"the buffer is full, {pipeline.pending} events wait; the event is not accepted", decode(event)
+        )
+        if self._config.overflow == "raise":
+            pipeline.refuse("full")
+            raise full
+        self._refuse(pipeline, "full", full)
+        return None
+
+    def _filtered(self, pipeline: Pipeline, event: bytes) -> bytes | None:
+        """What ``before_send`` makes of an event; ``None`` where it is not to be sent."""
+        given = decode(event)
+        try:
+            changed = self._config.before_send(given)
+            if changed is given:
+                return event
+            if changed is not None:
+                if not isinstance(changed, Event):
+                    raise TypeError(f"before_send returned {type(changed).__name__}")  # noqa: TRY301  told like what it raises
+                encoded = changed.encode()
+                self._check_size(encoded)
+                return type(event)(encoded) if changed.id == given.id else ChosenId(encoded)
+        except Exception as error:  # the application's code: an event that it cannot redact is not sent
+            problem = InvalidEvent(
+                "before_send", f"raised {type(error).__name__}; the event is not sent", given
+            )
+            problem.__cause__ = error
+            self._refuse(pipeline, "filtered", problem)
+            return None
+        pipeline.refuse("filtered")
+        return None
+
+    def _may_block(self, pipeline: Pipeline) -> bool:
+        """Not on a flusher, which would wait for itself; nor under a running event loop, which would stand still."""
+        return not pipeline.is_on_flusher and asyncio._get_running_loop() is None  # noqa: SLF001  public in the docs, as asyncio's own fast lookup
+
+    def _put_when_there_is_room(self, pipeline: Pipeline, event: bytes) -> Literal["closed", "full"] | None:
+        until = time.monotonic() + self._config.block_timeout
+        while True:
+            pipeline.wait_for_room(max(0.0, until - time.monotonic()), len(event))
+            refused = pipeline.put(event)
+            if refused != "full" or time.monotonic() >= until:
+                return refused
+
+    # --- refusing ---
+
+    def _refuse(self, pipeline: Pipeline, reason: Refusal, error: TogaiShipperError) -> None:
+        pipeline.refuse(reason)
+        kind = error.field.partition("[")[0] if isinstance(error, InvalidEvent) else ""
+        pipeline.reporter.complain(f"{reason} {kind}", "an event was refused (%s): %s", reason, error)
+        pipeline.reporter.undelivered(error)
+
+    def _refuse_invalid(self, pipeline: Pipeline, error: Exception, given: Any) -> None:
+        """Count an invalid event and tell of it; or, strict, raise it in the caller."""
+        if isinstance(error, InvalidEvent):
+            invalid = error
+        else:
+            invalid = InvalidEvent("event", f"could not be read: {type(error).__name__}")
+            invalid.__cause__ = error
+        invalid.given = given
+        if self._config.strict:
+            pipeline.refuse("invalid")
+            raise invalid
+        self._refuse(pipeline, "invalid", invalid)
+
+    # --- ends ---
+
+    def flush(self, timeout: float | None = None) -> FlushReport:
+        """Send what is pending now, without waiting for ``flush_interval``; wait until it is settled.
+
+        Backoff, Retry-After and rate limit stay in force. While delivery is parked (a refused key) this returns at once.
+        Inside a callback it does not wait.
+
+        Args:
+            timeout: seconds to wait at most (default ``close_timeout``).
+
+        Returns:
+            A ``FlushReport``: true only if every event accepted before the call is delivered.
+
+        """
+        return self._here().flush(self._config.close_timeout if timeout is None else timeout)
+
+    def close(self, timeout: float | None = None) -> FlushReport:
+        """Accept no more events, deliver what is pending, and end the threads.
+
+        Batches go by ``/ingestBatch``; a last remainder of at most ``single_ingest_limit`` events, and the events of a batch that
+        keeps failing, go by ``/ingest``. What is undelivered when time is up is counted as ``dropped["closed"]``, told to
+        ``on_error`` and logged. A second call waits for the first and returns its report; inside a callback a call does not wait.
+
+        Args:
+            timeout: seconds that all of this may take (default ``close_timeout``).
+
+        Returns:
+            A ``FlushReport``: true only if everything was delivered.
+
+        """
+        return self._here().close(self._config.close_timeout if timeout is None else timeout)
+
+    def __enter__(self) -> Shipper:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        pipeline = getattr(self, "_pipeline", None)
+        if (
+            pipeline is not None
+            and self._pid == os.getpid()
+            and pipeline.pending
+            and not pipeline.buffer.closing
+        ):
+            warnings.warn(
+                f"unclosed {self!r}; its events are still delivered, at the latest at exit",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError("a Shipper belongs to its process and can be neither pickled nor copied")
+
+    # --- how it stands ---
+
+    def set_api_key(self, api_key: ApiKey) -> None:
+        """Use another key (or callable) from now on, from any thread; parked delivery is tried with it at once.
+
+        Raises:
+            ConfigurationError: it cannot be a key; the one in use stays.
+
+        """
+        self._here().set_api_key(api_key if callable(api_key) else check_key(api_key))
+
+    def stats(self) -> Stats:
+        """Every count of this shipper in this process, at one instant."""
+        return self._here().stats()
+
+    @property
+    def pending(self) -> int:
+        """Events accepted and neither delivered, rejected nor dropped."""
+        return self._here().pending
+
+    @property
+    def healthy(self) -> bool:
+        """Whether events get through as they should; if not, ``stats().last_error`` says why.
+
+        False while parked; while every attempt of the last minute failed; while the oldest pending event is older than
+        5 minutes; while an event is set aside on which Togai keeps failing; while no thread can be started.
+        """
+        return self._here().unhealthy() is None
+
+    def __repr__(self) -> str:
+        now = self._pipeline.stats()
+        return (
+            f"<Shipper {now.state}: {now.pending} pending, {now.delivered} delivered, "
+            f"{now.rejected} rejected, {sum(now.dropped.values())} dropped>"
+        )

@@ -1,0 +1,243 @@
+"""One request, one ``Reply``: the only file that knows requests.
+
+Whatever the network does comes back as a value. A reply's time is bounded as a whole, also where it drips; of its
+body no more is read than could be Togai's.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import time
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from . import __version__
+from ._config import ApiKey, check_key
+from ._verdict import Reply, retry_after
+from .exceptions import ConfigurationError
+
+MIN_READ = 1024 * 1024  # bytes of a reply that are read at least; else twice the request
+_CHUNK = 64 * 1024
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+
+
+class KeyUnavailable(Exception):  # noqa: N818  a state of the world; never leaves the library
+    """The caller's callable gave no key that can be used."""
+
+
+class Key:
+    """The key in use: fixed, or asked for and kept until Togai refuses it."""
+
+    def __init__(self, source: ApiKey) -> None:
+        self._source = source
+        self._known: str | None = None
+
+    def current(self) -> str:
+        """The key; asks the caller's callable if none is known. Raises ``KeyUnavailable``."""
+        known, source = self._known, self._source
+        if known is None:
+            try:
+                known = check_key(source() if callable(source) else source)
+            except ConfigurationError as error:
+                raise KeyUnavailable(str(error)) from error
+            except Exception as error:  # whatever the caller's callable raises
+                raise KeyUnavailable(f"the api_key callable raised {type(error).__name__}") from error
+            self._known = known
+        return known
+
+    def renewed(self, refused: str) -> str | None:
+        """Another key than ``refused``, if there is one now."""
+        if self._known == refused:
+            self._known = None
+        key = self.current()
+        return None if key == refused else key
+
+    def replace(self, source: ApiKey) -> None:
+        """Use another key, or another callable, from now on."""
+        self._source = source
+        self._known = None
+
+
+class _Bearer(AuthBase):
+    """The key on one request. As ``auth`` it wins over ``~/.netrc``, which a session's header does not."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
+# --- a reply has one deadline, however slowly it drips ---------------------------------------------------------
+
+
+class _Deadline:
+    """When the reply under way has to be whole (monotonic seconds)."""
+
+    at = float("inf")
+
+
+class _TimedReader(io.RawIOBase):
+    """A socket's bytes, each wait for which ends at the deadline."""
+
+    def __init__(self, sock: socket.socket, deadline: _Deadline) -> None:
+        self._sock = sock
+        self._stream = sock.makefile("rb", buffering=0)  # keeps the socket open as http.client expects
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline.at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the reply is past its deadline")
+        self._sock.settimeout(left)
+        return self._stream.readinto(buffer)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def _timed(connection: type[HTTPConnection], pool: type[HTTPConnectionPool], deadline: _Deadline) -> type:
+    """``pool`` with connections whose replies keep to ``deadline``."""
+
+    class TimedResponse(http.client.HTTPResponse):
+        def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+            super().__init__(sock, *args, **kwargs)
+            self.fp.close()
+            self.fp = io.BufferedReader(_TimedReader(sock, deadline))
+
+    connection = type("TimedConnection", (connection,), {"response_class": TimedResponse})
+    return type("TimedPool", (pool,), {"ConnectionCls": connection})
+
+
+class _TimedAdapter(HTTPAdapter):
+    """Our session's adapter: one kept-alive connection, urllib3's retries off, timed replies."""
+
+    def __init__(self, deadline: _Deadline) -> None:
+        self._pools = {
+            "http": _timed(HTTPConnection, HTTPConnectionPool, deadline),
+            "https": _timed(HTTPSConnection, HTTPSConnectionPool, deadline),
+        }
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=urllib3.Retry(0, read=False))
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
+
+
+# --- the transport ---------------------------------------------------------------------------------------------
+
+
+class Transport:
+    """One flusher's connection to Togai. Used by one thread."""
+
+    def __init__(
+        self, base_url: str, timeout: tuple[float, float], session: requests.Session | None = None
+    ) -> None:
+        self._base_url = base_url
+        self._timeout = timeout
+        self._deadline = _Deadline()
+        self._session = session or self._own_session()
+
+    def _own_session(self) -> requests.Session:
+        session = requests.Session()
+        for prefix in ("http://", "https://"):
+            session.mount(prefix, _TimedAdapter(self._deadline))
+        return session
+
+    def send(self, path: str, body: bytes, key: str, time_left: float) -> Reply:
+        """``POST`` to ``path``; the reply, or why there is none, in at most ``time_left`` seconds."""
+        connect, total = (min(limit, max(time_left, 0.001)) for limit in self._timeout)
+        self._deadline.at = time.monotonic() + total
+        try:
+            with self._session.post(
+                self._base_url + path,
+                data=body,
+                headers={
+                    "Content-Type": "application/json",
+                    "Accept-Encoding": "identity",
+                    "User-Agent": f"togai-shipper/{__version__}",
+                },
+                auth=_Bearer(key),
+                timeout=(connect, total),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                return self._read(response, max(MIN_READ, 2 * len(body)))
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return Reply(None, error=_why(error), sent=not _never_sent(error))
+
+    def _read(self, response: requests.Response, limit: int) -> Reply:
+        body = bytearray()
+        while chunk := response.raw.read(_CHUNK, decode_content=False):
+            body += chunk
+            if len(body) > limit:
+                return Reply(None, error=f"HTTP {response.status_code} with more than {limit} bytes")
+            if time.monotonic() > self._deadline.at:
+                return Reply(None, error=f"HTTP {response.status_code}, not whole by its deadline")
+        expected = response.headers.get("Content-Length", "")
+        if expected.isdigit() and len(body) < int(expected):
+            return Reply(
+                None, error=f"HTTP {response.status_code}, cut after {len(body)} of {expected} bytes"
+            )
+        return Reply(
+            response.status_code,
+            _unpacked(bytes(body), limit) if response.headers.get("Content-Encoding") else bytes(body),
+            retry_after(response.headers.get("Retry-After"), time.time()),
+        )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+
+def _unpacked(body: bytes, limit: int) -> bytes:
+    """A compressed body that nobody asked for; garbage if it is none of the usual kinds."""
+    try:
+        return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(body, limit)
+    except zlib.error:
+        return b""
+
+
+def _never_sent(error: BaseException) -> bool:
+    """Whether no byte of the request can have reached the server: the connection was never made."""
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return True
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, urllib3.exceptions.NewConnectionError)
+
+
+def _why(error: BaseException) -> str:
+    """A connection error's innermost cause in a few words; requests' own text repeats the URL and more."""
+    cause: BaseException = error
+    for _ in range(8):  # such chains are short; a circular one must not hang us
+        inner = getattr(cause, "reason", None) or next(
+            (a for a in cause.args if isinstance(a, BaseException)), None
+        )
+        if not isinstance(inner, BaseException):
+            break
+        cause = inner
+    text = str(cause).rsplit(": ", 1)[-1] or type(cause).__name__
+    return f"no reply: {text[:200]}"
+
+
+SessionFactory = Callable[[], requests.Session]

@@ -1,0 +1,198 @@
+"""What a reply of Togai, or the lack of one, means. Pure: a reply goes in, a verdict comes out.
+
+The table, in the order of ``judge``:
+
+=====================================================  ==================================================
+no reply, a cut or overlong one, 408, 425, 5xx         ``TryLater``: outcome unknown, perhaps partly ingested
+429; 503 with Retry-After                              ``TryLater``, and every flusher waits
+202; 200 that says so                                  ``Accepted``
+207; a 202 or 200 that names events or says "false"    ``Partly``: some were not taken
+200 with anything else, any other 1xx or 2xx           not Togai's word: as no reply
+400, 409, 413, 422 with a JSON object                  ``Refused``
+the same without one (a gateway's page)                as no reply
+401                                                    ``Park``, on the key
+3xx and every other 4xx                                ``Park``, on the line
+=====================================================  ==================================================
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeAlias
+
+import attrs
+
+MAX_MESSAGE = 500  # characters of a server's message that we keep
+MAX_RETRY_AFTER = 300.0  # seconds; a longer Retry-After is cut to this
+
+
+@attrs.frozen
+class Reply:
+    """One HTTP exchange as it ended; ``status`` is ``None`` where there is no whole reply."""
+
+    status: int | None
+    body: bytes = b""
+    retry_after: float | None = None  # seconds
+    error: str = ""  # why there is no whole reply
+    sent: bool = True  # false: the request cannot have reached the server
+
+
+@attrs.frozen
+class Accepted:
+    """Togai took them all."""
+
+
+@attrs.frozen
+class Refusal:
+    """Togai's word on one event: its message, and whether that says "duplicate id"."""
+
+    message: str
+    duplicate: bool
+
+
+@attrs.frozen
+class Partly:
+    """Some were not taken: those named by id, or (``named`` is empty) nobody knows which."""
+
+    named: Mapping[str, Refusal]
+    refusal: Refusal
+    status: int
+
+
+@attrs.frozen
+class Refused:
+    """The request is refused for what it holds."""
+
+    status: int
+    message: str
+    duplicate: bool
+    too_large: bool
+
+
+@attrs.frozen
+class TryLater:
+    """The outcome is unknown, or the server has no time: the same again, later.
+
+    ``after``: seconds to wait at least. ``throttled``: all flushers wait. ``maybe_read``: it may have been ingested.
+    """
+
+    status: int | None
+    message: str
+    after: float | None = None
+    throttled: bool = False
+    maybe_read: bool = True
+
+
+@attrs.frozen
+class Park:
+    """Nothing can be delivered until the key (``on_key``) or the line is mended."""
+
+    status: int | None
+    message: str
+    on_key: bool
+
+
+Verdict: TypeAlias = Accepted | Partly | Refused | TryLater | Park
+
+
+def judge(reply: Reply) -> Verdict:
+    """What ``reply`` means for the events of its request; total over every status."""
+    status = reply.status
+    if status is None:
+        return TryLater(None, reply.error, maybe_read=reply.sent)
+    answer = _json_object(reply.body)
+    message = _message(answer, status)
+    match status:
+        case 200 | 202:
+            return _success(status, answer, message)
+        case 207:
+            return _partly(status, answer, message)
+        case 400 | 409 | 413 | 422 if answer is not None:
+            duplicate = status == 409 or _says_duplicate(answer)  # noqa: PLR2004  the status is the table's
+            return Refused(status, message, duplicate, too_large=status in (413, 422))
+        case 401:
+            return Park(status, message, on_key=True)
+        case 429:
+            return TryLater(status, message, reply.retry_after, throttled=True, maybe_read=False)
+        case 503 if reply.retry_after is not None:
+            return TryLater(status, message, reply.retry_after, throttled=True)
+        case 400 | 408 | 409 | 413 | 422 | 425:
+            return TryLater(status, message)
+        case _ if 300 <= status < 500:  # noqa: PLR2004  the statuses are the table's
+            return Park(status, message, on_key=False)
+    return TryLater(status, message)
+
+
+def _success(status: int, answer: dict[str, Any] | None, message: str) -> Verdict:
+    if answer is not None and (answer.get("success") is False or any(_items(answer))):
+        return _partly(status, answer, message)
+    if status == 202 or (
+        answer is not None and (answer.get("success") is True or answer.get("errors") == [])
+    ):  # noqa: PLR2004  the status is the table's
+        return Accepted()
+    return TryLater(status, "a 200 that is not Togai's word")
+
+
+def _partly(status: int, answer: dict[str, Any] | None, message: str) -> Partly:
+    named: dict[str, Refusal] = {}
+    for item in _items(answer or {}):
+        payload = item.get("eventPayload")
+        event_id = payload.get("id") if isinstance(payload, dict) else None
+        if not isinstance(event_id, str):
+            named = {}  # somebody is named whom we cannot tell: as if nobody were
+            break
+        named[event_id] = Refusal(_message(item, status), _says_duplicate(item))
+    return Partly(named, Refusal(message, _says_duplicate(answer or {})), status)
+
+
+def _items(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every ``{message, eventPayload}`` of an answer: by itself, in ``errors``, or in ``details``."""
+    details = answer.get("details")
+    nested = list(details.values()) if isinstance(details, dict) else []
+    for place in ([answer], answer.get("errors"), details, *nested):
+        if isinstance(place, list):
+            yield from (item for item in place if isinstance(item, dict) and "eventPayload" in item)
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _message(answer: dict[str, Any] | None, status: int) -> str:
+    said = (answer or {}).get("message")
+    return said[:MAX_MESSAGE] if isinstance(said, str) and said else f"HTTP {status}"
+
+
+# "Nothing looser": a message taken for a duplicate by mistake would call a refused event delivered.
+_DUPLICATE = re.compile(
+    r"DUPLICATE_EVENT(?![A-Z_])"
+    r"|(?i:\bduplicate event[ _-]?id\b|\bduplicate id\b"
+    r"|(?:^|\bevent[ _-]|\bevent with (?:this |the same )?|[.:;,] )id (?:is |has |was )?already (?:been )?(?:exists?|used|in use)\b)"
+)
+
+
+def _says_duplicate(answer: Mapping[str, Any]) -> bool:
+    texts = (answer.get("message"), answer.get("code"), answer.get("name"))
+    return any(isinstance(text, str) and _DUPLICATE.search(text) for text in texts)
+
+
+def retry_after(header: str | None, now: float) -> float | None:
+    """A Retry-After header, in seconds or as a date, as seconds from ``now`` (epoch seconds): 0 to 300."""
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        seconds = float(text)
+    else:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now
+        except (ValueError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
