@@ -82,7 +82,7 @@ class Delivery:
             retry=tenacity.retry_if_result(lambda verdict: isinstance(verdict, TryLater)),
             stop=lambda _: self._is_over(carried, batches_until),
             wait=self._backoff,
-            sleep=lambda seconds: self._sleep(seconds, deadline),
+            sleep=lambda seconds: self._sleep(seconds, batches_until),
             retry_error_callback=lambda _: None,
         )
         retrying(self._attempt, carried, transport, deadline)
@@ -142,13 +142,13 @@ class Delivery:
         doubled = self._config.backoff_initial * 2.0 ** min(state.attempt_number - 1, 32)
         return max(verdict.after or 0.0, self._random() * min(most, doubled))
 
-    def _sleep(self, seconds: float, deadline: Callable[[], float]) -> None:
-        """Wait; but no longer once the shipper closes or the line is parked."""
+    def _sleep(self, seconds: float, batches_until: Callable[[], float]) -> None:
+        """Wait; but no longer once the shipper closes, the line is parked, or the time for batches is over."""
         until = self._clock() + seconds
         closing = self._gate.closing
         while True:
             rings = self._gate.turn.rings
-            left = min(until, deadline()) - self._clock()
+            left = min(until, batches_until()) - self._clock()
             if (
                 left <= 0
                 or self._gate.closing != closing

@@ -158,7 +158,7 @@ class Gate:
         self.trusted = False
         self._paused_until = max(self._paused_until, now + max(verdict.after or 0.0, own))
         if self.closing is not None and self._paused_until >= self.closing:
-            self.dead = True
+            self.give_up()
 
     def paused_for(self) -> float:
         """Seconds that every request still has to wait."""
@@ -246,4 +246,9 @@ class Gate:
         self.closing = deadline
         if self._paused_until >= deadline:  # the pause cannot be waited out: one request decides for all
             self._paused_until = self._clock()
+        self.turn.ring()
+
+    def give_up(self) -> None:
+        """Closing, and the line is dead: send nothing more."""
+        self.dead = True
         self.turn.ring()

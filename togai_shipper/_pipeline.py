@@ -23,7 +23,7 @@ from ._pacing import Gate
 from ._reporting import Reporter
 from ._settlement import Circumstances, Settlement, is_past_window, left_at_close, past_window, settle
 from ._transport import Key, Transport
-from ._verdict import Accepted, Park
+from ._verdict import Accepted, Park, is_line_dead
 from .exceptions import DeliveryError, Unauthorized
 
 STALE = (
@@ -318,6 +318,8 @@ class Pipeline:
             else:
                 self.buffer.byte_cap.not_taken(carried.batch)
             parked = self._record(batch, settlement) or carried.parked
+            if at.closing and batch.single and is_line_dead(carried.verdict):
+                self.gate.give_up()
         if batch.probe and isinstance(carried.verdict, Accepted):
             self.reporter.log(logging.INFO, "Togai takes events again, %d wait", self.buffer.pending)
         self._tell(settlement, parked)

@@ -157,6 +157,8 @@ class Transport:
         self._timeout = timeout
         self._deadline = _Deadline()
         self._session = session or self._own_session()
+        # Even when told not to follow one, requests reads a redirect's whole body to see where it leads.
+        self._session.get_redirect_target = lambda _: None  # type: ignore[method-assign]  # on this session alone
 
     def _own_session(self) -> requests.Session:
         session = requests.Session()

@@ -126,6 +126,11 @@ def judge(reply: Reply) -> Verdict:
     return TryLater(status, message)
 
 
+def is_line_dead(verdict: Verdict) -> bool:
+    """Whether nobody was there to judge the request, so that the next one will hardly fare better."""
+    return isinstance(verdict, TryLater) and (verdict.status in (None, 502, 503, 504) or verdict.throttled)
+
+
 def _success(status: int, answer: dict[str, Any] | None, message: str) -> Verdict:
     if answer is not None and (answer.get("success") is False or any(_items(answer))):
         return _partly(status, answer, message)

@@ -1,0 +1,37 @@
+"""What several test modules start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from togai_shipper import Shipper
+from togai_shipper.testing import FakeTogai
+
+KEY = "secret"
+
+QUICK = {"backoff_initial": 0.005, "backoff_max": 0.02, "flush_interval": 0.02, "rate_limit": None}
+
+
+@pytest.fixture
+def togai() -> Iterator[FakeTogai]:
+    """A Togai on loopback, without its quota."""
+    with FakeTogai(api_key=KEY, rate_limit=None) as fake:
+        yield fake
+
+
+@pytest.fixture
+def ship(togai: FakeTogai) -> Iterator[Callable[..., Shipper]]:
+    """Make shippers for that Togai, quick ones unless told otherwise; all are closed at the end."""
+    made: list[Shipper] = []
+
+    def make(**options: Any) -> Shipper:
+        options = {"api_key": KEY, "base_url": togai.url, **QUICK, **options}
+        made.append(Shipper(**options))
+        return made[-1]
+
+    yield make
+    for shipper in made:
+        shipper.close(0)
