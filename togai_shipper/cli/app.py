@@ -1,0 +1,38 @@
+"""The group that all commands hang on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from togai_shipper import TogaiShipperError, __version__
+
+from .demo import demo
+from .sandbox import sandbox
+
+
+class _Group(click.Group):
+    """Tells the library's own errors in one line; anything else is a bug and keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TogaiShipperError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", "-V", prog_name="togai-shipper")
+def cli() -> None:
+    """Carry usage events to Togai: nothing lost silently, nothing billed twice.
+
+    \b
+    Examples:
+      togai-shipper demo                  see it work, with nothing else running
+      togai-shipper sandbox --fail 0.3    a Togai of your own, that misbehaves
+    """  # noqa: D301  \b is click's sign for "keep these lines"
+
+
+cli.add_command(demo)
+cli.add_command(sandbox)

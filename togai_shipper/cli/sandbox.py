@@ -1,0 +1,189 @@
+"""``togai-shipper sandbox``: a Togai of your own, in the foreground."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import shlex
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from togai_shipper.sandbox.faults import Cut, Fault, Reset, Slow
+from togai_shipper.testing import Answered, FakeTogai
+
+from .weather import MISHAPS, Chance
+
+_EVERY = 0.1  # seconds between two looks at what came
+_HISTORY = 500  # requests that are remembered; more than come between two looks
+_NAMES = {fault: name for name, fault in MISHAPS.items()}
+
+
+def _loopback(_ctx: click.Context, _option: click.Parameter, host: str) -> str:
+    host = "127.0.0.1" if host == "localhost" else host
+    try:
+        if ipaddress.IPv4Address(host).is_loopback:
+            return host
+    except ValueError:
+        pass
+    raise click.BadParameter(
+        f"{host} is not on loopback (127.0.0.1), and the sandbox is for this machine alone"
+    )
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, callback=_loopback, help="Of loopback alone.")
+@click.option(
+    "--port", default=8080, show_default=True, type=click.IntRange(0, 65_535), help="0: a free one."
+)
+@click.option("--api-key", default="sandbox", show_default=True, help="The key that it lets in.")
+@click.option(
+    "--quota/--no-quota", default=True, help="Whether it keeps Togai's 50 requests a second (it does)."
+)
+@click.option(
+    "--latency",
+    default=0.0,
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="What each request takes longer.",
+)
+@click.option(
+    "--fail",
+    default=0.0,
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="How many requests go wrong, 0 to 1.",
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    type=click.Choice(list(MISHAPS)),
+    help="How: any of these, may be repeated; all of them unless given.",
+)
+@click.option("--seed", type=int, help="Let the same requests go wrong each time.")
+@click.option("--quiet", is_flag=True, help="No line for each request.")
+@click.option(
+    "--for", "seconds", type=click.FloatRange(0), metavar="SECONDS", help="Stop by itself; else at Ctrl-C."
+)
+def sandbox(
+    *,
+    host: str,
+    port: int,
+    api_key: str,
+    quota: bool,
+    latency: float,
+    fail: float,
+    faults: Sequence[str],
+    seed: int | None,
+    quiet: bool,
+    seconds: float | None,
+) -> None:
+    """Run a stand-in for Togai on loopback until Ctrl-C.
+
+    It takes POST /ingest and /ingestBatch, GET /events and /events/{id}, and POST /authenticate, as strictly
+    as Togai documents them; it knows an id again, and says at the end what it would bill.
+
+    \b
+    What can go wrong with a request (--fail and --fault):
+      503, 500   nothing is taken
+      429        likewise, with Retry-After 1
+      207        all but the first event are taken
+      lost       all is taken, and the reply is a gateway's 502
+      half       half is taken, and the reply is a gateway's 502
+      reset      all is taken, and the connection is reset
+      cut        all is taken, and the reply is cut
+      slow       the reply takes 2 seconds
+
+    \b
+    Examples:
+      togai-shipper sandbox
+      togai-shipper sandbox --port 0 --fail 0.3 --seed 1
+      togai-shipper sandbox --fail 1 --fault lost
+    """  # noqa: D301  \b is click's sign for "keep these lines"
+    console = Console()
+    togai = FakeTogai(api_key, host=host, port=port, history=_HISTORY)
+    togai.on_request = Chance(fail, faults or list(MISHAPS), seed, latency)
+    if not quota:
+        togai.rate_limit = None
+    try:
+        togai.start()
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    with togai:
+        _say(console, f"A Togai of your own at {togai.url}, until Ctrl-C. Point a Shipper at it:\n")
+        _say(console, f"  export TOGAI_BASE_URL={togai.url}")
+        _say(console, f"  export TOGAI_API_KEY={shlex.quote(api_key)}\n")
+        feed = Feed(console, quiet=quiet)
+        with suppress(KeyboardInterrupt):
+            watch(togai, feed, seconds)
+        feed.show(togai.requests)
+    _say(console, f"\n{summary(togai)}")
+
+
+def watch(togai: FakeTogai, feed: Feed, seconds: float | None) -> None:
+    """Show what comes, for so long."""
+    until = math.inf if seconds is None else time.monotonic() + seconds
+    pause = (
+        threading.Event()
+    )  # never set; waiting for it, unlike sleep, ends at once at Ctrl-C on every system
+    with Live(console=feed.console, auto_refresh=False, transient=True) as live:
+        while (left := until - time.monotonic()) > 0:
+            feed.show(togai.requests)
+            live.update(Text(summary(togai), "dim"), refresh=True)
+            pause.wait(min(left, _EVERY))
+
+
+def summary(togai: FakeTogai) -> str:
+    """What the sandbox would bill."""
+    book = togai.ledger
+    return (
+        f"{book.metered:,} events billed, {book.duplicates:,} copies known by id and not billed,"
+        f" {len(book.billed_twice):,} billed twice"
+    )
+
+
+class Feed:
+    """A line for each request, once it is clear what became of it."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self.console = console
+        self._quiet = quiet
+        self._shown: set[int] = set()  # numbers of the requests remembered by the sandbox
+
+    def show(self, requests: Sequence[Answered]) -> None:
+        """Print what is new."""
+        self._shown.intersection_update(request.number for request in requests)
+        for request in requests:
+            if request.number not in self._shown and _is_over(request):
+                self._shown.add(request.number)
+                if not self._quiet:
+                    _say(self.console, _line(request))
+
+
+def _is_over(request: Answered) -> bool:
+    return request.status is not None or isinstance(_mishap(request), (Reset, Cut))
+
+
+def _mishap(request: Answered) -> Fault | None:
+    """What befell it, behind the latency that befalls all."""
+    fault = request.fault
+    return fault.then if isinstance(fault, Slow) and fault not in _NAMES else fault
+
+
+def _line(request: Answered) -> str:
+    mishap = _mishap(request)
+    line = f"{request.status or '---'}  {request.method:4} {request.path}"
+    if request.events:
+        line = f"{line:28}{len(request.events):5,} events {request.size:9,} bytes"
+    return line if mishap is None else f"{line}  fault {_NAMES[mishap]}"
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
