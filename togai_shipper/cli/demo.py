@@ -35,9 +35,12 @@ def attend(job: Callable[[], None], look: Callable[[], None], stop: Callable[[],
     """Do the job in a thread, and look at how it goes in this one; Ctrl-C asks it to stop, and waits on."""
     with ThreadPoolExecutor(1, "demo") as thread:
         doing = thread.submit(job)
-        while not doing.done():
-            _look(doing, look, stop)
-        look()
+        try:
+            while not doing.done():
+                _look(doing, look, stop)
+            look()
+        finally:
+            stop()  # where the viewer is gone (a closed pipe), nobody waits for the rest
         doing.result()
 
 
@@ -93,7 +96,7 @@ def demo(
       togai-shipper demo
       togai-shipper demo --events 200000 --rate 0
       togai-shipper demo --no-faults --json
-      togai-shipper demo --no-dedupe      what it would be like without ids: exit status 1
+      togai-shipper demo --no-dedupe      without ids it would not balance
     """  # noqa: D301  \b is click's sign for "keep these lines"
     console = Console(stderr=as_json, highlight=False)
     began = time.monotonic()
@@ -113,7 +116,7 @@ def demo(
             spool=None,
             flush_interval=0.25,
             backoff_initial=0.1,
-            backoff_max=1.0,
+            backoff_max=0.5,
             overflow="block",
             block_timeout=60.0,
             on_error=told,

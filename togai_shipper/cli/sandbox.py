@@ -7,22 +7,22 @@ import math
 import shlex
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import click
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from togai_shipper.sandbox.faults import Cut, Fault, Reset, Slow
 from togai_shipper.testing import Answered, FakeTogai
+from togai_shipper.testing import faults as kinds
 
 from .weather import MISHAPS, Chance
 
 _EVERY = 0.1  # seconds between two looks at what came
 _HISTORY = 500  # requests that are remembered; more than come between two looks
-_NAMES = {fault: name for name, fault in MISHAPS.items()}
+_NAMES: dict[kinds.Fault | None, str] = {fault: name for name, fault in MISHAPS.items()}
 
 
 def _loopback(_ctx: click.Context, _option: click.Parameter, host: str) -> str:
@@ -107,24 +107,30 @@ def sandbox(
       togai-shipper sandbox --port 0 --fail 0.3 --seed 1
       togai-shipper sandbox --fail 1 --fault lost
     """  # noqa: D301  \b is click's sign for "keep these lines"
-    console = Console()
+    console = Console(highlight=False)
     togai = FakeTogai(api_key, host=host, port=port, history=_HISTORY)
     togai.on_request = Chance(fail, faults or list(MISHAPS), seed, latency)
     if not quota:
         togai.rate_limit = None
-    try:
-        togai.start()
-    except OSError as error:
-        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    with togai:
+    feed = Feed(console, quiet=quiet)
+    with suppress(KeyboardInterrupt), _listening(togai):
         _say(console, f"A Togai of your own at {togai.url}, until Ctrl-C. Point a Shipper at it:\n")
         _say(console, f"  export TOGAI_BASE_URL={togai.url}")
         _say(console, f"  export TOGAI_API_KEY={shlex.quote(api_key)}\n")
-        feed = Feed(console, quiet=quiet)
-        with suppress(KeyboardInterrupt):
-            watch(togai, feed, seconds)
-        feed.show(togai.requests)
+        watch(togai, feed, seconds)
+    feed.show(togai.requests)
     _say(console, f"\n{summary(togai)}")
+
+
+@contextmanager
+def _listening(togai: FakeTogai) -> Iterator[None]:
+    try:
+        togai.start()
+    except OSError as error:
+        why = f"cannot listen on {togai.host}:{togai.port}: {error.strerror}"
+        raise click.ClickException(why) from error
+    with togai:
+        yield
 
 
 def watch(togai: FakeTogai, feed: Feed, seconds: float | None) -> None:
@@ -168,13 +174,13 @@ class Feed:
 
 
 def _is_over(request: Answered) -> bool:
-    return request.status is not None or isinstance(_mishap(request), (Reset, Cut))
+    return request.status is not None or isinstance(_mishap(request), (kinds.Reset, kinds.Cut))
 
 
-def _mishap(request: Answered) -> Fault | None:
+def _mishap(request: Answered) -> kinds.Fault | None:
     """What befell it, behind the latency that befalls all."""
     fault = request.fault
-    return fault.then if isinstance(fault, Slow) and fault not in _NAMES else fault
+    return fault.then if isinstance(fault, kinds.Slow) and fault not in _NAMES else fault
 
 
 def _line(request: Answered) -> str:
@@ -182,8 +188,8 @@ def _line(request: Answered) -> str:
     line = f"{request.status or '---'}  {request.method:4} {request.path}"
     if request.events:
         line = f"{line:28}{len(request.events):5,} events {request.size:9,} bytes"
-    return line if mishap is None else f"{line}  fault {_NAMES[mishap]}"
+    return f"{line}  fault {_NAMES[mishap]}" if mishap in _NAMES else line
 
 
 def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(line, markup=False, soft_wrap=True)

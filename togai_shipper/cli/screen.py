@@ -74,7 +74,9 @@ def screen_on(console: Console) -> Iterator[Screen]:
         with Live(console=console, auto_refresh=False) as live:
             yield LiveScreen(live)
     else:
-        yield PlainScreen(console)
+        plain = PlainScreen(console)
+        yield plain
+        plain.end()
 
 
 class LiveScreen:
@@ -114,7 +116,7 @@ def _picture(glance: Glance, tracking: float, delivery: float) -> RenderableType
 
 
 class PlainScreen:
-    """A line a second, one for each change of weather, and one for each line of the log."""
+    """A line a second and a last one, one for each change of weather, and one for each line of the log."""
 
     _EVERY = 1.0  # seconds between two lines if nothing else happens
 
@@ -123,19 +125,27 @@ class PlainScreen:
         self._next = 0.0
         self._weather = CLEAR
         self._logged = 0
+        self._unseen: Glance | None = None
 
     def show(self, glance: Glance) -> None:
         """Print what is new."""
         for line in glance.log[self._logged :]:
             self._print(f"log: {line}")
         self._logged = len(glance.log)
+        self._unseen = glance
         if glance.seconds >= self._next or glance.weather != self._weather:
+            self.end()
             self._next = glance.seconds + self._EVERY
             self._weather = glance.weather
+
+    def end(self) -> None:
+        """Print how things stood last, unless it is to be seen already."""
+        glance, self._unseen = self._unseen, None
+        if glance is not None:
             self._print(
                 f"{glance.seconds:5.1f} s  tracked {glance.tracked:,}  delivered {glance.delivered:,}"
                 f"  of {glance.total:,}  retries {glance.retries:,}  weather {glance.weather}"
             )
 
     def _print(self, line: str) -> None:
-        self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+        self._console.print(line, soft_wrap=True, markup=False)

@@ -11,8 +11,7 @@ from random import Random
 
 import attrs
 
-from togai_shipper.sandbox.faults import Cut, Fault, Html, Partial, Refuse, Reset, Slow, Throttle
-from togai_shipper.testing import Received
+from togai_shipper.testing import Received, faults
 
 from .workload import is_poison
 
@@ -26,23 +25,29 @@ class Front:
     Attributes:
         title: what a viewer is told.
         after: the share of all events that has arrived when it begins.
-        faults: one for each request, while they last.
+        mishaps: one for each request, while they last.
 
     """
 
     title: str
     after: float
-    faults: Sequence[Fault]
+    mishaps: Sequence[faults.Fault]
 
 
-_DOWN = Refuse(503, "the service is unavailable")
-_LOST = (Html(502, ingest="all"), Reset(ingest="all"), Html(502, ingest="half"), Reset(ingest="half"), Cut())
+_DOWN = faults.Refuse(503, "the service is unavailable")
+_LOST = (
+    faults.Html(502, ingest="all"),
+    faults.Reset(ingest="all"),
+    faults.Html(502, ingest="half"),
+    faults.Reset(ingest="half"),
+    faults.Cut(),
+)
 
 FRONTS = (
     Front("503: Togai is down", 0.10, (_DOWN,) * 8),
-    Front("429: over quota, Retry-After 1", 0.25, (Throttle(retry_after=1),)),
+    Front("429: over quota, Retry-After 1", 0.25, (faults.Throttle(retry_after=1),)),
     Front("replies lost: a batch is taken, the reply is not sent", 0.40, _LOST),
-    Front("207: two events of a batch are not taken", 0.55, (Partial("A", bad=(0, 1)),)),
+    Front("207: two events of a batch are not taken", 0.55, (faults.Partial("A", bad=(0, 1)),)),
     Front("503: Togai is down again", 0.70, (_DOWN,) * 4),
 )
 CLEAR = "clear"
@@ -62,19 +67,19 @@ class Weather:
     def __init__(self, arrived: Callable[[], float], fronts: Sequence[Front] = FRONTS) -> None:
         self._arrived = arrived
         self._coming = deque(fronts)
-        self._left: deque[Fault] = deque()  # faults of the front that passes now
+        self._left: deque[faults.Fault] = deque()  # faults of the front that passes now
         self._front = CLEAR
         self._fair = 0  # requests in a row that fared well
         self.now = CLEAR
         self.past: Counter[str] = Counter()  # title -> requests it met
 
-    def __call__(self, received: Received) -> Fault | None:
+    def __call__(self, received: Received) -> faults.Fault | None:
         """What befalls this request. Nothing does if the poison is in it, for that must never be taken."""
         if any(map(is_poison, received.events)):
             return self._note(POISONED, None)
         if not self._left and self._coming and self._arrived() >= self._coming[0].after:
             front = self._coming.popleft()
-            self._front, self._left = front.title, deque(front.faults)
+            self._front, self._left = front.title, deque(front.mishaps)
         if self._left:
             return self._note(self._front, self._left.popleft())
         self._fair += 1
@@ -82,7 +87,7 @@ class Weather:
             self.now = CLEAR
         return None
 
-    def _note(self, title: str, fault: Fault | None) -> Fault | None:
+    def _note(self, title: str, fault: faults.Fault | None) -> faults.Fault | None:
         self._fair = 0
         self.now = title
         self.past[title] += 1
@@ -91,16 +96,16 @@ class Weather:
 
 # --- chance: for the sandbox ------------------------------------------------------------------------------
 
-MISHAPS: Mapping[str, Fault] = {
+MISHAPS: Mapping[str, faults.Fault] = {
     "503": _DOWN,
-    "500": Refuse(500, "internal error"),
-    "429": Throttle(retry_after=1),
-    "207": Partial("A"),
-    "lost": Html(502, ingest="all"),
-    "half": Html(502, ingest="half"),
-    "reset": Reset(ingest="all"),
-    "cut": Cut(),
-    "slow": Slow(2.0),
+    "500": faults.Refuse(500, "internal error"),
+    "429": faults.Throttle(retry_after=1),
+    "207": faults.Partial("A"),
+    "lost": faults.Html(502, ingest="all"),
+    "half": faults.Html(502, ingest="half"),
+    "reset": faults.Reset(ingest="all"),
+    "cut": faults.Cut(),
+    "slow": faults.Slow(2.0),
 }
 
 
@@ -121,7 +126,7 @@ class Chance:
         self._random = Random(seed)  # noqa: S311  it guards nothing
         self._latency = latency
 
-    def __call__(self, _received: Received) -> Fault | None:
+    def __call__(self, _received: Received) -> faults.Fault | None:
         """What befalls this request."""
         fault = self._random.choice(self._mishaps) if self._random.random() < self._share else None
-        return Slow(self._latency, then=fault) if self._latency else fault
+        return faults.Slow(self._latency, then=fault) if self._latency else fault
