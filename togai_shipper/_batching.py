@@ -1,16 +1,20 @@
 """What goes out together. Pure: no thread, no clock, no I/O.
 
-``Batch`` is a group of encoded events that share their history; ``due`` says whether to send now, ``cut`` how many
-go in, ``halves`` and ``singles`` how a batch is divided.
+``Batch`` is a group of encoded events that share their history; ``due`` says whether to send now, ``cut`` how
+many go in, ``halves`` and ``singles`` how a batch is divided.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
 MIN_LEARNT_BYTES = 64 * 1024  # the cap learnt from refusals never falls below: larger than any legal event
+MAX_DIVISIONS = 100  # divided batches of which one half is remembered; arbitrary, few are under way at once
 _BATCH_HEAD, _BATCH_TAIL = b'{"events":[', b"]}"
 _SINGLE_HEAD, _SINGLE_TAIL = b'{"event":', b"}"
 ENVELOPE = len(_BATCH_HEAD) + len(_BATCH_TAIL)  # bytes of a body beside its events and their commas
@@ -103,10 +107,18 @@ def halves(batch: Batch, split: int = 0) -> list[Batch]:
 
 
 def singles(batch: Batch, events: Sequence[bytes] | None = None) -> list[Batch]:
-    """Each event by itself, for ``/ingest``."""
+    """Each event by itself, for ``/ingest``; of ``events`` alone, if given: the first ones of the batch."""
     return [
-        attrs.evolve(batch, events=(event,), single=True, probe=False, server_errors=0, split=0)
-        for event in (batch.events if events is None else events)
+        attrs.evolve(
+            batch,
+            events=(event,),
+            position=batch.position + offset,
+            single=True,
+            probe=False,
+            server_errors=0,
+            split=0,
+        )
+        for offset, event in enumerate(batch.events if events is None else events)
     ]
 
 
@@ -120,8 +132,9 @@ class ByteCap:
         self.bytes = most
 
     def taken(self, batch: Batch, batch_size: int) -> None:
-        """The server took ``batch``: of a divided batch both halves tell what fits; a full one that more may."""
+        """The server took ``batch``: two halves tell what fits; a full one, that more may."""
         if not batch.split:
+            # Full: by count, or by bytes (then it fills more than half, unless its events are huge).
             if len(batch) >= batch_size or batch.size * 2 > self.bytes:
                 self.bytes = min(self._most, self.bytes + self.bytes // 10)
         elif batch.split in self._first_halves:
@@ -129,6 +142,8 @@ class ByteCap:
             self.bytes = max(self._least, min(self.bytes, larger))
         else:
             self._first_halves[batch.split] = batch.size
+            if len(self._first_halves) > MAX_DIVISIONS:  # the other half of the oldest fared otherwise
+                del self._first_halves[next(iter(self._first_halves))]
 
     def not_taken(self, batch: Batch) -> None:
         """A half fared otherwise: this division teaches nothing."""

@@ -60,13 +60,21 @@ class Closing:
 class Buffer:
     """Pending events, and which of them go next."""
 
-    def __init__(self, config: Config, lock: threading.RLock, gate: Gate, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        lock: threading.RLock,
+        gate: Gate,
+        clock: Callable[[], float],
+        work: Bell,
+        settled: Bell,
+    ) -> None:
         self._config = config
         self.lock = lock
         self._gate = gate
         self._clock = clock
-        self.work = Bell()  # rung when a batch may be due
-        self.settled = Bell()  # rung when events were settled, and so room was made
+        self.work = work  # rung when a batch may be due
+        self.settled = settled  # rung when events were settled, and so room was made
         self._fresh: deque[bytes] = deque()
         self._fresh_bytes = 0
         self._popped = 0  # events that ever left _fresh: the position of the next one

@@ -23,12 +23,14 @@ class Flushers:
         clock: Callable[[], float],
         work: Callable[[Waiter | None], None],
         ended: Callable[[], None],
+        thread: Callable[..., threading.Thread],
     ) -> None:
         self._most = most
         self._lock = lock
         self._clock = clock
         self._work = work
         self._ended = ended  # told, outside the lock, whenever a thread has ended
+        self._thread = thread
         self._alive: set[threading.Thread] = set()
         self._start_at = 0.0  # monotonic seconds before which no thread is started
         self.threads: set[int] = set()  # identities of the threads inside work()
@@ -45,7 +47,7 @@ class Flushers:
 
     def start(self) -> None:
         """Start one more thread, if that can be done; a failure is kept in ``failure``."""
-        thread = threading.Thread(target=self._run, name=f"togai-flusher-{self.alive + 1}", daemon=True)
+        thread = self._thread(target=self._run, name=f"togai-flusher-{self.alive + 1}", daemon=True)
         self._alive.add(thread)
         try:
             thread.start()

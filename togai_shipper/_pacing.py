@@ -17,6 +17,7 @@ from ._outcome import Delivered, Outcome, Rejected
 from ._verdict import Accepted, Park, Partly, Refused, TryLater, Verdict
 
 BURST = 5  # requests that may go at once after a rest; few beside Togai's 50 a second
+ROUNDING = 1e-6  # of a token: less is not missing, but lost in the arithmetic
 MAX_PAUSE = 60.0  # seconds: our own exponential after a 429; a Retry-After may ask for more
 MAX_REJECTED_IN_A_ROW = 20  # single events; then Togai is refusing everything, and the rest is kept
 KEY_PROBES = (
@@ -40,7 +41,8 @@ class Bucket:
             return 0.0
         self._tokens = min(float(BURST), self._tokens + (now - self._at) * self._rate)
         self._at = now
-        return max(0.0, (1.0 - self._tokens) / self._rate)
+        missing = 1.0 - self._tokens
+        return missing / self._rate if missing > ROUNDING else 0.0
 
     def spend(self) -> None:
         """One request goes."""
@@ -64,13 +66,18 @@ class Gate:
     """Who may send, and when. One for all flushers of a shipper."""
 
     def __init__(
-        self, config: Config, lock: threading.RLock, clock: Callable[[], float], random: Callable[[], float]
+        self,
+        config: Config,
+        lock: threading.RLock,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        turn: Bell,
     ) -> None:
         self._config = config
         self.lock = lock
         self._clock = clock
         self._random = random
-        self.turn = Bell()  # rung when a waiting request should look again
+        self.turn = turn  # rung when a waiting request should look again
         now = clock()
         self._buckets = {path: Bucket(config.rate_limit, now) for path in ("/ingest", "/ingestBatch")}
         # Until a reply shows that Togai takes from us (at the start, after a 429) requests go one at a time.

@@ -7,12 +7,14 @@ shipper that is garbage-collected unclosed still delivers.
 from __future__ import annotations
 
 import logging
+import random
 import threading
+import time
 from collections.abc import Callable
 from typing import Literal
 
-from . import _lifecycle
 from ._batching import Batch
+from ._bell import Bell
 from ._buffer import Buffer, Closing, Waiter
 from ._config import ApiKey, Config
 from ._delivery import Carried, Delivery
@@ -22,7 +24,7 @@ from ._outcome import Delivered, FlushReport, Ledger, Refusal, State, Stats
 from ._pacing import Gate
 from ._reporting import Reporter
 from ._settlement import Circumstances, Settlement, is_past_window, left_at_close, past_window, settle
-from ._transport import Key, Transport
+from ._transport import Key, Transport, connected
 from ._verdict import Accepted, Park, is_line_dead
 from .exceptions import DeliveryError, Unauthorized
 
@@ -37,17 +39,29 @@ FOREVER = float("inf")
 class Pipeline:
     """From ``put`` to the outcome."""
 
-    def __init__(self, config: Config, clock: Callable[[], float], random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random.SystemRandom().random,
+        bell: Callable[[], Bell] = Bell,
+        connect: Callable[[Config], Transport] = connected,
+        thread: Callable[..., threading.Thread] = threading.Thread,
+    ) -> None:
         self._config = config
         self._clock = clock
+        self._connect = connect
         self.lock = threading.RLock()
         self.reporter = Reporter(config, clock)
         self.ledger = Ledger()
-        self.gate = Gate(config, self.lock, clock, random)
-        self.buffer = Buffer(config, self.lock, self.gate, clock)
+        self.gate = Gate(config, self.lock, clock, random, turn=bell())
+        self.buffer = Buffer(config, self.lock, self.gate, clock, work=bell(), settled=bell())
         self.key = Key(config.api_key or "")
         self.delivery = Delivery(config, self.gate, self.ledger, self.key, clock, random, self._failing)
-        self.flushers = Flushers(config.max_in_flight, self.lock, clock, self._work, self._flusher_ended)
+        self.flushers = Flushers(
+            config.max_in_flight, self.lock, clock, self._work, self._flusher_ended, thread
+        )
         self.buffer.attend = self._attend
         self._splits = 0
         self._closer: int | None = None  # the thread inside close()
@@ -68,7 +82,6 @@ class Pipeline:
         flushers = self.flushers
         wanted = not flushers.alive or (self.gate.trusted and self.buffer.is_full_batch_waiting)
         if wanted and flushers.may_start():
-            _lifecycle.remember(self)
             flushers.start()
         self.buffer.attended = flushers.alive > 0
 
@@ -215,7 +228,6 @@ class Pipeline:
             outcomes = left_at_close(self.buffer.abandon())
             for outcome in outcomes:
                 self.ledger.record(outcome)
-        _lifecycle.forget(self)
         lost = sum(len(outcome.events) for outcome in outcomes)
         if lost:
             why = self.gate.last_error or "there was no time"
@@ -249,10 +261,7 @@ class Pipeline:
                 return
 
     def _carry_all(self, until: Waiter | None) -> None:
-        config = self._config
-        transport = Transport(
-            config.base_url, config.timeout, config.session_factory and config.session_factory()
-        )
+        transport = self._connect(self._config)
         try:
             while (batch := self.buffer.take(until)) is not None:
                 self._carry(batch, transport, until)

@@ -5,7 +5,7 @@ Every event of the batch is in exactly one of the two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -15,9 +15,10 @@ from ._outcome import Delivered, Dropped, Outcome, Rejected
 from ._verdict import Accepted, Park, Partly, Refusal, Refused, TryLater, Verdict
 from .exceptions import EventDropped, EventRejected, PayloadTooLarge
 
-MAX_SERVER_ERRORS = (
-    5  # 500s in a row for one batch; then it is divided, so that one event cannot stop the line
-)
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_SERVER_ERRORS = 5  # 500s in a row for one batch; then it is divided: one event must not stop the line
 SET_ASIDE = 60.0  # seconds between tries of a single event on which the server chokes
 DEDUPE_WINDOW = 40 * 86_400.0  # seconds; Togai forgets an id after 45 days, and would then bill it again
 MAX_REFUSALS = 3  # times one event may park the line, others being accepted between, before it is rejected
@@ -48,7 +49,9 @@ class Circumstances:
 
 def settle(batch: Batch, verdict: Verdict, at: Circumstances) -> Settlement:
     """Divide ``batch``, which holds what was known before the reply, according to the reply."""
-    later = attrs.evolve(batch, probe=False, maybe_read=batch.maybe_read or _may_be_read(verdict))
+    later = attrs.evolve(
+        batch, probe=False, not_before=0.0, maybe_read=batch.maybe_read or _may_be_read(verdict)
+    )
     match verdict:
         case Accepted():
             return Settlement([Delivered(batch.events)])
@@ -56,10 +59,8 @@ def settle(batch: Batch, verdict: Verdict, at: Circumstances) -> Settlement:
             return _settle_partly(batch, later, verdict, at)
         case Refused() if len(batch) > 1:
             return Settlement(again=halves(later, split=at.split if verdict.too_large else 0))
-        case Refused(message=message, duplicate=duplicate):
-            return _refuse(
-                batch, later, verdict.status, Refusal(message, duplicate), at, too_large=verdict.too_large
-            )
+        case Refused(status, message, duplicate, too_large):
+            return _refuse(batch, status, Refusal(message, duplicate), at, too_large=too_large)
         case TryLater():
             return _try_later(batch, later, at)
         case Park():
@@ -104,49 +105,40 @@ def _may_be_read(verdict: Verdict) -> bool:
 
 
 def _settle_partly(batch: Batch, later: Batch, verdict: Partly, at: Circumstances) -> Settlement:
-    if batch.single:
-        refusal = verdict.named.get(id_of(batch.events[0]), verdict.refusal)
-        return _refuse(batch, later, verdict.status, refusal, at)
     ids = [id_of(event) for event in batch.events]
+    if batch.single:
+        return _refuse(batch, verdict.status, verdict.named.get(ids[0], verdict.refusal), at)
     if not verdict.named or not verdict.named.keys() <= set(ids):
         return Settlement(again=singles(later))
     taken: list[bytes] = []
     outcomes: list[Outcome] = []
     again: list[Batch] = []
-    for event, event_id in zip(batch.events, ids, strict=True):
+    for event_id, alone, alone_later in zip(ids, singles(batch), singles(later), strict=True):
         named = verdict.named.get(event_id)
-        (alone,) = singles(batch, [event])
         if named is None:
-            taken.append(event)
+            taken += alone.events
         elif named.duplicate:
-            outcomes.append(_duplicate(alone, verdict.status, named.message))
+            refused = _refuse(alone, verdict.status, named, at)
+            outcomes += refused.outcomes
+            again += refused.last
         else:
-            again += singles(later, [event])
+            again.append(alone_later)
     return Settlement([Delivered(taken), *outcomes] if taken else outcomes, again)
 
 
 def _refuse(
-    batch: Batch,
-    later: Batch,
-    status: int | None,
-    refusal: Refusal,
-    at: Circumstances,
-    *,
-    too_large: bool = False,
+    batch: Batch, status: int | None, refusal: Refusal, at: Circumstances, *, too_large: bool = False
 ) -> Settlement:
     """One event is refused for good; but while parked that is not believed, and it waits with the others."""
-    if refusal.duplicate:
-        return Settlement([_duplicate(batch, status, refusal.message)])
+    # Togai knows the id: our event, if an earlier request may have brought it; or the caller's own repeat.
+    if refusal.duplicate and (batch.maybe_read or isinstance(batch.events[0], ChosenId)):
+        return Settlement([Delivered(batch.events, duplicates=1)])
     if at.parked:
-        return Settlement(last=[later])
-    return Settlement([_rejected(batch, status, refusal.message, too_large=too_large)])
-
-
-def _duplicate(batch: Batch, status: int | None, message: str) -> Outcome:
-    """Togai knows the id. That is our event, if an earlier request may have brought it; or the caller's own repeat."""
-    if batch.maybe_read or isinstance(batch.events[0], ChosenId):
-        return Delivered(batch.events, duplicates=len(batch.events))
-    return _rejected(batch, status, f"id clash, this id was never sent before: {message}")
+        return Settlement(last=[attrs.evolve(batch, probe=False, not_before=0.0)])
+    message = refusal.message
+    if refusal.duplicate:
+        message = f"id clash, this id was never sent before: {message}"
+    return Settlement([_rejected(batch, status, message, too_large=too_large)])
 
 
 def _rejected(batch: Batch, status: int | None, message: str, *, too_large: bool = False) -> Rejected:
@@ -162,11 +154,13 @@ def _try_later(batch: Batch, later: Batch, at: Circumstances) -> Settlement:
     if len(batch) > 1:
         return Settlement(again=halves(later))
     (alone,) = singles(later)
-    return Settlement(last=[attrs.evolve(alone, not_before=at.now + SET_ASIDE)])
+    # It keeps its 500s, so that one more sets it aside again.
+    alone = attrs.evolve(alone, server_errors=batch.server_errors, not_before=at.now + SET_ASIDE)
+    return Settlement(last=[alone])
 
 
 def _unpark(batch: Batch, later: Batch, verdict: Park, at: Circumstances) -> Settlement:
-    """How the batch that parked the line goes on once it is open: divided, if its own events may be the cause."""
+    """How the batch that parked the line goes on once it is open: divided, if it may be the cause itself."""
     if verdict.on_key:
         return Settlement(last=[later]) if batch.probe else Settlement(again=[later])
     if len(batch) > 1:

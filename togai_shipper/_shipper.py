@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, NoReturn, SupportsIndex
 
+from . import _lifecycle
 from ._batching import ENVELOPE
 from ._config import UNSET, ApiKey, Config, Unset, check_key
 from ._event import (
@@ -128,7 +128,8 @@ class Shipper:
     def _start(self) -> None:
         """Begin with nothing: new in this process."""
         self._pid = os.getpid()
-        self._pipeline = Pipeline(self._config, time.monotonic, random.SystemRandom().random)
+        self._pipeline = Pipeline(self._config)
+        _lifecycle.remember(self._pipeline)
 
     def _here(self) -> Pipeline:
         """This process's pipeline: a forked child starts its own and leaves its parent's alone, for ever."""
@@ -358,6 +359,7 @@ class Shipper:
             and pipeline.pending
             and not pipeline.buffer.closing
         ):
+            _lifecycle.keep(pipeline)
             warnings.warn(
                 f"unclosed {self!r}; its events are still delivered, at the latest at exit",
                 ResourceWarning,

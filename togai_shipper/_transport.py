@@ -22,7 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from . import __version__
-from ._config import ApiKey, check_key
+from ._config import ApiKey, Config, check_key
 from ._verdict import Reply, retry_after
 from .exceptions import ConfigurationError
 
@@ -158,7 +158,7 @@ class Transport:
         self._deadline = _Deadline()
         self._session = session or self._own_session()
         # Even when told not to follow one, requests reads a redirect's whole body to see where it leads.
-        self._session.get_redirect_target = lambda _: None  # type: ignore[method-assign]  # on this session alone
+        self._session.get_redirect_target = lambda _: None  # type: ignore[method-assign,assignment]  # on this session alone
 
     def _own_session(self) -> requests.Session:
         session = requests.Session()
@@ -210,6 +210,11 @@ class Transport:
     def close(self) -> None:
         """Close the connection."""
         self._session.close()
+
+
+def connected(config: Config) -> Transport:
+    """A transport for one more flusher; no connection is made before the first request."""
+    return Transport(config.base_url, config.timeout, config.session_factory and config.session_factory())
 
 
 def _unpacked(body: bytes, limit: int) -> bytes:

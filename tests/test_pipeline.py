@@ -1,0 +1,554 @@
+"""What becomes of events, in virtual time and on the test's own thread."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from virtual import OK, world
+
+from togai_shipper import DeliveryError, EventDropped, FlushReport, Unauthorized
+from togai_shipper._verdict import Reply
+
+LOST = Reply(None, error="no reply: reset")
+REFUSED = Reply(None, error="no reply: refused", sent=False)
+UNAVAILABLE = Reply(503, b"<html>")
+THROTTLED = Reply(429, b'{"message": "slow down"}')
+POISON = Reply(400, b'{"message": "bad event"}')
+DUPLICATE = Reply(409, b'{"message": "Duplicate Id"}')
+UNAUTHORIZED = Reply(401, b'{"message": "no such key"}')
+FORBIDDEN = Reply(403, b'{"message": "forbidden"}')
+BOOM = Reply(500, b'{"message": "boom"}')
+
+
+def poisons(*poison: str, reply: Reply = POISON) -> Any:
+    return lambda sent: reply if set(sent.ids) & set(poison) else OK
+
+
+def test_1203_events_with_a_503_on_the_way_go_in_batches_of_at_most_500_in_order() -> None:
+    w = world([UNAVAILABLE])
+    ids = w.put(1203)
+
+    assert w.pipeline.close(10)
+    assert w.server.paths == [("/ingestBatch", n) for n in (500, 500, 500, 203)]
+    assert [event_id for sent in w.server.sent[1:] for event_id in sent.ids] == ids
+    stats = w.pipeline.stats()
+    assert (stats.accepted, stats.delivered, stats.requests, stats.retries) == (1203, 1203, 4, 1)
+
+
+def test_backoff_doubles_up_to_its_limit_and_never_ends() -> None:
+    w = world([UNAVAILABLE] * 12, backoff_initial=1, backoff_max=30, random=lambda: 1.0)
+    w.put(1)
+
+    assert w.pipeline.flush(1000)
+    times = [sent.at for sent in w.server.sent]
+    waits = [round(after - before - 0.01, 6) for before, after in zip(times, times[1:], strict=False)]
+    assert waits == [1, 2, 4, 8, 16, 30, 30, 30, 30, 30, 30, 30]
+
+
+def test_a_429_is_waited_out_as_the_server_asks_and_then_one_goes_first() -> None:
+    w = world([Reply(429, b"{}", retry_after=7.0)])
+    w.put(3)
+
+    assert w.pipeline.flush(60)
+    first, second = w.server.sent
+    assert second.at - first.at >= 7.0
+
+
+def test_429s_without_retry_after_back_off_up_to_a_minute() -> None:
+    w = world([THROTTLED] * 10, random=lambda: 1.0, backoff_initial=1)
+    w.put(1)
+
+    assert w.pipeline.flush(1000)
+    times = [sent.at for sent in w.server.sent]
+    waits = [round(after - before - 0.01, 6) for before, after in zip(times, times[1:], strict=False)]
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+
+
+def test_the_rate_limit_holds_over_any_second() -> None:
+    w = world(batch_size=1, rate_limit=10, single_ingest_limit=0)
+    w.put(40)
+    w.server.latency = 0.001
+
+    assert w.pipeline.flush(60)
+    times = [sent.at for sent in w.server.sent]
+    assert all(sum(start <= at < start + 1 for at in times) <= 15 for start in times)
+    assert times[-1] - times[0] == pytest.approx((40 - 5) / 10, abs=0.05)
+
+
+def test_a_flush_that_runs_out_of_time_says_so_and_loses_nothing() -> None:
+    w = world()
+    w.server.answer = lambda sent: UNAVAILABLE
+    w.put(10)
+
+    report = w.pipeline.flush(3)
+    assert not report
+    assert report == FlushReport(pending=10)
+    assert w.pipeline.pending == 10
+    w.server.answer = lambda sent: OK
+    assert w.pipeline.flush(3) == FlushReport(delivered=10)
+
+
+def test_a_batch_that_gets_five_500s_in_a_row_is_halved_until_the_culprit_stands_alone() -> None:
+    w = world()
+    ids = w.put(8)
+    w.server.answer = poisons(ids[5], reply=BOOM)
+
+    report = w.pipeline.flush(50)
+
+    assert report == FlushReport(delivered=7, pending=1)
+    assert "set aside" in str(w.pipeline.unhealthy())
+    assert [sent.ids for sent in w.server.sent].count((ids[5],)) == 5
+    w.server.answer = lambda sent: OK
+    w.clock.now += 60
+    assert w.pipeline.flush(10)
+    assert w.server.sent[-1].path == "/ingest"
+    assert w.pipeline.unhealthy() is None
+
+
+def test_an_event_set_aside_is_tried_once_a_minute_and_no_more() -> None:
+    w = world()
+    (event_id,) = w.put(1)
+    w.server.answer = lambda sent: BOOM
+    w.pipeline.flush(20)
+    tries = len(w.server.sent)
+    w.pipeline.flush(200)
+
+    times = [sent.at for sent in w.server.sent[tries:]]
+    assert 3 <= len(times) <= 4
+    assert all(after - before >= 60 for before, after in zip(times, times[1:], strict=False))
+
+
+def test_gateway_errors_and_lost_connections_never_divide_a_batch() -> None:
+    replies = [BOOM, BOOM, BOOM, BOOM, UNAVAILABLE, BOOM, BOOM, BOOM, BOOM, LOST, Reply(502), Reply(504)] + [
+        LOST
+    ] * 9
+    w = world(replies)
+    w.put(8)
+
+    assert w.pipeline.flush(1000)
+    assert {len(sent.ids) for sent in w.server.sent} == {8}
+
+
+def test_k_bad_events_of_n_cost_at_most_2n_requests_and_exactly_they_are_rejected() -> None:
+    told: list[Any] = []
+    w = world(on_error=lambda error, events: told.extend(event.id for event in events), rate_limit=None)
+    ids = w.put(500)
+    bad = {ids[n] for n in (3, 77, 78, 401)}
+    w.server.answer = poisons(*bad)
+
+    report = w.pipeline.flush(100)
+
+    assert report == FlushReport(delivered=496, rejected=4)
+    assert set(told) == bad
+    assert len(w.server.sent) <= 4 * 2 * 9 + 1
+
+
+def test_after_a_non_atomic_400_a_duplicate_is_a_delivery() -> None:
+    w = world([POISON, DUPLICATE, OK])
+    ids = w.put(2)
+
+    assert w.pipeline.flush(10)
+    assert w.pipeline.stats().duplicates == 1
+    assert len(ids) == 2
+
+
+def test_a_refused_key_is_probed_after_ten_minutes_then_less_and_less_often_by_one_event_each() -> None:
+    told: list[Any] = []
+    w = world(on_error=lambda error, events: told.append((error, events)))
+    w.server.answer = lambda sent: UNAUTHORIZED
+    w.put(100)
+    w.pipeline.flush(10)
+    for _ in range(8):
+        w.clock.now = w.pipeline.gate.parking.probe_at
+        w.pipeline.flush(10)
+
+    times = [sent.at for sent in w.server.sent]
+    waits = [round(after - before) for before, after in zip(times, times[1:], strict=False)]
+    assert waits == [600, 1200, 2400, 3600, 3600, 3600, 3600, 3600]
+    assert w.server.paths == [("/ingestBatch", 100)] + [("/ingest", 1)] * 8
+    assert len({sent.ids for sent in w.server.sent[1:]}) == 8
+    assert w.pipeline.pending == 100
+    [(error, events)] = told
+    assert isinstance(error, Unauthorized)
+    assert events == ()
+
+
+def test_any_other_refusal_of_the_line_is_probed_after_five_seconds_up_to_ten_minutes() -> None:
+    w = world()
+    w.server.answer = lambda sent: Reply(404)
+    w.put(3)
+    w.pipeline.flush(10)
+    for _ in range(9):
+        w.clock.now = w.pipeline.gate.parking.probe_at
+        w.pipeline.flush(10)
+
+    times = [sent.at for sent in w.server.sent]
+    waits = [round(after - before) for before, after in zip(times, times[1:], strict=False)]
+    assert waits == [5, 10, 20, 40, 80, 160, 320, 600, 600]
+
+
+def test_a_probe_that_is_not_accepted_keeps_the_line_parked_whatever_it_gets() -> None:
+    w = world([FORBIDDEN])
+    w.put(10)
+    w.pipeline.flush(1)
+    for reply in (POISON, BOOM, THROTTLED, LOST, UNAVAILABLE, Reply(413, b"{}")):
+        w.server.replies = [reply]
+        w.clock.now = max(w.pipeline.gate.parking.probe_at, w.clock.now + 61)
+        w.pipeline.flush(1)
+        assert (w.pipeline.state, w.pipeline.pending) == ("parked", 10)
+    w.clock.now = max(w.pipeline.gate.parking.probe_at, w.clock.now + 61)
+
+    assert w.pipeline.flush(100).pending == 0
+    assert w.pipeline.state == "open"
+
+
+def test_an_event_that_is_forbidden_three_times_while_others_are_accepted_is_rejected() -> None:
+    w = world()
+    ids = w.put(9)
+    w.server.answer = poisons(ids[4], reply=FORBIDDEN)
+    for _ in range(40):
+        if w.pipeline.gate.parking:
+            w.clock.now = w.pipeline.gate.parking.probe_at
+        w.pipeline.flush(1)
+        w.put(1)
+
+    stats = w.pipeline.stats()
+    assert stats.rejected == 1
+    assert ids[4] not in w.server.metered
+    assert set(ids) - {ids[4]} <= set(w.server.metered)
+
+
+def test_twenty_rejected_in_a_row_park_the_line_and_the_rest_waits() -> None:
+    w = world(rate_limit=None)
+    w.server.answer = lambda sent: POISON
+    w.put(600)
+    w.pipeline.flush(100)
+
+    stats = w.pipeline.stats()
+    assert (stats.rejected, stats.pending, stats.state) == (20, 580, "parked")
+    w.server.answer = lambda sent: OK
+    w.clock.now = w.pipeline.gate.parking.probe_at
+    assert w.pipeline.flush(100) == FlushReport(delivered=580)
+
+
+def test_a_callable_key_that_raises_parks_the_line_with_that_as_the_cause() -> None:
+    def broken() -> str:
+        raise OSError("vault is sealed")
+
+    told: list[Any] = []
+    w = world(api_key=broken, on_error=lambda error, events: told.append(error))
+    w.put(3)
+    w.pipeline.flush(10)
+
+    assert w.server.sent == []
+    assert isinstance(told[0], Unauthorized)
+    assert "OSError" in str(told[0])
+    w.pipeline.set_api_key("other")
+    assert w.pipeline.flush(10)
+    assert {sent.key for sent in w.server.sent} == {"other"}
+
+
+def test_a_callable_key_that_gives_the_same_again_is_not_tried_twice() -> None:
+    asked: list[int] = []
+
+    def key() -> str:
+        asked.append(1)
+        return "same"
+
+    w = world(api_key=key)
+    w.server.answer = lambda sent: UNAUTHORIZED
+    w.put(1)
+    w.pipeline.flush(10)
+
+    assert len(w.server.sent) == 1
+    assert len(asked) == 2
+
+
+def test_stragglers_keep_to_the_rate_limit_and_to_the_order(caplog: pytest.LogCaptureFixture) -> None:
+    w = world(single_ingest_limit=0)
+    ids = w.put(20)
+    w.server.answer = lambda sent: UNAVAILABLE if sent.path == "/ingestBatch" else OK
+
+    assert w.pipeline.close(9)
+    singles = [sent for sent in w.server.sent if sent.path == "/ingest"]
+    assert [sent.ids[0] for sent in singles] == ids
+    assert singles[-1].at - singles[0].at >= (20 - 5 - 1) / 45
+    assert all(sent.time_left <= 9 for sent in w.server.sent)
+
+
+def test_closing_takes_no_longer_than_its_deadline_and_tells_what_it_gave_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told: list[Any] = []
+    w = world(on_error=lambda error, events: told.append((error, len(events))))
+    w.server.answer = lambda sent: UNAVAILABLE
+    w.put(1200)
+    began = w.clock.now
+
+    report = w.pipeline.close(3)
+
+    assert w.clock.now - began <= 3.1
+    assert report == FlushReport(dropped=1200)
+    assert w.pipeline.stats().dropped == {"closed": 1200}
+    assert sum(count for _, count in told) == 1200
+    assert all(isinstance(error, EventDropped) for error, _ in told)
+    assert "1200 events undelivered" in caplog.text
+
+
+def test_what_was_never_sent_is_told_apart_from_what_may_have_arrived() -> None:
+    told: list[Any] = []
+    w = world(
+        on_error=lambda error, events: told.append((error.maybe_delivered, len(events))),
+        single_ingest_limit=0,
+    )
+    w.put(500)
+    w.server.answer = lambda sent: LOST
+    w.pipeline.flush(1)
+    w.put(200)
+    w.server.answer = lambda sent: REFUSED
+    w.pipeline.close(1)
+
+    assert sorted(told) == [(False, 200), (True, 500)]
+
+
+def test_a_pause_longer_than_the_time_to_close_lets_one_request_decide() -> None:
+    w = world([Reply(429, b"{}", retry_after=200.0)])
+    ids = w.put(700)
+    w.pipeline.flush(1)
+    assert w.pipeline.close(5)
+
+    assert set(ids) == set(w.server.metered)
+
+
+def test_and_if_that_one_is_throttled_too_nothing_more_is_sent() -> None:
+    w = world()
+    w.server.answer = lambda sent: Reply(429, b"{}", retry_after=200.0)
+    w.put(700)
+    w.pipeline.flush(1)
+    report = w.pipeline.close(5)
+
+    assert report == FlushReport(dropped=700)
+    assert len(w.server.sent) == 2
+
+
+def test_a_pause_that_ends_in_time_is_kept_while_closing() -> None:
+    w = world([Reply(429, b"{}", retry_after=2.0)])
+    w.put(700)
+    began = w.clock.now
+
+    assert w.pipeline.close(9)
+    assert w.server.sent[1].at - began >= 2.0
+
+
+def test_closing_while_parked_makes_one_probe() -> None:
+    w = world()
+    w.server.answer = lambda sent: FORBIDDEN
+    w.put(700)
+    w.pipeline.flush(1)
+    report = w.pipeline.close(5)
+
+    assert report == FlushReport(dropped=700)
+    assert w.server.paths == [("/ingestBatch", 500), ("/ingest", 1)]
+
+
+def test_closing_while_parked_delivers_everything_if_the_probe_is_accepted() -> None:
+    w = world([FORBIDDEN])
+    w.put(700)
+    w.pipeline.flush(1)
+
+    assert w.pipeline.close(5) == FlushReport(delivered=700)
+
+
+def test_an_event_set_aside_has_one_more_try_at_close() -> None:
+    w = world()
+    (event_id,) = w.put(1)
+    w.server.answer = lambda sent: BOOM
+    w.pipeline.flush(20)
+    w.server.answer = lambda sent: OK
+
+    assert w.pipeline.close(5) == FlushReport(delivered=1)
+    assert w.server.paths[-1] == ("/ingest", 1)
+
+
+def test_a_straggler_that_the_server_chokes_on_does_not_stop_the_others() -> None:
+    w = world()
+    ids = w.put(4)
+    w.server.answer = poisons(ids[1], reply=BOOM)
+
+    assert w.pipeline.close(5) == FlushReport(delivered=3, dropped=1)
+    assert len(w.server.sent) == 4
+
+
+def test_what_may_have_arrived_is_not_sent_again_after_forty_days() -> None:
+    told: list[Any] = []
+    w = world([LOST], on_error=lambda error, events: told.append((error, len(events))))
+    w.put(2)
+    w.pipeline.flush(0.1)
+    w.clock.now += 40 * 86400 + 1
+    sent = len(w.server.sent)
+    report = w.pipeline.flush(1)
+
+    assert report == FlushReport(dropped=2)
+    assert len(w.server.sent) == sent
+    assert w.pipeline.stats().dropped == {"past dedupe window": 2}
+    assert told[0][0].maybe_delivered
+
+
+def test_what_was_never_sent_has_no_such_limit() -> None:
+    w = world([REFUSED])
+    w.put(2)
+    w.pipeline.flush(0.1)
+    w.clock.now += 41 * 86400
+
+    assert w.pipeline.flush(1) == FlushReport(delivered=2)
+
+
+def test_an_error_in_the_middle_of_a_request_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    w = world([MemoryError("in the transport")])
+    w.put(600)
+
+    assert w.pipeline.flush(10) == FlushReport(delivered=600)
+    assert "a flusher failed" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_whatever_ends_a_flusher_its_batch_is_first_in_the_line_again(kind: type[BaseException]) -> None:
+    w = world([kind()])
+    ids = w.put(600)
+    with pytest.raises(kind):
+        w.pipeline.flush(10)
+    assert w.pipeline.pending == 600
+
+    assert w.pipeline.flush(10) == FlushReport(delivered=600)
+    assert w.server.sent[1].ids == tuple(ids[:500])
+
+
+def test_a_duplicate_of_a_batch_whose_flusher_was_ended_is_a_delivery() -> None:
+    w = world([SystemExit(), DUPLICATE])
+    w.put(1)
+    with pytest.raises(SystemExit):
+        w.pipeline.flush(10)
+
+    assert w.pipeline.flush(10) == FlushReport(delivered=1)
+
+
+def test_callbacks_that_raise_are_logged_and_lose_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(*_: Any) -> None:
+        raise ValueError("in a callback")
+
+    w = world([OK, POISON], on_delivered=broken, on_error=broken)
+    w.put(1)
+    assert w.pipeline.flush(10)
+    w.put(1)
+
+    assert w.pipeline.flush(10).rejected == 1
+    assert "on_delivered raised" in caplog.text
+    assert "on_error raised" in caplog.text
+
+
+def test_delivered_events_are_told_after_they_were_counted() -> None:
+    told: list[Any] = []
+    w = world(on_delivered=lambda events: told.append((events, w.pipeline.stats().delivered)))
+    ids = w.put(3)
+    w.pipeline.flush(1)
+
+    [(events, delivered)] = told
+    assert [event.id for event in events] == ids
+    assert delivered == 3
+
+
+def test_failing_delivery_is_logged_after_ten_seconds_and_then_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    w = world()
+    w.server.answer = lambda sent: UNAVAILABLE
+    w.put(5)
+    w.pipeline.flush(9)
+    assert caplog.text == ""
+    w.pipeline.flush(200)
+
+    lines = [record.getMessage() for record in caplog.records if "delivery has failed" in record.getMessage()]
+    assert 3 <= len(lines) <= 4
+    assert "5 events wait" in lines[0]
+    assert "more like this" in lines[1]
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+
+
+def test_health_is_lost_after_a_minute_of_failed_attempts_alone() -> None:
+    w = world()
+    w.server.answer = lambda sent: UNAVAILABLE
+    w.put(5)
+    w.pipeline.flush(50)
+    assert w.pipeline.unhealthy() is None
+    w.pipeline.flush(40)
+
+    assert "every attempt of the last minute failed" in str(w.pipeline.unhealthy())
+    w.server.answer = lambda sent: OK
+    w.pipeline.flush(40)
+    assert w.pipeline.unhealthy() is None
+
+
+def test_health_is_lost_when_the_oldest_event_has_waited_for_five_minutes() -> None:
+    w = world()
+    w.put(1)
+    w.clock.now += 301
+
+    assert "the oldest pending event waits" in str(w.pipeline.unhealthy())
+    assert w.pipeline.stats().oldest_pending_age == pytest.approx(301, abs=0.1)
+
+
+def test_the_age_of_the_oldest_event_is_known_to_a_tenth_of_a_second() -> None:
+    w = world(batch_size=10)
+    for _ in range(30):
+        w.put(1)
+        w.clock.now += 0.03
+    w.server.answer = lambda sent: UNAVAILABLE if len(w.server.sent) > 1 else OK
+    w.pipeline.flush(0.01)
+
+    oldest_left = 1000 + 10 * 0.03
+    assert w.pipeline.stats().oldest_pending_age == pytest.approx(w.clock.now - oldest_left, abs=0.101)
+
+
+def test_the_parked_line_speaks_once_in_the_log_however_often_it_is_probed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    w = world()
+    w.server.answer = lambda sent: FORBIDDEN
+    w.put(5)
+    w.pipeline.flush(1)
+    for _ in range(5):
+        w.clock.now = w.pipeline.gate.parking.probe_at
+        w.pipeline.flush(1)
+
+    assert caplog.text.count("delivery is parked") == 1
+
+
+def test_a_park_is_told_as_what_it_is() -> None:
+    told: list[Any] = []
+    w = world([FORBIDDEN], on_error=lambda error, events: told.append((error, events)))
+    w.put(1)
+    w.pipeline.flush(1)
+
+    [(error, events)] = told
+    assert type(error) is DeliveryError
+    assert (error.status, error.message, events) == (403, "forbidden", ())
+
+
+def test_no_request_is_longer_than_the_time_that_is_left() -> None:
+    w = world()
+    w.put(700)
+    w.server.latency = 1.0
+    w.pipeline.close(5)
+
+    assert [round(sent.time_left) for sent in w.server.sent] == [5, 4]
+
+
+def test_a_close_without_events_says_yes_at_once() -> None:
+    w = world()
+
+    assert w.pipeline.close(5) == FlushReport()
+    assert w.pipeline.state == "closed"
+    assert w.pipeline.put(b"{}") == "closed"
+    assert w.pipeline.close(5) == FlushReport()

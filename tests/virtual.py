@@ -1,0 +1,153 @@
+"""A pipeline in virtual time, without threads: what would wait moves the clock, what would send is scripted.
+
+No flusher can be started, so ``flush`` and ``close`` do a flusher's work on the test's own thread, in the order in
+which it would be done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import attrs
+
+from togai_shipper._bell import Bell
+from togai_shipper._config import Config
+from togai_shipper._event import encode, fresh_id
+from togai_shipper._pipeline import Pipeline
+from togai_shipper._verdict import Reply
+
+OK = Reply(202, b'{"success": true}')
+TOO_LONG = 10_000  # waits in a row, none of which the bell ended: the test would never end
+
+
+class Clock:
+    """Seconds that pass only when somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class VirtualBell(Bell):
+    """Waiting takes no time but the clock's."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._waits = 0
+
+    def wait(self, rings: int, timeout: float | None) -> None:
+        self._waits += 1
+        assert timeout is not None, "would wait for ever"
+        assert self._waits < TOO_LONG, "would never end"
+        if self.rings == rings:
+            self._clock.now += timeout
+
+
+@attrs.frozen
+class Sent:
+    """A request as the server saw it."""
+
+    at: float
+    path: str
+    ids: tuple[str, ...]
+    time_left: float
+    key: str
+    size: int
+
+
+class Server:
+    """Togai as a function: a scripted reply for each request, then 202; ``takes`` has every id it was given to keep."""
+
+    def __init__(self, clock: Clock, replies: Iterable[Any] = (), latency: float = 0.01) -> None:
+        self._clock = clock
+        self.replies = list(replies)
+        self.answer: Callable[[Sent], Reply | BaseException] = lambda sent: OK
+        self.latency = latency
+        self.sent: list[Sent] = []
+        self.metered: dict[str, int] = {}
+        self._seen: dict[str, Any] = {}
+
+    def send(self, path: str, body: bytes, key: str, time_left: float) -> Reply:
+        content = json.loads(body)
+        events = content["events"] if path == "/ingestBatch" else [content["event"]]
+        ids = tuple(event["id"] for event in events)
+        for event_id, event in zip(ids, events, strict=True):
+            assert self._seen.setdefault(event_id, event) == event, "an event never changes"
+        sent = Sent(self._clock(), path, ids, time_left, key, len(body))
+        self.sent.append(sent)
+        self._clock.now += self.latency
+        reply = self.replies.pop(0) if self.replies else self.answer(sent)
+        if callable(reply):
+            reply = reply(sent)
+        if isinstance(reply, BaseException):
+            raise reply
+        if reply.status == 202:
+            self.take(ids)
+        return reply
+
+    def take(self, ids: Iterable[str]) -> None:
+        """Meter each id once."""
+        for event_id in ids:
+            self.metered.setdefault(event_id, 1)
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def paths(self) -> list[tuple[str, int]]:
+        return [(sent.path, len(sent.ids)) for sent in self.sent]
+
+
+class NoThread:
+    """A thread that never starts."""
+
+    def __init__(self, **_: Any) -> None: ...
+
+    def start(self) -> None: ...
+
+    def is_alive(self) -> bool:
+        return False
+
+
+@attrs.define
+class World:
+    """A pipeline, its clock and its server."""
+
+    clock: Clock
+    server: Server
+    pipeline: Pipeline
+
+    def put(self, count: int = 1, size: int = 0) -> list[str]:
+        ids = [fresh_id() for _ in range(count)]
+        for event_id in ids:
+            assert self.put_one(event_id, size) is None
+        return ids
+
+    def put_one(self, event_id: str, size: int = 0) -> str | None:
+        filler = {f"d{n}": "x" * 200 for n in range(size // 200)}
+        return self.pipeline.put(
+            encode("api_call", "acme", {"n": 1}, filler, "2026-01-01T00:00:00.000Z", event_id)
+        )
+
+
+def world(replies: Iterable[Any] = (), **options: Any) -> World:
+    """A world in which nothing has happened; ``random`` is 0.5 each time."""
+    clock = Clock()
+    server = Server(clock, replies)
+    random = options.pop("random", lambda: 0.5)
+    thread = options.pop("thread", NoThread)
+    options = {"api_key": "secret", "base_url": "http://127.0.0.1:1", **options}
+    pipeline = Pipeline(
+        Config.load({}, **options),
+        clock=clock,
+        random=random,
+        bell=lambda: VirtualBell(clock),
+        connect=lambda _: server,  # type: ignore[arg-type,return-value]  # it sends, and closes
+        thread=thread,
+    )
+    return World(clock, server, pipeline)
