@@ -42,7 +42,7 @@ _TIMESTAMP = re.compile(
 _ZONE = re.compile(r"[Zz]|[+-][0-9]{2}:[0-9]{2}$")
 
 
-class Breach(ValueError):
+class Breach(ValueError):  # noqa: N818  the breach of a contract is what it is
     """What is wrong with a body, and where."""
 
 
@@ -50,7 +50,7 @@ class Breach(ValueError):
 
 
 def parse(body: bytes) -> Any:
-    """The value that the body is the JSON of (UTF-8, no key twice, no ``NaN``), or the ``Breach`` that it is."""
+    """What the body is the JSON of (UTF-8, no key twice, no ``NaN``), or the ``Breach`` that it is."""
     try:
         return _DECODER.decode(body.decode())
     except (ValueError, RecursionError) as error:
@@ -71,10 +71,11 @@ def _constant(name: str) -> Any:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 
-def events_in(payload: Any, wrapper: str) -> list[Any]:
-    """What the payload holds where events belong, whatever it is: for the record, not for the judgement."""
-    held = payload.get(wrapper, []) if isinstance(payload, dict) else []
-    return (held if isinstance(held, list) else []) if wrapper == "events" else [held]
+def events_in(payload: Any, wrapper: str | None) -> list[dict[str, Any]]:
+    """The objects that stand where events belong, checked or not: for the record, not for the judgement."""
+    held = payload.get(wrapper) if isinstance(payload, dict) else None
+    each = held if wrapper == "events" else [held]
+    return [event for event in each if isinstance(event, dict)] if isinstance(each, list) else []
 
 
 def unwrap(payload: Any, wrapper: str) -> list[Any]:
@@ -83,7 +84,7 @@ def unwrap(payload: Any, wrapper: str) -> list[Any]:
         raise payload
     if not isinstance(payload, dict):
         raise Breach("body: must be an object")
-    _keys(payload, required=frozenset((wrapper,)), known=frozenset((wrapper,)))
+    _keys("", payload, required=frozenset((wrapper,)), known=frozenset((wrapper,)))
     if wrapper == "event":
         return [payload["event"]]
     events = payload["events"]
@@ -95,7 +96,7 @@ def unwrap(payload: Any, wrapper: str) -> list[Any]:
 
 
 # --- an event ---------------------------------------------------------------------------------------------
-# Each check knows its field by the short name; who calls it puts the path before that, on the way out.
+# Each check knows the end of its field's path; on the way out, who called it puts the rest before that.
 
 
 def check(event: Any, where: str, switches: Switches) -> None:
@@ -105,16 +106,16 @@ def check(event: Any, where: str, switches: Switches) -> None:
     try:
         _event(event, switches)
     except Breach as breach:
-        raise Breach(f"{where}.{breach}") from None
+        raise Breach(f"{where}{breach}") from None
 
 
 def _event(event: dict[str, Any], switches: Switches) -> None:
     measure = _MEASURES[switches.length_unit]
-    _keys(event, required=_EVENT_REQUIRED, known=_EVENT)
-    _text("schemaName", event["schemaName"], 1, MAX_NAME, measure)
+    _keys(".", event, required=_EVENT_REQUIRED, known=_EVENT)
+    _text(".schemaName", event["schemaName"], 1, MAX_NAME, measure)
     if "id" in event:
-        _text("id", event["id"], 0, MAX_ID, measure)
-    _text("accountId", event["accountId"], 0, MAX_ACCOUNT, measure)
+        _text(".id", event["id"], 0, MAX_ID, measure)
+    _text(".accountId", event["accountId"], 0, MAX_ACCOUNT, measure)
     _timestamp(event["timestamp"], zoneless=switches.zoneless_timestamps)
     _attributes(event["attributes"], switches, measure)
     _dimensions(event["dimensions"], switches, measure)
@@ -122,76 +123,79 @@ def _event(event: dict[str, Any], switches: Switches) -> None:
 
 def _attributes(attributes: Any, switches: Switches, measure: Measure) -> None:
     if not isinstance(attributes, list):
-        raise Breach("attributes: must be an array")
+        raise Breach(".attributes: must be an array")
     if len(attributes) > MAX_ATTRIBUTES:
-        raise Breach(f"attributes: must hold at most {MAX_ATTRIBUTES}")
-    index = 0
+        raise Breach(f".attributes: must hold at most {MAX_ATTRIBUTES}")
+    done = 0
     try:
-        for index, attribute in enumerate(attributes):
+        for attribute in attributes:
             _attribute(attribute, measure)
+            done += 1
     except Breach as breach:
-        raise Breach(f"attributes[{index}].{breach}") from None
+        raise Breach(f".attributes[{done}]{breach}") from None
     if not switches.duplicate_attributes and len({each["name"] for each in attributes}) != len(attributes):
-        raise Breach("attributes: must not repeat a name")
+        raise Breach(".attributes: must not repeat a name")
 
 
 def _attribute(attribute: Any, measure: Measure) -> None:
     if not isinstance(attribute, dict):
-        raise Breach("...: must be an object")
-    _keys(attribute, required=_ATTRIBUTE_REQUIRED, known=_ATTRIBUTE)
-    _text("name", attribute["name"], 1, MAX_NAME, measure)
+        raise Breach(": must be an object")
+    _keys(".", attribute, required=_ATTRIBUTE_REQUIRED, known=_ATTRIBUTE)
+    _text(".name", attribute["name"], 1, MAX_NAME, measure)
     value = attribute["value"]
     if not isinstance(value, str) or _VALUE.fullmatch(value) is None:
-        raise Breach("value: must be a string that matches ^-?\\d{1,512}(\\.\\d+)?$")
+        raise Breach(".value: must be a string that matches ^-?\\d{1,512}(\\.\\d+)?$")
     if "unit" in attribute:
-        _text("unit", attribute["unit"], 1, MAX_NAME, measure)
+        _text(".unit", attribute["unit"], 1, MAX_NAME, measure)
 
 
 def _dimensions(dimensions: Any, switches: Switches, measure: Measure) -> None:
     if not isinstance(dimensions, dict):
-        raise Breach("dimensions: must be an object")
+        raise Breach(".dimensions: must be an object")
     if switches.max_dimensions is not None and len(dimensions) > switches.max_dimensions:
-        raise Breach(f"dimensions: must hold at most {switches.max_dimensions}")
+        raise Breach(f".dimensions: must hold at most {switches.max_dimensions}")
     name = ""
     try:
         for name, value in dimensions.items():
-            _speakable("name", name)
-            _text("value", value, 1, MAX_DIMENSION, measure)
+            _speakable(" (the name)", name)
+            _text("", value, 1, MAX_DIMENSION, measure)
     except Breach as breach:
-        raise Breach(f"dimensions[{name!a}].{breach}") from None
+        raise Breach(f".dimensions[{name!a}]{breach}") from None
 
 
-def instant(timestamp: str) -> datetime | None:
-    """The moment an ISO 8601 timestamp means, to the second, in UTC unless it says otherwise."""
+def instant(timestamp: str) -> datetime:
+    """The moment an ISO 8601 timestamp means, to the second; in UTC unless it says otherwise."""
     match = _TIMESTAMP.fullmatch(timestamp)
     if match is None:
-        return None
+        raise Breach(".timestamp: must be an ISO 8601 date and time")
     *numbers, sign, hours, minutes = match.groups()
+    year, month, day, hour, minute, second = map(int, numbers)
     zone = timezone.utc
     if sign is not None:
         ahead = timedelta(hours=int(hours), minutes=int(minutes))
         zone = timezone(ahead if sign == "+" else -ahead)
     try:
-        return datetime(*map(int, numbers), tzinfo=zone)  # type: ignore[arg-type]  # six, as the pattern says
+        return datetime(year, month, day, hour, minute, second, tzinfo=zone)
     except ValueError:
-        return None
+        raise Breach(".timestamp: must be a date and time that exist") from None
 
 
 def _timestamp(value: Any, *, zoneless: bool) -> None:
-    if not isinstance(value, str) or instant(value) is None:
-        raise Breach("timestamp: must be an ISO 8601 date and time")
+    if not isinstance(value, str):
+        raise Breach(".timestamp: must be a string")
+    instant(value)
     if not zoneless and _ZONE.search(value) is None:
-        raise Breach("timestamp: must have a zone")
+        raise Breach(".timestamp: must have a zone")
 
 
 # --- what both are made of --------------------------------------------------------------------------------
 
 
-def _keys(value: dict[str, Any], *, required: frozenset[str], known: frozenset[str]) -> None:
+def _keys(dot: str, value: dict[str, Any], *, required: frozenset[str], known: frozenset[str]) -> None:
     if not required <= value.keys():
-        raise Breach(f"{min(required - value.keys())}: is required")
+        raise Breach(f"{dot}{min(required - value.keys())}: is required")
     if not value.keys() <= known:
-        raise Breach(f"{min(value.keys() - known)!a}: is not a known field")
+        raise Breach(f"{dot}{min(value.keys() - known)!a}: is not a known field")
 
 
 def _text(name: str, value: Any, least: int, most: int, measure: Measure) -> None:

@@ -9,7 +9,7 @@ import attrs
 
 from .app import App
 from .credentials import Credentials
-from .faults import Events, Fault, which
+from .faults import Fault, which
 from .journal import Answered, Received
 from .ledger import Ledger
 from .server import Server
@@ -52,7 +52,7 @@ class FakeTogai(Switches):
 
     """
 
-    api_key: str | None = attrs.field(default="secret", on_setattr=attrs.setters.frozen)
+    _api_key: str | None = attrs.field(default="secret")
     host: str = attrs.field(default="127.0.0.1", kw_only=True)
     port: int = attrs.field(default=0, kw_only=True)
     _credentials: Credentials = attrs.field(init=False)
@@ -60,7 +60,7 @@ class FakeTogai(Switches):
     _server: Server | None = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
-        self._credentials = Credentials(self.api_key, self)
+        self._credentials = Credentials(self._api_key, self)
         self._app = App(self, self._credentials)
 
     def __repr__(self) -> str:
@@ -98,6 +98,11 @@ class FakeTogai(Switches):
 
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
+
+    @property
+    def api_key(self) -> str | None:
+        """The key that is good now."""
+        return self._api_key
 
     @property
     def url(self) -> str:
@@ -156,7 +161,7 @@ class FakeTogai(Switches):
 
     def set_api_key(self, key: str | None) -> None:
         """Change the key from now on; the old one, and tokens made from it, get 401."""
-        object.__setattr__(self, "api_key", key)
+        self._api_key = key
         self._credentials.change(key)
 
     # --- what came of it ---

@@ -20,6 +20,7 @@ from .switches import SHAPES, Shape
 Ingest: TypeAlias = Literal["none", "half", "all"]
 Events: TypeAlias = Callable[[dict[str, Any]], Any] | tuple[str | int, ...]
 
+_IS_SHARE = in_(("none", "half", "all"))
 _MAX_STATUS = 599
 
 
@@ -33,10 +34,6 @@ def which(events: Callable[[dict[str, Any]], Any] | Iterable[str | int] | str | 
     if callable(events):
         return events
     return (events,) if isinstance(events, (str, int)) else tuple(events)
-
-
-def _ingest(default: Ingest) -> Any:
-    return attrs.field(default=default, kw_only=True, validator=in_(("none", "half", "all")))
 
 
 def picks(meant: Events, index: int, event: Any) -> bool:
@@ -77,7 +74,7 @@ class Refuse:
 
     status: int = attrs.field(default=400, validator=_reply_status)
     message: str = "refused by the sandbox"
-    ingest: Ingest = _ingest("none")
+    ingest: Ingest = attrs.field(default="none", kw_only=True, validator=_IS_SHARE)
 
 
 @attrs.frozen
@@ -94,7 +91,7 @@ class Throttle:
     retry_after: float | str | datetime | None = None
     status: int = attrs.field(default=429, validator=_reply_status)
     message: str = "too many requests"
-    ingest: Ingest = _ingest("none")
+    ingest: Ingest = attrs.field(default="none", kw_only=True, validator=_IS_SHARE)
 
 
 @attrs.frozen
@@ -102,7 +99,7 @@ class Html:
     """A gateway's error page."""
 
     status: int = attrs.field(default=502, validator=_reply_status)
-    ingest: Ingest = _ingest("none")
+    ingest: Ingest = attrs.field(default="none", kw_only=True, validator=_IS_SHARE)
 
 
 @attrs.frozen
@@ -110,7 +107,7 @@ class Empty:
     """A status and no body."""
 
     status: int = attrs.field(default=202, validator=_reply_status)
-    ingest: Ingest = _ingest("all")
+    ingest: Ingest = attrs.field(default="all", kw_only=True, validator=_IS_SHARE)
 
 
 @attrs.frozen
@@ -129,7 +126,7 @@ class Answer:
     body: bytes = attrs.field(default=b'{"success": true}', validator=instance_of(bytes))
     content_type: str | None = "application/json"
     headers: Mapping[str, str] = attrs.field(factory=dict)
-    ingest: Ingest = _ingest("none")
+    ingest: Ingest = attrs.field(default="none", kw_only=True, validator=_IS_SHARE)
 
 
 @attrs.frozen
@@ -138,7 +135,7 @@ class Huge:
 
     size: int = attrs.field(default=64 * 1024 * 1024, validator=ge(17))
     status: int = attrs.field(default=202, validator=_reply_status)
-    ingest: Ingest = _ingest("none")
+    ingest: Ingest = attrs.field(default="none", kw_only=True, validator=_IS_SHARE)
 
 
 # --- time -------------------------------------------------------------------------------------------------
@@ -158,9 +155,7 @@ class Slow:
 
     seconds: float = attrs.field(validator=ge(0))
     then: Fault | None = None
-    ingest: Ingest | None = attrs.field(
-        default=None, kw_only=True, validator=optional(in_(("none", "half", "all")))
-    )
+    ingest: Ingest | None = attrs.field(default=None, kw_only=True, validator=optional(_IS_SHARE))
 
 
 @attrs.frozen
@@ -168,9 +163,7 @@ class Hold:
     """Wait until ``FakeTogai.release()``, then do what ``then`` says; otherwise as ``Slow``."""
 
     then: Fault | None = None
-    ingest: Ingest | None = attrs.field(
-        default=None, kw_only=True, validator=optional(in_(("none", "half", "all")))
-    )
+    ingest: Ingest | None = attrs.field(default=None, kw_only=True, validator=optional(_IS_SHARE))
 
 
 # --- the connection ---------------------------------------------------------------------------------------
@@ -180,14 +173,14 @@ class Hold:
 class Hang:
     """Never answer: until the client leaves, or the sandbox stops."""
 
-    ingest: Ingest = _ingest("none")
+    ingest: Ingest = attrs.field(default="none", kw_only=True, validator=_IS_SHARE)
 
 
 @attrs.frozen
 class Reset:
     """The connection is reset (RST), with no answer."""
 
-    ingest: Ingest = _ingest("none")
+    ingest: Ingest = attrs.field(default="none", kw_only=True, validator=_IS_SHARE)
 
 
 @attrs.frozen
@@ -195,7 +188,7 @@ class Cut:
     """A 202 whose body stops after ``sent`` bytes of the 17 it announced; then the connection closes."""
 
     sent: int = attrs.field(default=8, validator=[ge(0), lt(17)])
-    ingest: Ingest = _ingest("all")
+    ingest: Ingest = attrs.field(default="all", kw_only=True, validator=_IS_SHARE)
 
 
 @attrs.frozen
@@ -210,7 +203,7 @@ class Drip:
 
     interval: float = attrs.field(default=0.05, validator=gt(0))
     part: Literal["body", "headers"] = attrs.field(default="body", validator=in_(("body", "headers")))
-    ingest: Ingest = _ingest("none")
+    ingest: Ingest = attrs.field(default="none", kw_only=True, validator=_IS_SHARE)
 
 
 @attrs.frozen
@@ -218,7 +211,7 @@ class Raw:
     """Exactly these bytes on the connection, which then closes; ``b""``: it closes with no answer."""
 
     data: bytes = attrs.field(default=b"", validator=instance_of(bytes))
-    ingest: Ingest = _ingest("none")
+    ingest: Ingest = attrs.field(default="none", kw_only=True, validator=_IS_SHARE)
 
 
 Fault: TypeAlias = (

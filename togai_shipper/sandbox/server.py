@@ -55,9 +55,10 @@ class Server:
 
     def stop(self) -> None:
         """Close the port, drop every connection, and wait until all of it is gone."""
-        if not self._is_abandoned:
-            self._loop.call_soon_threadsafe(self._signals.stop)
-            self._thread.join()
+        if self._is_abandoned:  # pragma: no cover  see abandon()
+            return
+        self._loop.call_soon_threadsafe(self._signals.stop)
+        self._thread.join()
 
     # --- in the server's thread ---
 

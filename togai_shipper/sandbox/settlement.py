@@ -6,7 +6,7 @@ Pure. Repeated ids are the ledger's business; everything else that can fail behi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta, timezone
 from typing import Any
 
 from .contract import instant
@@ -81,7 +81,8 @@ def _is_license_action(event: dict[str, Any]) -> bool:
 def _cycle_end(event: dict[str, Any]) -> float:
     """When the event's calendar month ends in UTC, seconds since 1970."""
     happened = instant(event["timestamp"])
-    if happened is None:  # pragma: no cover  # settle() is given valid events only
-        raise AssertionError
-    month = datetime(*happened.astimezone(timezone.utc).timetuple()[:2], 1, tzinfo=timezone.utc)
-    return ((month + timedelta(days=31)).replace(day=1)).timestamp()
+    try:
+        month = happened.astimezone(timezone.utc).replace(day=1, hour=0, minute=0, second=0)
+        return (month + timedelta(days=31)).replace(day=1).timestamp()
+    except OverflowError:  # the calendar's first and last month
+        return happened.timestamp()

@@ -5,6 +5,7 @@ Those that wait (``Slow``, ``Hold``) and the one that depends on the events (``P
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timezone
 from email.utils import format_datetime
@@ -59,7 +60,7 @@ def stage(fault: Simple) -> Reply:  # noqa: PLR0911  one return a fault: the tab
             return wire.Dripping(_HEAD + b"content-length: %d\r\n\r\n" % _ENDLESS, fault.interval)
         case Drip():
             return wire.Dripping(_HEAD + b"x-drip: ", fault.interval)
-        case Raw():
+        case _:
             return wire.Bytes(fault.data)
 
 
@@ -72,4 +73,5 @@ def _retry_after(when: float | str | datetime) -> str:
 async def _padded(size: int) -> AsyncIterator[bytes]:
     yield _BODY
     for left in range(size - len(_BODY), 0, -_CHUNK):
+        await asyncio.sleep(0)  # sending to a client that has left never waits, so nobody would notice
         yield b" " * min(left, _CHUNK)

@@ -54,17 +54,15 @@ class WireProtocol(H11Protocol):
 
 
 async def gone(receive: Receive, within: float | None = None) -> bool:
-    """Wait until the client has left, at most ``within`` seconds; whether it has."""
+    """Wait until the client has left, at most ``within`` seconds; whether it has.
+
+    Once the body was read, that is all there is to receive.
+    """
     try:
-        await asyncio.wait_for(_disconnect(receive), within)
+        await asyncio.wait_for(receive(), within)
     except asyncio.TimeoutError:
         return False
     return True
-
-
-async def _disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 @attrs.frozen

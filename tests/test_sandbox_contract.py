@@ -1,0 +1,422 @@
+"""What the sandbox takes and refuses, over HTTP, as the contract has it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import requests
+
+from togai_shipper.testing import FakeTogai
+
+
+@pytest.fixture
+def togai():
+    with FakeTogai(rate_limit=None) as togai:
+        yield togai
+
+
+@pytest.fixture
+def session():
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers["Authorization"] = "Bearer secret"
+        yield session
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    """A valid event; a field changed to ``...`` is left out."""
+    fields = {
+        "schemaName": "api_call",
+        "id": "e-1",
+        "timestamp": "2022-06-15T07:30:35.123Z",
+        "accountId": "acme",
+        "attributes": [{"name": "count", "value": "1", "unit": "None"}],
+        "dimensions": {"region": "eu-west-1"},
+    }
+    return {name: value for name, value in (fields | changes).items() if value is not ...}
+
+
+def attribute(**changes: Any) -> dict[str, Any]:
+    fields = {"name": "count", "value": "1"} | changes
+    return event(attributes=[{name: value for name, value in fields.items() if value is not ...}])
+
+
+def send(session: requests.Session, togai: FakeTogai, body: Any, path: str = "/ingest") -> requests.Response:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return session.post(togai.url + path, data, headers={"Content-Type": "application/json"}, timeout=10)
+
+
+VALID = [
+    event(),
+    event(id=...),
+    event(id=""),
+    event(id="i" * 512),
+    event(schemaName="s" * 50),
+    event(accountId=""),
+    event(accountId="é" * 512),
+    event(attributes=[]),
+    event(attributes=[{"name": f"n{n}", "value": "0"} for n in range(10)]),
+    event(attributes=[{"name": "twice", "value": "0"}, {"name": "twice", "value": "1"}]),
+    event(dimensions={}),
+    event(dimensions={"": "v" * 200}),
+    event(dimensions={f"d{n}": "v" for n in range(101)}),
+    event(dimensions={"pair": "\U0001f600"}),
+    attribute(name="n" * 50, unit="u" * 50),
+    attribute(value="-0"),
+    attribute(value="-12.50"),
+    attribute(value="9" * 512 + "." + "9" * 1000),
+    event(timestamp="2022-06-15T07:30:35.123"),
+    event(timestamp="2022-06-15T07:30:35"),
+    event(timestamp="2022-06-15T07:30:35Z"),
+    event(timestamp="2022-06-15t07:30:35.123456789z"),
+    event(timestamp="2022-06-15T07:30:35+05:30"),
+    event(timestamp="2024-02-29T23:59:59.999-23:59"),
+]
+
+INVALID = [
+    ("event", None),
+    ("event", []),
+    ("event", "event"),
+    ("event.schemaName", event(schemaName=...)),
+    ("event.timestamp", event(timestamp=...)),
+    ("event.accountId", event(accountId=...)),
+    ("event.attributes", event(attributes=...)),
+    ("event.dimensions", event(dimensions=...)),
+    ("event.'colour'", event(colour="red")),
+    ("event.'Id'", event(Id="e-1")),
+    ("event.schemaName", event(schemaName="")),
+    ("event.schemaName", event(schemaName="s" * 51)),
+    ("event.schemaName", event(schemaName=1)),
+    ("event.schemaName", event(schemaName=None)),
+    ("event.id", event(id=None)),
+    ("event.id", event(id=7)),
+    ("event.id", event(id="i" * 513)),
+    ("event.id", event(id="\ud800")),
+    ("event.accountId", event(accountId=1)),
+    ("event.accountId", event(accountId="a" * 513)),
+    ("event.timestamp", event(timestamp=1655278235)),
+    ("event.timestamp", event(timestamp=None)),
+    ("event.timestamp", event(timestamp="")),
+    ("event.timestamp", event(timestamp="1655278235")),
+    ("event.timestamp", event(timestamp="2022-06-15")),
+    ("event.timestamp", event(timestamp="2022-06-15 07:30:35")),
+    ("event.timestamp", event(timestamp="2022-06-15T07:30")),
+    ("event.timestamp", event(timestamp="2022-06-15T07:30:35.Z")),
+    ("event.timestamp", event(timestamp="2022-06-15T07:30:35Z\n")),
+    ("event.timestamp", event(timestamp="2022-06-15T07:30:35+0530")),
+    ("event.timestamp", event(timestamp="2022-06-15T07:30:35+24:00")),
+    ("event.timestamp", event(timestamp="2023-02-29T07:30:35Z")),
+    ("event.timestamp", event(timestamp="2022-06-15T24:00:00Z")),
+    ("event.timestamp", event(timestamp="2022-06-15T07:30:60Z")),
+    ("event.timestamp", event(timestamp="٢٠٢٢-06-15T07:30:35Z")),
+    ("event.attributes", event(attributes={})),
+    ("event.attributes", event(attributes=None)),
+    ("event.attributes", event(attributes=[{"name": f"n{n}", "value": "0"} for n in range(11)])),
+    ("event.attributes[0]", event(attributes=["count"])),
+    ("event.attributes[1].value", event(attributes=[{"name": "a", "value": "1"}, {"name": "b"}])),
+    ("event.attributes[0].name", attribute(name=...)),
+    ("event.attributes[0].name", attribute(name="")),
+    ("event.attributes[0].name", attribute(name="n" * 51)),
+    ("event.attributes[0].name", attribute(name=5)),
+    ("event.attributes[0].unit", attribute(unit="")),
+    ("event.attributes[0].unit", attribute(unit="u" * 51)),
+    ("event.attributes[0].unit", attribute(unit=None)),
+    ("event.attributes[0].'scale'", attribute(scale="1")),
+    *(
+        ("event.attributes[0].value", attribute(value=value))
+        for value in (
+            1,
+            1.5,
+            True,
+            None,
+            "",
+            "+1",
+            ".5",
+            "5.",
+            "1e3",
+            "1E3",
+            "NaN",
+            "Infinity",
+            " 1",
+            "1\n",
+            "1,5",
+        )
+    ),
+    ("event.attributes[0].value", attribute(value="9" * 513)),
+    ("event.attributes[0].value", attribute(value="٣")),
+    ("event.dimensions", event(dimensions=[])),
+    ("event.dimensions", event(dimensions=None)),
+    ("event.dimensions['region']", event(dimensions={"region": ""})),
+    ("event.dimensions['region']", event(dimensions={"region": "v" * 201})),
+    ("event.dimensions['region']", event(dimensions={"region": 1})),
+    ("event.dimensions['region']", event(dimensions={"region": None})),
+    ("event.dimensions['region']", event(dimensions={"region": "\udfff"})),
+    ("event.dimensions['\\ud800'] (the name)", event(dimensions={"\ud800": "v"})),
+]
+
+
+@pytest.mark.parametrize("valid", VALID)
+def test_a_valid_event_is_accepted_by_both_endpoints(togai, session, valid):
+    single = send(session, togai, {"event": valid})
+    batch = send(session, togai, {"events": [valid]}, "/ingestBatch")
+
+    for reply in (single, batch):
+        assert (reply.status_code, reply.json()) == (202, {"success": True})
+        assert reply.headers["Content-Type"] == "application/json"
+    assert togai.ledger.accepted == 2
+
+
+@pytest.mark.parametrize(("field", "invalid"), INVALID)
+def test_an_invalid_event_is_refused_by_both_endpoints_and_the_field_is_named(togai, session, field, invalid):
+    single = send(session, togai, {"event": invalid})
+    batch = send(session, togai, {"events": [event(), invalid]}, "/ingestBatch")
+
+    assert (single.status_code, batch.status_code) == (400, 400)
+    assert single.json()["message"].startswith(f"{field}: ")
+    assert batch.json()["message"].startswith(field.replace("event", "events[1]", 1) + ": ")
+    assert togai.ledger.accepted == 0
+
+
+@pytest.mark.parametrize(
+    ("message", "body"),
+    [
+        ("body: is not valid JSON", b""),
+        ("body: is not valid JSON", b"{"),
+        ("body: is not valid JSON", b'{"events": []} x'),
+        ("body: is not valid JSON", b"\xff"),
+        ("body: is not valid JSON", b'\xef\xbb\xbf{"events": []}'),
+        ("body: is not valid JSON", '{"events": []}'.encode("utf-16")),
+        ("body: is not valid JSON (an object repeats a key)", b'{"events": [], "events": []}'),
+        ("body: is not valid JSON (NaN is not JSON)", b'{"events": NaN}'),
+        ("body: is not valid JSON", b"[" * 100_000),
+        ("body: must be an object", b"[]"),
+        ("body: must be an object", b"null"),
+        ("events: is required", b"{}"),
+        ("events: is required", b'{"event": {}}'),
+        ("'more': is not a known field", b'{"events": [], "more": 1}'),
+        ("events: must be an array", b'{"events": {}}'),
+        ("events: must be an array", b'{"events": null}'),
+        ("events: must hold at least 1 event", b'{"events": []}'),
+    ],
+)
+def test_a_batch_that_is_no_batch_is_refused(togai, session, message, body):
+    reply = send(session, togai, body, "/ingestBatch")
+
+    assert reply.status_code == 400
+    assert reply.json()["message"].startswith(message)
+    assert togai.requests[-1].events == []
+
+
+def test_a_single_event_does_not_go_to_the_batch_endpoint_nor_a_batch_to_the_single_one(togai, session):
+    assert send(session, togai, {"event": event()}, "/ingestBatch").status_code == 400
+    assert send(session, togai, {"events": [event()]}, "/ingest").status_code == 400
+    assert send(session, togai, {"event": [event()]}, "/ingest").status_code == 400
+
+
+def test_a_message_is_never_longer_than_500_characters(togai, session):
+    reply = send(session, togai, {"event": event(**{"x" * 1000: 1})})
+
+    assert len(reply.json()["message"]) == 500
+
+
+# --- limits, and what stands in for what nobody knows ---
+
+
+def test_a_batch_holds_500_events_and_not_one_more(togai, session):
+    full = [event(id=f"e-{n}") for n in range(500)]
+
+    assert send(session, togai, {"events": full}, "/ingestBatch").status_code == 202
+    assert send(session, togai, {"events": [*full, event()]}, "/ingestBatch").status_code == 400
+    assert togai.ledger.accepted == 500
+
+
+def test_the_batch_limit_and_its_status_are_switches(togai, session):
+    togai.batch_limit, togai.over_limit_status = 1, 422
+
+    reply = send(session, togai, {"events": [event(), event()]}, "/ingestBatch")
+
+    assert reply.status_code == 422
+    assert reply.json() == {"message": "events: must hold at most 1 events"}
+
+
+def test_a_body_over_the_size_limit_is_refused_by_the_status_of_a_switch(togai, session):
+    body = json.dumps({"event": event()}).encode()
+    togai.max_body_bytes = len(body)
+    assert send(session, togai, body).status_code == 202
+
+    togai.max_body_bytes -= 1
+    assert send(session, togai, body).status_code == 422
+    togai.over_size_status = 413
+    assert send(session, togai, body).status_code == 413
+    assert togai.ledger.accepted == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "application/json; charset=latin-1"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+)
+def test_what_is_not_plain_json_is_refused_unless_switched_off(togai, session, headers):
+    body = json.dumps({"event": event()}).encode()
+
+    assert session.post(togai.url + "/ingest", body, headers=headers, timeout=10).status_code == 415
+    togai.media_status = None
+    assert session.post(togai.url + "/ingest", body, headers=headers, timeout=10).status_code == 202
+
+
+@pytest.mark.parametrize("media", ["application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"'])
+def test_json_may_say_that_it_is_utf_8(togai, session, media):
+    body = json.dumps({"event": event()}).encode()
+
+    assert (
+        session.post(togai.url + "/ingest", body, headers={"Content-Type": media}, timeout=10).status_code
+        == 202
+    )
+
+
+@pytest.mark.parametrize(
+    ("unit", "fits", "too_long"),
+    [
+        ("characters", "\U0001f600" * 50, "\U0001f600" * 51),
+        ("utf16", "\U0001f600" * 25, "\U0001f600" * 26),
+        ("bytes", "\U0001f600" * 12, "\U0001f600" * 13),
+    ],
+)
+def test_lengths_are_counted_in_the_unit_of_a_switch(togai, session, unit, fits, too_long):
+    togai.length_unit = unit
+
+    assert send(session, togai, {"event": event(schemaName=fits)}).status_code == 202
+    assert send(session, togai, {"event": event(schemaName=too_long)}).status_code == 400
+
+
+def test_repeated_attribute_names_can_be_refused(togai, session):
+    togai.duplicate_attributes = False
+
+    reply = send(session, togai, {"event": event(attributes=[{"name": "a", "value": "1"}] * 2)})
+
+    assert reply.json() == {"message": "event.attributes: must not repeat a name"}
+    assert send(session, togai, {"event": event()}).status_code == 202
+
+
+def test_the_number_of_dimensions_can_be_limited(togai, session):
+    togai.max_dimensions = 2
+
+    assert send(session, togai, {"event": event(dimensions={"a": "1", "b": "2"})}).status_code == 202
+    assert (
+        send(session, togai, {"event": event(dimensions={"a": "1", "b": "2", "c": "3"})}).status_code == 400
+    )
+
+
+def test_timestamps_without_a_zone_can_be_refused(togai, session):
+    togai.zoneless_timestamps = False
+
+    assert send(session, togai, {"event": event(timestamp="2022-06-15T07:30:35")}).status_code == 400
+    for zone in ("Z", "+02:00", "-11:00"):
+        assert (
+            send(session, togai, {"event": event(timestamp="2022-06-15T07:30:35" + zone)}).status_code == 202
+        )
+
+
+def test_an_invalid_event_can_cost_a_batch_only_what_comes_after_it(togai, session):
+    togai.invalid_batch = "prefix"
+    batch = [event(id="a"), event(id="b"), event(id="c", colour="red"), event(id="d")]
+
+    reply = send(session, togai, {"events": batch}, "/ingestBatch")
+
+    assert reply.status_code == 400
+    assert reply.json() == {"message": "events[2].'colour': is not a known field"}
+    assert togai.ledger.ids == {"a", "b"}
+
+
+def test_an_invalid_event_can_cost_a_batch_nothing_but_itself(togai, session):
+    togai.invalid_batch, togai.partial_shape = "partial", "A"
+    invalid = event(id="b", colour="red")
+
+    reply = send(session, togai, {"events": [event(id="a"), invalid, event(id="c"), 5]}, "/ingestBatch")
+
+    assert reply.status_code == 207
+    assert reply.json() == {
+        "errors": [
+            {"message": "events[1].'colour': is not a known field", "eventPayload": invalid},
+            {"message": "events[3]: must be an object", "eventPayload": 5},
+        ]
+    }
+    assert togai.ledger.ids == {"a", "c"}
+
+
+@pytest.mark.parametrize("manner", ["prefix", "partial"])
+def test_a_single_invalid_event_is_refused_whatever_batches_do(togai, session, manner):
+    togai.invalid_batch = manner
+
+    assert send(session, togai, {"event": event(colour="red")}).status_code == 400
+    assert len(togai.ledger) == 0
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        {"invalid_batch": "guess"},
+        {"partial_shape": "D"},
+        {"dedupe_scope": "planet"},
+        {"length_unit": "ells"},
+    ],
+)
+def test_a_switch_that_does_not_exist_is_an_error_at_once(switch):
+    with pytest.raises(ValueError, match=next(iter(switch))):
+        FakeTogai(**switch)
+
+
+# --- the key ---
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": ""},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer other"},
+        {"Authorization": "Basic secret"},
+        {"Authorization": "secret"},
+        {"X-API-Key": "secret"},
+    ],
+)
+def test_only_the_bearer_key_opens_the_door(togai, headers):
+    with requests.Session() as session:
+        session.trust_env = False
+        reply = session.post(togai.url + "/ingest", json={"event": event()}, headers=headers, timeout=10)
+
+    assert (reply.status_code, reply.json()) == (401, {"message": "credential is not valid"})
+    assert togai.ledger.get("e-1").receipts == 1
+    assert togai.ledger.get("e-1").accepted == 0
+
+
+def test_the_scheme_is_read_without_regard_to_case(togai, session):
+    session.headers["Authorization"] = "bearer secret"
+
+    assert send(session, togai, {"event": event()}).status_code == 202
+
+
+def test_a_changed_key_locks_out_the_old_one(togai, session):
+    togai.set_api_key("newer")
+
+    assert send(session, togai, {"event": event()}).status_code == 401
+    session.headers["Authorization"] = "Bearer newer"
+    assert send(session, togai, {"event": event()}).status_code == 202
+    assert togai.api_key == "newer"
+
+
+def test_without_a_key_of_its_own_the_sandbox_takes_any(session):
+    with FakeTogai(None) as togai:
+        session.headers["Authorization"] = "Bearer whatever"
+        assert send(session, togai, {"event": event()}).status_code == 202
+        session.headers["Authorization"] = "Bearer "
+        assert send(session, togai, {"event": event()}).status_code == 401
