@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
 from togai_shipper.testing import FakeTogai
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 @pytest.fixture
-def togai():
+def togai() -> Iterator[FakeTogai]:
     with FakeTogai(rate_limit=None) as togai:
         yield togai
 
 
 @pytest.fixture
-def session():
+def session() -> Iterator[requests.Session]:
     with requests.Session() as session:
         session.trust_env = False
         session.headers["Authorization"] = "Bearer secret"
@@ -158,7 +161,9 @@ INVALID = [
 
 
 @pytest.mark.parametrize("valid", VALID)
-def test_a_valid_event_is_accepted_by_both_endpoints(togai, session, valid):
+def test_a_valid_event_is_accepted_by_both_endpoints(
+    togai: FakeTogai, session: requests.Session, valid: Any
+) -> None:
     single = send(session, togai, {"event": valid})
     batch = send(session, togai, {"events": [valid]}, "/ingestBatch")
 
@@ -169,7 +174,9 @@ def test_a_valid_event_is_accepted_by_both_endpoints(togai, session, valid):
 
 
 @pytest.mark.parametrize(("field", "invalid"), INVALID)
-def test_an_invalid_event_is_refused_by_both_endpoints_and_the_field_is_named(togai, session, field, invalid):
+def test_an_invalid_event_is_refused_by_both_endpoints_and_the_field_is_named(
+    togai: FakeTogai, session: requests.Session, field: str, invalid: Any
+) -> None:
     single = send(session, togai, {"event": invalid})
     batch = send(session, togai, {"events": [event(), invalid]}, "/ingestBatch")
 
@@ -201,7 +208,9 @@ def test_an_invalid_event_is_refused_by_both_endpoints_and_the_field_is_named(to
         ("events: must hold at least 1 event", b'{"events": []}'),
     ],
 )
-def test_a_batch_that_is_no_batch_is_refused(togai, session, message, body):
+def test_a_batch_that_is_no_batch_is_refused(
+    togai: FakeTogai, session: requests.Session, message: str, body: Any
+) -> None:
     reply = send(session, togai, body, "/ingestBatch")
 
     assert reply.status_code == 400
@@ -209,13 +218,15 @@ def test_a_batch_that_is_no_batch_is_refused(togai, session, message, body):
     assert togai.requests[-1].events == []
 
 
-def test_a_single_event_does_not_go_to_the_batch_endpoint_nor_a_batch_to_the_single_one(togai, session):
+def test_a_single_event_does_not_go_to_the_batch_endpoint_nor_a_batch_to_the_single_one(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     assert send(session, togai, {"event": event()}, "/ingestBatch").status_code == 400
     assert send(session, togai, {"events": [event()]}, "/ingest").status_code == 400
     assert send(session, togai, {"event": [event()]}, "/ingest").status_code == 400
 
 
-def test_a_message_is_never_longer_than_500_characters(togai, session):
+def test_a_message_is_never_longer_than_500_characters(togai: FakeTogai, session: requests.Session) -> None:
     reply = send(session, togai, {"event": event(**{"x" * 1000: 1})})
 
     assert len(reply.json()["message"]) == 500
@@ -224,7 +235,7 @@ def test_a_message_is_never_longer_than_500_characters(togai, session):
 # --- limits, and what stands in for what nobody knows ---
 
 
-def test_a_batch_holds_500_events_and_not_one_more(togai, session):
+def test_a_batch_holds_500_events_and_not_one_more(togai: FakeTogai, session: requests.Session) -> None:
     full = [event(id=f"e-{n}") for n in range(500)]
 
     assert send(session, togai, {"events": full}, "/ingestBatch").status_code == 202
@@ -232,7 +243,7 @@ def test_a_batch_holds_500_events_and_not_one_more(togai, session):
     assert togai.ledger.accepted == 500
 
 
-def test_the_batch_limit_and_its_status_are_switches(togai, session):
+def test_the_batch_limit_and_its_status_are_switches(togai: FakeTogai, session: requests.Session) -> None:
     togai.batch_limit, togai.over_limit_status = 1, 422
 
     reply = send(session, togai, {"events": [event(), event()]}, "/ingestBatch")
@@ -241,7 +252,9 @@ def test_the_batch_limit_and_its_status_are_switches(togai, session):
     assert reply.json() == {"message": "events: must hold at most 1 events"}
 
 
-def test_a_body_over_the_size_limit_is_refused_by_the_status_of_a_switch(togai, session):
+def test_a_body_over_the_size_limit_is_refused_by_the_status_of_a_switch(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     body = json.dumps({"event": event()}).encode()
     togai.max_body_bytes = len(body)
     assert send(session, togai, body).status_code == 202
@@ -263,7 +276,9 @@ def test_a_body_over_the_size_limit_is_refused_by_the_status_of_a_switch(togai, 
         {"Content-Type": "application/json", "Content-Encoding": "gzip"},
     ],
 )
-def test_what_is_not_plain_json_is_refused_unless_switched_off(togai, session, headers):
+def test_what_is_not_plain_json_is_refused_unless_switched_off(
+    togai: FakeTogai, session: requests.Session, headers: Any
+) -> None:
     body = json.dumps({"event": event()}).encode()
 
     assert session.post(togai.url + "/ingest", body, headers=headers, timeout=10).status_code == 415
@@ -272,7 +287,7 @@ def test_what_is_not_plain_json_is_refused_unless_switched_off(togai, session, h
 
 
 @pytest.mark.parametrize("media", ["application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"'])
-def test_json_may_say_that_it_is_utf_8(togai, session, media):
+def test_json_may_say_that_it_is_utf_8(togai: FakeTogai, session: requests.Session, media: str) -> None:
     body = json.dumps({"event": event()}).encode()
 
     assert (
@@ -289,14 +304,16 @@ def test_json_may_say_that_it_is_utf_8(togai, session, media):
         ("bytes", "\U0001f600" * 12, "\U0001f600" * 13),
     ],
 )
-def test_lengths_are_counted_in_the_unit_of_a_switch(togai, session, unit, fits, too_long):
+def test_lengths_are_counted_in_the_unit_of_a_switch(
+    togai: FakeTogai, session: requests.Session, unit: str, fits: str, too_long: str
+) -> None:
     togai.length_unit = unit
 
     assert send(session, togai, {"event": event(schemaName=fits)}).status_code == 202
     assert send(session, togai, {"event": event(schemaName=too_long)}).status_code == 400
 
 
-def test_repeated_attribute_names_can_be_refused(togai, session):
+def test_repeated_attribute_names_can_be_refused(togai: FakeTogai, session: requests.Session) -> None:
     togai.duplicate_attributes = False
 
     reply = send(session, togai, {"event": event(attributes=[{"name": "a", "value": "1"}] * 2)})
@@ -305,7 +322,7 @@ def test_repeated_attribute_names_can_be_refused(togai, session):
     assert send(session, togai, {"event": event()}).status_code == 202
 
 
-def test_the_number_of_dimensions_can_be_limited(togai, session):
+def test_the_number_of_dimensions_can_be_limited(togai: FakeTogai, session: requests.Session) -> None:
     togai.max_dimensions = 2
 
     assert send(session, togai, {"event": event(dimensions={"a": "1", "b": "2"})}).status_code == 202
@@ -314,7 +331,7 @@ def test_the_number_of_dimensions_can_be_limited(togai, session):
     )
 
 
-def test_timestamps_without_a_zone_can_be_refused(togai, session):
+def test_timestamps_without_a_zone_can_be_refused(togai: FakeTogai, session: requests.Session) -> None:
     togai.zoneless_timestamps = False
 
     assert send(session, togai, {"event": event(timestamp="2022-06-15T07:30:35")}).status_code == 400
@@ -324,7 +341,9 @@ def test_timestamps_without_a_zone_can_be_refused(togai, session):
         )
 
 
-def test_an_invalid_event_can_cost_a_batch_only_what_comes_after_it(togai, session):
+def test_an_invalid_event_can_cost_a_batch_only_what_comes_after_it(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.invalid_batch = "prefix"
     batch = [event(id="a"), event(id="b"), event(id="c", colour="red"), event(id="d")]
 
@@ -335,7 +354,9 @@ def test_an_invalid_event_can_cost_a_batch_only_what_comes_after_it(togai, sessi
     assert togai.ledger.ids == {"a", "b"}
 
 
-def test_an_invalid_event_can_cost_a_batch_nothing_but_itself(togai, session):
+def test_an_invalid_event_can_cost_a_batch_nothing_but_itself(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.invalid_batch, togai.partial_shape = "partial", "A"
     invalid = event(id="b", colour="red")
 
@@ -352,7 +373,9 @@ def test_an_invalid_event_can_cost_a_batch_nothing_but_itself(togai, session):
 
 
 @pytest.mark.parametrize("manner", ["prefix", "partial"])
-def test_a_single_invalid_event_is_refused_whatever_batches_do(togai, session, manner):
+def test_a_single_invalid_event_is_refused_whatever_batches_do(
+    togai: FakeTogai, session: requests.Session, manner: str
+) -> None:
     togai.invalid_batch = manner
 
     assert send(session, togai, {"event": event(colour="red")}).status_code == 400
@@ -368,7 +391,7 @@ def test_a_single_invalid_event_is_refused_whatever_batches_do(togai, session, m
         {"length_unit": "ells"},
     ],
 )
-def test_a_switch_that_does_not_exist_is_an_error_at_once(switch):
+def test_a_switch_that_does_not_exist_is_an_error_at_once(switch: Any) -> None:
     with pytest.raises(ValueError, match=next(iter(switch))):
         FakeTogai(**switch)
 
@@ -389,7 +412,7 @@ def test_a_switch_that_does_not_exist_is_an_error_at_once(switch):
         {"X-API-Key": "secret"},
     ],
 )
-def test_only_the_bearer_key_opens_the_door(togai, headers):
+def test_only_the_bearer_key_opens_the_door(togai: FakeTogai, headers: Any) -> None:
     with requests.Session() as session:
         session.trust_env = False
         reply = session.post(togai.url + "/ingest", json={"event": event()}, headers=headers, timeout=10)
@@ -399,13 +422,13 @@ def test_only_the_bearer_key_opens_the_door(togai, headers):
     assert togai.ledger.get("e-1").accepted == 0
 
 
-def test_the_scheme_is_read_without_regard_to_case(togai, session):
+def test_the_scheme_is_read_without_regard_to_case(togai: FakeTogai, session: requests.Session) -> None:
     session.headers["Authorization"] = "bearer secret"
 
     assert send(session, togai, {"event": event()}).status_code == 202
 
 
-def test_a_changed_key_locks_out_the_old_one(togai, session):
+def test_a_changed_key_locks_out_the_old_one(togai: FakeTogai, session: requests.Session) -> None:
     togai.set_api_key("newer")
 
     assert send(session, togai, {"event": event()}).status_code == 401
@@ -414,7 +437,7 @@ def test_a_changed_key_locks_out_the_old_one(togai, session):
     assert togai.api_key == "newer"
 
 
-def test_without_a_key_of_its_own_the_sandbox_takes_any(session):
+def test_without_a_key_of_its_own_the_sandbox_takes_any(session: requests.Session) -> None:
     with FakeTogai(None) as togai:
         session.headers["Authorization"] = "Bearer whatever"
         assert send(session, togai, {"event": event()}).status_code == 202

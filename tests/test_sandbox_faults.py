@@ -6,24 +6,29 @@ import json
 import socket
 import threading
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
 from togai_shipper.testing import FakeTogai, faults
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from togai_shipper.testing import Received
+
 TAKEN = {"none": 0, "half": 2, "all": 5}  # of a batch of 5
 
 
 @pytest.fixture
-def togai():
+def togai() -> Iterator[FakeTogai]:
     with FakeTogai(rate_limit=None) as togai:
         yield togai
 
 
 @pytest.fixture
-def session():
+def session() -> Iterator[requests.Session]:
     with requests.Session() as session:
         session.trust_env = False
         session.headers["Authorization"] = "Bearer secret"
@@ -78,7 +83,9 @@ def everything(connection: socket.socket) -> bytes:
 # --- the script ---
 
 
-def test_the_next_requests_take_the_queued_faults_in_order_one_each(togai, session):
+def test_the_next_requests_take_the_queued_faults_in_order_one_each(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.script(faults.Refuse(503), None, faults.Refuse(500))
     assert togai.script_left == 3
 
@@ -92,17 +99,17 @@ def test_the_next_requests_take_the_queued_faults_in_order_one_each(togai, sessi
     assert togai.script_left == 0
 
 
-def test_lookups_take_nothing_from_the_queue(togai, session):
+def test_lookups_take_nothing_from_the_queue(togai: FakeTogai, session: requests.Session) -> None:
     togai.script(faults.Refuse(503))
 
     assert session.get(togai.url + "/events", timeout=10).status_code == 200
     assert togai.script_left == 1
 
 
-def test_on_request_is_asked_when_the_queue_is_empty(togai, session):
+def test_on_request_is_asked_when_the_queue_is_empty(togai: FakeTogai, session: requests.Session) -> None:
     asked = []
 
-    def every_second(received):
+    def every_second(received: Received) -> faults.Fault | None:
         asked.append(received.number)
         return faults.Refuse(503) if received.number % 2 else None
 
@@ -114,7 +121,7 @@ def test_on_request_is_asked_when_the_queue_is_empty(togai, session):
     assert togai.on_request is every_second
 
 
-def test_what_on_request_raises_is_raised_by_stop_and_answered_500(session):
+def test_what_on_request_raises_is_raised_by_stop_and_answered_500(session: requests.Session) -> None:
     togai = FakeTogai().start()
     togai.on_request = lambda received: received.no_such_field
 
@@ -130,7 +137,9 @@ def test_what_on_request_raises_is_raised_by_stop_and_answered_500(session):
 # --- poison ---
 
 
-def test_a_poisonous_event_sinks_every_request_it_is_in_until_it_is_cured(togai, session):
+def test_a_poisonous_event_sinks_every_request_it_is_in_until_it_is_cured(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.poison("e-3", message="unfit")
 
     refused = batch(session, togai)
@@ -144,7 +153,9 @@ def test_a_poisonous_event_sinks_every_request_it_is_in_until_it_is_cured(togai,
     assert togai.ledger.metered == 5
 
 
-def test_poison_may_be_a_predicate_and_have_a_status_of_its_own(togai, session):
+def test_poison_may_be_a_predicate_and_have_a_status_of_its_own(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.poison("unheard-of", 500)
     togai.poison(lambda event: event["accountId"] == "evil", 500)
 
@@ -152,7 +163,9 @@ def test_poison_may_be_a_predicate_and_have_a_status_of_its_own(togai, session):
     assert batch(session, togai, [event("x", accountId="evil")]).status_code == 500
 
 
-def test_poison_of_status_207_costs_a_batch_the_poisonous_ones_alone(togai, session):
+def test_poison_of_status_207_costs_a_batch_the_poisonous_ones_alone(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.partial_shape = "A"
     togai.poison(lambda event: event["id"] in ("e-1", "e-4"), 207, "unfit")
 
@@ -189,7 +202,9 @@ C = {"success": False, "statusCode": 207, "name": "PartialFailure", "message": "
         (faults.Partial("details", bad=(1,), message="unfit"), C | {"details": {"errors": [ITEM]}}),
     ],
 )
-def test_a_partial_failure_takes_all_but_the_bad_events(togai, session, fault, body):
+def test_a_partial_failure_takes_all_but_the_bad_events(
+    togai: FakeTogai, session: requests.Session, fault: Any, body: Any
+) -> None:
     togai.script(fault)
 
     reply = batch(session, togai)
@@ -198,7 +213,9 @@ def test_a_partial_failure_takes_all_but_the_bad_events(togai, session, fault, b
     assert togai.ledger.ids == {"e-0", "e-2", "e-3", "e-4"}
 
 
-def test_shape_b_names_the_first_of_several_bad_events_and_hides_the_others(togai, session):
+def test_shape_b_names_the_first_of_several_bad_events_and_hides_the_others(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.script(faults.Partial("B", bad=(3, "e-1")))
 
     assert batch(session, togai).json()["eventPayload"] == FIVE[1]
@@ -214,7 +231,9 @@ def test_shape_b_names_the_first_of_several_bad_events_and_hides_the_others(toga
         ("details", C | {"details": {"errors": []}}),
     ],
 )
-def test_a_partial_failure_of_nobody_is_still_a_207(togai, session, shape, body):
+def test_a_partial_failure_of_nobody_is_still_a_207(
+    togai: FakeTogai, session: requests.Session, shape: str, body: Any
+) -> None:
     togai.script(faults.Partial(shape, bad=(), message="unfit"))
 
     reply = batch(session, togai)
@@ -223,7 +242,7 @@ def test_a_partial_failure_of_nobody_is_still_a_207(togai, session, shape, body)
     assert togai.ledger.metered == 5
 
 
-def test_a_partial_failure_of_a_single_event_refuses_it(togai, session):
+def test_a_partial_failure_of_a_single_event_refuses_it(togai: FakeTogai, session: requests.Session) -> None:
     togai.script(faults.Partial())
 
     assert single(session, togai, event()).status_code == 207
@@ -231,7 +250,9 @@ def test_a_partial_failure_of_a_single_event_refuses_it(togai, session):
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 500, 503])
-def test_a_refusal_has_any_status_and_togais_message(togai, session, status):
+def test_a_refusal_has_any_status_and_togais_message(
+    togai: FakeTogai, session: requests.Session, status: int
+) -> None:
     togai.script(faults.Refuse(status, "no"))
 
     reply = batch(session, togai)
@@ -252,7 +273,9 @@ def test_a_refusal_has_any_status_and_togais_message(togai, session, status):
         (datetime(2024, 1, 1, 1, tzinfo=timezone(timedelta(hours=1))), "Mon, 01 Jan 2024 00:00:00 GMT"),
     ],
 )
-def test_a_throttle_comes_with_or_without_retry_after(togai, session, retry_after, header):
+def test_a_throttle_comes_with_or_without_retry_after(
+    togai: FakeTogai, session: requests.Session, retry_after: Any, header: Any
+) -> None:
     togai.script(faults.Throttle(retry_after), faults.Throttle(retry_after, status=503))
 
     replies = [batch(session, togai) for _ in range(2)]
@@ -261,7 +284,7 @@ def test_a_throttle_comes_with_or_without_retry_after(togai, session, retry_afte
     assert [reply.headers.get("Retry-After") for reply in replies] == [header] * 2
 
 
-def test_a_gateway_answers_in_html(togai, session):
+def test_a_gateway_answers_in_html(togai: FakeTogai, session: requests.Session) -> None:
     togai.script(faults.Html(), faults.Html(504))
 
     replies = [batch(session, togai) for _ in range(2)]
@@ -271,7 +294,7 @@ def test_a_gateway_answers_in_html(togai, session):
     assert "<title>502</title>" in replies[0].text
 
 
-def test_an_empty_reply_has_no_body(togai, session):
+def test_an_empty_reply_has_no_body(togai: FakeTogai, session: requests.Session) -> None:
     togai.script(faults.Empty())
 
     reply = batch(session, togai)
@@ -280,7 +303,7 @@ def test_an_empty_reply_has_no_body(togai, session):
     assert togai.ledger.metered == 5
 
 
-def test_any_other_reply_can_be_put_in_words(togai, session):
+def test_any_other_reply_can_be_put_in_words(togai: FakeTogai, session: requests.Session) -> None:
     togai.script(
         faults.Answer(),
         faults.Answer(200, b"<html>", "text/html"),
@@ -305,7 +328,9 @@ def test_any_other_reply_can_be_put_in_words(togai, session):
 
 
 @pytest.mark.parametrize("size", [17, 18, 200_000])
-def test_a_huge_reply_is_valid_json_of_that_size(togai, session, size):
+def test_a_huge_reply_is_valid_json_of_that_size(
+    togai: FakeTogai, session: requests.Session, size: int
+) -> None:
     togai.script(faults.Huge(size, 200))
 
     reply = batch(session, togai)
@@ -313,7 +338,7 @@ def test_a_huge_reply_is_valid_json_of_that_size(togai, session, size):
     assert (reply.status_code, len(reply.content), reply.json()) == (200, size, {"success": True})
 
 
-def test_a_huge_reply_ends_when_the_client_leaves(togai):
+def test_a_huge_reply_ends_when_the_client_leaves(togai: FakeTogai) -> None:
     togai.script(faults.Huge(10**12))
 
     with bare(togai) as connection:
@@ -323,7 +348,7 @@ def test_a_huge_reply_ends_when_the_client_leaves(togai):
 # --- the connection ---
 
 
-def test_a_reset_connection_is_reset(togai):
+def test_a_reset_connection_is_reset(togai: FakeTogai) -> None:
     togai.script(faults.Reset())
 
     with bare(togai) as connection, pytest.raises(ConnectionResetError):
@@ -332,7 +357,7 @@ def test_a_reset_connection_is_reset(togai):
     assert togai.requests[0].status is None
 
 
-def test_a_cut_reply_stops_before_its_announced_end(togai, session):
+def test_a_cut_reply_stops_before_its_announced_end(togai: FakeTogai, session: requests.Session) -> None:
     togai.script(faults.Cut(), faults.Cut(sent=0))
 
     with bare(togai) as connection:
@@ -346,7 +371,7 @@ def test_a_cut_reply_stops_before_its_announced_end(togai, session):
     assert togai.ledger.get("e-0").accepted == 2
 
 
-def test_a_raw_reply_is_byte_for_byte_what_was_given(togai):
+def test_a_raw_reply_is_byte_for_byte_what_was_given(togai: FakeTogai) -> None:
     for data in (b"", b"\x16\x03\x01garbage", b"HTTP/1.1 100 Continue\r\n\r\n", b"<html>" * 100_000):
         togai.script(faults.Raw(data))
 
@@ -354,7 +379,7 @@ def test_a_raw_reply_is_byte_for_byte_what_was_given(togai):
             assert everything(connection) == data
 
 
-def test_a_dripping_body_comes_byte_by_byte(togai):
+def test_a_dripping_body_comes_byte_by_byte(togai: FakeTogai) -> None:
     togai.script(faults.Drip(0.001))
 
     with bare(togai) as connection:
@@ -365,7 +390,7 @@ def test_a_dripping_body_comes_byte_by_byte(togai):
     assert received.startswith(b"HTTP/1.1 202 Accepted\r\n")
 
 
-def test_dripping_headers_come_byte_by_byte(togai):
+def test_dripping_headers_come_byte_by_byte(togai: FakeTogai) -> None:
     togai.script(faults.Drip(0.001, "headers"))
 
     with bare(togai) as connection:
@@ -376,7 +401,7 @@ def test_dripping_headers_come_byte_by_byte(togai):
     assert b"\r\n\r\n" not in received
 
 
-def test_a_request_that_hangs_is_never_answered(togai):
+def test_a_request_that_hangs_is_never_answered(togai: FakeTogai) -> None:
     togai.script(faults.Hang())
 
     with bare(togai) as connection:
@@ -391,7 +416,7 @@ def test_a_request_that_hangs_is_never_answered(togai):
 # --- time ---
 
 
-def test_a_slow_request_behaves_when_the_time_is_over(togai, session):
+def test_a_slow_request_behaves_when_the_time_is_over(togai: FakeTogai, session: requests.Session) -> None:
     togai.script(faults.Slow(0.001), faults.Slow(0.001, faults.Refuse(503)))
 
     assert batch(session, togai).status_code == 202
@@ -399,7 +424,9 @@ def test_a_slow_request_behaves_when_the_time_is_over(togai, session):
     assert togai.ledger.metered == 5
 
 
-def test_what_a_slow_request_takes_on_arrival_it_does_not_take_again(togai, session):
+def test_what_a_slow_request_takes_on_arrival_it_does_not_take_again(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.script(
         faults.Slow(0.001, ingest="half"),
         faults.Slow(0.001, faults.Partial(bad=(0, 4)), ingest="half"),
@@ -420,7 +447,9 @@ def test_what_a_slow_request_takes_on_arrival_it_does_not_take_again(togai, sess
     assert togai.ledger.accepted == 5
 
 
-def test_a_known_id_is_still_a_repeat_where_others_were_taken_on_arrival(togai, session):
+def test_a_known_id_is_still_a_repeat_where_others_were_taken_on_arrival(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.duplicate_reply, togai.partial_shape = 207, "A"
     single(session, togai, FIVE[3])
     togai.script(faults.Slow(0.001, ingest="half"))
@@ -430,7 +459,7 @@ def test_a_known_id_is_still_a_repeat_where_others_were_taken_on_arrival(togai, 
     assert [item["eventPayload"]["id"] for item in reply.json()["errors"]] == ["e-3"]
 
 
-def test_a_held_request_waits_for_its_release(togai):
+def test_a_held_request_waits_for_its_release(togai: FakeTogai) -> None:
     togai.script(faults.Hold(faults.Refuse(503)))
     with bare(togai) as connection:
         assert togai.wait(lambda: togai.requests)
@@ -444,7 +473,7 @@ def test_a_held_request_waits_for_its_release(togai):
     assert togai.requests[0].status == 503
 
 
-def test_a_held_request_takes_its_events_even_when_its_client_has_left(togai):
+def test_a_held_request_takes_its_events_even_when_its_client_has_left(togai: FakeTogai) -> None:
     togai.script(faults.Hold())
     bare(togai).close()
     assert togai.wait(lambda: togai.requests)
@@ -454,7 +483,7 @@ def test_a_held_request_takes_its_events_even_when_its_client_has_left(togai):
     assert togai.wait(lambda: togai.ledger.metered == 5)
 
 
-def test_a_request_whose_client_has_left_was_not_answered(togai):
+def test_a_request_whose_client_has_left_was_not_answered(togai: FakeTogai) -> None:
     togai.script(faults.Hold(), faults.Hold())
     with bare(togai) as connection:
         assert togai.wait(lambda: togai.requests)
@@ -487,7 +516,9 @@ def test_a_request_whose_client_has_left_was_not_answered(togai):
         faults.Raw,
     ],
 )
-def test_a_fault_takes_its_share_of_the_batch_before_it_happens(togai, fault, share):
+def test_a_fault_takes_its_share_of_the_batch_before_it_happens(
+    togai: FakeTogai, fault: Any, share: str
+) -> None:
     togai.script(fault(ingest=share))
 
     with bare(togai):
@@ -500,7 +531,9 @@ def test_a_fault_takes_its_share_of_the_batch_before_it_happens(togai, fault, sh
 
 
 @pytest.mark.parametrize("fault", [faults.Refuse(503, ingest="all"), faults.Partial(bad=())])
-def test_a_fault_takes_nothing_of_what_would_be_refused_anyway(togai, session, fault):
+def test_a_fault_takes_nothing_of_what_would_be_refused_anyway(
+    togai: FakeTogai, session: requests.Session, fault: Any
+) -> None:
     togai.script(fault, fault)
 
     for events, key in (([*FIVE, event(colour="red")], "secret"), (FIVE, "wrong")):
@@ -511,8 +544,8 @@ def test_a_fault_takes_nothing_of_what_would_be_refused_anyway(togai, session, f
 
 
 def test_a_fault_takes_the_valid_events_of_its_share_where_an_invalid_one_costs_nothing_but_itself(
-    togai, session
-):
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.invalid_batch = "partial"
     togai.script(faults.Refuse(503, ingest="all"), faults.Partial("A", bad=(3,)))
 
@@ -536,18 +569,18 @@ def test_a_fault_takes_the_valid_events_of_its_share_where_an_invalid_one_costs_
         (faults.Partial, {"shape": "D"}),
     ],
 )
-def test_a_fault_that_cannot_be_is_an_error_at_once(fault, fields):
+def test_a_fault_that_cannot_be_is_an_error_at_once(fault: Any, fields: Any) -> None:
     with pytest.raises(ValueError, match=next(iter(fields))):
         fault(**fields)
 
 
 @pytest.mark.parametrize(("fault", "field"), [(faults.Raw, "data"), (faults.Answer, "body")])
-def test_bytes_are_bytes(fault, field):
+def test_bytes_are_bytes(fault: Any, field: str) -> None:
     with pytest.raises(TypeError, match=field):
         fault(**{field: "text"})
 
 
-def test_requests_that_wait_do_not_keep_others_waiting(togai, session):
+def test_requests_that_wait_do_not_keep_others_waiting(togai: FakeTogai, session: requests.Session) -> None:
     togai.script(faults.Hang(), faults.Hold(), faults.Slow(60))
     waiting = [bare(togai, [event(f"w-{n}")]) for n in range(3)]
     assert togai.wait(lambda: len(togai.requests) == 3)
@@ -558,7 +591,7 @@ def test_requests_that_wait_do_not_keep_others_waiting(togai, session):
         connection.close()
 
 
-def test_many_clients_at_once_get_what_is_theirs(togai):
+def test_many_clients_at_once_get_what_is_theirs(togai: FakeTogai) -> None:
     def send(worker: int) -> None:
         with requests.Session() as session:
             session.trust_env = False

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
 from togai_shipper.testing import Entry, FakeTogai, faults
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 DAY = 86_400.0
 METERED = "INGESTION_COMPLETED_EVENT_METERED"
 DUPLICATE = "INGESTION_FAILED_DUPLICATE_EVENT"
+INVALID_LICENSE = "INGESTION_FAILED_INVALID_NAMED_LICENSE_EVENT"
 NEW_YEAR_2024 = 1_704_067_200.0
 
 
@@ -27,18 +31,18 @@ class Clock:
 
 
 @pytest.fixture
-def clock():
+def clock() -> Clock:
     return Clock(NEW_YEAR_2024)
 
 
 @pytest.fixture
-def togai(clock):
+def togai(clock: Clock) -> Iterator[FakeTogai]:
     with FakeTogai(clock=clock, rate_limit=None, other_rate_limit=None) as togai:
         yield togai
 
 
 @pytest.fixture
-def session():
+def session() -> Iterator[requests.Session]:
     with requests.Session() as session:
         session.trust_env = False
         session.headers["Authorization"] = "Bearer secret"
@@ -71,7 +75,7 @@ def get(session: requests.Session, togai: FakeTogai, path: str, **query: Any) ->
 # --- ids ---
 
 
-def test_an_accepted_event_is_metered_once(togai, session):
+def test_an_accepted_event_is_metered_once(togai: FakeTogai, session: requests.Session) -> None:
     single(session, togai, event())
 
     assert togai.ledger.get("e-1") == Entry(
@@ -81,7 +85,9 @@ def test_an_accepted_event_is_metered_once(togai, session):
     assert repr(togai.ledger) == "<Ledger [1 ids, 1 accepted, 1 metered]>"
 
 
-def test_a_repeated_id_is_accepted_recorded_as_a_duplicate_and_not_metered(togai, session):
+def test_a_repeated_id_is_accepted_recorded_as_a_duplicate_and_not_metered(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     assert single(session, togai, event()).status_code == 202
     assert batch(session, togai, event()).status_code == 202
 
@@ -95,14 +101,16 @@ def test_a_repeated_id_is_accepted_recorded_as_a_duplicate_and_not_metered(togai
     assert togai.ledger.billed_twice == set()
 
 
-def test_an_id_repeated_inside_one_batch_is_metered_once(togai, session):
+def test_an_id_repeated_inside_one_batch_is_metered_once(togai: FakeTogai, session: requests.Session) -> None:
     batch(session, togai, event("a"), event("b"), event("a"))
 
     assert togai.ledger.get("a").statuses == (METERED, DUPLICATE)
     assert togai.ledger.metered == 2
 
 
-def test_a_changed_event_under_a_known_id_changes_nothing_and_shows(togai, session):
+def test_a_changed_event_under_a_known_id_changes_nothing_and_shows(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     single(session, togai, event())
     single(session, togai, event(accountId="other"))
 
@@ -111,7 +119,9 @@ def test_a_changed_event_under_a_known_id_changes_nothing_and_shows(togai, sessi
     assert entry.altered == 1
 
 
-def test_an_id_is_remembered_for_45_days_from_when_it_was_taken(togai, session, clock):
+def test_an_id_is_remembered_for_45_days_from_when_it_was_taken(
+    togai: FakeTogai, session: requests.Session, clock: Clock
+) -> None:
     single(session, togai, event())
     clock.now += 45 * DAY - 1
     single(session, togai, event())
@@ -127,7 +137,7 @@ def test_an_id_is_remembered_for_45_days_from_when_it_was_taken(togai, session, 
     assert togai.ledger.get("e-1").metered == 2
 
 
-def test_an_id_can_be_remembered_for_ever(togai, session, clock):
+def test_an_id_can_be_remembered_for_ever(togai: FakeTogai, session: requests.Session, clock: Clock) -> None:
     togai.dedupe_window = None
     single(session, togai, event())
     clock.now += 10_000 * DAY
@@ -137,7 +147,9 @@ def test_an_id_can_be_remembered_for_ever(togai, session, clock):
 
 
 @pytest.mark.parametrize(("scope", "metered"), [("organisation", 1), ("account", 2), ("schema", 3)])
-def test_ids_are_unique_within_the_scope_of_a_switch(togai, session, scope, metered):
+def test_ids_are_unique_within_the_scope_of_a_switch(
+    togai: FakeTogai, session: requests.Session, scope: str, metered: int
+) -> None:
     togai.dedupe_scope = scope
     batch(
         session,
@@ -151,7 +163,7 @@ def test_ids_are_unique_within_the_scope_of_a_switch(togai, session, scope, mete
     assert togai.ledger.metered == metered
 
 
-def test_what_is_lost_is_told_from_what_is_billed(togai, session):
+def test_what_is_lost_is_told_from_what_is_billed(togai: FakeTogai, session: requests.Session) -> None:
     togai.script(faults.Refuse(503), faults.Refuse(503, ingest="all"))
     single(session, togai, event("lost"))
     single(session, togai, event("kept"))
@@ -161,14 +173,16 @@ def test_what_is_lost_is_told_from_what_is_billed(togai, session):
     assert togai.ledger.get("lost") == Entry(1, 0, 0, (), None, 0)
 
 
-def test_events_without_an_id_are_accepted_and_fail(togai, session):
+def test_events_without_an_id_are_accepted_and_fail(togai: FakeTogai, session: requests.Session) -> None:
     assert batch(session, togai, event(None), event(None)).status_code == 202
 
     assert [record.status for record in togai.ledger.records] == ["INGESTION_FAILED_NO_EVENT_ID"] * 2
     assert (len(togai.ledger), togai.ledger.accepted, togai.ledger.metered) == (0, 2, 0)
 
 
-def test_a_repeat_can_be_answered_409_or_400_and_then_nothing_of_the_request_is_taken(togai, session):
+def test_a_repeat_can_be_answered_409_or_400_and_then_nothing_of_the_request_is_taken(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.duplicate_reply = 409
     assert single(session, togai, event("a")).status_code == 202
 
@@ -183,7 +197,9 @@ def test_a_repeat_can_be_answered_409_or_400_and_then_nothing_of_the_request_is_
     assert batch(session, togai, event("b"), event("c"), event(None), event(None)).status_code == 202
 
 
-def test_a_repeat_can_be_answered_207_and_is_then_the_only_one_named(togai, session):
+def test_a_repeat_can_be_answered_207_and_is_then_the_only_one_named(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.duplicate_reply, togai.partial_shape = 207, "details"
     single(session, togai, event("a"))
 
@@ -203,7 +219,7 @@ def test_a_repeat_can_be_answered_207_and_is_then_the_only_one_named(togai, sess
     assert togai.ledger.get("b").statuses == (METERED,)
 
 
-def test_clear_forgets_ledger_and_requests(togai, session):
+def test_clear_forgets_ledger_and_requests(togai: FakeTogai, session: requests.Session) -> None:
     single(session, togai, event())
     single(session, togai, event())
     togai.clear()
@@ -219,14 +235,16 @@ def test_clear_forgets_ledger_and_requests(togai, session):
     assert [request.number for request in togai.requests] == [0]
 
 
-def test_the_ledger_may_be_read_from_any_thread_while_it_is_written(togai, session):
+def test_the_ledger_may_be_read_from_any_thread_while_it_is_written(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     failures = []
 
     def read() -> None:
         try:
             while togai.ledger.metered < 2000:
                 assert togai.ledger.lost(togai.ledger.ids) == set()
-        except Exception as failure:  # noqa: BLE001  whatever it is, it is the failure looked for
+        except Exception as failure:
             failures.append(failure)
 
     readers = [threading.Thread(target=read) for _ in range(2)]
@@ -243,7 +261,9 @@ def test_the_ledger_may_be_read_from_any_thread_while_it_is_written(togai, sessi
 # --- what becomes of an event after the 202 ---
 
 
-def test_unknown_schemas_and_accounts_fail_after_they_were_accepted(togai, session):
+def test_unknown_schemas_and_accounts_fail_after_they_were_accepted(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.schemas, togai.accounts = {"api_call"}, {"acme"}
 
     assert (
@@ -257,7 +277,7 @@ def test_unknown_schemas_and_accounts_fail_after_they_were_accepted(togai, sessi
     assert togai.ledger.metered == 1
 
 
-def test_a_failed_event_keeps_its_id(togai, session):
+def test_a_failed_event_keeps_its_id(togai: FakeTogai, session: requests.Session) -> None:
     togai.accounts = set()
     single(session, togai, event())
     togai.accounts = None
@@ -267,7 +287,7 @@ def test_a_failed_event_keeps_its_id(togai, session):
     assert togai.ledger.lost(["e-1"]) == {"e-1"}
 
 
-def test_an_event_without_what_its_schema_needs_fails(togai, session):
+def test_an_event_without_what_its_schema_needs_fails(togai: FakeTogai, session: requests.Session) -> None:
     togai.schemas = {"api_call": ("count", "region")}
 
     batch(session, togai, event("a"), event("b", attributes=[]), event("c", dimensions={}))
@@ -277,37 +297,33 @@ def test_an_event_without_what_its_schema_needs_fails(togai, session):
 
 
 @pytest.mark.parametrize(
-    ("schema", "attributes", "dimensions", "status"),
+    ("schema", "attribute", "dimensions", "status"),
     [
-        ("togai-usage", {"usage": "5"}, {"usage_meter_id": "um.1"}, METERED),
-        ("togai-usage", {"use": "5"}, {"usage_meter_id": "um.1"}, "INGESTION_FAILED_SCHEMA_NOT_DEFINED"),
-        ("togai-named-license", {"action": "-1"}, {"license_id": "l", "name": "n"}, METERED),
-        (
-            "togai-named-license",
-            {"action": "2"},
-            {"license_id": "l", "name": "n"},
-            "INGESTION_FAILED_INVALID_NAMED_LICENSE_EVENT",
-        ),
-        (
-            "togai-named-license",
-            {"action": "1"},
-            {"license_id": "l"},
-            "INGESTION_FAILED_INVALID_NAMED_LICENSE_EVENT",
-        ),
+        ("togai-usage", ("usage", "5"), ("usage_meter_id",), METERED),
+        ("togai-usage", ("use", "5"), ("usage_meter_id",), "INGESTION_FAILED_SCHEMA_NOT_DEFINED"),
+        ("togai-named-license", ("action", "-1"), ("license_id", "name"), METERED),
+        ("togai-named-license", ("action", "2"), ("license_id", "name"), INVALID_LICENSE),
+        ("togai-named-license", ("action", "1"), ("license_id",), INVALID_LICENSE),
     ],
 )
 def test_the_predefined_schemas_need_no_definition_and_have_needs_of_their_own(
-    togai, session, schema, attributes, dimensions, status
-):
+    *, togai: FakeTogai, session: requests.Session, schema: str, attribute: Any, dimensions: Any, status: str
+) -> None:
     togai.schemas = ()
-    named = [{"name": name, "value": value} for name, value in attributes.items()]
+    attributes = [dict(zip(("name", "value"), attribute, strict=True))]
 
-    single(session, togai, event(schemaName=schema, attributes=named, dimensions=dimensions))
+    single(
+        session,
+        togai,
+        event(schemaName=schema, attributes=attributes, dimensions=dict.fromkeys(dimensions, "x")),
+    )
 
     assert togai.ledger.get("e-1").statuses == (status,)
 
 
-def test_an_event_counts_until_its_month_and_the_grace_period_are_over(togai, session, clock):
+def test_an_event_counts_until_its_month_and_the_grace_period_are_over(
+    togai: FakeTogai, session: requests.Session, clock: Clock
+) -> None:
     togai.grace_period = 2 * DAY
     clock.now = NEW_YEAR_2024 + 2 * DAY
     single(session, togai, event("in time"))
@@ -331,7 +347,9 @@ def test_an_event_counts_until_its_month_and_the_grace_period_are_over(togai, se
     assert togai.ledger.get("late").statuses == ("INGESTION_FAILED_PAST_GRACE_PERIOD",)
 
 
-def test_a_record_is_in_progress_until_it_settles(togai, session, clock):
+def test_a_record_is_in_progress_until_it_settles(
+    togai: FakeTogai, session: requests.Session, clock: Clock
+) -> None:
     togai.settle_after = 60.0
     single(session, togai, event())
     assert togai.ledger.get("e-1").statuses == ("INGESTION_IN_PROGRESS",)
@@ -346,7 +364,7 @@ def test_a_record_is_in_progress_until_it_settles(togai, session, clock):
 # --- lookups ---
 
 
-def test_the_lookup_of_an_id_shows_every_record_of_it(togai, session):
+def test_the_lookup_of_an_id_shows_every_record_of_it(togai: FakeTogai, session: requests.Session) -> None:
     single(session, togai, event())
     single(session, togai, event())
 
@@ -376,7 +394,7 @@ def test_the_lookup_of_an_id_shows_every_record_of_it(togai, session):
     }
 
 
-def test_an_id_with_a_slash_can_be_looked_up(togai, session):
+def test_an_id_with_a_slash_can_be_looked_up(togai: FakeTogai, session: requests.Session) -> None:
     single(session, togai, event("a/b"))
 
     assert len(get(session, togai, "/events/a%2Fb").json()["events"]) == 1
@@ -385,7 +403,9 @@ def test_an_id_with_a_slash_can_be_looked_up(togai, session):
 @pytest.mark.parametrize(
     ("switch", "body"), [(404, {"message": "event is not known"}), (200, {"events": []})]
 )
-def test_the_lookup_of_an_unknown_id_is_answered_as_a_switch_says(togai, session, switch, body):
+def test_the_lookup_of_an_unknown_id_is_answered_as_a_switch_says(
+    togai: FakeTogai, session: requests.Session, switch: Any, body: Any
+) -> None:
     togai.unknown_event = switch
 
     reply = get(session, togai, "/events/e-1")
@@ -394,13 +414,17 @@ def test_the_lookup_of_an_unknown_id_is_answered_as_a_switch_says(togai, session
 
 
 @pytest.mark.parametrize("event_id", ["", "i" * 51])
-def test_an_id_of_more_than_50_characters_cannot_be_looked_up(togai, session, event_id):
+def test_an_id_of_more_than_50_characters_cannot_be_looked_up(
+    togai: FakeTogai, session: requests.Session, event_id: str
+) -> None:
     single(session, togai, event(event_id))
 
     assert get(session, togai, "/events/" + event_id).status_code == 400
 
 
-def test_a_list_comes_in_pages_of_50_and_the_filters_need_not_be_repeated(togai, session):
+def test_a_list_comes_in_pages_of_50_and_the_filters_need_not_be_repeated(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     batch(session, togai, *(event(f"e-{n}", accountId=("acme", "other")[n % 2]) for n in range(120)))
 
     first = get(session, togai, "/events", account_id="acme").json()
@@ -412,7 +436,7 @@ def test_a_list_comes_in_pages_of_50_and_the_filters_need_not_be_repeated(togai,
     assert "nextToken" not in second
 
 
-def test_the_last_page_can_lead_to_an_empty_one(togai, session):
+def test_the_last_page_can_lead_to_an_empty_one(togai: FakeTogai, session: requests.Session) -> None:
     togai.trailing_page = True
     single(session, togai, event())
 
@@ -435,7 +459,7 @@ def test_the_last_page_can_lead_to_an_empty_one(togai, session):
         ({"account_id": "acme", "schema_name": "api_call", "status": "PROCESSED"}, ["a"]),
     ],
 )
-def test_a_list_is_filtered(togai, session, query, ids):
+def test_a_list_is_filtered(togai: FakeTogai, session: requests.Session, query: Any, ids: list[str]) -> None:
     togai.schemas = ["api_call"]
     batch(session, togai, event("a"), event("b", schemaName="sms"), event("a"))
 
@@ -444,7 +468,7 @@ def test_a_list_is_filtered(togai, session, query, ids):
     assert [record["eventPayload"]["id"] for record in reply.json()["events"]] == ids
 
 
-def test_a_page_is_as_small_as_it_is_asked_to_be(togai, session):
+def test_a_page_is_as_small_as_it_is_asked_to_be(togai: FakeTogai, session: requests.Session) -> None:
     batch(session, togai, event("a"), event("b"), event("c"))
 
     page = get(session, togai, "/events", pageSize="2").json()
@@ -465,14 +489,16 @@ def test_a_page_is_as_small_as_it_is_asked_to_be(togai, session):
         {"nextToken": "made up"},
     ],
 )
-def test_a_query_that_makes_no_sense_is_refused(togai, session, query):
+def test_a_query_that_makes_no_sense_is_refused(
+    togai: FakeTogai, session: requests.Session, query: Any
+) -> None:
     reply = get(session, togai, "/events", **query)
 
     assert reply.status_code == 422
     assert reply.json()["message"].startswith(next(iter(query)) + ": ")
 
 
-def test_lookups_need_the_key(togai, session):
+def test_lookups_need_the_key(togai: FakeTogai, session: requests.Session) -> None:
     session.headers["Authorization"] = "Bearer other"
 
     assert get(session, togai, "/events").status_code == 401
@@ -483,7 +509,9 @@ def test_lookups_need_the_key(togai, session):
 # --- tokens ---
 
 
-def test_the_key_is_traded_for_a_token_that_lasts_24_hours_and_cannot_renew_itself(togai, session, clock):
+def test_the_key_is_traded_for_a_token_that_lasts_24_hours_and_cannot_renew_itself(
+    togai: FakeTogai, session: requests.Session, clock: Clock
+) -> None:
     token = session.post(togai.url + "/authenticate", timeout=10).json()["token"]
     session.headers["Authorization"] = f"Bearer {token}"
     assert single(session, togai, event("a")).status_code == 202
@@ -496,7 +524,7 @@ def test_the_key_is_traded_for_a_token_that_lasts_24_hours_and_cannot_renew_itse
     assert single(session, togai, event("c")).status_code == 401
 
 
-def test_a_changed_key_ends_the_tokens_of_the_old_one(togai, session):
+def test_a_changed_key_ends_the_tokens_of_the_old_one(togai: FakeTogai, session: requests.Session) -> None:
     token = session.post(togai.url + "/authenticate", timeout=10).json()["token"]
     togai.set_api_key("newer")
     session.headers["Authorization"] = f"Bearer {token}"
@@ -519,7 +547,9 @@ def test_a_changed_key_ends_the_tokens_of_the_old_one(togai, session):
         ("POST", "/events", 405),
     ],
 )
-def test_there_is_nothing_elsewhere(togai, session, method, path, status):
+def test_there_is_nothing_elsewhere(
+    togai: FakeTogai, session: requests.Session, method: str, path: str, status: int
+) -> None:
     reply = session.request(method, togai.url + path, json={"event": event()}, timeout=10)
 
     assert reply.status_code == status
@@ -528,7 +558,7 @@ def test_there_is_nothing_elsewhere(togai, session, method, path, status):
     assert togai.ledger.get("e-1").receipts == 0
 
 
-def test_requests_are_remembered_as_they_came(togai, session):
+def test_requests_are_remembered_as_they_came(togai: FakeTogai, session: requests.Session) -> None:
     single(session, togai, event("a"))
     batch(session, togai, event("b"), event(None), event("c"))
     get(session, togai, "/events")
@@ -550,7 +580,9 @@ def test_requests_are_remembered_as_they_came(togai, session):
     assert first.at <= second.at <= third.at
 
 
-def test_only_so_many_requests_are_remembered_as_history_says(togai, session):
+def test_only_so_many_requests_are_remembered_as_history_says(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.history = 2
     for n in range(3):
         single(session, togai, event(f"e-{n}"))
@@ -559,7 +591,9 @@ def test_only_so_many_requests_are_remembered_as_history_says(togai, session):
     assert repr(togai) == f"<FakeTogai [{togai.url}, 3 requests, 3 metered]>"
 
 
-def test_replies_carry_the_date_of_the_clock_and_the_headers_of_a_switch(togai, session):
+def test_replies_carry_the_date_of_the_clock_and_the_headers_of_a_switch(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.headers = {"X-Request-Id": "7", "Date": "never"}
     reply = single(session, togai, event())
     assert (reply.headers["Date"], reply.headers["X-Request-Id"]) == ("Mon, 01 Jan 2024 00:00:00 GMT", "7")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import requests
 
 from togai_shipper.testing import FakeTogai, faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Clock:
@@ -19,18 +24,18 @@ class Clock:
 
 
 @pytest.fixture
-def clock():
+def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture
-def togai(clock):
+def togai(clock: Clock) -> Iterator[FakeTogai]:
     with FakeTogai(monotonic=clock) as togai:
         yield togai
 
 
 @pytest.fixture
-def session():
+def session() -> Iterator[requests.Session]:
     with requests.Session() as session:
         session.trust_env = False
         session.headers["Authorization"] = "Bearer secret"
@@ -44,7 +49,9 @@ def statuses(
     return [session.request(method, togai.url + path, timeout=10).status_code for _ in range(count)]
 
 
-def test_each_ingestion_endpoint_takes_50_requests_a_second(togai, session, clock):
+def test_each_ingestion_endpoint_takes_50_requests_a_second(
+    togai: FakeTogai, session: requests.Session, clock: Clock
+) -> None:
     assert statuses(session, togai, "/ingest", 51) == [415] * 50 + [429]
     assert statuses(session, togai, "/ingestBatch", 51) == [415] * 50 + [429]
 
@@ -54,7 +61,9 @@ def test_each_ingestion_endpoint_takes_50_requests_a_second(togai, session, cloc
     assert statuses(session, togai, "/ingest", 51) == [415] * 50 + [429]
 
 
-def test_a_request_over_quota_gets_a_message_and_no_header_about_it(togai, session):
+def test_a_request_over_quota_gets_a_message_and_no_header_about_it(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.rate_limit = 1.0
     statuses(session, togai, "/ingest", 1)
 
@@ -66,13 +75,13 @@ def test_a_request_over_quota_gets_a_message_and_no_header_about_it(togai, sessi
     assert session.post(togai.url + "/ingest", timeout=10).headers["Retry-After"] == "2"
 
 
-def test_all_other_endpoints_share_10_requests_a_second(togai, session):
+def test_all_other_endpoints_share_10_requests_a_second(togai: FakeTogai, session: requests.Session) -> None:
     assert statuses(session, togai, "/events", 5, "GET") == [200] * 5
     assert statuses(session, togai, "/authenticate", 5) == [200] * 5
     assert statuses(session, togai, "/events/x", 1, "GET") == [429]
 
 
-def test_rate_limit_and_burst_are_switches(togai, session, clock):
+def test_rate_limit_and_burst_are_switches(togai: FakeTogai, session: requests.Session, clock: Clock) -> None:
     togai.rate_limit, togai.burst = 2.0, 3
     assert statuses(session, togai, "/ingest", 4) == [415] * 3 + [429]
     clock.now += 0.5
@@ -82,7 +91,9 @@ def test_rate_limit_and_burst_are_switches(togai, session, clock):
     assert statuses(session, togai, "/ingest", 60) == [415] * 60
 
 
-def test_a_rate_below_one_a_second_still_lets_one_through(togai, session, clock):
+def test_a_rate_below_one_a_second_still_lets_one_through(
+    togai: FakeTogai, session: requests.Session, clock: Clock
+) -> None:
     togai.rate_limit = 0.5
 
     assert statuses(session, togai, "/ingest", 2) == [415, 429]
@@ -90,7 +101,9 @@ def test_a_rate_below_one_a_second_still_lets_one_through(togai, session, clock)
     assert statuses(session, togai, "/ingest", 2) == [415, 429]
 
 
-def test_a_request_over_quota_takes_nothing_from_the_script(togai, session):
+def test_a_request_over_quota_takes_nothing_from_the_script(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     togai.rate_limit = 1.0
     togai.script(faults.Refuse(500), faults.Refuse(503))
 
@@ -98,7 +111,9 @@ def test_a_request_over_quota_takes_nothing_from_the_script(togai, session):
     assert togai.script_left == 1
 
 
-def test_requests_without_a_key_cost_no_quota_and_are_not_limited_by_default(togai, session):
+def test_requests_without_a_key_cost_no_quota_and_are_not_limited_by_default(
+    togai: FakeTogai, session: requests.Session
+) -> None:
     session.headers["Authorization"] = "Bearer other"
     assert statuses(session, togai, "/ingest", 60) == [401] * 60
 
@@ -106,7 +121,9 @@ def test_requests_without_a_key_cost_no_quota_and_are_not_limited_by_default(tog
     assert statuses(session, togai, "/ingest", 1) == [415]
 
 
-def test_requests_without_a_key_can_be_limited_to_5_in_30_minutes(togai, session, clock):
+def test_requests_without_a_key_can_be_limited_to_5_in_30_minutes(
+    togai: FakeTogai, session: requests.Session, clock: Clock
+) -> None:
     togai.unauthenticated_limit = 5
     session.headers["Authorization"] = "Bearer other"
     assert statuses(session, togai, "/ingest", 3) == [401] * 3

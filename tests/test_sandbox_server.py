@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import freezegun
 import pytest
@@ -22,6 +23,9 @@ import requests
 import togai_shipper.sandbox
 from togai_shipper.sandbox import fake
 from togai_shipper.testing import FakeTogai, faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 EVENT = {
     "id": "e-1",
@@ -39,7 +43,7 @@ HEAD = (
 
 
 @pytest.fixture
-def session():
+def session() -> Iterator[requests.Session]:
     with requests.Session() as session:
         session.trust_env = False
         session.headers["Authorization"] = "Bearer secret"
@@ -48,6 +52,10 @@ def session():
 
 def single(session: requests.Session, togai: FakeTogai) -> int:
     return session.post(togai.url + "/ingest", json={"event": EVENT}, timeout=10).status_code
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir())) if sys.platform == "linux" else 0
 
 
 def connect(togai: FakeTogai) -> socket.socket:
@@ -61,12 +69,12 @@ def is_closed(connection: socket.socket) -> bool:
         return True
 
 
-def test_the_example_in_the_docstring_is_true():
+def test_the_example_in_the_docstring_is_true() -> None:
     assert doctest.testmod(fake).attempted > 0
     assert doctest.testmod(fake).failed == 0
 
 
-def test_it_listens_on_a_free_port_of_loopback_until_it_is_stopped(session):
+def test_it_listens_on_a_free_port_of_loopback_until_it_is_stopped(session: requests.Session) -> None:
     with FakeTogai() as togai, FakeTogai() as other:
         assert togai.url == f"http://127.0.0.1:{togai.port}"
         assert togai.port != other.port
@@ -76,12 +84,12 @@ def test_it_listens_on_a_free_port_of_loopback_until_it_is_stopped(session):
         connect(togai)
 
 
-def test_a_port_can_be_asked_for_and_a_taken_one_is_an_error_at_once():
+def test_a_port_can_be_asked_for_and_a_taken_one_is_an_error_at_once() -> None:
     with FakeTogai() as togai, pytest.raises(OSError, match="in use"):
         FakeTogai(port=togai.port).start()
 
 
-def test_before_the_start_there_is_no_url():
+def test_before_the_start_there_is_no_url() -> None:
     togai = FakeTogai()
 
     with pytest.raises(RuntimeError, match="not started"):
@@ -91,7 +99,7 @@ def test_before_the_start_there_is_no_url():
     togai.stop()
 
 
-def test_it_comes_back_on_the_same_port_with_its_ledger(session):
+def test_it_comes_back_on_the_same_port_with_its_ledger(session: requests.Session) -> None:
     togai = FakeTogai().start()
     url = togai.url
     assert togai.start() is togai
@@ -107,7 +115,7 @@ def test_it_comes_back_on_the_same_port_with_its_ledger(session):
     assert togai.ledger.metered == 1
 
 
-def test_a_stop_drops_every_open_connection_whatever_its_request_waits_for(session):
+def test_a_stop_drops_every_open_connection_whatever_its_request_waits_for(session: requests.Session) -> None:
     togai = FakeTogai().start()
     waits = [
         faults.Hang(),
@@ -135,7 +143,7 @@ def test_a_stop_drops_every_open_connection_whatever_its_request_waits_for(sessi
     assert togai.ledger.accepted == 1
 
 
-def test_a_client_that_leaves_while_it_sends_is_no_request(session):
+def test_a_client_that_leaves_while_it_sends_is_no_request(session: requests.Session) -> None:
     with FakeTogai() as togai:
         with connect(togai) as leaving:
             leaving.sendall(HEAD + BODY[:10])
@@ -144,9 +152,9 @@ def test_a_client_that_leaves_while_it_sends_is_no_request(session):
         assert [request.size for request in togai.requests] == [len(BODY)]
 
 
-def test_a_stop_leaves_no_thread_and_no_socket():
+def test_a_stop_leaves_no_thread_and_no_socket() -> None:
     togai = FakeTogai()
-    before = threading.active_count(), len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+    before = threading.active_count(), open_files()
     with togai:
         assert threading.active_count() == before[0] + 1
         with connect(togai) as connection:
@@ -154,11 +162,11 @@ def test_a_stop_leaves_no_thread_and_no_socket():
             assert connection.recv(12) == b"HTTP/1.1 202"
     gc.collect()
 
-    after = threading.active_count(), len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+    after = threading.active_count(), open_files()
     assert after == before
 
 
-def test_a_connection_is_kept_open_for_further_requests():
+def test_a_connection_is_kept_open_for_further_requests() -> None:
     with FakeTogai() as togai, connect(togai) as connection:
         for _ in range(3):
             connection.sendall(HEAD + BODY)
@@ -167,7 +175,7 @@ def test_a_connection_is_kept_open_for_further_requests():
             assert (reply.status, reply.read()) == (202, b'{"success": true}')
 
 
-def test_an_idle_connection_is_closed_after_keep_alive():
+def test_an_idle_connection_is_closed_after_keep_alive() -> None:
     with FakeTogai(keep_alive=0) as togai, connect(togai) as connection:
         connection.sendall(HEAD + BODY)
 
@@ -177,7 +185,7 @@ def test_an_idle_connection_is_closed_after_keep_alive():
         assert is_closed(connection)
 
 
-def test_what_is_no_http_is_refused_in_silence(capfd):
+def test_what_is_no_http_is_refused_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
     with FakeTogai() as togai, connect(togai) as connection:
         connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
         assert connection.recv(12) == b"HTTP/1.1 400"
@@ -186,7 +194,7 @@ def test_what_is_no_http_is_refused_in_silence(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_nothing_is_logged_whatever_happens(caplog):
+def test_nothing_is_logged_whatever_happens(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with FakeTogai() as togai:
         togai.script(faults.Reset(), faults.Raw(b"x"), faults.Hang(), faults.Huge(10**12))
@@ -198,7 +206,7 @@ def test_nothing_is_logged_whatever_happens(caplog):
     assert [record for record in caplog.records if not record.name.startswith("asyncio")] == []
 
 
-def test_waiting_ends_when_the_predicate_is_true_or_the_time_is_over(session):
+def test_waiting_ends_when_the_predicate_is_true_or_the_time_is_over(session: requests.Session) -> None:
     with FakeTogai() as togai:
         assert not togai.wait(lambda: togai.requests, timeout=0)
         assert not togai.wait(lambda: togai.requests, timeout=0.001)
@@ -209,7 +217,7 @@ def test_waiting_ends_when_the_predicate_is_true_or_the_time_is_over(session):
         sender.join(10)
 
 
-def test_a_frozen_clock_does_not_stop_the_sandbox(session):
+def test_a_frozen_clock_does_not_stop_the_sandbox(session: requests.Session) -> None:
     with freezegun.freeze_time("2024-01-01"), FakeTogai(clock=time.time) as togai:
         togai.script(faults.Slow(0.001))
         assert single(session, togai) == 202
@@ -219,7 +227,7 @@ def test_a_frozen_clock_does_not_stop_the_sandbox(session):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_child_holds_no_connection_of_the_sandbox_open(session):
+def test_a_forked_child_holds_no_connection_of_the_sandbox_open(session: requests.Session) -> None:
     hold_child, free_child = os.pipe()
     with FakeTogai() as togai:
         togai.script(faults.Hold(faults.Raw(b"bye")))
@@ -246,7 +254,7 @@ def test_a_forked_child_holds_no_connection_of_the_sandbox_open(session):
     assert os.waitpid(child, 0)[1] == 0
 
 
-def test_the_sandbox_imports_nothing_of_the_library():
+def test_the_sandbox_imports_nothing_of_the_library() -> None:
     for source in Path(togai_shipper.sandbox.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(source.read_text())):
             if isinstance(node, ast.ImportFrom):

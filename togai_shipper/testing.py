@@ -1,7 +1,8 @@
 """What users test against: a Togai of their own, and what can go wrong with it.
 
-``FakeTogai`` serves real HTTP on loopback from a thread of the test's own process. The values in ``faults`` say
-what is to go wrong with a request. It needs the extra ``sandbox``.
+``FakeTogai`` serves real HTTP on loopback from a thread of the test's own process; the values in ``faults``
+say what is to go wrong with a request; ``Switches`` lists what Togai leaves open. It needs the extra
+``sandbox``.
 """
 
 from .sandbox import faults

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -15,7 +15,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from . import contract, replies, wire
-from .credentials import Credentials
 from .ingestion import WRAPPERS, Ingestion
 from .journal import Exchange, Journal
 from .ledger import Ledger
@@ -23,7 +22,10 @@ from .lookup import BadQuery, Lookup
 from .quota import Quotas
 from .script import Script
 from .staging import Reply
-from .switches import Switches
+
+if TYPE_CHECKING:
+    from .credentials import Credentials
+    from .switches import Switches
 
 _Answer: TypeAlias = Callable[
     [Exchange, Any], Awaitable[Reply]

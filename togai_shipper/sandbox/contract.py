@@ -10,9 +10,10 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .switches import Switches
+if TYPE_CHECKING:
+    from .switches import Switches
 
 MAX_NAME = 50  # schema name, attribute name, unit
 MAX_ID = 512

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from .switches import Switches
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .switches import Switches
 
 
 class Credentials:
-    """The key that counts now, and the tokens it was traded for. Only ``Authorization: Bearer`` is looked at."""
+    """The key that counts now, and the tokens it was traded for; only ``Authorization: Bearer`` is read."""
 
     def __init__(self, key: str | None, switches: Switches) -> None:
         self._key = key

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from .app import App
 from .credentials import Credentials
 from .faults import Fault, which
-from .journal import Answered, Received
-from .ledger import Ledger
 from .server import Server
 from .switches import Switches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Self
+
+    from .journal import Answered, Received
+    from .ledger import Ledger
 
 
 @attrs.define(eq=False, repr=False)
 class FakeTogai(Switches):
-    """A stand-in for Togai: real HTTP on loopback, strict where Togai is documented, switchable where it is not.
+    """A stand-in for Togai: real HTTP on loopback, strict where Togai is documented, else switchable.
 
-    Use it as a context manager, or call ``start()`` and ``stop()``. It keeps a ledger of its own of what reached
-    it and of what it would bill, so that a delivery can be judged by the receiving end::
+    Use it as a context manager, or call ``start()`` and ``stop()``. It keeps a ledger of what reached it and
+    of what it would bill, so that a delivery can be judged by the receiving end::
 
         >>> import requests
         >>> from togai_shipper.testing import FakeTogai, faults
         >>> event = {
-        ...     "id": "e-1", "schemaName": "api_call", "accountId": "acme", "timestamp": "2024-05-01T12:00:00Z",
+        ...     "id": "e-1", "schemaName": "api_call", "accountId": "acme",
+        ...     "timestamp": "2024-05-01T12:00:00Z",
         ...     "attributes": [{"name": "count", "value": "1"}], "dimensions": {},
         ... }
         >>> with FakeTogai(api_key="secret") as togai:
@@ -42,8 +48,8 @@ class FakeTogai(Switches):
         >>> togai.ledger.get("e-1").accepted, togai.ledger.metered, togai.ledger.billed_twice
         (2, 1, set())
 
-    Besides the arguments below it takes every switch of ``Switches`` as a keyword; each is an attribute too, and
-    may be turned while the sandbox runs.
+    Besides the arguments below it takes every switch of ``Switches`` as a keyword; each is an attribute too,
+    and may be turned while the sandbox runs.
 
     Attributes:
         api_key: what must come as ``Authorization: Bearer``; ``None``: anything does.
@@ -72,7 +78,7 @@ class FakeTogai(Switches):
 
     # --- life ---
 
-    def start(self) -> FakeTogai:
+    def start(self) -> Self:
         """Listen; returns when it does. Ledger, requests and script stay as they were before a stop."""
         if self._server is None:
             self._server = Server(self._app.asgi, self.host, self.port, self.keep_alive)
@@ -83,7 +89,7 @@ class FakeTogai(Switches):
         """Close the port and drop every connection, requests that hang included.
 
         Raises:
-            Exception: what a callback of yours (``on_request``, a predicate, a clock) raised meanwhile.
+            Exception: what a callback of yours (``on_request``, a predicate of poison) raised meanwhile.
 
         """
         server, self._server = self._server, None
@@ -93,7 +99,7 @@ class FakeTogai(Switches):
         if failure is not None:
             raise failure
 
-    def __enter__(self) -> FakeTogai:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *exc_info: object) -> None:

@@ -9,13 +9,15 @@ nothing behind, whatever ``ingest`` says.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import attrs
 from attrs.validators import ge, gt, in_, instance_of, lt, optional
 
 from .switches import SHAPES, Shape
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 Ingest: TypeAlias = Literal["none", "half", "all"]
 Events: TypeAlias = Callable[[dict[str, Any]], Any] | tuple[str | int, ...]
@@ -52,8 +54,8 @@ class Partial:
 
     Attributes:
         shape: how it is put. ``"A"``: ``{"errors": [{"message", "eventPayload"}, ...]}``. ``"B"``: one
-            ``{"message", "eventPayload"}``, of the first bad event only. ``"C"``: ``{"success": false, ...}`` that
-            names nobody. ``"details"``: as C, with the list of A in ``details``.
+            ``{"message", "eventPayload"}``, of the first bad event only. ``"C"``: ``{"success": false, ...}``
+            that names nobody. ``"details"``: as C, with the list of A in ``details``.
         bad: a predicate on an event (as a dict), or its id or index, or several; the first event by default.
         message: what is said of each.
         code: an error code to go with it, in C and ``"details"``.

@@ -1,27 +1,32 @@
 """One request to ``/ingest`` or ``/ingestBatch``, judged and answered.
 
-First comes what the script has for it. Where that is nothing, it is judged as Togai would: key, size, contract,
-poison, known ids, in this order; what survives is taken, and answered 202. Runs in the event loop's thread.
+First comes what the script has for it. Where that is nothing, it is judged as Togai would: key, size,
+contract, poison, known ids, in this order; what survives is taken, and answered 202. Runs in the event loop's
+thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from starlette.responses import Response
 
 from . import contract, replies, wire
 from .contract import Breach
 from .faults import Fault, Hold, Ingest, Partial, Slow, picks
-from .journal import Exchange, Journal, Received
-from .ledger import Ledger
-from .script import Script
 from .staging import Reply, stage
-from .switches import Switches
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from starlette.responses import Response
+
+    from .journal import Exchange, Journal, Received
+    from .ledger import Ledger
+    from .script import Script
+    from .switches import Switches
 
 WRAPPERS = {"/ingest": "event", "/ingestBatch": "events"}
 
@@ -59,7 +64,7 @@ class Ingestion:
     async def answer(
         self, exchange: Exchange, payload: Any, signals: wire.Signals, *, is_authorized: bool
     ) -> Reply:
-        """The reply, when it is time for it; ``payload`` is what the body says, or the ``Breach`` that it is."""
+        """The reply, when it is time for it; ``payload`` is what the body says, or its ``Breach``."""
         received = exchange.received
         fault = self._script.next(received)
         self._journal.meet(exchange, fault)
@@ -70,7 +75,7 @@ class Ingestion:
         return await self._suffer(fault, post, signals)
 
     def _take(self, post: Post, end: int, but: Collection[int] = ()) -> None:
-        """Take the first ``end`` events: none twice, none that is invalid, none of a request that is refused."""
+        """Take the first ``end`` events: none twice, no invalid one, and of a refused request none."""
         if post.refusal is None:
             self._ledger.take(
                 post.events[index]
@@ -108,10 +113,13 @@ class Ingestion:
         size = len(post.events)
         self._take(post, {None: 0, "none": 0, "half": size // 2, "all": size}[ingest])
 
-    def _part(self, post: Post, bad: Mapping[int, str], manner: Partial) -> Response:
-        """Take all but the bad ones, and say so."""
+    def _part(
+        self, post: Post, bad: Mapping[int, str], manner: Partial, repeats: Mapping[int, str] | None = None
+    ) -> Response:
+        """Take all but the bad ones, and name them; name repeats as well, though they are taken."""
         self._take(post, len(post.events), bad)
-        return replies.partial(manner, [(post.events[index], why) for index, why in bad.items()])
+        named = sorted((dict(repeats or {}) | dict(bad)).items())
+        return replies.partial(manner, [(post.events[index], why) for index, why in named])
 
     # --- what Togai does ---
 
@@ -136,39 +144,45 @@ class Ingestion:
         return Post(events, breaches=breaches)
 
     def _breaches(self, events: list[Any], wrapper: str) -> dict[int, str]:
-        breaches = {}
-        for index, event in enumerate(events):
-            try:
-                contract.check(event, wrapper if wrapper == "event" else f"events[{index}]", self._switches)
-            except Breach as breach:
-                breaches[index] = str(breach)
-        return breaches
+        where = wrapper if wrapper == "event" else "events[{}]"
+        found = {index: self._breach(event, where.format(index)) for index, event in enumerate(events)}
+        return {index: breach for index, breach in found.items() if breach is not None}
+
+    def _breach(self, event: Any, where: str) -> str | None:
+        try:
+            contract.check(event, where, self._switches)
+        except Breach as breach:
+            return str(breach)
+        return None
 
     def _behave(self, post: Post) -> Response:
         if post.refusal is not None:
             return post.refusal
-        switches, manner = self._switches, Partial(shape=self._switches.partial_shape)
+        switches = self._switches
         if post.breaches and switches.invalid_batch == "prefix":
             first, why = next(iter(post.breaches.items()))
             self._take(post, first)
             return replies.error(400, why)
-        if post.breaches:
-            return self._part(post, post.breaches, manner)
-        if (poisoned := self._script.poisoned(post.events)) is not None:
-            poison, carriers = poisoned
-            if poison.status == _PARTIAL:
-                return self._part(post, dict.fromkeys(carriers, poison.message), manner)
-            return replies.error(poison.status, poison.message)
-        repeats: dict[int, str] = {}
-        if switches.duplicate_reply != _ACCEPTED:
-            fresh = post.events[post.taken :]
-            repeats = {post.taken + index: _DUPLICATE for index in self._ledger.repeats(fresh)}
+        bad = dict(post.breaches)
+        for poison in self._script.poisons:
+            carriers = [
+                i for i, event in enumerate(post.events) if i not in post.breaches and poison.is_in(event)
+            ]
+            if carriers and poison.status != _PARTIAL:
+                return replies.error(poison.status, poison.message)
+            bad |= dict.fromkeys(carriers, poison.message)
+        repeats = self._repeats(post, bad) if switches.duplicate_reply != _ACCEPTED else {}
         if repeats and switches.duplicate_reply != _PARTIAL:
             return replies.error(switches.duplicate_reply, _DUPLICATE)
+        if bad or repeats:
+            return self._part(post, bad, Partial(switches.partial_shape), repeats)
         self._take(post, len(post.events))
-        if repeats:
-            return self._part(post, repeats, manner)
         return replies.success()
+
+    def _repeats(self, post: Post, bad: Mapping[int, str]) -> dict[int, str]:
+        fresh = [index for index in range(post.taken, len(post.events)) if index not in bad]
+        repeated = self._ledger.repeats([post.events[index] for index in fresh])
+        return {fresh[place]: _DUPLICATE for place in repeated}
 
 
 def _refused(received: Received, status: int, why: str) -> Post:

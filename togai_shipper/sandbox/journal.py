@@ -9,13 +9,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from .faults import Fault
-from .switches import Switches
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .faults import Fault
+    from .switches import Switches
 
 
 @attrs.frozen
@@ -49,8 +51,8 @@ class Answered(Received):
     """A request, and what became of it.
 
     Attributes:
-        status: of the reply; ``None`` where there is none yet, or the connection was dropped, or the client had
-            left by then.
+        status: of the reply; ``None`` where there is none yet, or the connection was dropped, or the client
+            had left by then.
         fault: the scripted fault that it met, if any.
 
     """

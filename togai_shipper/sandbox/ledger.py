@@ -7,13 +7,16 @@ only while holding ``_lock``, and what is handed out is a snapshot.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
 from .settlement import DUPLICATE_EVENT, IN_PROGRESS, METERED, settle
-from .switches import Switches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .switches import Switches
 
 Event: TypeAlias = dict[str, Any]
 

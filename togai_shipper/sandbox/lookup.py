@@ -6,15 +6,18 @@ A token stands for a place in the list and for the filters that led there, which
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from .ledger import Ledger, Record
 from .settlement import IN_PROGRESS, STATUSES
-from .switches import Switches
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .ledger import Ledger, Record
+    from .switches import Switches
 
 MAX_PAGE = 50  # records; the default as well
 
@@ -26,7 +29,7 @@ _GROUPS = {
 _GROUPS["UNPROCESSED"] = STATUSES - _GROUPS["PROCESSED"] - _GROUPS["IN_PROGRESS"]
 
 
-class BadQuery(ValueError):
+class BadQuery(ValueError):  # noqa: N818  it is a query
     """A query parameter that makes no sense, and which."""
 
 

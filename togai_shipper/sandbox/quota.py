@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from .switches import Switches
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .switches import Switches
 
 UNAUTHENTICATED_WINDOW = 1800.0  # seconds
 
@@ -39,7 +42,7 @@ class Quotas:
         self._strangers: dict[str, deque[float]] = {}
 
     def admit(self, endpoint: str | None) -> bool:
-        """Whether a request with a good key may pass: to an ingestion endpoint, or (``None``) to any other."""
+        """Whether a request with a good key may pass, to an ingestion endpoint or (``None``) elsewhere."""
         switches = self._switches
         rate = switches.other_rate_limit if endpoint is None else switches.rate_limit
         bucket = self._buckets.setdefault(endpoint or "elsewhere", TokenBucket(switches.monotonic))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from .faults import Partial
+if TYPE_CHECKING:
+    from .faults import Partial
 
 MAX_MESSAGE = 500  # characters of a message
 

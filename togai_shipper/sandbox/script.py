@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from .faults import Events, Fault, picks
-from .journal import Received
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .journal import Received
 
 
 @attrs.frozen
@@ -19,6 +22,10 @@ class Poison:
     which: Events
     status: int
     message: str
+
+    def is_in(self, event: dict[str, Any]) -> bool:
+        """Whether this event carries it."""
+        return picks(self.which, -1, event)
 
 
 class Script:
@@ -36,6 +43,11 @@ class Script:
     def left(self) -> int:
         """How many of the queue no request has met yet."""
         return len(self._queue)
+
+    @property
+    def poisons(self) -> tuple[Poison, ...]:
+        """What has not been cured, oldest first."""
+        return tuple(self._poisons)
 
     def add(self, *faults: Fault | None) -> None:
         """Put these at the end of the queue."""
@@ -55,11 +67,3 @@ class Script:
             return self._queue.popleft()
         except IndexError:
             return None if self.on_request is None else self.on_request(received)
-
-    def poisoned(self, events: list[dict[str, Any]]) -> tuple[Poison, list[int]] | None:
-        """The first poison that one of these events carries, and the indices of all that carry it."""
-        for poison in tuple(self._poisons):
-            carriers = [index for index, event in enumerate(events) if picks(poison.which, index, event)]
-            if carriers:
-                return poison, carriers
-        return None

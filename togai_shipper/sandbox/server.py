@@ -1,7 +1,7 @@
 """Uvicorn in a thread: its HTTP protocol and its state, without its server.
 
-Uvicorn's own server starts and stops by polling, ten times a second, and waits for open requests to end. Here a
-start is over when the port listens, and a stop drops what is open: a test waits for neither.
+Uvicorn's own server looks ten times a second whether it should stop, and then waits for open requests to end.
+Here a start is over when the port listens, and a stop drops what is open: a test waits for neither.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from .wire import Signals, WireProtocol
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _BACKLOG = 2048  # connections that may wait to be accepted; uvicorn's own default
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .contract import instant
-from .switches import Switches
+
+if TYPE_CHECKING:
+    from .switches import Switches
 
 IN_PROGRESS = "INGESTION_IN_PROGRESS"
 METERED = "INGESTION_COMPLETED_EVENT_METERED"
@@ -50,7 +52,7 @@ _PREDEFINED = {
 }
 
 
-def settle(event: dict[str, Any], now: float, switches: Switches) -> str:
+def settle(event: dict[str, Any], now: float, switches: Switches) -> str:  # noqa: PLR0911  one return an end
     """The status that a valid event, taken at ``now``, ends in if its id is new."""
     if "id" not in event:
         return NO_EVENT_ID

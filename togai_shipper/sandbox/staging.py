@@ -6,15 +6,17 @@ Those that wait (``Slow``, ``Hold``) and the one that depends on the events (``P
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import datetime, timezone
 from email.utils import format_datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from starlette.responses import Response, StreamingResponse
 
 from . import replies, wire
 from .faults import Answer, Cut, Drip, Empty, Hang, Html, Huge, Raw, Refuse, Reset, Throttle
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 Simple: TypeAlias = Refuse | Throttle | Html | Empty | Answer | Huge | Hang | Reset | Cut | Drip | Raw
 Reply: TypeAlias = Response | wire.Unanswered
@@ -31,7 +33,7 @@ _PAGE = """<html>
 """
 
 
-def stage(fault: Simple) -> Reply:  # noqa: PLR0911  one return a fault: the table is the point
+def stage(fault: Simple) -> Reply:  # noqa: C901, PLR0911, PLR0912  a table, one row a fault
     """The reply that a fault is."""
     match fault:
         case Refuse():

@@ -7,11 +7,13 @@ likeliest reading as its default. A switch may be turned while the sandbox runs:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 from attrs.validators import in_
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
 
 DAY = 86_400.0  # seconds
 
@@ -26,12 +28,12 @@ class Switches:
     Durations are seconds, sizes are bytes.
 
     Attributes:
-        clock: the wall clock, seconds since 1970: the dedupe window, ``createdAt``, tokens, the ``Date`` header.
+        clock: the wall clock, seconds since 1970: dedupe window, ``createdAt``, tokens, the ``Date`` header.
         monotonic: the clock of quotas and of the times of requests.
         rate_limit: requests a second that each ingestion endpoint takes; ``None``: any number.
         other_rate_limit: likewise, for all other endpoints together.
         burst: how many requests may come at once before a rate limit bites; ``None``: one second's worth.
-        throttle_retry_after: the ``Retry-After`` (seconds) of a reply to a request over quota; ``None``: none.
+        throttle_retry_after: the ``Retry-After`` of a reply to one request too many; ``None``: no such header.
         unauthenticated_limit: requests without a good key that one source may make in 30 minutes, each
             answered 401; ``None``: any number.
         unauthenticated_status: the answer to those beyond.
@@ -40,30 +42,30 @@ class Switches:
         over_limit_status: the answer to a batch that holds more.
         max_body_bytes: the longest body; ``None``: any.
         over_size_status: the answer to a longer one.
-        media_status: the answer to a body that is not plain ``application/json``; ``None``: it is read anyway.
+        media_status: the answer to what is not plain ``application/json``; ``None``: it is read anyway.
         invalid_batch: what becomes of a batch with an invalid event: ``"refuse"`` (400, nothing taken),
-            ``"prefix"`` (400, what stands before the invalid one is taken), ``"partial"`` (207, the valid ones
-            are taken).
+            ``"prefix"`` (400, what stands before it is taken), ``"partial"`` (207, the valid ones are taken).
         duplicate_reply: the answer to an id that was taken before: 202 (recorded as a duplicate), 207
             (likewise, and reported), or a status such as 409 or 400, which refuses the request as a whole.
-        partial_shape: how a 207 is put: ``"A"`` (a list ``errors``), ``"B"`` (one event, not in a list), ``"C"``
-            (names nobody), ``"details"`` (as C, with the list in ``details``).
+        partial_shape: how a 207 is put: ``"A"`` (a list ``errors``), ``"B"`` (one event, not in a list),
+            ``"C"`` (names nobody), ``"details"`` (as C, with the list in ``details``).
         dedupe_window: how long an id is remembered after it was taken; ``None``: for ever.
-        dedupe_scope: among what ids are unique: the ``"organisation"``, each ``"account"``, or each ``"schema"``.
-        length_unit: what lengths of texts are counted in: ``"characters"``, ``"utf16"`` units, ``"bytes"`` of UTF-8.
+        dedupe_scope: among what ids are unique: ``"organisation"``, each ``"account"``, each ``"schema"``.
+        length_unit: what lengths of texts are counted in: ``"characters"``, ``"utf16"`` units, or ``"bytes"``
+            of UTF-8.
         duplicate_attributes: whether an event may repeat an attribute name.
         zoneless_timestamps: whether a timestamp may come without a zone (it then means UTC).
         max_dimensions: dimensions an event may have; ``None``: any number.
-        schemas: the event schemas that exist; ``None``: any. A mapping also says, for each, which attributes and
-            dimensions its events need. Events of other schemas are accepted, and fail afterwards.
+        schemas: the event schemas that exist; ``None``: any. A mapping also says, for each, which attributes
+            and dimensions its events need. Events of other schemas are accepted, and fail afterwards.
         accounts: the accounts and aliases that exist; ``None``: any. Likewise.
-        grace_period: how long after the end of its calendar month (UTC) an event still counts; ``None``: for ever.
-        settle_after: how long a record stays ``INGESTION_IN_PROGRESS`` before it shows what became of it.
-        unknown_event: the answer to the lookup of an id that is not there: 404, 400, or 200 with an empty list.
+        grace_period: how long after the end of its calendar month (UTC) an event counts; ``None``: for ever.
+        settle_after: how long a record shows ``INGESTION_IN_PROGRESS`` before it shows what became of it.
+        unknown_event: the answer to the lookup of an id that is not there: 404, 400, or 200 (an empty list).
         trailing_page: whether the last page of a list carries a token that leads to an empty page.
         date: whether replies carry a ``Date``.
         headers: further headers of every reply that comes from the application.
-        keep_alive: how long an idle connection is kept open.
+        keep_alive: how long an idle connection is kept open; read at the start.
         history: how many requests are remembered; ``None``: all.
 
     """

@@ -1,9 +1,9 @@
 """What no HTTP server does on purpose: resets, cut replies, dripping bytes, garbage.
 
 These need the bare transport, which ASGI hides. So the one thing that the protocol class here adds to
-uvicorn's is to put the transport, and the sandbox's signals, into the ``state`` of each request's scope. Each
-non-answer is an ASGI application in a response's place; it ends when the connection has ended, for a cycle that
-ends before would be completed by uvicorn with a 500 of its own.
+uvicorn's is to put the transport into the ``state`` of each request's scope. Each non-answer is an ASGI
+application in a response's place. It ends when the connection has ended: where it ended before, uvicorn would
+answer with a 500 of its own.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import asyncio
 import logging
 import socket
 import struct
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
-from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-_SILENT = logging.Logger("togai_shipper.sandbox")  # registered nowhere: no handler, no parent
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+_SILENT = logging.Logger("sandbox")  # noqa: LOG001  registered nowhere: no level, handler or parent to inherit
 _SILENT.addHandler(logging.NullHandler())
 
 
@@ -48,7 +50,8 @@ class WireProtocol(H11Protocol):
         self.logger = self.access_logger = _SILENT
         self.access_log = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Let each request know the transport it came on."""
         super().connection_made(transport)
         self.app_state = {**self.app_state, "transport": transport}
 
@@ -71,7 +74,8 @@ class Unanswered:
 
     status_code: ClassVar[None] = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's signature
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's
+        """Act, and wait for the end."""
         self.act(scope["state"]["transport"])
         await gone(receive)
 
@@ -109,7 +113,8 @@ class Dripping(Unanswered):
     data: bytes
     interval: float
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's signature
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's
+        """Drip until the end."""
         transport: asyncio.Transport = scope["state"]["transport"]
         transport.write(self.data)
         while not await gone(receive, self.interval):
