@@ -181,6 +181,35 @@ def test_poison_of_status_207_costs_a_batch_the_poisonous_ones_alone(
     assert togai.ledger.lost(f"e-{n}" for n in range(5)) == {"e-1", "e-4"}
 
 
+def test_an_invalid_event_is_not_asked_for_poison(togai: FakeTogai, session: requests.Session) -> None:
+    togai.invalid_batch, togai.partial_shape = "partial", "A"
+    togai.poison(lambda event: event["id"] == "e-1", 207, "unfit")
+
+    reply = batch(session, togai, [5, FIVE[1], {"id": "e-1"}, FIVE[2]])
+
+    assert [item["message"] for item in reply.json()["errors"]] == [
+        "events[0]: must be an object",
+        "unfit",
+        "events[2].accountId: is required",
+    ]
+    assert togai.ledger.ids == {"e-2"}
+
+
+def test_a_refused_event_is_not_also_a_repeat(togai: FakeTogai, session: requests.Session) -> None:
+    togai.duplicate_reply, togai.partial_shape = 207, "A"
+    togai.poison("e-0", 207, "unfit")
+
+    reply = batch(session, togai, [FIVE[0], FIVE[0], FIVE[1], FIVE[1]])
+
+    assert [item["message"] for item in reply.json()["errors"]] == [
+        "unfit",
+        "unfit",
+        "duplicate event id: it was ingested before",
+    ]
+    assert togai.ledger.get("e-1").accepted == 2
+    assert togai.ledger.ids == {"e-1"}
+
+
 # --- replies ---
 
 
@@ -471,6 +500,22 @@ def test_a_held_request_waits_for_its_release(togai: FakeTogai) -> None:
 
         assert connection.recv(12) == b"HTTP/1.1 503"
     assert togai.requests[0].status == 503
+
+
+def test_a_release_lets_go_only_what_is_held_at_that_time(togai: FakeTogai) -> None:
+    togai.release()
+    togai.script(faults.Hold(), faults.Hold())
+    for held in (1, 2):
+        with bare(togai) as connection:
+            assert togai.wait(lambda held=held: len(togai.requests) == held)
+            connection.settimeout(0.01)
+            with pytest.raises(TimeoutError):
+                connection.recv(1)
+
+            togai.release()
+
+            connection.settimeout(10)
+            assert connection.recv(12) == b"HTTP/1.1 202"
 
 
 def test_a_held_request_takes_its_events_even_when_its_client_has_left(togai: FakeTogai) -> None:

@@ -175,8 +175,18 @@ def test_a_connection_is_kept_open_for_further_requests() -> None:
             assert (reply.status, reply.read()) == (202, b'{"success": true}')
 
 
+def test_a_reply_does_not_wait_for_the_acknowledgement_of_its_headers(session: requests.Session) -> None:
+    with FakeTogai() as togai:
+        single(session, togai)
+
+        (connection,) = togai._server._state.connections  # noqa: SLF001  its effect is 40 ms, and no test times
+        bare = connection.transport.get_extra_info("socket")
+        assert bare.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
 def test_an_idle_connection_is_closed_after_keep_alive() -> None:
     with FakeTogai(keep_alive=0) as togai, connect(togai) as connection:
+        connection.settimeout(2)
         connection.sendall(HEAD + BODY)
 
         reply = http.client.HTTPResponse(connection)

@@ -113,6 +113,8 @@ class Lookup:
 
 def _page_size(query: Mapping[str, str]) -> int:
     text = query.get("pageSize", str(MAX_PAGE))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= MAX_PAGE):
+    if not (
+        text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PAGE)) and 1 <= int(text) <= MAX_PAGE
+    ):
         raise BadQuery(f"pageSize: must be 1 to {MAX_PAGE}")
     return int(text)

@@ -90,9 +90,7 @@ class Server:
 
     # --- in a forked child ---
 
-    def abandon(
-        self,
-    ) -> None:  # pragma: no cover  in a forked child nobody counts; its effect on the parent is tested
+    def abandon(self) -> None:  # pragma: no cover  coverage does not follow a fork; tests see the effect
         """Let go of the sockets: as long as a child has them open, no peer would see the parent close one.
 
         The numbers stay taken (by nothing), so that the objects which own them can do no harm later.

@@ -33,7 +33,7 @@ class Switches:
         rate_limit: requests a second that each ingestion endpoint takes; ``None``: any number.
         other_rate_limit: likewise, for all other endpoints together.
         burst: how many requests may come at once before a rate limit bites; ``None``: one second's worth.
-        throttle_retry_after: the ``Retry-After`` of a reply to one request too many; ``None``: no such header.
+        throttle_retry_after: the ``Retry-After`` of a reply to one request too many; ``None``: without one.
         unauthenticated_limit: requests without a good key that one source may make in 30 minutes, each
             answered 401; ``None``: any number.
         unauthenticated_status: the answer to those beyond.
