@@ -77,8 +77,9 @@ class Exchange:
 class Journal:
     """The requests so far, oldest first."""
 
-    def __init__(self, switches: Switches) -> None:
+    def __init__(self, switches: Switches, now: Callable[[], float] = time.monotonic) -> None:
         self._switches = switches
+        self._now = now  # the real clock, where a test has frozen time.monotonic
         self._changed = threading.Condition()
         self._exchanges: deque[Exchange] = deque()
         self._number = 0
@@ -99,14 +100,14 @@ class Journal:
 
     def wait(self, predicate: Callable[[], Any], timeout: float) -> bool:
         """Wait until the predicate is true, asked again whenever a request came or was answered."""
-        deadline = time.monotonic() + timeout
+        deadline = self._now() + timeout
         while True:
             with self._changed:
                 version = self._version
             if predicate():
                 return True
             with self._changed:
-                left = deadline - time.monotonic()
+                left = deadline - self._now()
                 if not self._changed.wait_for(lambda seen=version: self._version != seen, left):  # type: ignore[misc]
                     return False
 
