@@ -6,12 +6,9 @@ many go in, ``halves`` and ``singles`` how a batch is divided.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 import attrs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 MIN_LEARNT_BYTES = 64 * 1024  # the cap learnt from refusals never falls below: larger than any legal event
 MAX_DIVISIONS = 100  # divided batches of which one half is remembered; arbitrary, few are under way at once

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-import math
+import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, TypeAlias
@@ -29,6 +29,10 @@ ApiKey: TypeAlias = str | Callable[[], str]
 Check: TypeAlias = Callable[[Any], Any]
 
 
+LONGEST = 2_000_000.0  # seconds of any option (23 days); a socket's timeout overflows at 2**31 milliseconds
+MAX_SHOWN = 200  # characters of a value in a message
+
+
 # --- what a value must be: each returns it normalised, or raises ValueError saying what it must be ----------
 
 
@@ -49,12 +53,12 @@ def _whole(low: int, high: int | None = None) -> Check:
 
 
 def _seconds(*, zero: bool) -> Check:
-    wanted = "a finite number of seconds, " + ("0 or more" if zero else "more than 0")
+    wanted = f"a number of seconds, {'0 or more' if zero else 'more than 0'}, at most {LONGEST:.0f}"
 
     def check(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LONGEST:
             raise ValueError(wanted)
-        if value < 0 or (value == 0 and not zero):
+        if value == 0 and not zero:
             raise ValueError(wanted)
         return float(value)
 
@@ -65,7 +69,9 @@ def _timeout(value: Any) -> tuple[float, float]:
     try:
         connect, total = map(_seconds(zero=False), value)
     except (TypeError, ValueError):
-        raise ValueError("a pair of seconds, connect and total, each more than 0") from None
+        raise ValueError(
+            f"two numbers of seconds, connect and total, each more than 0, at most {LONGEST:.0f}"
+        ) from None
     return connect, total
 
 
@@ -86,9 +92,9 @@ def _flag(value: Any) -> bool:
 
 def _one_of(*words: str) -> Check:
     def check(value: Any) -> str:
-        if value not in words:
+        if not isinstance(value, str) or value not in words:
             raise ValueError("one of " + ", ".join(map(repr, words)))
-        return str(value)
+        return words[words.index(value)]  # not str(value), which for an enum is another text
 
     return check
 
@@ -101,29 +107,21 @@ def _hook(value: Any) -> Any:
 
 def _base_url(value: Any) -> str:
     wanted = "an http(s) URL without query, fragment or credentials"
+    if not isinstance(value, str) or not value.isprintable() or any(mark in value for mark in " ?#@\\"):
+        raise ValueError(wanted)
     try:
         parts = urlsplit(value)
-        well_formed = (
-            isinstance(value, str)
-            and parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and parts.port != 0
-        )
-    except (ValueError, AttributeError, TypeError):
-        raise ValueError(wanted) from None
-    if (
-        not well_formed
-        or parts.query
-        or parts.fragment
-        or "@" in parts.netloc
-        or not value.isprintable()
-        or " " in value
-    ):
+        well_formed = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        well_formed = False
+    if not well_formed:
         raise ValueError(wanted)
-    return str(value).rstrip("/")
+    return value.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(url: str) -> bool:
+    """Whether ``url`` leads to this very machine."""
+    host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True
     try:
@@ -135,36 +133,29 @@ def _is_loopback(host: str) -> bool:
 def check_key(key: Any) -> str:
     """A key that can go into a header; raises ``ConfigurationError`` without showing it."""
     if not isinstance(key, str):
-        raise ConfigurationError(f"api_key: must be a string, not {type(key).__name__}")
+        raise ConfigurationError(f"api_key: must be a str, not {type(key).__name__}")
     if not key or not all("!" <= character <= "~" for character in key):
         raise ConfigurationError(
             f"api_key: must be printable ASCII without blanks (a line end in the file it was read from?); "
             f"this one has {len(key)} characters"
         )
-    return key
+    return str.__str__(key)
 
 
 def _key(value: Any) -> ApiKey:
     return value if callable(value) else check_key(value)
 
 
-# --- what the environment's text becomes ---------------------------------------------------------------------
+# --- what the environment's text becomes; what cannot be read stays text, which the check refuses ---------
+
+_FLAGS = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
 
 
-def _read_flag(text: str) -> bool:
-    words = {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "off": False,
-    }
-    if text.lower() not in words:
-        raise ValueError("true or false")
-    return words[text.lower()]
+def _read_flag(text: str) -> bool | str:
+    return _FLAGS.get(text.lower(), text)
 
 
 def _read_pair(text: str) -> tuple[float, ...]:
@@ -177,6 +168,9 @@ def _read_rate(text: str) -> float | None:
 
 def _option(default: Any, check: Check, read: Callable[[str], Any] | None) -> Any:
     return attrs.field(default=default, metadata={"check": check, "read": read})
+
+
+_HOOK = {"check": _hook, "read": None}
 
 
 @attrs.frozen(kw_only=True)
@@ -203,10 +197,10 @@ class Config:
     strict: bool = _option(default=False, check=_flag, read=_read_flag)
     enabled: bool = _option(default=True, check=_flag, read=_read_flag)
     handle_sigterm: bool = _option(default=False, check=_flag, read=_read_flag)
-    on_error: Any = _option(None, _hook, None)
-    on_delivered: Any = _option(None, _hook, None)
-    before_send: Any = _option(None, _hook, None)
-    session_factory: Any = _option(None, _hook, None)
+    on_error: Any = attrs.field(default=None, metadata=_HOOK)
+    on_delivered: Any = attrs.field(default=None, metadata=_HOOK)
+    before_send: Any = attrs.field(default=None, metadata=_HOOK)
+    session_factory: Any = attrs.field(default=None, metadata=_HOOK)
     spool: str | None = _option(None, lambda value: value, str)
     max_spool_bytes: int = _option(1024**3, _whole(1), int)
 
@@ -229,10 +223,11 @@ class Config:
             raise ConfigurationError("spool: not yet; this version keeps events in memory only")
         if self.enabled and self.api_key is None:
             raise ConfigurationError("api_key: missing; give api_key=, or set TOGAI_API_KEY")
-        parts = urlsplit(self.base_url)
-        if parts.scheme == "http" and not self.allow_insecure and not _is_loopback(parts.hostname or ""):
+        plain = urlsplit(self.base_url).scheme == "http"
+        if plain and not self.allow_insecure and not is_loopback(self.base_url):
             raise ConfigurationError(
-                f"base_url: {self.base_url!r} would send the key unencrypted; use https, or allow_insecure=True"
+                f"base_url: {self.base_url!r} would send the key unencrypted; "
+                "use https, or allow_insecure=True"
             )
         if self.backoff_max < self.backoff_initial:
             raise ConfigurationError(
@@ -251,8 +246,19 @@ def _value(field: Any, given: Any, environ: Mapping[str, str]) -> Any:
         try:
             given = read(text)
         except ValueError:
-            given = text  # the check refuses it, and says what it must be
+            given = text
     try:
         return field.metadata["check"](given)
     except ValueError as wanted:
-        raise ConfigurationError(f"{source}: must be {wanted}, not {given!r}") from None
+        raise ConfigurationError(f"{source}: must be {wanted}, not {_shown(field.name, given)}") from None
+
+
+def _shown(name: str, value: Any) -> str:
+    """A value for a message: not too long, and of a URL nothing that may be a secret."""
+    try:
+        text = repr(value)
+    except Exception:  # the caller's object; or an int too long to be written
+        text = f"a {type(value).__name__}"
+    if name == "base_url":
+        text = re.sub(r"(?s)[?#].*", "?…", re.sub(r"(?s).*(?:@|%40)", "…@", text))
+    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"

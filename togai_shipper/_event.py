@@ -28,6 +28,9 @@ MAX_ATTRIBUTES = 10  # an event; Togai's limit, as are the lengths below
 MAX_NAME = 50  # characters: schema name, attribute name, unit
 MAX_ACCOUNT = 512  # characters
 MAX_DIMENSION = 200  # characters of a dimension's value
+MAX_DIMENSIONS = (
+    10_000  # our own bound, far above any that Togai names, so that an endless mapping has an end
+)
 MAX_ID = 50  # characters: Togai takes 512, but looks up ids of at most 50
 MAX_DIGITS = 512  # before the point, and (our own bound) behind it
 
@@ -37,10 +40,10 @@ IDEMPOTENCY_NAMESPACE = uuid.UUID("9eb775de-57c7-4dc1-b6c0-5d7a8c180f59")
 Number: TypeAlias = int | float | Decimal | str | SupportsIndex | SupportsFloat
 
 _WIRE_NUMBER = re.compile(r"-?[0-9]{1,512}(\.[0-9]{1,512})?")
-_ID = re.compile(
-    rb'"id":("(?:[^"\\]|\\.)*")'
-)  # the first one is the event's: quotes inside strings are escaped
-_TOO_LONG = 10**MAX_DIGITS
+# The first one in a body is the event's: quotes inside strings are escaped.
+_ID = re.compile(rb'"id":("[^"\\]*(?:\\.[^"\\]*)*")')
+_TOO_HIGH = 10**MAX_DIGITS
+_TOO_LOW = -_TOO_HIGH
 _ISO_8601 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
     r"(?:([Zz])|([+-])([0-9]{2}):?([0-9]{2}))"
@@ -63,20 +66,19 @@ def _kind(value: object) -> str:
 def _text(field: str, value: Any, low: int, high: int) -> str:
     """``value`` as an exact ``str`` of ``low`` to ``high`` characters that UTF-8 can carry."""
     if not isinstance(value, str):
-        raise InvalidEvent(field, f"must be a string of {low} to {high} characters, not {_kind(value)}")
-    if not low <= len(value) <= high:
-        raise InvalidEvent(field, f"must have {low} to {high} characters, has {len(value)}")
-    _check_unicode(field, value)
-    return str.__str__(value)
+        raise InvalidEvent(field, f"must be a str of {low} to {high} characters, not {_kind(value)}")
+    text = str.__str__(value)  # what a subclass says of itself (an enum's str) is not what it holds
+    if not low <= len(text) <= high:
+        raise InvalidEvent(field, f"must have {low} to {high} characters, not {len(text)} ({_kind(value)})")
+    _check_unicode(field, text)
+    return text
 
 
-def _check_unicode(field: str, value: str) -> None:
+def _check_unicode(field: str, text: str) -> None:
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError:
-        raise InvalidEvent(
-            field, f"holds a lone surrogate, which UTF-8 cannot carry ({_kind(value)})"
-        ) from None
+        raise InvalidEvent(field, "must not hold a lone surrogate, which UTF-8 cannot carry (str)") from None
 
 
 class _Fragments(dict[str, str]):
@@ -96,9 +98,10 @@ class _Fragments(dict[str, str]):
 
 def _dimension_key(key: Any) -> str:
     if not isinstance(key, str):
-        raise InvalidEvent("dimensions", f"keys must be strings, not {_kind(key)}")
-    _check_unicode("dimensions", key)
-    return quoted(key) + ":"
+        raise InvalidEvent("dimensions", f"must have names that are str, not {_kind(key)}")
+    text = str.__str__(key)
+    _check_unicode("dimensions", text)
+    return text
 
 
 _heads = _Fragments(lambda name: '{"schemaName":' + quoted(_schema_name(name)) + ',"id":')
@@ -107,7 +110,7 @@ _names = _Fragments(
     lambda name: '{"name":' + quoted(_text("attribute name", name, 1, MAX_NAME)) + ',"value":"'
 )
 _units = _Fragments(lambda unit: '","unit":' + quoted(_text("attribute unit", unit, 1, MAX_NAME)) + "}")
-_keys = _Fragments(_dimension_key)
+_keys = _Fragments(lambda key: quoted(_dimension_key(key)) + ":")
 
 
 # --- numbers ----------------------------------------------------------------------------------------------
@@ -117,7 +120,7 @@ def number(name: str, value: Any) -> str:
     """``value`` as Togai takes it: plain decimal digits, exact, without exponent."""
     kind = type(value)
     if kind is int:
-        if -_TOO_LONG < value < _TOO_LONG:
+        if _TOO_LOW < value < _TOO_HIGH:
             return repr(value)
     elif kind is float:
         text = repr(value)
@@ -131,31 +134,32 @@ def _any_number(field: str, value: Any) -> str:
         if not _WIRE_NUMBER.fullmatch(value):
             raise InvalidEvent(
                 field,
-                "a str value must be plain digits like '-12.50', at most 512 before and behind the point",
+                f"must be plain digits like '-12.50', at most {MAX_DIGITS} before and behind the point "
+                f"({_kind(value)})",
             )
         return str.__str__(value)
     if isinstance(value, bool) or getattr(getattr(value, "dtype", None), "kind", "i") not in "iuf":
         raise InvalidEvent(field, f"must be a number, not {_kind(value)}")
     if isinstance(value, Decimal):
-        return _decimal(field, value)
+        return _decimal(field, value, Decimal(value))
     if hasattr(value, "__index__"):
         whole = index(value)
-        if not -_TOO_LONG < whole < _TOO_LONG:
+        if not _TOO_LOW < whole < _TOO_HIGH:
             raise InvalidEvent(field, f"must have at most {MAX_DIGITS} digits ({_kind(value)})")
         return repr(whole)
     if hasattr(value, "__float__"):
-        return _decimal(field, Decimal(float.__repr__(float(value))))
+        return _decimal(field, value, Decimal(repr(float(value))))
     raise InvalidEvent(field, f"must be a number, not {_kind(value)}")
 
 
-def _decimal(field: str, value: Decimal) -> str:
+def _decimal(field: str, given: Any, value: Decimal) -> str:
     if not value.is_finite():
-        raise InvalidEvent(field, f"must be finite ({_kind(value)})")
+        raise InvalidEvent(field, f"must be finite ({_kind(given)})")
     _, digits, exponent = value.as_tuple()
     if len(digits) + int(exponent) > MAX_DIGITS or -int(exponent) > MAX_DIGITS:
         # Checked before it is formatted: Decimal("1E-300000000") would become a text of 300 MB.
         raise InvalidEvent(
-            field, f"must have at most {MAX_DIGITS} digits before and behind the point ({_kind(value)})"
+            field, f"must have at most {MAX_DIGITS} digits before and behind the point ({_kind(given)})"
         )
     return format(value, "f")
 
@@ -169,8 +173,8 @@ class Attribute:
 
     Args:
         name: 1 to 50 characters.
-        value: ``int``, ``float``, ``Decimal``, a numpy scalar, or plain digits as a ``str``. Kept as the text that
-            goes to Togai: exact, no exponent, at most 512 digits before and behind the point.
+        value: ``int``, ``float``, ``Decimal``, a numpy scalar, or plain digits as a ``str``. Kept as the text
+            that goes to Togai: exact, no exponent, at most 512 digits before and behind the point.
         unit: 1 to 50 characters (``"Milliseconds"``, ``"GB"``), or ``None``.
 
     Raises:
@@ -196,23 +200,23 @@ Attributes: TypeAlias = Mapping[str, Number | tuple[Number, str]] | Iterable[Att
 
 
 def _attributes(given: Any) -> tuple[Attribute, ...]:
-    """Any shape that ``track`` takes, as checked attributes."""
+    """Any shape that ``track`` takes, as checked attributes; an endless one is not read to its end."""
     items = given.items() if isinstance(given, Mapping) else given
     if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
         raise InvalidEvent("attributes", f"must be a mapping or attributes, not {_kind(given)}")
-    taken = [_attribute(item) for item in islice(items, MAX_ATTRIBUTES + 1)]
+    taken = tuple(_attribute(item) for item in islice(items, MAX_ATTRIBUTES + 1))
     if len(taken) > MAX_ATTRIBUTES:
-        raise InvalidEvent("attributes", f"must be at most {MAX_ATTRIBUTES}")
+        raise InvalidEvent("attributes", f"must be at most {MAX_ATTRIBUTES} ({_kind(given)})")
     if len({attribute.name for attribute in taken}) < len(taken):
-        raise InvalidEvent("attributes", "must have different names")
-    return tuple(taken)
+        raise InvalidEvent("attributes", f"must have different names ({_kind(given)})")
+    return taken
 
 
 def _attribute(item: Any) -> Attribute:
     match item:
         case Attribute():
             return item
-        case (name, (value, unit)):
+        case (name, tuple((value, unit))):
             return Attribute(name, value, unit)
         case (name, value):
             return Attribute(name, value, None)
@@ -223,38 +227,55 @@ def _attributes_json(given: Any) -> str:
     if type(given) is not dict:
         given = {a.name: a.value if a.unit is None else (a.value, a.unit) for a in _attributes(given)}
     elif len(given) > MAX_ATTRIBUTES:
-        raise InvalidEvent("attributes", f"must be at most {MAX_ATTRIBUTES}, are {len(given)}")
+        raise InvalidEvent("attributes", f"must be at most {MAX_ATTRIBUTES}, not {len(given)} (dict)")
     parts = []
     for name, value in given.items():
-        if type(value) is tuple:
+        if type(name) is not str:  # a subclass hashes as it likes: one dict may hold a name twice
+            return _attributes_json(given.items())
+        if isinstance(value, tuple) and len(value) == 2:  # noqa: PLR2004  an amount and its unit
             amount, unit = value
             if type(unit) is not str:
-                unit = _text("attribute unit", unit, 1, MAX_NAME)  # noqa: PLW2901  the same unit, an exact str
-            parts.append(_names[name] + number(name, amount) + _units[unit])
+                return _attributes_json(given.items())
+            parts.append(f"{_names[name]}{number(name, amount)}{_units[unit]}")
         else:
-            parts.append(_names[name] + number(name, value) + '"}')
+            parts.append(f'{_names[name]}{number(name, value)}"}}')
     return ",".join(parts)
 
 
 def _dimensions(given: Any) -> dict[str, str]:
+    """Any mapping, as a checked one; an endless one is not read to its end."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):
         raise InvalidEvent("dimensions", f"must be a mapping, not {_kind(given)}")
+    taken: dict[str, str] = {}
     for key, value in given.items():
-        _dimension_key(key)
-        _text(f"dimensions[{key!r}]", value, 1, MAX_DIMENSION)
-    return {str.__str__(key): str.__str__(value) for key, value in given.items()}
+        name = _dimension_key(key)
+        if name in taken:
+            raise InvalidEvent("dimensions", f"must have different names ({_kind(given)})")
+        if len(taken) == MAX_DIMENSIONS:
+            raise InvalidEvent("dimensions", f"must be at most {MAX_DIMENSIONS} ({_kind(given)})")
+        taken[name] = _text(_dimension(name), value, 1, MAX_DIMENSION)
+    return taken
+
+
+def _dimension(name: str) -> str:
+    return f"dimensions[{name!r:.60}]"  # cut: a dimension's name may be of any length
 
 
 def _dimensions_json(given: Any) -> str:
     if type(given) is not dict:
         given = _dimensions(given)
+    elif len(given) > MAX_DIMENSIONS:
+        raise InvalidEvent("dimensions", f"must be at most {MAX_DIMENSIONS}, not {len(given)} (dict)")
     parts = []
     for key, value in given.items():
-        if type(value) is not str or not 0 < len(value) <= MAX_DIMENSION:
-            value = _text(f"dimensions[{key!r}]", value, 1, MAX_DIMENSION)  # noqa: PLW2901  the same, an exact str
-        parts.append(_keys[key] + quoted(value))
+        if type(key) is not str or type(value) is not str:
+            return _dimensions_json(_dimensions(given))
+        fragment = _keys[key]
+        if not 0 < len(value) <= MAX_DIMENSION:
+            _text(_dimension(key), value, 1, MAX_DIMENSION)
+        parts.append(f"{fragment}{quoted(value)}")
     return ",".join(parts)
 
 
@@ -278,34 +299,38 @@ class Stamp:
 
 
 def timestamp_text(given: Any) -> str:
-    """An aware ``datetime``, or ISO 8601 with a zone, as UTC with milliseconds and ``Z``; later digits are cut."""
-    if isinstance(given, str):
-        given = _parsed(given)
-    if not isinstance(given, datetime):
-        raise InvalidEvent(
-            "timestamp", f"must be an aware datetime or an ISO 8601 string, not {_kind(given)}"
-        )
-    if given.utcoffset() is None:
-        raise InvalidEvent("timestamp", "must have a zone: billing time is not guessed")
-    return given.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    """An aware ``datetime`` or ISO 8601 with a zone, as UTC with milliseconds and ``Z``; the rest is cut."""
+    moment = _parsed(given) if isinstance(given, str) else given
+    if not isinstance(moment, datetime):
+        raise InvalidEvent("timestamp", f"must be an aware datetime or an ISO 8601 str, not {_kind(given)}")
+    if moment.utcoffset() is None:
+        raise InvalidEvent("timestamp", f"must have a zone: billing time is not guessed ({_kind(given)})")
+    try:
+        utc = moment.astimezone(timezone.utc).replace(tzinfo=None)
+    except OverflowError:
+        raise InvalidEvent("timestamp", f"must be in the years 1 to 9999 of UTC ({_kind(given)})") from None
+    return datetime.isoformat(utc, timespec="milliseconds") + "Z"
 
 
 def _parsed(text: str) -> datetime:
     found = _ISO_8601.fullmatch(text)
     if not found:
-        raise InvalidEvent("timestamp", "must be ISO 8601 with a zone, like 2026-01-31T23:59:59.999Z")
+        raise InvalidEvent("timestamp", "must be ISO 8601 with a zone, like 2026-01-31T23:59:59.999Z (str)")
     year, month, day, hour, minute, second, fraction, _, sign, hours, minutes = found.groups()
     offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
-    return datetime(
-        int(year),
-        int(month),
-        int(day),
-        int(hour),
-        int(minute),
-        int(second or 0),
-        int((fraction or "0")[:6].ljust(6, "0")),
-        tzinfo=timezone(-offset if sign == "-" else offset),
-    )
+    try:
+        return datetime(
+            int(year),
+            int(month),
+            int(day),
+            int(hour),
+            int(minute),
+            int(second or 0),
+            int((fraction or "0")[:6].ljust(6, "0")),
+            tzinfo=timezone(-offset if sign == "-" else offset),
+        )
+    except ValueError:
+        raise InvalidEvent("timestamp", "must be a time that exists (str)") from None
 
 
 def fresh_id() -> str:
@@ -316,7 +341,7 @@ def fresh_id() -> str:
 def derived_id(schema_name: str, account_id: str, key: Any) -> str:
     """The id of an ``idempotency_key``: the same for the same three texts, for ever, in every process."""
     if not isinstance(key, str):
-        raise InvalidEvent("idempotency_key", f"must be a string, not {_kind(key)}")
+        raise InvalidEvent("idempotency_key", f"must be a str, not {_kind(key)}")
     name = json.dumps([schema_name, account_id, key], ensure_ascii=True, separators=(",", ":"))
     return str(uuid.uuid5(IDEMPOTENCY_NAMESPACE, name))
 
@@ -333,7 +358,7 @@ def chosen_id(schema_name: Any, account_id: Any, event_id: Any, idempotency_key:
 # --- the event ----------------------------------------------------------------------------------------------
 
 
-def encode(
+def encode(  # noqa: PLR0917  the wire's order; it is called once for each event, and by position that is cheaper
     schema_name: Any, account_id: Any, attributes: Any, dimensions: Any, timestamp: str, event_id: str
 ) -> bytes:
     """One event as Togai's JSON in UTF-8; ``timestamp`` and ``event_id`` are checked already."""
@@ -343,12 +368,14 @@ def encode(
         account_id = _account_id(account_id)
     json_text = (
         f'{_heads[schema_name]}{quoted(event_id)},"timestamp":"{timestamp}"{_accounts[account_id]}'
-        f'{_attributes_json(attributes)}],"dimensions":{{{_dimensions_json(dimensions or {})}}}}}'
+        f'{_attributes_json(attributes)}],"dimensions":{{{_dimensions_json(dimensions)}}}}}'
     )
     try:
         return json_text.encode()
     except UnicodeEncodeError:
-        raise InvalidEvent("dimensions", "hold a lone surrogate, which UTF-8 cannot carry (str)") from None
+        raise InvalidEvent(
+            "dimensions", "must not hold a lone surrogate, which UTF-8 cannot carry (str)"
+        ) from None
 
 
 def _schema_name(given: Any) -> str:
@@ -374,7 +401,8 @@ class Event:
     Args:
         schema_name: Togai's event schema, 1 to 50 characters.
         account_id: Togai's account id or alias, 1 to 512 characters.
-        attributes: at most 10: a mapping ``name -> value`` or ``name -> (value, unit)``, or ``Attribute`` objects.
+        attributes: at most 10: a mapping ``name -> value`` or ``name -> (value, unit)``, or ``Attribute``
+            objects.
         dimensions: a mapping of strings to strings of 1 to 200 characters.
         timestamp: an aware ``datetime`` or ISO 8601 text with a zone; kept as UTC text with milliseconds
             (default: now). Togai bills by it, not by the time of arrival.
@@ -418,5 +446,5 @@ def decode(body: bytes) -> Event:
 def id_of(body: bytes) -> str:
     """The id of an encoded event, read without the rest of it."""
     found = _ID.search(body)
-    event_id: str = json.loads(found[1] if found else "null")
+    event_id: str = json.loads(found[1]) if found else json.loads(body)["id"]
     return event_id

@@ -1,7 +1,7 @@
 """What finally became of events, and the ledger that counts it.
 
-``accepted == delivered + rejected + dropped + pending`` holds by construction: accepted is the sum of what was
-settled and of what is still held, so no count can drift from the others.
+``accepted == delivered + rejected + dropped + pending`` holds by construction: accepted is the sum of what
+was settled and of what is still held, so no count can drift from the others.
 """
 
 from __future__ import annotations

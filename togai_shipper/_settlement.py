@@ -5,7 +5,7 @@ Every event of the batch is in exactly one of the two.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import attrs
 
@@ -14,9 +14,6 @@ from ._event import ChosenId, id_of
 from ._outcome import Delivered, Dropped, Outcome, Rejected
 from ._verdict import Accepted, Park, Partly, Refusal, Refused, TryLater, Verdict
 from .exceptions import EventDropped, EventRejected, PayloadTooLarge
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 MAX_SERVER_ERRORS = 5  # 500s in a row for one batch; then it is divided: one event must not stop the line
 SET_ASIDE = 60.0  # seconds between tries of a single event on which the server chokes

@@ -6,7 +6,7 @@ The table, in the order of ``judge``:
 no reply, a cut or overlong one, 408, 425, 5xx         ``TryLater``: outcome unknown, perhaps partly ingested
 429; 503 with Retry-After                              ``TryLater``, and every flusher waits
 202; 200 that says so                                  ``Accepted``
-207; a 202 or 200 that names events or says "false"    ``Partly``: some were not taken
+207; a 202 or 200 with errors, or that says "false"    ``Partly``: some were not taken
 200 with anything else, any other 1xx or 2xx           not Togai's word: as no reply
 400, 409, 413, 422 with a JSON object                  ``Refused``
 the same without one (a gateway's page)                as no reply
@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias
 
@@ -76,7 +77,7 @@ class Refused:
 class TryLater:
     """The outcome is unknown, or the server has no time: the same again, later.
 
-    ``after``: seconds to wait at least. ``throttled``: all flushers wait. ``maybe_read``: it may have been ingested.
+    ``after``: seconds to wait at least. ``throttled``: all flushers wait. ``maybe_read``: it may be ingested.
     """
 
     status: int | None
@@ -98,7 +99,7 @@ class Park:
 Verdict: TypeAlias = Accepted | Partly | Refused | TryLater | Park
 
 
-def judge(reply: Reply) -> Verdict:
+def judge(reply: Reply) -> Verdict:  # noqa: PLR0911  one return for each row of the table
     """What ``reply`` means for the events of its request; total over every status."""
     status = reply.status
     if status is None:
@@ -111,7 +112,7 @@ def judge(reply: Reply) -> Verdict:
         case 207:
             return _partly(status, answer, message)
         case 400 | 409 | 413 | 422 if answer is not None:
-            duplicate = status == 409 or _says_duplicate(answer)  # noqa: PLR2004  the status is the table's
+            duplicate = status == 409 or (status == 400 and _says_duplicate(answer))  # noqa: PLR2004  the table
             return Refused(status, message, duplicate, too_large=status in (413, 422))
         case 401:
             return Park(status, message, on_key=True)
@@ -132,34 +133,39 @@ def is_line_dead(verdict: Verdict) -> bool:
 
 
 def _success(status: int, answer: dict[str, Any] | None, message: str) -> Verdict:
-    if answer is not None and (answer.get("success") is False or any(_items(answer))):
+    said = answer or {}
+    if said.get("success") is False or _complaints(said):
         return _partly(status, answer, message)
-    if status == 202 or (
-        answer is not None and (answer.get("success") is True or answer.get("errors") == [])
-    ):  # noqa: PLR2004  the status is the table's
+    if status == 202 or said.get("success") is True or said.get("errors") == []:  # noqa: PLR2004  the table
         return Accepted()
     return TryLater(status, "a 200 that is not Togai's word")
 
 
 def _partly(status: int, answer: dict[str, Any] | None, message: str) -> Partly:
     named: dict[str, Refusal] = {}
-    for item in _items(answer or {}):
-        payload = item.get("eventPayload")
+    for item in _complaints(answer or {}):
+        payload = item.get("eventPayload") if isinstance(item, dict) else None
         event_id = payload.get("id") if isinstance(payload, dict) else None
         if not isinstance(event_id, str):
-            named = {}  # somebody is named whom we cannot tell: as if nobody were
+            named = {}  # one is meant whom we cannot tell: as if nobody were named
             break
         named[event_id] = Refusal(_message(item, status), _says_duplicate(item))
     return Partly(named, Refusal(message, _says_duplicate(answer or {})), status)
 
 
-def _items(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every ``{message, eventPayload}`` of an answer: by itself, in ``errors``, or in ``details``."""
-    details = answer.get("details")
-    nested = list(details.values()) if isinstance(details, dict) else []
-    for place in ([answer], answer.get("errors"), details, *nested):
-        if isinstance(place, list):
-            yield from (item for item in place if isinstance(item, dict) and "eventPayload" in item)
+def _complaints(answer: dict[str, Any]) -> list[Any]:
+    """What an answer says of single events, each in an item ``{message, eventPayload}``, both optional.
+
+    Whatever is in ``errors`` is one. ``details`` may hold anything: there, and in the answer itself, such an
+    item is known by its ``eventPayload``; in a list that has one, all are.
+    """
+    errors, details = answer.get("errors") or [], answer.get("details")
+    found = list(errors) if isinstance(errors, list) else [errors]
+    for place in (answer, details, *(details.values() if isinstance(details, dict) else ())):
+        items = place if isinstance(place, list) else [place]
+        if any(isinstance(item, dict) and "eventPayload" in item for item in items):
+            found += items
+    return found
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
@@ -172,14 +178,20 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
 
 def _message(answer: dict[str, Any] | None, status: int) -> str:
     said = (answer or {}).get("message")
-    return said[:MAX_MESSAGE] if isinstance(said, str) and said else f"HTTP {status}"
+    if not isinstance(said, str) or not said:
+        return f"HTTP {status}"
+    # It goes into logs: no line ends, which could forge lines, and no lone surrogates, which no file takes.
+    return "".join(character if character.isprintable() else " " for character in said[:MAX_MESSAGE])
 
 
 # "Nothing looser": a message taken for a duplicate by mistake would call a refused event delivered.
 _DUPLICATE = re.compile(
     r"DUPLICATE_EVENT(?![A-Z_])"
-    r"|(?i:\bduplicate event[ _-]?id\b|\bduplicate id\b"
-    r"|(?:^|\bevent[ _-]|\bevent with (?:this |the same )?|[.:;,] )id (?:is |has |was )?already (?:been )?(?:exists?|used|in use)\b)"
+    r"|(?i:"
+    r"\bduplicate[ _-](?:event[ ._-]?)?id\b"
+    r"|(?:^|\bevent[ ._-]?|\bevent with (?:this |the same )?|[.:;,] )"
+    r"id (?:is |has |was )?already (?:been )?(?:exists?|used|in use)\b"
+    r")"
 )
 
 
@@ -197,7 +209,10 @@ def retry_after(header: str | None, now: float) -> float | None:
         seconds = float(text)
     else:
         try:
-            seconds = parsedate_to_datetime(text).timestamp() - now
+            moment = parsedate_to_datetime(text)
         except (ValueError, OverflowError):
             return None
+        if moment.tzinfo is None:  # HTTP has no local time; unasked, Python would take its own
+            moment = moment.replace(tzinfo=timezone.utc)
+        seconds = moment.timestamp() - now
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)

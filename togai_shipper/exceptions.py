@@ -88,14 +88,15 @@ class DeliveryError(TogaiShipperError):
         self.maybe_delivered = maybe_delivered
 
     def __str__(self) -> str:
-        return self.message if self.status is None else f"{self.message} (HTTP {self.status})"
+        status = f"HTTP {self.status}"
+        return self.message if self.status is None or self.message == status else f"{self.message} ({status})"
 
 
-class Unauthorized(DeliveryError):
+class Unauthorized(DeliveryError):  # noqa: N818  the public name says what it is
     """Togai refuses the key (401), or no key could be had: delivery is parked, nothing is dropped."""
 
 
-class EventRejected(DeliveryError):
+class EventRejected(DeliveryError):  # noqa: N818  likewise
     """Togai refuses this very event for good."""
 
 
@@ -103,5 +104,5 @@ class PayloadTooLarge(EventRejected):
     """Togai finds this one event too large (413, or 422)."""
 
 
-class EventDropped(DeliveryError):
+class EventDropped(DeliveryError):  # noqa: N818  likewise
     """We gave the event up; ``message`` says why (``closed``, ``past dedupe window``)."""
