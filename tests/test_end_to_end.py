@@ -230,9 +230,8 @@ def test_no_flusher_sends_during_a_retry_after(togai: FakeTogai, ship: Ship) -> 
 
     throttled = next(request for request in togai.requests if request.status == 429)
     later = [request.at - throttled.at for request in togai.requests if request.at > throttled.at]
-    under_way = [wait for wait in later if wait < 0.2]  # sent before the 429 was read
-    assert len(under_way) <= 3
-    assert all(wait >= 2 for wait in later if wait not in under_way)
+    assert [wait for wait in later if 0.3 < wait < 2] == []  # at first, what was sent before the 429 was read
+    assert max(later) >= 2
     assert togai.ledger.lost(ids) == set()
 
 
@@ -277,10 +276,12 @@ def test_stragglers_end_with_the_first_that_finds_the_line_dead(togai: FakeTogai
     ids = track(shipper, 5)
     togai.on_request = lambda received: faults.Reset()
 
-    report = shipper.close(timeout=5)
+    report = shipper.close(timeout=1)
 
     assert (report.dropped, report.pending) == (5, 0)
-    assert len(togai.requests) == 1
+    assert {request.ids for request in togai.requests} == {
+        (ids[0],)
+    }  # tried until a third of the time was left
     assert {event.id for _, events in told for event in events} == set(ids)
     assert all(isinstance(error, EventDropped) for error, _ in told)
     assert shipper.stats().dropped == {"closed": 5}
@@ -354,7 +355,7 @@ def test_a_line_that_is_refused_is_parked_and_probed_by_one_event(
     togai: FakeTogai, ship: Ship, status: int
 ) -> None:
     parked = threading.Event()
-    shipper = ship(on_error=lambda error, events: parked.set())
+    shipper = ship(on_error=lambda error, events: parked.set(), flush_interval=60)
     togai.on_request = lambda received: faults.Answer(status, headers={"Location": "http://127.0.0.1:1/"})
     ids = track(shipper, 700)
     assert parked.wait(10)

@@ -381,6 +381,14 @@ def test_a_straggler_that_the_server_chokes_on_does_not_stop_the_others() -> Non
     assert len(w.server.sent) == 4
 
 
+def test_a_straggler_that_finds_nobody_is_tried_again_while_there_is_time() -> None:
+    w = world([LOST, UNAVAILABLE, LOST])
+    w.put(3)
+
+    assert w.pipeline.close(10) == FlushReport(delivered=3)
+    assert w.server.paths == [("/ingest", 1)] * 6
+
+
 def test_what_may_have_arrived_is_not_sent_again_after_forty_days() -> None:
     told: list[Any] = []
     w = world([LOST], on_error=lambda error, events: told.append((error, len(events))))

@@ -119,11 +119,14 @@ class Buffer:
                 or self._fresh_bytes >= self.byte_cap.bytes
                 or not self.attended
             ):
-                if self.work.waiting:
-                    self.work.ring()
-                else:
-                    self.attend()
+                self._call_flusher()
             return None
+
+    def _call_flusher(self) -> None:
+        if self.work.waiting:
+            self.work.ring()
+        else:
+            self.attend()
 
     def has_room(self, size: int) -> bool:
         """Whether an event of ``size`` bytes would not be refused as one too many (closed: it is refused as late)."""
@@ -192,6 +195,8 @@ class Buffer:
                 batch, wait = self._next(now)
                 if batch:
                     self._held[batch] = None
+                    if self.is_full_batch_waiting:
+                        self._call_flusher()
                     return batch
                 if self.closing and wait is None:
                     return None

@@ -17,7 +17,7 @@ from ._outcome import Ledger
 from ._pacing import Gate
 from ._settlement import MAX_SERVER_ERRORS, is_past_window
 from ._transport import Key, KeyUnavailable, Transport
-from ._verdict import Park, TryLater, Verdict, judge
+from ._verdict import Park, TryLater, Verdict, is_line_dead, judge
 
 CLOSING_BACKOFF = 1.0  # seconds at most between attempts while closing
 
@@ -128,7 +128,7 @@ class Delivery:
             or batch.server_errors >= MAX_SERVER_ERRORS
             or is_past_window(carried.batch, now)
             or now >= batches_until()
-            or (self._gate.closing is not None and batch.single)
+            or (self._gate.closing is not None and batch.single and not is_line_dead(carried.verdict))
         )
 
     def _backoff(self, state: tenacity.RetryCallState) -> float:

@@ -80,6 +80,8 @@ class Pipeline:
     def _attend(self) -> None:
         """Events wait and no flusher is idle: start the first one; another only for a whole batch."""
         flushers = self.flushers
+        if self.buffer.closing:  # the flushers that there are, or the closing thread, do the rest
+            return
         wanted = not flushers.alive or (self.gate.trusted and self.buffer.is_full_batch_waiting)
         if wanted and flushers.may_start():
             flushers.start()
@@ -135,12 +137,12 @@ class Pipeline:
         """Send what is pending now, and wait for it until ``timeout`` seconds have passed."""
         with self.lock:
             waiter = self.buffer.hurry(self._clock() + timeout)
-            if self.buffer.pending and not self.buffer.closing:
+            if self.buffer.pending:
                 self._attend()
             alone = not self.flushers.alive
         try:
             if not self.is_on_flusher:
-                if alone and not self.buffer.closing:
+                if alone and self.buffer.pending and not self.buffer.closing:
                     self.flushers.work_here(waiter)
                 self._wait(waiter)
             return self._report_to(waiter)
@@ -197,6 +199,8 @@ class Pipeline:
                 if self.buffer.closed or left <= 0:
                     break
                 alone = not self.flushers.alive
+                if alone and not self.buffer.pending:
+                    break
                 rings = self.buffer.settled.rings
             if alone:
                 self.flushers.work_here()

@@ -78,14 +78,14 @@ class Reporter:
         """Hand an outcome to the callback that is for it."""
         match outcome:
             case Delivered(events=events):
-                if self._config.on_delivered:
+                if self._config.on_delivered is not None:
                     self._call("on_delivered", self._config.on_delivered, _decoded(events))
             case _:
                 self.undelivered(outcome.error, outcome.events)
 
     def undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
         """Call ``on_error``, but not from inside itself."""
-        if self._config.on_error and threading.get_ident() not in self._in_error_callback:
+        if self._config.on_error is not None and threading.get_ident() not in self._in_error_callback:
             with self._within(self._in_error_callback):
                 self._call("on_error", self._config.on_error, error, _decoded(events))
 

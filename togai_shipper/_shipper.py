@@ -227,7 +227,7 @@ class Shipper:
 
     def _hand_over(self, pipeline: Pipeline, event: bytes) -> str | None:
         """The longer way in: through ``before_send``, to nowhere if not enabled, and into a buffer that may be full."""
-        if self._config.before_send:
+        if self._config.before_send is not None:
             changed = self._filtered(pipeline, event)
             if changed is None:
                 return None

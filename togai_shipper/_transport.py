@@ -9,20 +9,20 @@ from __future__ import annotations
 import http.client
 import io
 import socket
+import threading
 import time
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from . import __version__
-from ._config import ApiKey, Config, check_key
+from ._config import ApiKey, Config, check_key, is_loopback
 from ._verdict import Reply, retry_after
 from .exceptions import ConfigurationError
 
@@ -79,30 +79,25 @@ class _Bearer(AuthBase):
         return request
 
 
-# --- a reply has one deadline, however slowly it drips ---------------------------------------------------------
+# --- what a session has to do for us, whoever made it ----------------------------------------------------
 
-
-class _Deadline:
-    """When the reply under way has to be whole (monotonic seconds)."""
-
-    at = float("inf")
+_reply = threading.local()  # .deadline: when this thread's reply has to be whole (monotonic seconds)
 
 
 class _TimedReader(io.RawIOBase):
-    """A socket's bytes, each wait for which ends at the deadline."""
+    """A socket's bytes, each wait for which ends at the reply's deadline."""
 
-    def __init__(self, sock: socket.socket, deadline: _Deadline) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._stream = sock.makefile("rb", buffering=0)  # keeps the socket open as http.client expects
-        self._deadline = deadline
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline.at - time.monotonic()
+        left = _reply.deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError("the reply is past its deadline")
+            raise TimeoutError("not whole by its deadline")
         self._sock.settimeout(left)
         return self._stream.readinto(buffer)
 
@@ -111,37 +106,46 @@ class _TimedReader(io.RawIOBase):
         super().close()
 
 
-def _timed(connection: type[HTTPConnection], pool: type[HTTPConnectionPool], deadline: _Deadline) -> type:
-    """``pool`` with connections whose replies keep to ``deadline``."""
+class _TimedResponse(http.client.HTTPResponse):
+    """A reply with one deadline, however slowly its head or its body drips."""
 
-    class TimedResponse(http.client.HTTPResponse):
-        def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-            super().__init__(sock, *args, **kwargs)
-            self.fp.close()
-            self.fp = io.BufferedReader(_TimedReader(sock, deadline))
-
-    connection = type("TimedConnection", (connection,), {"response_class": TimedResponse})
-    return type("TimedPool", (pool,), {"ConnectionCls": connection})
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp.close()
+        self.fp = io.BufferedReader(_TimedReader(sock))
 
 
-class _TimedAdapter(HTTPAdapter):
-    """Our session's adapter: one kept-alive connection, urllib3's retries off, timed replies."""
+@cache
+def _timed(pool: Any) -> Any:
+    """A pool like ``pool``, whose connections read timed replies."""
+    connection = type("TimedConnection", (pool.ConnectionCls,), {"response_class": _TimedResponse})
+    return type("TimedPool", (pool,), {"ConnectionCls": connection, "is_timed": True})
 
-    def __init__(self, deadline: _Deadline) -> None:
-        self._pools = {
-            "http": _timed(HTTPConnection, HTTPConnectionPool, deadline),
-            "https": _timed(HTTPSConnection, HTTPSConnectionPool, deadline),
-        }
-        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=urllib3.Retry(0, read=False))
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = self._pools
+def _time(manager: Any) -> Any:
+    """Make a urllib3 pool manager open timed connections from now on."""
+    manager.pool_classes_by_scheme = {
+        scheme: pool if hasattr(pool, "is_timed") else _timed(pool)
+        for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
+    return manager
 
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = self._pools
-        return manager
+
+def _tame(session: requests.Session) -> requests.Session:
+    """Timed replies, and no retries but ours."""
+    # Even when told not to follow a redirect, requests reads all of its body to see where it leads.
+    session.get_redirect_target = lambda _: None  # type: ignore[method-assign,assignment]  # on this one alone
+    for adapter in set(session.adapters.values()):
+        if isinstance(adapter, HTTPAdapter):
+            adapter.max_retries = urllib3.Retry(0, read=False)
+            _time(adapter.poolmanager)
+            _time_proxies(adapter)
+    return session
+
+
+def _time_proxies(adapter: HTTPAdapter) -> None:
+    made = adapter.proxy_manager_for  # makes a manager for each proxy at its first use
+    adapter.proxy_manager_for = lambda *args, **kwargs: _time(made(*args, **kwargs))  # type: ignore[method-assign]  # on this one alone
 
 
 # --- the transport ---------------------------------------------------------------------------------------------
@@ -155,21 +159,15 @@ class Transport:
     ) -> None:
         self._base_url = base_url
         self._timeout = timeout
-        self._deadline = _Deadline()
-        self._session = session or self._own_session()
-        # Even when told not to follow one, requests reads a redirect's whole body to see where it leads.
-        self._session.get_redirect_target = lambda _: None  # type: ignore[method-assign,assignment]  # on this session alone
-
-    def _own_session(self) -> requests.Session:
-        session = requests.Session()
-        for prefix in ("http://", "https://"):
-            session.mount(prefix, _TimedAdapter(self._deadline))
-        return session
+        if session is None:
+            session = requests.Session()
+            session.trust_env = not is_loopback(base_url)  # an http_proxy does not lead to loopback
+        self._session = _tame(session)
 
     def send(self, path: str, body: bytes, key: str, time_left: float) -> Reply:
         """``POST`` to ``path``; the reply, or why there is none, in at most ``time_left`` seconds."""
         connect, total = (min(limit, max(time_left, 0.001)) for limit in self._timeout)
-        self._deadline.at = time.monotonic() + total
+        _reply.deadline = time.monotonic() + total
         try:
             with self._session.post(
                 self._base_url + path,
@@ -190,12 +188,13 @@ class Transport:
 
     def _read(self, response: requests.Response, limit: int) -> Reply:
         body = bytearray()
+        response.raw.enforce_content_length = (
+            False  # we look ourselves, whatever urllib3's version makes of it
+        )
         while chunk := response.raw.read(_CHUNK, decode_content=False):
             body += chunk
             if len(body) > limit:
                 return Reply(None, error=f"HTTP {response.status_code} with more than {limit} bytes")
-            if time.monotonic() > self._deadline.at:
-                return Reply(None, error=f"HTTP {response.status_code}, not whole by its deadline")
         expected = response.headers.get("Content-Length", "")
         if expected.isdigit() and len(body) < int(expected):
             return Reply(
@@ -214,7 +213,8 @@ class Transport:
 
 def connected(config: Config) -> Transport:
     """A transport for one more flusher; no connection is made before the first request."""
-    return Transport(config.base_url, config.timeout, config.session_factory and config.session_factory())
+    session = None if config.session_factory is None else config.session_factory()
+    return Transport(config.base_url, config.timeout, session)
 
 
 def _unpacked(body: bytes, limit: int) -> bytes:

@@ -1,0 +1,189 @@
+"""One request, one reply: over real sockets, whatever comes back."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from togai_shipper import ConfigurationError
+from togai_shipper._transport import MIN_READ, Key, KeyUnavailable, Transport
+from togai_shipper._verdict import Reply
+from togai_shipper.testing import FakeTogai, faults
+
+BODY = b'{"event":{"schemaName":"a","id":"1","timestamp":"2026-01-01T00:00:00Z","accountId":"b","attributes":[],"dimensions":{}}}'
+LONG = 30.0
+
+
+@pytest.fixture
+def transport(togai: FakeTogai) -> Iterator[Transport]:
+    transport = Transport(togai.url, (1.0, 0.4))
+    yield transport
+    transport.close()
+
+
+def send(transport: Transport, time_left: float = LONG, body: bytes = BODY) -> Reply:
+    return transport.send("/ingest", body, "secret", time_left)
+
+
+def test_a_reply_comes_back_with_its_status_and_body(transport: Transport) -> None:
+    assert send(transport) == Reply(202, b'{"success": true}')
+
+
+def test_the_key_goes_as_a_bearer_even_where_a_netrc_knows_another(
+    togai: FakeTogai, transport: Transport, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"  # type: ignore[operator]  # a pathlib.Path
+    netrc.write_text("machine 127.0.0.1 login jane password wrong\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+
+    assert send(transport).status == 202
+    assert togai.requests[0].headers["authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (faults.Reset(), "reset"),
+        (faults.Raw(), "without response"),
+        (faults.Raw(b"garbage\r\n\r\n"), "garbage"),
+        (faults.Cut(), "cut after 8 of 17 bytes"),
+        (faults.Hang(), "timed out"),
+        (faults.Drip(0.01), "timed out"),
+        (faults.Drip(0.01, "headers"), "timed out"),
+        (faults.Huge(MIN_READ * 3), "more than"),
+    ],
+    ids=["reset", "closed", "garbage", "cut", "hang", "dripping-body", "dripping-headers", "huge"],
+)
+def test_no_whole_reply_is_no_reply_in_bounded_time(
+    togai: FakeTogai, transport: Transport, fault: faults.Fault, error: str
+) -> None:
+    togai.script(fault)
+    reply = send(transport)
+
+    assert reply.status is None
+    assert reply.sent
+    assert error in reply.error
+    assert send(transport).status == 202  # and the next request is none the worse
+
+
+def test_a_request_takes_no_longer_than_the_time_that_is_left(togai: FakeTogai) -> None:
+    transport = Transport(togai.url, (30, 30))
+    togai.script(faults.Drip(0.01, "headers"))
+    began = time.monotonic()
+    reply = send(transport, time_left=0.2)
+    transport.close()
+
+    assert reply.status is None
+    assert time.monotonic() - began < 5  # it bounds a hang: the drip would never end
+
+
+def test_a_refused_connection_was_never_sent() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        transport = Transport(f"http://127.0.0.1:{unused.getsockname()[1]}", (1, 1))
+        reply = send(transport)
+        transport.close()
+
+    assert (reply.status, reply.sent) == (None, False)
+    assert "refused" in reply.error
+
+
+def test_a_connection_that_is_never_made_was_never_sent() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        taken = [socket.create_connection(full.getsockname())]
+        transport = Transport(f"http://127.0.0.1:{full.getsockname()[1]}", (0.1, 0.1))
+        replies = [send(transport) for _ in range(3)]
+        transport.close()
+        for connection in taken:
+            connection.close()
+
+    assert {reply.status for reply in replies} == {None}
+    assert replies[-1].sent is False
+
+
+def test_a_redirect_is_a_reply_like_any_other(togai: FakeTogai, transport: Transport) -> None:
+    togai.script(faults.Answer(302, b"moved", headers={"Location": togai.url + "/ingest"}))
+
+    assert send(transport) == Reply(302, b"moved")
+    assert len(togai.requests) == 1
+
+
+def test_a_reply_that_is_compressed_unasked_is_unpacked(togai: FakeTogai, transport: Transport) -> None:
+    togai.script(
+        faults.Answer(200, gzip.compress(b'{"success": true}'), headers={"Content-Encoding": "gzip"}),
+        faults.Answer(200, b"not gzip", headers={"Content-Encoding": "gzip"}),
+    )
+
+    assert send(transport).body == b'{"success": true}'
+    assert send(transport).body == b""
+
+
+def test_retry_after_is_read(togai: FakeTogai, transport: Transport) -> None:
+    togai.script(faults.Throttle(7))
+
+    assert send(transport).retry_after == 7.0
+
+
+def test_a_session_of_the_callers_making_is_used_and_follows_no_redirect(togai: FakeTogai) -> None:
+    session = requests.Session()
+    session.headers["X-Mine"] = "yes"
+    transport = Transport(togai.url, (1, 1), session)
+    togai.script(
+        faults.Answer(302, b"x" * 100, headers={"Location": togai.url + "/ingest"}), faults.Drip(0.01)
+    )
+
+    assert send(transport).status == 302
+    assert send(transport).status is None  # its body, too, has a deadline
+    transport.close()
+    assert togai.requests[0].headers["x-mine"] == "yes"
+
+
+def test_an_http_proxy_of_the_environment_does_not_lead_to_loopback(
+    togai: FakeTogai, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    transport = Transport(togai.url, (1, 1))
+
+    assert send(transport).status == 202
+    transport.close()
+
+
+def test_a_proxy_is_used_where_one_is_needed(togai: FakeTogai, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", togai.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    transport = Transport("http://togai.invalid", (1, 1))
+
+    assert send(transport).status is not None
+    transport.close()
+
+
+# --- the key ------------------------------------------------------------------------------------------------
+
+
+def test_a_callable_is_asked_once_until_its_key_is_refused() -> None:
+    keys = iter(["one", "two"])
+    key = Key(lambda: next(keys))
+
+    assert (key.current(), key.current()) == ("one", "one")
+    assert key.renewed("one") == "two"
+    assert (
+        key.renewed("one") == "two"
+    )  # another flusher, refused with the old one, takes what is known by now
+
+
+def test_a_fixed_key_is_never_another() -> None:
+    assert Key("one").renewed("one") is None
+
+
+@pytest.mark.parametrize("answer", ["", "with blank", None, 5])
+def test_what_cannot_be_a_key_is_none(answer: object) -> None:
+    with pytest.raises(KeyUnavailable) as raised:
+        Key(lambda: answer).current()  # type: ignore[arg-type,return-value]  # the point
+    assert isinstance(raised.value.__cause__, ConfigurationError)
