@@ -1,0 +1,39 @@
+"""The bare wheel, with no extras: does it import, and deliver to a server of the standard library?"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import togai_shipper
+
+ids: list[str] = []
+
+
+class Togai(BaseHTTPRequestHandler):
+    """Takes everything."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:  # noqa: N802  http.server's name
+        content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        ids.extend(event["id"] for event in content.get("events", [content.get("event")]))
+        self.send_response(202)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+with ThreadingHTTPServer(("127.0.0.1", 0), Togai) as server:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with togai_shipper.Shipper("secret", base_url=f"http://127.0.0.1:{server.server_port}") as shipper:
+        tracked = [shipper.track("api_call", "acme", {"n": n}) for n in range(1203)]
+    server.shutdown()
+
+assert sorted(ids) == sorted(event_id for event_id in tracked if event_id)
+assert importlib.metadata.version("togai-shipper") == togai_shipper.__version__
+print("delivered", len(ids), "with", *(f"{n} {importlib.metadata.version(n)}" for n in ("requests", "tenacity", "attrs")))
