@@ -1,0 +1,426 @@
+"""What each reply means: the table row by row, and that there is a verdict on everything."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from email.utils import format_datetime
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from togai_shipper._verdict import (
+    MAX_MESSAGE,
+    MAX_RETRY_AFTER,
+    Accepted,
+    Park,
+    Partly,
+    Refusal,
+    Refused,
+    Reply,
+    TryLater,
+    is_line_dead,
+    judge,
+    retry_after,
+)
+
+PAGE = b"<html>it works</html>"  # what a gateway, a proxy or a login says
+OBJECT = b'{"message": "no"}'
+
+
+def reply(status: int | None, body: Any = OBJECT, **facts: Any) -> Reply:
+    return Reply(status, body if isinstance(body, bytes) else json.dumps(body).encode(), **facts)
+
+
+def item(event_id: Any, message: str = "no") -> dict[str, Any]:
+    return {"message": message, "eventPayload": {"id": event_id, "accountId": "acme"}}
+
+
+# --- taken --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body", [b"", PAGE, {}, {"success": True}, {"errors": []}, {"errors": None}, [item("1")]], ids=str
+)
+def test_a_202_is_accepted(body: Any) -> None:
+    assert judge(reply(202, body)) == Accepted()
+
+
+@pytest.mark.parametrize(
+    "body", [{"success": True}, {"errors": []}, {"success": True, "details": {"a": [{"b": 1}]}}], ids=str
+)
+def test_a_200_that_says_so_is_accepted(body: Any) -> None:
+    assert judge(reply(200, body)) == Accepted()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", PAGE, b'{"success": tr', {}, [], None, {"success": "true"}, {"success": 1}, {"message": "Welcome"}],
+    ids=str,
+)
+def test_a_200_with_anything_else_is_not_togais_word(body: Any) -> None:
+    assert judge(reply(200, body)) == TryLater(200, "a 200 that is not Togai's word")
+
+
+# --- taken in part ------------------------------------------------------------------------------------------
+
+NAMING = [
+    {"errors": [item("1")]},
+    item("1"),
+    {"details": [item("1")]},
+    {"details": {"errors": [item("1")]}},
+    {"details": {"failed": [item("1")], "other": [{"path": "x"}], "count": 1}},
+    {"details": item("1")},
+    {"details": {"error": item("1")}},
+    {"errors": item("1")},
+    {"success": True, "errors": [item("1")]},
+]
+
+
+@pytest.mark.parametrize("status", [200, 202, 207])
+@pytest.mark.parametrize("body", NAMING, ids=str)
+def test_a_success_that_names_events_is_partly_in_every_shape(status: int, body: Any) -> None:
+    verdict = judge(reply(status, body))
+
+    assert isinstance(verdict, Partly)
+    assert dict(verdict.named) == {"1": Refusal("no", duplicate=False)}
+    assert verdict.status == status
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (207, b""),
+        (207, PAGE),
+        (207, []),
+        (207, {}),
+        (207, {"success": True}),
+        (207, {"errors": []}),
+        (200, {"success": False}),
+        (202, {"success": False, "message": "3 events"}),
+        *[
+            (status, body)
+            for status in (202, 207)
+            for body in (
+                {"errors": [{"message": "no"}]},
+                {"errors": ["no"]},
+                {"errors": "no"},
+                {"errors": {"1": "no"}},
+                {"errors": [item(None)]},
+                {"errors": [item(7)]},
+                {"errors": [{"eventPayload": None}]},
+                {"errors": [{"eventPayload": "1"}]},
+                {"eventPayload": {}},
+                {"details": [item("1"), {"message": "no"}]},
+                {"errors": [item("1"), {"message": "no"}]},
+                {"errors": [{"message": "no"}, item("1")]},
+                {"errors": [item("1"), item(None)]},
+            )
+        ],
+    ],
+    ids=str,
+)
+def test_where_one_of_the_failed_is_not_named_nobody_is(status: int, body: Any) -> None:
+    verdict = judge(reply(status, body))
+
+    assert isinstance(verdict, Partly)
+    assert not verdict.named
+
+
+def test_each_of_the_named_has_its_own_refusal() -> None:
+    body = {"message": "some failed", "errors": [item("1", "no such unit"), item("2", "duplicate event id")]}
+
+    assert judge(reply(207, body)) == Partly(
+        {"1": Refusal("no such unit", duplicate=False), "2": Refusal("duplicate event id", duplicate=True)},
+        Refusal("some failed", duplicate=False),
+        207,
+    )
+
+
+def test_a_207_for_a_single_event_may_call_it_a_duplicate_without_naming_it() -> None:
+    verdict = judge(reply(207, {"success": False, "code": "INGESTION_FAILED_DUPLICATE_EVENT"}))
+
+    assert verdict == Partly({}, Refusal("HTTP 207", duplicate=True), 207)
+
+
+# --- not taken ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 409, 413, 422])
+def test_a_refusal_with_a_json_object_is_of_what_the_request_holds(status: int) -> None:
+    expected = Refused(status, "no", duplicate=status == 409, too_large=status in (413, 422))
+
+    assert judge(reply(status)) == expected
+
+
+@pytest.mark.parametrize("status", [400, 409, 413, 422])
+@pytest.mark.parametrize(
+    "body", [b"", PAGE, b"[]", b"null", b'"no"', b'{"message": "cu', b"\xff\xfe", b"[" * 100_000], ids=count()
+)
+def test_a_refusal_without_a_json_object_is_as_no_reply(status: int, body: bytes) -> None:
+    assert judge(reply(status, body)) == TryLater(status, f"HTTP {status}")
+
+
+@pytest.mark.parametrize(
+    "status", [408, 425, 500, 501, 502, 503, 504, 507, 520, 599, 100, 101, 201, 203, 204, 206, 226]
+)
+def test_an_unknown_outcome_is_tried_later(status: int) -> None:
+    assert judge(reply(status)) == TryLater(status, "no", after=None, throttled=False, maybe_read=True)
+
+
+def test_no_reply_may_have_been_read_unless_it_was_never_sent() -> None:
+    assert judge(Reply(None, error="reset")) == TryLater(None, "reset", maybe_read=True)
+    assert judge(Reply(None, error="refused", sent=False)) == TryLater(None, "refused", maybe_read=False)
+
+
+@pytest.mark.parametrize("seconds", [None, 0.0, 7.0])
+def test_a_429_makes_everybody_wait_and_was_not_read(seconds: float | None) -> None:
+    verdict = judge(reply(429, retry_after=seconds))
+
+    assert verdict == TryLater(429, "no", seconds, throttled=True, maybe_read=False)
+
+
+def test_a_503_makes_everybody_wait_if_it_says_how_long() -> None:
+    assert judge(reply(503, retry_after=0.0)) == TryLater(503, "no", 0.0, throttled=True)
+    assert judge(reply(503)) == TryLater(503, "no")
+    assert judge(reply(500, retry_after=7.0)) == TryLater(500, "no")
+
+
+@pytest.mark.parametrize("body", [OBJECT, PAGE])
+def test_a_401_parks_on_the_key(body: bytes) -> None:
+    verdict = judge(reply(401, body))
+
+    assert isinstance(verdict, Park)
+    assert (verdict.status, verdict.on_key) == (401, True)
+
+
+@pytest.mark.parametrize(
+    "status", [300, 301, 302, 303, 304, 307, 308, 402, 403, 404, 405, 406, 410, 415, 418, 426, 431, 451, 499]
+)
+def test_a_redirect_and_every_other_4xx_parks_on_the_line(status: int) -> None:
+    for body in (OBJECT, PAGE):
+        verdict = judge(reply(status, body, retry_after=7.0))
+        assert isinstance(verdict, Park)
+        assert (verdict.status, verdict.on_key) == (status, False)
+
+
+keys = st.sampled_from(("success", "errors", "details", "message", "eventPayload", "id", "code")) | st.text()
+jsons = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(keys, inner),
+)
+bodies = st.binary() | jsons.map(lambda value: json.dumps(value).encode())
+statuses = st.integers(100, 599)
+
+
+@given(statuses, bodies, st.none() | st.floats(0, 300))
+@example(202, b"9" * 5000, None)
+@example(400, b"[" * 100_000, None)
+@example(207, b'{"errors": NaN}', None)
+def test_there_is_a_verdict_on_every_reply(status: int, body: bytes, seconds: float | None) -> None:
+    verdict = judge(Reply(status, body, seconds))
+
+    assert isinstance(verdict, (Accepted, Partly, Refused, TryLater, Park))
+    assert isinstance(verdict, Accepted) <= (status in (200, 202))
+    assert isinstance(verdict, Partly) <= (status in (200, 202, 207))
+    assert isinstance(verdict, Refused) <= (status in (400, 409, 413, 422))
+    assert isinstance(verdict, Park) <= (300 <= status < 500)
+    if isinstance(verdict, (Refused, TryLater, Park)):
+        assert verdict.status == status
+        assert len(verdict.message) <= MAX_MESSAGE
+        assert verdict.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("status", "dead"),
+    [
+        (None, True),
+        (502, True),
+        (503, True),
+        (504, True),
+        (429, True),
+        (500, False),
+        (408, False),
+        (401, False),
+        (202, False),
+        (400, False),
+    ],
+)
+def test_a_line_is_dead_where_nobody_judged_the_request(status: int | None, dead: bool) -> None:  # noqa: FBT001  a column
+    assert is_line_dead(judge(reply(status))) is dead
+
+
+# --- the server's message -----------------------------------------------------------------------------------
+
+
+def test_a_message_is_cut_to_500_characters() -> None:
+    verdict = judge(reply(400, {"message": "é" * 501}))
+
+    assert isinstance(verdict, Refused)
+    assert verdict.message == "é" * 500
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"message": ""}, {"message": None}, {"message": 7}, {"message": ["no"]}], ids=str
+)
+def test_without_a_message_the_status_is_told(body: Any) -> None:
+    verdict = judge(reply(400, body))
+
+    assert isinstance(verdict, Refused)
+    assert verdict.message == "HTTP 400"
+
+
+def test_a_message_is_one_line_that_every_file_takes() -> None:
+    verdict = judge(reply(400, {"message": "no\r\nERROR forged\x1b[2J \ud83d"}))
+
+    assert isinstance(verdict, Refused)
+    assert verdict.message == "no  ERROR forged [2J  "
+    verdict.message.encode()
+
+
+# --- duplicates ---------------------------------------------------------------------------------------------
+
+DUPLICATE = [
+    "Duplicate event id",
+    "duplicate event ID: 7",
+    "Duplicate Id",
+    "Duplicate eventId",
+    "duplicate event-id",
+    "the request holds a duplicate event_id",
+    "INGESTION_FAILED_DUPLICATE_EVENT",
+    "DUPLICATE_EVENT",
+    "DUPLICATE_EVENT: 7",
+    "DUPLICATE_EVENT_ID",
+    "DUPLICATE_ID",
+    "id already exists",
+    "Id already used",
+    "id is already in use",
+    "ID has already been used",
+    "Event id already exists",
+    "eventId already exists",
+    "event_id was already used",
+    "Event with this id already exists",
+    "Event with the same id already exists",
+    "Conflict: id already exists",
+]
+NO_DUPLICATE = [
+    "",
+    "no",
+    "duplicate",
+    "Duplicate event attribute name",
+    "Duplicate event",
+    "Duplicate attribute",
+    "DUPLICATE_EVENT_ATTRIBUTE",
+    "DUPLICATE_EVENTS",
+    "duplicate_event",
+    "Duplicate idea",
+    "duplicate event identity",
+    "account id already exists",
+    "accountId already exists",
+    "schema id already used",
+    "Customer with this id already exists",
+    "attribute id is already in use",
+    "id does not exist",
+    "id is required",
+    "already exists",
+    "event already exists",
+    "id already existed",
+    "the paid already used",
+    "void already used",
+]
+
+
+@pytest.mark.parametrize("message", DUPLICATE)
+def test_what_says_that_an_id_is_a_duplicate_is_one(message: str) -> None:
+    for body in ({"message": message}, {"message": "no", "code": message}, {"name": message}):
+        verdict = judge(reply(400, body))
+        assert isinstance(verdict, Refused)
+        assert verdict.duplicate
+        partly = judge(reply(207, {"errors": [{**body, "eventPayload": {"id": "1"}}]}))
+        assert isinstance(partly, Partly)
+        assert partly.named["1"].duplicate
+
+
+@pytest.mark.parametrize("message", NO_DUPLICATE)
+def test_nothing_looser_is_a_duplicate(message: str) -> None:
+    verdict = judge(
+        reply(
+            400, {"message": message, "code": "BAD_REQUEST", "name": 7, "details": {"message": DUPLICATE[0]}}
+        )
+    )
+
+    assert isinstance(verdict, Refused)
+    assert not verdict.duplicate
+
+
+@pytest.mark.parametrize("status", [413, 422])
+def test_what_is_too_large_is_no_duplicate_whatever_it_says(status: int) -> None:
+    verdict = judge(reply(status, {"message": DUPLICATE[0]}))
+
+    assert isinstance(verdict, Refused)
+    assert not verdict.duplicate
+
+
+# --- Retry-After --------------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("0", 0.0),
+        ("7", 7.0),
+        (" 7 ", 7.0),
+        ("300", 300.0),
+        ("301", 300.0),
+        ("9" * 400, 300.0),
+        ("Sat, 31 Jan 2026 12:00:30 GMT", 30.0),
+        ("Saturday, 31-Jan-26 12:00:30 GMT", 30.0),
+        ("Sat Jan 31 12:00:30 2026", 30.0),
+        ("Sat, 31 Jan 2026 12:00:30", 30.0),
+        ("Sat, 31 Jan 2026 12:00:30 -0000", 30.0),
+        ("Sat, 31 Jan 2026 14:00:30 +0200", 30.0),
+        ("Sat, 31 Jan 2026 11:59:00 GMT", 0.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 300.0),
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("-7", None),
+        ("1.5", None),
+        ("1e3", None),
+        ("\u0667", None),
+        ("\u00b2", None),
+        ("Sat, 31 Jan 2026", None),
+        ("Sat, 32 Jan 2026 12:00:30 GMT", None),
+        ("Sat, 31 Jan 99999 12:00:30 GMT", None),
+        ("Sat, 31 Jan 2026 12:00:30 +9999", None),
+        ("2026-01-31T12:00:30Z", None),
+    ],
+)
+def test_a_retry_after_is_seconds_from_now_within_five_minutes(
+    header: str | None, seconds: float | None
+) -> None:
+    assert retry_after(header, NOW) == seconds
+
+
+@given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9 :A-Za-z+-]{0,40}"), st.floats(0, 4e9))
+@example(" ", 0.0)
+@example(",", 0.0)
+@example("Mon, ", 0.0)
+@example("1 Jan 0 0:0 -", 0.0)
+def test_whatever_a_retry_after_says_it_is_some_seconds_or_none(header: str, now: float) -> None:
+    seconds = retry_after(header, now)
+
+    assert seconds is None or 0.0 <= seconds <= MAX_RETRY_AFTER
+
+
+@given(st.integers(0, 300), st.integers(0, 4_000_000_000))
+def test_a_date_means_the_same_as_the_seconds_to_it(seconds: int, now: int) -> None:
+    date = format_datetime(datetime.fromtimestamp(now + seconds, timezone.utc), usegmt=True)
+
+    assert retry_after(date, now) == retry_after(str(seconds), now) == seconds
