@@ -249,7 +249,7 @@ def test_there_is_a_verdict_on_every_reply(status: int, body: bytes, seconds: fl
         (400, False),
     ],
 )
-def test_a_line_is_dead_where_nobody_judged_the_request(status: int | None, dead: bool) -> None:  # noqa: FBT001  a column
+def test_a_line_is_dead_where_nobody_judged_the_request(status: int | None, *, dead: bool) -> None:
     assert is_line_dead(judge(reply(status))) is dead
 
 

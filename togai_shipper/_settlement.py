@@ -60,8 +60,7 @@ def settle(batch: Batch, verdict: Verdict, at: Circumstances) -> Settlement:
             return _refuse(batch, status, Refusal(message, duplicate), at, too_large=too_large)
         case TryLater():
             return _try_later(batch, later, at)
-        case Park():
-            return _unpark(batch, later, verdict, at)
+    return _unpark(batch, later, verdict, at)
 
 
 def is_past_window(batch: Batch, now: float) -> bool:
