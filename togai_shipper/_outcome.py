@@ -134,5 +134,5 @@ class Ledger:
                 self.duplicates += duplicates
             case Rejected():
                 self.rejected += count
-            case Dropped(reason=reason):
-                self.dropped[reason] = self.dropped.get(reason, 0) + count
+            case _:
+                self.dropped[outcome.reason] = self.dropped.get(outcome.reason, 0) + count
