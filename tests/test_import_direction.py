@@ -1,0 +1,80 @@
+"""The architecture, as tests: who imports whom. Nobody imports from below."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import togai_shipper
+
+ROOT = Path(togai_shipper.__file__).parent
+PURE = ["exceptions", "_event", "_outcome", "_verdict", "_batching", "_settlement", "_config"]
+ORDER = [
+    *PURE,
+    "_bell",
+    "_pacing",
+    "_buffer",
+    "_transport",
+    "_delivery",
+    "_reporting",
+    "_flusher",
+    "_lifecycle",
+    "_pipeline",
+    "_shipper",
+    "_default",
+]
+IMPURE = {"threading", "time", "requests", "tenacity", "logging", "random"}
+ONLY_IN = {"requests": "_transport", "urllib3": "_transport", "tenacity": "_delivery"}
+MODULES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py"))
+
+
+def imports(node: ast.AST) -> Iterator[str]:
+    """What ``node`` imports, relative names with their dots; what is there for types alone excepted."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            module = "." * child.level + (child.module or "")
+            yield from ([module] if child.module else [module + alias.name for alias in child.names])
+        elif not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
+            yield from imports(child)
+
+
+def imported(module: str) -> set[str]:
+    return set(imports(ast.parse((ROOT / module).read_text("utf-8"))))
+
+
+def top_level(module: str) -> set[str]:
+    return {name.partition(".")[0] for name in imported(module)}
+
+
+def test_the_order_is_complete() -> None:
+    flat = {name.removesuffix(".py") for name in MODULES if "/" not in name}
+
+    assert set(ORDER) == flat - {"__init__", "__main__", "testing"}
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_a_module_imports_only_from_those_before_it(module: str) -> None:
+    ours = {name for name in imported(f"{module}.py") if name.startswith((".", "togai_shipper"))}
+
+    assert ours <= {f".{name}" for name in ORDER[: ORDER.index(module)]} | {".__version__"}
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_pure_module_knows_no_thread_clock_network_log_or_chance(module: str) -> None:
+    assert not top_level(f"{module}.py") & IMPURE
+
+
+# The command line is an application of the library, and has its own ways.
+@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("cli/")])
+def test_requests_and_tenacity_are_each_known_to_one_module(module: str) -> None:
+    assert {ONLY_IN[name] for name in top_level(module) & set(ONLY_IN)} <= {module.removesuffix(".py")}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("sandbox/")])
+def test_the_sandbox_knows_nothing_of_the_library_that_it_judges(module: str) -> None:
+    assert not {name for name in imported(module) if name.startswith(("togai_shipper", ".."))}
