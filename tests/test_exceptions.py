@@ -102,6 +102,7 @@ def test_a_delivery_error_says_message_and_status_once(status: int | None, messa
 
     assert str(error) == said
     assert (error.status, error.message, error.attempts, error.maybe_delivered) == (status, message, 3, True)
+    assert error.args == (status, message, 3)
     assert DeliveryError(status, message).attempts == 0
     assert DeliveryError(status, message).maybe_delivered is False
 

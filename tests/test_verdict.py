@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from itertools import count
@@ -406,6 +408,21 @@ def test_a_retry_after_is_seconds_from_now_within_five_minutes(
     header: str | None, seconds: float | None
 ) -> None:
     assert retry_after(header, NOW) == seconds
+
+
+@pytest.fixture
+def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A process whose local time is not UTC."""
+    with monkeypatch.context() as environment:
+        environment.setenv("TZ", "JST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_tokyo")
+def test_a_date_without_a_zone_is_not_taken_for_local_time() -> None:
+    assert retry_after("Sat, 31 Jan 2026 12:00:30", NOW) == 30.0
 
 
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9 :A-Za-z+-]{0,40}"), st.floats(0, 4e9))
