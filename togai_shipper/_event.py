@@ -84,15 +84,15 @@ def _check_unicode(field: str, text: str) -> None:
 class _Fragments(dict[str, str]):
     """JSON made once for each text that repeats. Bounded: a full one starts afresh."""
 
-    def __init__(self, make: Callable[[Any], str]) -> None:
+    def __init__(self, make: Callable[[str], str]) -> None:
         self._make = make
 
-    def __missing__(self, text: Any) -> str:
+    def __missing__(self, text: str) -> str:
         fragment = self._make(text)
         if len(fragment) <= 120:  # noqa: PLR2004  longer ones are rare, and 1,000 of them would be too much memory
             if len(self) >= 1000:  # noqa: PLR2004  arbitrary: what one application names, and a megabyte at most
                 self.clear()
-            self[str.__str__(text)] = fragment
+            self[text] = fragment
         return fragment
 
 
@@ -358,7 +358,7 @@ def chosen_id(schema_name: Any, account_id: Any, event_id: Any, idempotency_key:
 # --- the event ----------------------------------------------------------------------------------------------
 
 
-def encode(  # noqa: PLR0917  the wire's order; it is called once for each event, and by position that is cheaper
+def encode(
     schema_name: Any, account_id: Any, attributes: Any, dimensions: Any, timestamp: str, event_id: str
 ) -> bytes:
     """One event as Togai's JSON in UTF-8; ``timestamp`` and ``event_id`` are checked already."""
