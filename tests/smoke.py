@@ -1,4 +1,4 @@
-"""The bare wheel, with no extras: does it import, and deliver to a server of the standard library?"""
+"""Show that the bare wheel, with no extras, imports and delivers to a server of the standard library."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Togai(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:  # noqa: N802  http.server's name
+    def do_POST(self) -> None:
         content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         ids.extend(event["id"] for event in content.get("events", [content.get("event")]))
         self.send_response(202)
@@ -36,4 +36,5 @@ with ThreadingHTTPServer(("127.0.0.1", 0), Togai) as server:
 
 assert sorted(ids) == sorted(event_id for event_id in tracked if event_id)
 assert importlib.metadata.version("togai-shipper") == togai_shipper.__version__
-print("delivered", len(ids), "with", *(f"{n} {importlib.metadata.version(n)}" for n in ("requests", "tenacity", "attrs")))
+versions = [f"{name} {importlib.metadata.version(name)}" for name in ("requests", "tenacity", "attrs")]
+print("delivered", len(ids), "with", *versions)  # noqa: T201  it is a script

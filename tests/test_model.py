@@ -1,7 +1,7 @@
 """A model of the whole life of events: whatever the server does, in whatever order, the two rules hold.
 
-One: every accepted event is pending or has exactly one outcome, and what is called delivered is in the server's
-ledger. Two: an event's bytes, and so its id, never change. Virtual time, the test's own thread.
+One: every accepted event is pending or has exactly one outcome, and what is called delivered is in the
+server's ledger. Two: an event's bytes, and so its id, never change. Virtual time, the test's own thread.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Life(RuleBasedStateMachine):
         return Reply(fate.status, body, retry_after=1.0 if fate.says == "plain" else None)
 
     def partly(self, fate: Fate, sent: Sent) -> Reply:
-        """A 207, or a 200 that is one: the bad events are not taken, and that is put in one of the ways there are."""
+        """A 207, or a 200 that is one: the bad events are not taken; said in one of the ways there are."""
         bad = sent.ids[: fate.bad]
         if not bad or (fate.says == "one" and len(bad) > 1):
             self.world.server.take(sent.ids)

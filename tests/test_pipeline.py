@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ def test_backoff_doubles_up_to_its_limit_and_never_ends() -> None:
 
     assert w.pipeline.flush(1000)
     times = [sent.at for sent in w.server.sent]
-    waits = [round(after - before - 0.01, 6) for before, after in zip(times, times[1:], strict=False)]
+    waits = [round(after - before - 0.01, 6) for before, after in pairwise(times)]
     assert waits == [1, 2, 4, 8, 16, 30, 30, 30, 30, 30, 30, 30]
 
 
@@ -62,7 +63,7 @@ def test_429s_without_retry_after_back_off_up_to_a_minute() -> None:
 
     assert w.pipeline.flush(1000)
     times = [sent.at for sent in w.server.sent]
-    waits = [round(after - before - 0.01, 6) for before, after in zip(times, times[1:], strict=False)]
+    waits = [round(after - before - 0.01, 6) for before, after in pairwise(times)]
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
 
 
@@ -109,7 +110,7 @@ def test_a_batch_that_gets_five_500s_in_a_row_is_halved_until_the_culprit_stands
 
 def test_an_event_set_aside_is_tried_once_a_minute_and_no_more() -> None:
     w = world()
-    (event_id,) = w.put(1)
+    w.put(1)
     w.server.answer = lambda sent: BOOM
     w.pipeline.flush(20)
     tries = len(w.server.sent)
@@ -117,7 +118,7 @@ def test_an_event_set_aside_is_tried_once_a_minute_and_no_more() -> None:
 
     times = [sent.at for sent in w.server.sent[tries:]]
     assert 3 <= len(times) <= 4
-    assert all(after - before >= 60 for before, after in zip(times, times[1:], strict=False))
+    assert all(after - before >= 60 for before, after in pairwise(times))
 
 
 def test_gateway_errors_and_lost_connections_never_divide_a_batch() -> None:
@@ -165,7 +166,7 @@ def test_a_refused_key_is_probed_after_ten_minutes_then_less_and_less_often_by_o
         w.pipeline.flush(10)
 
     times = [sent.at for sent in w.server.sent]
-    waits = [round(after - before) for before, after in zip(times, times[1:], strict=False)]
+    waits = [round(after - before) for before, after in pairwise(times)]
     assert waits == [600, 1200, 2400, 3600, 3600, 3600, 3600, 3600]
     assert w.server.paths == [("/ingestBatch", 100)] + [("/ingest", 1)] * 8
     assert len({sent.ids for sent in w.server.sent[1:]}) == 8
@@ -185,7 +186,7 @@ def test_any_other_refusal_of_the_line_is_probed_after_five_seconds_up_to_ten_mi
         w.pipeline.flush(10)
 
     times = [sent.at for sent in w.server.sent]
-    waits = [round(after - before) for before, after in zip(times, times[1:], strict=False)]
+    waits = [round(after - before) for before, after in pairwise(times)]
     assert waits == [5, 10, 20, 40, 80, 160, 320, 600, 600]
 
 
@@ -363,7 +364,7 @@ def test_closing_while_parked_delivers_everything_if_the_probe_is_accepted() -> 
 
 def test_an_event_set_aside_has_one_more_try_at_close() -> None:
     w = world()
-    (event_id,) = w.put(1)
+    w.put(1)
     w.server.answer = lambda sent: BOOM
     w.pipeline.flush(20)
     w.server.answer = lambda sent: OK

@@ -127,7 +127,7 @@ def test_an_invalid_event_is_counted_told_and_logged_and_all_others_are_untouche
 def test_strict_raises_in_the_caller_and_counts() -> None:
     told = Told()
     shipper = unused(strict=True, on_error=told)
-    with pytest.raises(InvalidEvent, match="naive|zone"):
+    with pytest.raises(InvalidEvent, match="with a zone"):
         shipper.track("api_call", "acme", timestamp="2026-01-31T23:59:59")
 
     assert shipper.stats().refused["invalid"] == 1
@@ -409,7 +409,7 @@ def test_a_shipper_can_be_neither_pickled_nor_copied() -> None:
 def test_a_shipper_that_is_collected_unclosed_warns_and_delivers(togai: FakeTogai) -> None:
     shipper = Shipper("secret", base_url=togai.url, flush_interval=0.05)
     event_id = shipper.track("api_call", "acme")
-    with pytest.warns(ResourceWarning, match="unclosed <Shipper open: 1 pending"):
+    with pytest.warns(ResourceWarning, match="unclosed <Shipper open: 1 pending"):  # noqa: PT031  collected here or there
         del shipper
         gc.collect()
 
@@ -440,7 +440,8 @@ def test_a_spool_is_not_there_yet() -> None:
         Shipper("secret", spool="/tmp/spool")  # noqa: S108  nothing is written
 
 
-# --- records of our own doing --------------------------------------------------------------------------------
+# --- records of our own doing
+# --------------------------------------------------------------------------------
 
 
 def test_log_records_of_our_own_requests_do_not_come_back_as_events(togai: FakeTogai, ship: Ship) -> None:
@@ -467,7 +468,8 @@ def test_log_records_of_our_own_requests_do_not_come_back_as_events(togai: FakeT
     assert togai.ledger.ids == {event_id}
 
 
-# --- the default shipper -------------------------------------------------------------------------------------
+# --- the default shipper
+# -------------------------------------------------------------------------------------
 
 
 def test_the_default_shipper_is_made_from_the_environment_at_its_first_use(

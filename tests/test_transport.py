@@ -15,7 +15,10 @@ from togai_shipper._transport import MIN_READ, Key, KeyUnavailable, Transport
 from togai_shipper._verdict import Reply
 from togai_shipper.testing import FakeTogai, faults
 
-BODY = b'{"event":{"schemaName":"a","id":"1","timestamp":"2026-01-01T00:00:00Z","accountId":"b","attributes":[],"dimensions":{}}}'
+BODY = (
+    b'{"event":{"schemaName":"a","id":"1","timestamp":"2026-01-01T00:00:00Z","accountId":"b",'
+    b'"attributes":[],"dimensions":{}}}'
+)
 LONG = 30.0
 
 

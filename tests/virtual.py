@@ -1,7 +1,7 @@
 """A pipeline in virtual time, without threads: what would wait moves the clock, what would send is scripted.
 
-No flusher can be started, so ``flush`` and ``close`` do a flusher's work on the test's own thread, in the order in
-which it would be done.
+No flusher can be started, so ``flush`` and ``close`` do a flusher's work on the test's own thread, in the
+order in which it would be done.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Sent:
 
 
 class Server:
-    """Togai as a function: a scripted reply for each request, then 202; ``takes`` has every id it was given to keep."""
+    """Togai as a function: a scripted reply for each request, then 202."""
 
     def __init__(self, clock: Clock, replies: Iterable[Any] = (), latency: float = 0.01) -> None:
         self._clock = clock

@@ -1,12 +1,12 @@
 """Where callers meet flushers: the bounded line of pending events, behind the one lock.
 
-Everything mutable here is touched only while holding ``lock``, which is re-entrant: ``track()`` may come from a
-signal handler or ``__del__`` that interrupts any line below on the same thread. What such an interruption can do
-is append an event or ring a bell, and every method is harmless against that.
+Everything mutable here is touched only while holding ``lock``, which is re-entrant: ``track()`` may come from
+a signal handler or ``__del__`` that interrupts any line below on the same thread. What such an interruption
+can do is append an event or ring a bell, and every method is harmless against that.
 
 An accepted event is in exactly one place: ``_fresh`` (encoded, as tracked), a waiting batch (``_again`` goes
-first, ``_singles`` one at a time by ``/ingest``, ``_aside`` not before its time, ``_given_up`` until the end), or
-``_held``, the batches that flushers carry.
+first, ``_singles`` one at a time by ``/ingest``, ``_aside`` not before its time, ``_given_up`` until the
+end), or ``_held``, the batches that flushers carry.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Buffer:
             self.attend()
 
     def has_room(self, size: int) -> bool:
-        """Whether an event of ``size`` bytes would not be refused as one too many (closed: it is refused as late)."""
+        """Whether an event of ``size`` bytes would not be one too many (once closed, it is one too late)."""
         return self.closing is not None or (
             self.pending < self._config.max_queue_size
             and self._fresh_bytes + self._taken_bytes + size <= self._config.max_queue_bytes
@@ -207,7 +207,7 @@ class Buffer:
                 rings = self.work.rings
             self.work.wait(rings, wait)
 
-    def _next(self, now: float) -> tuple[Batch | None, float | None]:
+    def _next(self, now: float) -> tuple[Batch | None, float | None]:  # noqa: PLR0911  the cases, in order
         """The batch to go now, or else how long to wait for one (``None``: until rung)."""
         if self.closing:
             return self._next_while_closing(self.closing, now)
@@ -241,7 +241,7 @@ class Buffer:
         )
 
     def _next_single(self, now: float) -> Batch | None:
-        """The next event that goes by itself, left in its place; one at a time, so that batches go on beside."""
+        """The next event to go by itself, left in its place; one at a time, so that batches go on."""
         for batch in [batch for batch in self._aside if batch.not_before <= now]:
             self._aside.remove(batch)
             self._singles.append(batch)
@@ -280,8 +280,10 @@ class Buffer:
         self._gate.begin_probe()
         return attrs.evolve(probe, probe=True)
 
-    def _next_while_closing(self, plan: Closing, now: float) -> tuple[Batch | None, float | None]:
-        """Batches first; when none is left or under way, the stragglers; ``(None, None)``: nothing more can be sent."""
+    def _next_while_closing(  # noqa: PLR0911  the cases, in their order
+        self, plan: Closing, now: float
+    ) -> tuple[Batch | None, float | None]:
+        """Batches first, then the stragglers; ``(None, None)``: nothing more can be sent."""
         left = plan.deadline - now
         if left <= 0 or self._gate.dead:
             return None, None
@@ -371,7 +373,7 @@ class Buffer:
             self._look_again()
 
     def abandon(self) -> list[Batch]:
-        """The end: give up whatever is left, even what a flusher still carries (its late reply changes nothing)."""
+        """Give up whatever is left, even what a flusher still carries (its late reply changes nothing)."""
         with self.lock:
             self.closed = True
             while self._fresh:

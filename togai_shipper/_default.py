@@ -13,7 +13,7 @@ _shipper: Shipper | None = None
 
 
 def _default() -> Shipper:
-    global _shipper  # noqa: PLW0603  the one default is this module's purpose
+    global _shipper  # noqa: PLW0603  the one default is what this module is for
     with _lock:
         if _shipper is None:
             _shipper = Shipper()
@@ -29,7 +29,7 @@ def configure(**options: Any) -> None:
         ConfigurationError: an option is missing or wrong; a default shipper that is there stays.
 
     """
-    global _shipper  # noqa: PLW0603  the one default is this module's purpose
+    global _shipper
     fresh = Shipper(**options)
     with _lock:
         before, _shipper = _shipper, fresh

@@ -1,7 +1,7 @@
 """One batch until there is a verdict on it: the only file that knows tenacity.
 
-What the network does comes back as a verdict; nothing here raises for it. A batch whose outcome is unknown is sent
-again, the same bytes with the same ids, until Togai answers, however long that takes.
+What the network does comes back as a verdict; nothing here raises for it. A batch whose outcome is unknown is
+sent again, the same bytes with the same ids, until Togai answers, however long that takes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ._settlement import MAX_SERVER_ERRORS, is_past_window
 from ._transport import Key, KeyUnavailable, Transport
 from ._verdict import Park, TryLater, Verdict, is_line_dead, judge
 
+NOT_SENT = TryLater(None, "not sent", maybe_read=False)
 CLOSING_BACKOFF = 1.0  # seconds at most between attempts while closing
 
 
@@ -27,7 +28,7 @@ class Carried:
     """A batch on its way: how it stands before the attempt under way, and what the last attempt came to."""
 
     batch: Batch
-    verdict: Verdict = TryLater(None, "not sent", maybe_read=False)
+    verdict: Verdict = NOT_SENT
     parked: Park | None = None  # set where a reply of this batch parked the line
 
     def attempted(self, verdict: Verdict) -> None:
@@ -143,7 +144,7 @@ class Delivery:
         return max(verdict.after or 0.0, self._random() * min(most, doubled))
 
     def _sleep(self, seconds: float, batches_until: Callable[[], float]) -> None:
-        """Wait; but no longer once the shipper closes, the line is parked, or the time for batches is over."""
+        """Wait; but no longer once the shipper closes, the line is parked, or time for batches is up."""
         until = self._clock() + seconds
         closing = self._gate.closing
         while True:

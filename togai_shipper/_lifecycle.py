@@ -1,4 +1,4 @@
-"""The end of a process: what is still pending when the interpreter exits is delivered, within one deadline."""
+"""The end of a process: what is pending when the interpreter exits is delivered, within one deadline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._pipeline import Pipeline
 
-# Held weakly: a shipper that is closed, or was never used, may go. One with work to do is kept by its flushers.
+# Held weakly: a shipper that is closed, or was never used, may go. One with work to do is kept by its
+# flushers.
 _pipelines: weakref.WeakKeyDictionary[Pipeline, int] = weakref.WeakKeyDictionary()
 _orphans: set[Pipeline] = set()
 
@@ -27,7 +28,7 @@ def keep(pipeline: Pipeline) -> None:
 
 @atexit.register
 def close_all() -> None:
-    """Close what is open in this process: all take no more first, then all are waited for, with one deadline."""
+    """Close what is open in this process: all take no more, then all are waited for, with one deadline."""
     mine = [pipeline for pipeline, pid in list(_pipelines.items()) if pid == os.getpid()]
     timeout = max((pipeline.close_timeout for pipeline in mine), default=0.0)
     for pipeline in mine:

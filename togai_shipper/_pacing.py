@@ -1,7 +1,7 @@
 """The gate that every request passes: rate limit, pause on 429, parked line.
 
-All of it is touched only while holding the shipper's one lock; waiting is done outside. A flusher calls ``enter``
-before each request and ``leave`` with what the reply meant.
+All of it is touched only while holding the shipper's one lock; waiting is done outside. A flusher calls
+``enter`` before each request and ``leave`` with what the reply meant.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Everything that one shipper owns in one process, put together: buffer, gate, ledger, flushers.
 
-A forked child makes a new one and leaves its parent's alone. It does not know the ``Shipper`` in front of it, so a
-shipper that is garbage-collected unclosed still delivers.
+A forked child makes a new one and leaves its parent's alone. It does not know the ``Shipper`` in front of it,
+so a shipper that is garbage-collected unclosed still delivers.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ PATIENCE = 10.0  # seconds of failed attempts before the log speaks of them: mos
 FOREVER = float("inf")
 
 
+_system_random = random.SystemRandom().random  # not a generator of ours: forked workers would share its state
+
+
 class Pipeline:
     """From ``put`` to the outcome."""
 
@@ -44,7 +47,7 @@ class Pipeline:
         config: Config,
         *,
         clock: Callable[[], float] = time.monotonic,
-        random: Callable[[], float] = random.SystemRandom().random,
+        random: Callable[[], float] = _system_random,
         bell: Callable[[], Bell] = Bell,
         connect: Callable[[Config], Transport] = connected,
         thread: Callable[..., threading.Thread] = threading.Thread,
@@ -151,7 +154,7 @@ class Pipeline:
                 self.buffer.waiters.remove(waiter)
 
     def _wait(self, waiter: Waiter) -> None:
-        """Wait until all is settled, the deadline is past, or nothing will move (parked, and no probe due)."""
+        """Wait until all is settled, time is up, or nothing will move (parked, and no probe due)."""
         while True:
             with self.lock:
                 left = waiter.deadline - self._clock()
@@ -167,7 +170,7 @@ class Pipeline:
             return FlushReport(waiter.delivered, waiter.rejected, waiter.dropped, pending)
 
     def begin_closing(self, timeout: float) -> None:
-        """Take no more events, and have everything over in ``timeout`` seconds; only the first call counts."""
+        """Take no more events, and have all over in ``timeout`` seconds; only the first call counts."""
         with self.lock:
             if self.buffer.closing is None:
                 now = self._clock()
@@ -176,13 +179,13 @@ class Pipeline:
                 self.buffer.close(Closing(now + timeout, batches_until=now + timeout * 2 / 3))
 
     def close(self, timeout: float) -> FlushReport:
-        """Deliver what can be delivered in ``timeout`` seconds, and give up the rest; only the first call's counts."""
+        """Deliver what can be in ``timeout`` seconds (the first call's), and give up the rest."""
         self.begin_closing(timeout)
         me = threading.get_ident()
         with self.lock:
             first = self._closer is None
-            # In a callback, or in a signal handler that interrupts close() on this very thread, waiting would be for
-            # ourselves. The flusher, or the close() beneath, does it afterwards.
+            # In a callback, or in a signal handler that interrupts close() on this very thread, waiting would
+            # be for ourselves. The flusher, or the close() beneath, does it afterwards.
             waits = not self.is_on_flusher and self._closer != me
             if waits and first:
                 self._closer = me
@@ -338,7 +341,7 @@ class Pipeline:
         self._tell(settlement, parked)
 
     def _record(self, batch: Batch, settlement: Settlement) -> Park | None:
-        """Into the ledger and back into the line, in one step; returns why the line is parked, if that did it."""
+        """Into the ledger and back into the line, in one step; returns why that parked the line, if so."""
         parked = None
         self.buffer.release(batch, settlement.outcomes, settlement.again, settlement.last)
         for outcome in settlement.outcomes:

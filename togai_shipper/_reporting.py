@@ -1,7 +1,7 @@
 """What the application and its people are told: log lines and callbacks.
 
-Callbacks run outside every lock, may be slow, may raise, may call ``track``, ``flush`` or ``close``. A complaint is
-logged at once, and the same one then at most once a minute, with how often it came.
+Callbacks run outside every lock, may be slow, may raise, may call ``track``, ``flush`` or ``close``. A
+complaint is logged at once, and the same one then at most once a minute, with how often it came.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Reporter:
             logger.log(level, message, *args, exc_info=exc_info)
 
     def is_feedback(self, flushers: set[int]) -> bool:
-        """Whether this thread got to ``track()`` through a log record of ours, or of the request that we make."""
+        """Whether this thread got to ``track()`` by a log record of ours, or of a request that we make."""
         me = threading.get_ident()
         return me in self._speaking or (me in flushers and _is_within_logging())
 
@@ -103,7 +103,8 @@ def _decoded(events: Sequence[bytes]) -> tuple[Event, ...]:
 def _is_within_logging() -> bool:
     """Whether a logging call is on this thread's stack.
 
-    Asked on flusher threads alone. There ``track()`` may also come from a callback, or from ``__del__`` during garbage
+    Asked on flusher threads alone. There ``track()`` may also come from a callback, or from ``__del__``
+    during garbage
     collection: those are the application's own events and have to be told from records that urllib3 logs.
     """
     frame = sys._getframe()  # noqa: SLF001  the documented way to one's own stack, without formatting it

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -32,50 +32,63 @@ from ._transport import SessionFactory
 from .exceptions import InvalidEvent, QueueFull, ShipperClosed, TogaiShipperError
 
 _stamp = Stamp()
-_inherited: list[
-    Pipeline
-] = []  # a parent's, kept so that no destructor of ours touches what the parent still uses
+# A parent's, kept so that no destructor of ours touches what the parent still uses.
+_inherited: list[Pipeline] = []
+
+
+def _is_under_event_loop() -> bool:
+    asyncio = sys.modules.get("asyncio")  # not imported for this: where nobody has, no loop runs
+    try:
+        return asyncio is not None and asyncio.get_running_loop() is not None
+    except RuntimeError:
+        return False
 
 
 class Shipper:
     """Carries usage events to Togai: ``track()`` returns in microseconds, daemon threads deliver.
 
-    Making one does no I/O and starts nothing; that happens at the first ``track()`` or ``flush()``. Use one for the whole
-    process, from any thread. Every option that is no callable is also read from the environment as ``TOGAI_<OPTION>``
-    (``TOGAI_API_KEY``, ``TOGAI_FLUSH_INTERVAL=2``, ``TOGAI_TIMEOUT=5,30``, ``TOGAI_RATE_LIMIT=none``); an argument wins.
+    Making one does no I/O and starts nothing; that happens at the first ``track()`` or ``flush()``. Use one
+    for the whole process, from any thread. Every option that is no callable is also read from the environment
+    as ``TOGAI_<OPTION>`` (``TOGAI_API_KEY``, ``TOGAI_FLUSH_INTERVAL=2``, ``TOGAI_TIMEOUT=5,30``,
+    ``TOGAI_RATE_LIMIT=none``); an argument wins.
 
     Args:
-        api_key: Togai's secret key or token, or a callable that returns one (called on a flusher, outside locks, and again
-            after a 401). Required unless ``enabled=False``.
-        base_url: default ``https://api.togai.com``; Togai's sandbox is ``https://sandbox-api.togai.com``. Plain ``http``
-            only to loopback.
+        api_key: Togai's secret key or token, or a callable that returns one (called on a flusher, outside
+            locks, and again after a 401). Required unless ``enabled=False``.
+        base_url: default ``https://api.togai.com``; Togai's sandbox is ``https://sandbox-api.togai.com``.
+            Plain ``http`` only to loopback.
         allow_insecure: allow plain ``http`` to any host (default false).
         batch_size: events a call of ``/ingestBatch``, 1 to 500 (default 500).
-        max_batch_bytes: bytes of a request's body (default 900,000). A single event that needs more is invalid.
+        max_batch_bytes: bytes of a request's body (default 900,000). A single event that needs more is
+            invalid.
         flush_interval: seconds that the oldest pending event waits at most before its batch goes (default 5).
         max_queue_size: pending events, in flight included, before the buffer is full (default 100,000).
         max_queue_bytes: the same in bytes (default 64 MiB); whichever is reached first.
-        overflow: when it is full: ``"drop_new"`` (default: ``track()`` returns ``None``), ``"block"`` (wait up to
-            ``block_timeout``, then the same; never on a flusher or under a running event loop), or ``"raise"``.
+        overflow: when it is full: ``"drop_new"`` (default: ``track()`` returns ``None``), ``"block"`` (wait
+            up to ``block_timeout``, then the same; never on a flusher or under a running event loop), or
+            ``"raise"``.
         block_timeout: seconds (default 1).
         max_in_flight: requests on the wire at once, and flusher threads at most (default 4).
         timeout: seconds to connect and to the end of the reply (default ``(5, 30)``).
         backoff_initial: seconds (default 0.5); a random wait up to this, doubling with each attempt,
         backoff_max: and never more than this (default 30).
-        rate_limit: requests a second to each endpoint, for this shipper (default 45; Togai's quota is 50 for the account:
-            with n processes divide it), or ``None``.
-        close_timeout: seconds that ``close()`` and ``flush()`` without an argument, and the exit of the process, may
-            take (default 10).
-        single_ingest_limit: on close, a last remainder of at most this many events goes by ``/ingest`` (default 5).
-        strict: raise ``InvalidEvent`` in ``track()``'s caller (default false: counted, logged, told to ``on_error``).
+        rate_limit: requests a second to each endpoint, for this shipper (default 45; Togai's quota is 50 for
+            the account: with n processes divide it), or ``None``.
+        close_timeout: seconds that ``close()`` and ``flush()`` without an argument, and the exit of the
+            process, may take (default 10).
+        single_ingest_limit: on close, a last remainder of at most this many events goes by ``/ingest``
+            (default 5).
+        strict: raise ``InvalidEvent`` in ``track()``'s caller (default false: counted, logged, told to
+            ``on_error``).
         enabled: false: no key needed, nothing sent; ``track()`` still checks its events (default true).
-        on_error: ``on_error(error, events)``: events that ended undelivered, and why; an empty tuple where none ended.
+        on_error: ``on_error(error, events)``: events that ended undelivered, and why; an empty tuple where
+            none ended.
         on_delivered: ``on_delivered(events)``, called on a flusher after they were counted.
-        before_send: ``before_send(event) -> Event | None``, called in ``track()``: change an event, or drop it by ``None``. If it raises,
-            the event is not sent.
+        before_send: ``before_send(event) -> Event | None``, called in ``track()``: change an event, or drop
+            it by ``None``. If it raises, the event is not sent.
         handle_sigterm: reserved.
-        session_factory: returns a ``requests.Session`` (proxies, TLS), called once for each flusher thread. The
-            bound on a reply's total time then covers its body alone.
+        session_factory: returns a ``requests.Session`` (proxies, TLS), called once for each flusher thread.
+            The bound on a reply's total time then covers its body alone.
         spool: reserved; this version keeps events in memory.
         max_spool_bytes: reserved.
 
@@ -107,7 +120,7 @@ class Shipper:
         timeout: tuple[float, float] | Unset = UNSET,
         backoff_initial: float | Unset = UNSET,
         backoff_max: float | Unset = UNSET,
-        rate_limit: float | None | Unset = UNSET,
+        rate_limit: float | Unset | None = UNSET,
         close_timeout: float | Unset = UNSET,
         single_ingest_limit: int | Unset = UNSET,
         strict: bool | Unset = UNSET,
@@ -117,7 +130,7 @@ class Shipper:
         before_send: Callable[[Event], Event | None] | None = None,
         handle_sigterm: bool | Unset = UNSET,
         session_factory: SessionFactory | None = None,
-        spool: str | None | Unset = UNSET,
+        spool: str | Unset | None = UNSET,
         max_spool_bytes: int | Unset = UNSET,
     ) -> None:
         options = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
@@ -154,18 +167,19 @@ class Shipper:
         event_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> str | None:
-        """Hand one usage event over for delivery. Does no network I/O, and never raises for what the world does.
+        """Hand one usage event over for delivery; no network I/O, no raising for what the world does.
 
         Args:
             schema_name: Togai's event schema, 1 to 50 characters.
             account_id: Togai's account id or alias, 1 to 512 characters.
-            attributes: at most 10: ``{"count": 1, "latency": (12.5, "Milliseconds")}``, or ``Attribute`` objects. Values are
-                ``int``, ``float``, ``Decimal``, numpy scalars or plain digits as ``str``, and are written exactly.
+            attributes: at most 10: ``{"count": 1, "latency": (12.5, "Milliseconds")}``, or ``Attribute``
+                objects. Values are ``int``, ``float``, ``Decimal``, numpy scalars or plain digits as ``str``,
+                and are written exactly.
             dimensions: strings to strings of 1 to 200 characters.
             timestamp: an aware ``datetime`` or ISO 8601 text with a zone (default: now). Togai bills by it.
             event_id: your own id, 1 to 50 characters. Togai counts one id once in 45 days.
-            idempotency_key: any text of your business (an order's number and line), so that a job that is run again
-                bills once; the id is a UUIDv5 of schema name, account and key.
+            idempotency_key: any text of your business (an order's number and line), so that a job that is run
+                again bills once; the id is a UUIDv5 of schema name, account and key.
 
         Returns:
             The event's id; ``None`` where it was not accepted, which is counted in ``stats().refused``.
@@ -226,7 +240,7 @@ class Shipper:
             )
 
     def _hand_over(self, pipeline: Pipeline, event: bytes) -> str | None:
-        """The longer way in: through ``before_send``, to nowhere if not enabled, and into a buffer that may be full."""
+        """The longer way in: by ``before_send``, nowhere if not enabled, into a buffer that may be full."""
         if self._config.before_send is not None:
             changed = self._filtered(pipeline, event)
             if changed is None:
@@ -278,8 +292,8 @@ class Shipper:
         return None
 
     def _may_block(self, pipeline: Pipeline) -> bool:
-        """Not on a flusher, which would wait for itself; nor under a running event loop, which would stand still."""
-        return not pipeline.is_on_flusher and asyncio._get_running_loop() is None  # noqa: SLF001  public in the docs, as asyncio's own fast lookup
+        """Not on a flusher, which would wait for itself, nor under an event loop, which would stand still."""
+        return not pipeline.is_on_flusher and not _is_under_event_loop()
 
     def _put_when_there_is_room(self, pipeline: Pipeline, event: bytes) -> Literal["closed", "full"] | None:
         until = time.monotonic() + self._config.block_timeout
@@ -315,8 +329,8 @@ class Shipper:
     def flush(self, timeout: float | None = None) -> FlushReport:
         """Send what is pending now, without waiting for ``flush_interval``; wait until it is settled.
 
-        Backoff, Retry-After and rate limit stay in force. While delivery is parked (a refused key) this returns at once.
-        Inside a callback it does not wait.
+        Backoff, Retry-After and rate limit stay in force. While delivery is parked (a refused key) this
+        returns at once. Inside a callback it does not wait.
 
         Args:
             timeout: seconds to wait at most (default ``close_timeout``).
@@ -330,9 +344,10 @@ class Shipper:
     def close(self, timeout: float | None = None) -> FlushReport:
         """Accept no more events, deliver what is pending, and end the threads.
 
-        Batches go by ``/ingestBatch``; a last remainder of at most ``single_ingest_limit`` events, and the events of a batch that
-        keeps failing, go by ``/ingest``. What is undelivered when time is up is counted as ``dropped["closed"]``, told to
-        ``on_error`` and logged. A second call waits for the first and returns its report; inside a callback a call does not wait.
+        Batches go by ``/ingestBatch``; a last remainder of at most ``single_ingest_limit`` events, and the
+        events of a batch that keeps failing, go by ``/ingest``. What is undelivered when time is up is
+        counted as ``dropped["closed"]``, told to ``on_error`` and logged. A second call waits for the first
+        and returns its report; inside a callback a call does not wait.
 
         Args:
             timeout: seconds that all of this may take (default ``close_timeout``).
@@ -343,7 +358,7 @@ class Shipper:
         """
         return self._here().close(self._config.close_timeout if timeout is None else timeout)
 
-    def __enter__(self) -> Shipper:
+    def __enter__(self) -> Shipper:  # noqa: PYI034  typing.Self comes with Python 3.11
         return self
 
     def __exit__(
@@ -373,7 +388,7 @@ class Shipper:
     # --- how it stands ---
 
     def set_api_key(self, api_key: ApiKey) -> None:
-        """Use another key (or callable) from now on, from any thread; parked delivery is tried with it at once.
+        """Use another key (or callable) from now on, from any thread; a parked line tries it at once.
 
         Raises:
             ConfigurationError: it cannot be a key; the one in use stays.
@@ -394,8 +409,9 @@ class Shipper:
     def healthy(self) -> bool:
         """Whether events get through as they should; if not, ``stats().last_error`` says why.
 
-        False while parked; while every attempt of the last minute failed; while the oldest pending event is older than
-        5 minutes; while an event is set aside on which Togai keeps failing; while no thread can be started.
+        False while parked; while every attempt of the last minute failed; while the oldest pending event is
+        older than 5 minutes; while an event is set aside on which Togai keeps failing; while no thread can be
+        started.
         """
         return self._here().unhealthy() is None
 

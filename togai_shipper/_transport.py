@@ -1,7 +1,7 @@
 """One request, one ``Reply``: the only file that knows requests.
 
-Whatever the network does comes back as a value. A reply's time is bounded as a whole, also where it drips; of its
-body no more is read than could be Togai's.
+Whatever the network does comes back as a value. A reply's time is bounded as a whole, also where it drips; of
+its body no more is read than could be Togai's.
 """
 
 from __future__ import annotations
@@ -148,7 +148,8 @@ def _time_proxies(adapter: HTTPAdapter) -> None:
     adapter.proxy_manager_for = lambda *args, **kwargs: _time(made(*args, **kwargs))  # type: ignore[method-assign]  # on this one alone
 
 
-# --- the transport ---------------------------------------------------------------------------------------------
+# --- the transport
+# ---------------------------------------------------------------------------------------------
 
 
 class Transport:
