@@ -42,7 +42,7 @@ def test_a_thread_that_cannot_be_started_is_tried_again_once_a_second_and_told(
     w.put(50)
 
     assert Refusing.attempts == 2
-    assert "can't start new thread" in str(w.pipeline.unhealthy())
+    assert "can't start new thread" in str(w.pipeline.health.complaint())
     assert caplog.text.count("no flusher thread can be started") == 1
     assert w.pipeline.flush(10) == FlushReport(delivered=100)
 

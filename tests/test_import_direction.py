@@ -21,8 +21,10 @@ ORDER = [
     "_delivery",
     "_reporting",
     "_flusher",
+    "_health",
     "_lifecycle",
     "_pipeline",
+    "_sigterm",
     "_shipper",
     "_default",
 ]

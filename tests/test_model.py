@@ -150,7 +150,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def the_ledger_balances(self) -> None:
-        stats = self.world.pipeline.stats()
+        stats = self.world.pipeline.health.stats()
         assert stats.accepted == len(self.accepted)
         assert (
             stats.accepted == stats.delivered + stats.rejected + sum(stats.dropped.values()) + stats.pending

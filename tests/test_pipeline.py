@@ -34,7 +34,7 @@ def test_1203_events_with_a_503_on_the_way_go_in_batches_of_at_most_500_in_order
     assert w.pipeline.close(10)
     assert w.server.paths == [("/ingestBatch", n) for n in (500, 500, 500, 203)]
     assert [event_id for sent in w.server.sent[1:] for event_id in sent.ids] == ids
-    stats = w.pipeline.stats()
+    stats = w.pipeline.health.stats()
     assert (stats.accepted, stats.delivered, stats.requests, stats.retries) == (1203, 1203, 4, 1)
 
 
@@ -99,13 +99,13 @@ def test_a_batch_that_gets_five_500s_in_a_row_is_halved_until_the_culprit_stands
     report = w.pipeline.flush(50)
 
     assert report == FlushReport(delivered=7, pending=1)
-    assert "set aside" in str(w.pipeline.unhealthy())
+    assert "set aside" in str(w.pipeline.health.complaint())
     assert [sent.ids for sent in w.server.sent].count((ids[5],)) == 5
     w.server.answer = lambda sent: OK
     w.clock.now += 60
     assert w.pipeline.flush(10)
     assert w.server.sent[-1].path == "/ingest"
-    assert w.pipeline.unhealthy() is None
+    assert w.pipeline.health.complaint() is None
 
 
 def test_an_event_set_aside_is_tried_once_a_minute_and_no_more() -> None:
@@ -151,7 +151,7 @@ def test_after_a_non_atomic_400_a_duplicate_is_a_delivery() -> None:
     ids = w.put(2)
 
     assert w.pipeline.flush(10)
-    assert w.pipeline.stats().duplicates == 1
+    assert w.pipeline.health.stats().duplicates == 1
     assert len(ids) == 2
 
 
@@ -198,11 +198,11 @@ def test_a_probe_that_is_not_accepted_keeps_the_line_parked_whatever_it_gets() -
         w.server.replies = [reply]
         w.clock.now = max(w.pipeline.gate.parking.probe_at, w.clock.now + 61)
         w.pipeline.flush(1)
-        assert (w.pipeline.state, w.pipeline.pending) == ("parked", 10)
+        assert (w.pipeline.health.state, w.pipeline.pending) == ("parked", 10)
     w.clock.now = max(w.pipeline.gate.parking.probe_at, w.clock.now + 61)
 
     assert w.pipeline.flush(100).pending == 0
-    assert w.pipeline.state == "open"
+    assert w.pipeline.health.state == "open"
 
 
 def test_an_event_that_is_forbidden_three_times_while_others_are_accepted_is_rejected() -> None:
@@ -215,7 +215,7 @@ def test_an_event_that_is_forbidden_three_times_while_others_are_accepted_is_rej
         w.pipeline.flush(1)
         w.put(1)
 
-    stats = w.pipeline.stats()
+    stats = w.pipeline.health.stats()
     assert stats.rejected == 1
     assert ids[4] not in w.server.metered
     assert set(ids) - {ids[4]} <= set(w.server.metered)
@@ -227,7 +227,7 @@ def test_twenty_rejected_in_a_row_park_the_line_and_the_rest_waits() -> None:
     w.put(600)
     w.pipeline.flush(100)
 
-    stats = w.pipeline.stats()
+    stats = w.pipeline.health.stats()
     assert (stats.rejected, stats.pending, stats.state) == (20, 580, "parked")
     w.server.answer = lambda sent: OK
     w.clock.now = w.pipeline.gate.parking.probe_at
@@ -292,7 +292,7 @@ def test_closing_takes_no_longer_than_its_deadline_and_tells_what_it_gave_up(
 
     assert w.clock.now - began <= 3.1
     assert report == FlushReport(dropped=1200)
-    assert w.pipeline.stats().dropped == {"closed": 1200}
+    assert w.pipeline.health.stats().dropped == {"closed": 1200}
     assert sum(count for _, count in told) == 1200
     assert all(isinstance(error, EventDropped) for error, _ in told)
     assert "1200 events undelivered" in caplog.text
@@ -401,7 +401,7 @@ def test_what_may_have_arrived_is_not_sent_again_after_forty_days() -> None:
 
     assert report == FlushReport(dropped=2)
     assert len(w.server.sent) == sent
-    assert w.pipeline.stats().dropped == {"past dedupe window": 2}
+    assert w.pipeline.health.stats().dropped == {"past dedupe window": 2}
     assert told[0][0].maybe_delivered
 
 
@@ -459,7 +459,7 @@ def test_callbacks_that_raise_are_logged_and_lose_nothing(caplog: pytest.LogCapt
 
 def test_delivered_events_are_told_after_they_were_counted() -> None:
     told: list[Any] = []
-    w = world(on_delivered=lambda events: told.append((events, w.pipeline.stats().delivered)))
+    w = world(on_delivered=lambda events: told.append((events, w.pipeline.health.stats().delivered)))
     ids = w.put(3)
     w.pipeline.flush(1)
 
@@ -490,13 +490,13 @@ def test_health_is_lost_after_a_minute_of_failed_attempts_alone() -> None:
     w.server.answer = lambda sent: UNAVAILABLE
     w.put(5)
     w.pipeline.flush(50)
-    assert w.pipeline.unhealthy() is None
+    assert w.pipeline.health.complaint() is None
     w.pipeline.flush(40)
 
-    assert "every attempt of the last minute failed" in str(w.pipeline.unhealthy())
+    assert "every attempt of the last minute failed" in str(w.pipeline.health.complaint())
     w.server.answer = lambda sent: OK
     w.pipeline.flush(40)
-    assert w.pipeline.unhealthy() is None
+    assert w.pipeline.health.complaint() is None
 
 
 def test_health_is_lost_when_the_oldest_event_has_waited_for_five_minutes() -> None:
@@ -504,8 +504,8 @@ def test_health_is_lost_when_the_oldest_event_has_waited_for_five_minutes() -> N
     w.put(1)
     w.clock.now += 301
 
-    assert "the oldest pending event waits" in str(w.pipeline.unhealthy())
-    assert w.pipeline.stats().oldest_pending_age == pytest.approx(301, abs=0.1)
+    assert "the oldest pending event waits" in str(w.pipeline.health.complaint())
+    assert w.pipeline.health.stats().oldest_pending_age == pytest.approx(301, abs=0.1)
 
 
 def test_the_age_of_the_oldest_event_is_known_to_a_tenth_of_a_second() -> None:
@@ -517,7 +517,7 @@ def test_the_age_of_the_oldest_event_is_known_to_a_tenth_of_a_second() -> None:
     w.pipeline.flush(0.01)
 
     oldest_left = 1000 + 10 * 0.03
-    assert w.pipeline.stats().oldest_pending_age == pytest.approx(w.clock.now - oldest_left, abs=0.101)
+    assert w.pipeline.health.stats().oldest_pending_age == pytest.approx(w.clock.now - oldest_left, abs=0.101)
 
 
 def test_the_parked_line_speaks_once_in_the_log_however_often_it_is_probed(
@@ -558,6 +558,6 @@ def test_a_close_without_events_says_yes_at_once() -> None:
     w = world()
 
     assert w.pipeline.close(5) == FlushReport()
-    assert w.pipeline.state == "closed"
+    assert w.pipeline.health.state == "closed"
     assert w.pipeline.put(b"{}") == "closed"
     assert w.pipeline.close(5) == FlushReport()

@@ -160,6 +160,12 @@ def test_event_id_and_idempotency_key_exclude_each_other() -> None:
     assert "exclude each other" in str(told[0][0])
 
 
+def test_an_empty_idempotency_key_is_invalid_for_it_would_bill_every_order_once() -> None:
+    told = Told()
+    assert unused(on_error=told).track("api_call", "acme", idempotency_key="") is None
+    assert "idempotency_key: must not be empty" in str(told[0][0])
+
+
 def test_an_idempotency_key_gives_the_same_id_for_ever() -> None:
     shipper = unused(enabled=False)
     first, again, other = (

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from ._outcome import FlushReport, Stats
 from ._shipper import Shipper
 
-_lock = threading.RLock()
-_shipper: Shipper | None = None
+_made: dict[
+    str, Shipper
+] = {}  # "default": the one; a dict, since its setdefault is atomic and a lock could be forked
 
 
-def _default() -> Shipper:
-    global _shipper  # noqa: PLW0603  the one default is what this module is for
-    with _lock:
-        if _shipper is None:
-            _shipper = Shipper()
-        return _shipper
+def shipper() -> Shipper:
+    """The default shipper, made at its first use."""
+    made = _made.get("default")
+    return _made.setdefault("default", Shipper()) if made is None else made
 
 
 def configure(**options: Any) -> None:
@@ -29,29 +27,28 @@ def configure(**options: Any) -> None:
         ConfigurationError: an option is missing or wrong; a default shipper that is there stays.
 
     """
-    global _shipper
     fresh = Shipper(**options)
-    with _lock:
-        before, _shipper = _shipper, fresh
+    before = _made.get("default")
+    _made["default"] = fresh
     if before is not None:
         before.close()
 
 
 def track(*args: Any, **kwargs: Any) -> str | None:
     """``Shipper.track`` of the default shipper: hand one usage event over; returns its id, or ``None``."""
-    return _default().track(*args, **kwargs)
+    return shipper().track(*args, **kwargs)
 
 
 def flush(timeout: float | None = None) -> FlushReport:
     """``Shipper.flush`` of the default shipper; ``timeout`` in seconds."""
-    return _default().flush(timeout)
+    return shipper().flush(timeout)
 
 
 def close(timeout: float | None = None) -> FlushReport:
     """``Shipper.close`` of the default shipper; then ``track()`` is refused until ``configure()``."""
-    return _default().close(timeout)
+    return shipper().close(timeout)
 
 
 def stats() -> Stats:
     """``Shipper.stats`` of the default shipper."""
-    return _default().stats()
+    return shipper().stats()

@@ -352,6 +352,8 @@ def chosen_id(schema_name: Any, account_id: Any, event_id: Any, idempotency_key:
         return _text("event_id", event_id, 1, MAX_ID)
     if event_id is not None:
         raise InvalidEvent("event_id", "and idempotency_key exclude each other: give one of them")
+    if idempotency_key == "":  # a missing order number: it would bill all orders of an account once
+        raise InvalidEvent("idempotency_key", "must not be empty (str)")
     return derived_id(_schema_name(schema_name), _account_id(account_id), idempotency_key)
 
 

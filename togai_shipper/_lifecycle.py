@@ -1,19 +1,25 @@
-"""The end of a process: what is pending when the interpreter exits is delivered, within one deadline."""
+"""The end of a process: what is pending when it exits is delivered, within one deadline.
+
+A fork needs nothing here. Every public method looks at the process id, which also holds where no at-fork hook
+runs (uWSGI), and a child never touches what it inherited: so there is no lock to be taken before a fork, and
+a child that tracks nothing has nothing to close.
+"""
 
 from __future__ import annotations
 
 import atexit
 import os
+import sys
 import weakref
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._pipeline import Pipeline
 
-# Held weakly: a shipper that is closed, or was never used, may go. One with work to do is kept by its
-# flushers.
+# Held weakly: one that is closed, or was never used, may go. One with work to do is kept by its flushers.
 _pipelines: weakref.WeakKeyDictionary[Pipeline, int] = weakref.WeakKeyDictionary()
 _orphans: set[Pipeline] = set()
+_expecting: set[int] = set()  # processes whose own kind of exit was seen to
 
 
 def remember(pipeline: Pipeline) -> None:
@@ -26,12 +32,38 @@ def keep(pipeline: Pipeline) -> None:
     _orphans.add(pipeline)
 
 
+def expect_exit() -> None:
+    """See to it that this process calls ``close_all``; called when there is first something to deliver.
+
+    Up to Python 3.12 a child of ``multiprocessing`` runs its finalizers and no atexit handler; from 3.13 it
+    runs both. Finalizers registered before the child began are forgotten, hence not at import.
+    """
+    pid = os.getpid()
+    if pid in _expecting:
+        return
+    _expecting.add(pid)
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+        from multiprocessing.util import Finalize  # noqa: PLC0415  only a child of multiprocessing pays for it
+
+        Finalize(None, close_all, exitpriority=0)
+
+
 @atexit.register
 def close_all() -> None:
-    """Close what is open in this process: all take no more, then all are waited for, with one deadline."""
-    mine = [pipeline for pipeline, pid in list(_pipelines.items()) if pid == os.getpid()]
-    timeout = max((pipeline.close_timeout for pipeline in mine), default=0.0)
-    for pipeline in mine:
+    """Close what is open in this process."""
+    close_together([pipeline for pipeline, pid in list(_pipelines.items()) if pid == os.getpid()])
+
+
+def close_together(pipelines: list[Pipeline]) -> None:
+    """Close these: all take no more first, then all are waited for, with one deadline."""
+    timeout = max((pipeline.close_timeout for pipeline in pipelines), default=0.0)
+    for pipeline in pipelines:
         pipeline.begin_closing(timeout)
-    for pipeline in mine:
-        pipeline.close(timeout)
+    try:
+        for pipeline in pipelines:
+            pipeline.close(timeout)
+    except KeyboardInterrupt:
+        for pipeline in pipelines:
+            pipeline.give_up()
+        raise

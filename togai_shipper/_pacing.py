@@ -257,5 +257,6 @@ class Gate:
 
     def give_up(self) -> None:
         """Closing, and the line is dead: send nothing more."""
-        self.dead = True
-        self.turn.ring()
+        with self.lock:
+            self.dead = True
+            self.turn.ring()

@@ -18,23 +18,16 @@ from ._bell import Bell
 from ._buffer import Buffer, Closing, Waiter
 from ._config import ApiKey, Config
 from ._delivery import Carried, Delivery
-from ._event import id_of
 from ._flusher import RESTART_AFTER, Flushers
-from ._outcome import Delivered, FlushReport, Ledger, Refusal, State, Stats
+from ._health import Health
+from ._outcome import FlushReport, Ledger, Refusal
 from ._pacing import Gate
 from ._reporting import Reporter
 from ._settlement import Circumstances, Settlement, is_past_window, left_at_close, past_window, settle
 from ._transport import Key, Transport, connected
-from ._verdict import Accepted, Park, is_line_dead
-from .exceptions import DeliveryError, Unauthorized
+from ._verdict import Accepted, Park, TryLater, is_line_dead
 
-STALE = (
-    300.0  # seconds: Togai bills nothing that arrives after its cycle's grace period, so this is told early
-)
-FAILING = 60.0  # seconds of failed attempts alone before that counts as unhealthy
-PATIENCE = 10.0  # seconds of failed attempts before the log speaks of them: most such mend themselves
 FOREVER = float("inf")
-
 
 _system_random = random.SystemRandom().random  # not a generator of ours: forked workers would share its state
 
@@ -51,10 +44,12 @@ class Pipeline:
         bell: Callable[[], Bell] = Bell,
         connect: Callable[[Config], Transport] = connected,
         thread: Callable[..., threading.Thread] = threading.Thread,
+        starting: Callable[[], None] = lambda: None,
     ) -> None:
         self._config = config
         self._clock = clock
         self._connect = connect
+        self._starting = starting  # called when there is first something to deliver
         self.lock = threading.RLock()
         self.reporter = Reporter(config, clock)
         self.ledger = Ledger()
@@ -65,6 +60,7 @@ class Pipeline:
         self.flushers = Flushers(
             config.max_in_flight, self.lock, clock, self._work, self._flusher_ended, thread
         )
+        self.health = Health(self.lock, self.ledger, self.gate, self.buffer, self.flushers, clock)
         self.buffer.attend = self._attend
         self._splits = 0
         self._closer: int | None = None  # the thread inside close()
@@ -87,6 +83,7 @@ class Pipeline:
             return
         wanted = not flushers.alive or (self.gate.trusted and self.buffer.is_full_batch_waiting)
         if wanted and flushers.may_start():
+            self._starting()
             flushers.start()
         self.buffer.attended = flushers.alive > 0
 
@@ -196,19 +193,45 @@ class Pipeline:
         return self._report_to(self._last)
 
     def _close(self) -> None:
+        try:
+            self._deliver_the_rest()
+        except BaseException:
+            # Ctrl-C, or a signal handler's SystemExit: the first is honoured once what is on the wire is back
+            # or the deadline is past, a second one at once.
+            try:
+                self._await_what_is_on_the_wire()
+            finally:
+                self._finish()
+            raise
+        self._finish()
+
+    def _deliver_the_rest(self) -> None:
+        """Wait for the flushers to deliver and end; where there are none, do their work."""
         while True:
             with self.lock:
                 left = self._last.deadline - self._clock()
-                if self.buffer.closed or left <= 0:
-                    break
                 alone = not self.flushers.alive
-                if alone and not self.buffer.pending:
-                    break
+                if self.buffer.closed or left <= 0 or (alone and not self.buffer.pending):
+                    return
                 rings = self.buffer.settled.rings
             if alone:
                 self.flushers.work_here()
-                break
+                return
             self.buffer.settled.wait(rings, left)
+
+    def _await_what_is_on_the_wire(self) -> None:
+        self.gate.give_up()
+        while True:
+            with self.lock:
+                left = self._last.deadline - self._clock()
+                if left <= 0 or not self.buffer.in_flight:
+                    return
+                rings = self.buffer.settled.rings
+            self.buffer.settled.wait(rings, left)
+
+    def give_up(self) -> None:
+        """End now: what is undelivered is given up, counted and told."""
+        self.gate.give_up()
         self._finish()
 
     def _wait_until_closed(self) -> None:
@@ -235,17 +258,7 @@ class Pipeline:
             outcomes = left_at_close(self.buffer.abandon())
             for outcome in outcomes:
                 self.ledger.record(outcome)
-        lost = sum(len(outcome.events) for outcome in outcomes)
-        if lost:
-            why = self.gate.last_error or "there was no time"
-            self.reporter.log(
-                logging.ERROR,
-                "closed with %d events undelivered, they are given up; last error: %s",
-                lost,
-                why,
-            )
-        for outcome in outcomes:
-            self.reporter.tell(outcome)
+        self.reporter.tell_closed(outcomes, self.gate.last_error)
 
     # --- flushers ---
 
@@ -331,13 +344,13 @@ class Pipeline:
             settlement = settle(carried.batch, carried.verdict, at)
             if isinstance(carried.verdict, Accepted):
                 self.buffer.byte_cap.taken(carried.batch, self._config.batch_size)
-            else:
+            elif not isinstance(carried.verdict, TryLater):
                 self.buffer.byte_cap.not_taken(carried.batch)
             parked = self._record(batch, settlement) or carried.parked
             if at.closing and batch.single and is_line_dead(carried.verdict):
                 self.gate.give_up()
         if batch.probe and isinstance(carried.verdict, Accepted):
-            self.reporter.log(logging.INFO, "Togai takes events again, %d wait", self.buffer.pending)
+            self.reporter.log(logging.INFO, "Togai takes events again; %d wait", self.buffer.pending)
         self._tell(settlement, parked)
 
     def _record(self, batch: Batch, settlement: Settlement) -> Park | None:
@@ -349,94 +362,16 @@ class Pipeline:
             parked = self.gate.heed_outcome(outcome) or parked
         return parked
 
-    # --- telling ---
-
     def _tell(self, settlement: Settlement, parked: Park | None = None) -> None:
         for outcome in settlement.outcomes:
-            if not isinstance(outcome, Delivered):
-                kind = f"{type(outcome).__name__} {outcome.error.status}"
-                self.reporter.complain(
-                    kind, "event %s undelivered: %s", id_of(outcome.events[0]), outcome.error
-                )
             self.reporter.tell(outcome)
         for batch in settlement.last:
             if batch.not_before:
-                message = "Togai answers 500 to event %s alone; it is set aside and tried once a minute"
-                self.reporter.complain("set aside", message, id_of(batch.events[0]), level=logging.ERROR)
+                self.reporter.tell_set_aside(batch.events[0])
         if parked:
-            self._tell_parked(parked)
-
-    def _tell_parked(self, cause: Park) -> None:
-        kind = Unauthorized if cause.on_key else DeliveryError
-        error = kind(cause.status, cause.message)
-        mend = "set_api_key() tries at once" if cause.on_key else "it is probed, less and less often"
-        self.reporter.log(
-            logging.ERROR,
-            "delivery is parked: %s; %d events wait, none is dropped; %s",
-            error,
-            self.buffer.pending,
-            mend,
-        )
-        self.reporter.undelivered(error)
+            self.reporter.tell_parked(parked, self.buffer.pending)
 
     def _failing(self, message: str) -> None:
         with self.lock:
-            seconds = self.gate.failing_for(self._clock())
-            pending = self.buffer.pending
-        if seconds > PATIENCE:
-            self.reporter.complain(
-                "failing",
-                "delivery has failed for %.0f s (%s); %d events wait, it is tried again",
-                seconds,
-                message,
-                pending,
-            )
-
-    # --- how it stands ---
-
-    def unhealthy(self) -> str | None:
-        """Why events do not get through as they should; ``None`` if they do."""
-        with self.lock:
-            now = self._clock()
-            oldest = self.buffer.oldest_since()
-            if self.gate.parking:
-                return f"parked: {self.gate.parking.cause.message}"
-            if self.flushers.failure:
-                return self.flushers.failure
-            if self.buffer.set_aside:
-                return f"{self.buffer.set_aside} events are set aside: Togai answers 500 to them"
-            if self.gate.failing_for(now) >= FAILING:
-                return f"every attempt of the last minute failed: {self.gate.last_error}"
-            if oldest is not None and now - oldest > STALE:
-                return f"the oldest pending event waits for {now - oldest:.0f} s"
-            return None
-
-    @property
-    def state(self) -> State:
-        """``open``, ``parked``, ``closing`` or ``closed``."""
-        if self.buffer.closed:
-            return "closed"
-        if self.buffer.closing:
-            return "closing"
-        return "parked" if self.gate.parking else "open"
-
-    def stats(self) -> Stats:
-        """Every figure at one instant."""
-        with self.lock:
-            ledger, pending, oldest = self.ledger, self.buffer.pending, self.buffer.oldest_since()
-            return Stats(
-                accepted=ledger.settled + pending,
-                delivered=ledger.delivered,
-                duplicates=ledger.duplicates,
-                rejected=ledger.rejected,
-                dropped=dict(ledger.dropped),
-                pending=pending,
-                in_flight=self.buffer.in_flight,
-                refused=dict(ledger.refused),
-                retries=ledger.retries,
-                requests=ledger.requests,
-                bytes_sent=ledger.bytes_sent,
-                oldest_pending_age=0.0 if oldest is None else max(0.0, self._clock() - oldest),
-                last_error=self.unhealthy() or self.gate.last_error,
-                state=self.state,
-            )
+            seconds, pending = self.gate.failing_for(self._clock()), self.buffer.pending
+        self.reporter.tell_failing(seconds, message, pending)

@@ -14,12 +14,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from ._config import Config
-from ._event import Event, decode
-from ._outcome import Delivered, Outcome
+from ._event import Event, decode, id_of
+from ._outcome import Delivered, Dropped, Outcome
+from ._verdict import Park
+from .exceptions import DeliveryError, Unauthorized
 
 logger = logging.getLogger("togai_shipper")
 logger.addHandler(logging.NullHandler())
 
+PATIENCE = 10.0  # seconds of failed attempts before the log speaks of them: most such mend themselves
 REPEAT = 60.0  # seconds before the same complaint is logged again
 
 
@@ -72,6 +75,35 @@ class Reporter:
             if not nested:
                 threads.discard(me)
 
+    def tell_failing(self, seconds: float, message: str, pending: int) -> None:
+        """Every attempt of the last ``seconds`` has failed."""
+        if seconds > PATIENCE:
+            text = "delivery has failed for %.0f s (%s); %d events wait, it is tried again"
+            self.complain("failing", text, seconds, message, pending)
+
+    def tell_set_aside(self, event: bytes) -> None:
+        """The server chokes on this very event."""
+        text = "Togai answers 500 to event %s alone; it is set aside and tried once a minute"
+        self.complain("set aside", text, id_of(event), level=logging.ERROR)
+
+    def tell_parked(self, cause: Park, pending: int) -> None:
+        """Nothing can be delivered until somebody mends the key or the line."""
+        kind = Unauthorized if cause.on_key else DeliveryError
+        error = kind(cause.status, cause.message)
+        mend = "set_api_key() tries at once" if cause.on_key else "it is probed, less and less often"
+        text = "delivery is parked: %s; %d events wait, none is dropped; %s"
+        self.log(logging.ERROR, text, error, pending, mend)
+        self.undelivered(error)
+
+    def tell_closed(self, outcomes: Sequence[Dropped], why: str | None) -> None:
+        """What ``close()`` had to give up."""
+        lost = sum(len(outcome.events) for outcome in outcomes)
+        if lost:
+            text = "closed with %d events undelivered, they are given up; last error: %s"
+            self.log(logging.ERROR, text, lost, why or "there was no time")
+        for outcome in outcomes:
+            self.undelivered(outcome.error, outcome.events)
+
     # --- callbacks ---
 
     def tell(self, outcome: Outcome) -> None:
@@ -81,6 +113,8 @@ class Reporter:
                 if self._config.on_delivered is not None:
                     self._call("on_delivered", self._config.on_delivered, _decoded(events))
             case _:
+                kind = f"{type(outcome).__name__} {outcome.error.status}"
+                self.complain(kind, "event %s undelivered: %s", id_of(outcome.events[0]), outcome.error)
                 self.undelivered(outcome.error, outcome.events)
 
     def undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
@@ -104,8 +138,8 @@ def _is_within_logging() -> bool:
     """Whether a logging call is on this thread's stack.
 
     Asked on flusher threads alone. There ``track()`` may also come from a callback, or from ``__del__``
-    during garbage
-    collection: those are the application's own events and have to be told from records that urllib3 logs.
+    during garbage collection: those are the application's own events, to be told from records that urllib3
+    logs.
     """
     frame = sys._getframe()  # noqa: SLF001  the documented way to one's own stack, without formatting it
     while frame := frame.f_back:  # type: ignore[assignment]  # ends at None

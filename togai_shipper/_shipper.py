@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -11,7 +12,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, NoReturn, SupportsIndex
 
-from . import _lifecycle
+from . import _lifecycle, _sigterm
 from ._batching import ENVELOPE
 from ._config import UNSET, ApiKey, Config, Unset, check_key
 from ._event import (
@@ -42,6 +43,12 @@ def _is_under_event_loop() -> bool:
         return asyncio is not None and asyncio.get_running_loop() is not None
     except RuntimeError:
         return False
+
+
+async def _in_a_thread(wait: Callable[[float | None], FlushReport], timeout: float | None) -> FlushReport:
+    import asyncio  # noqa: PLC0415  who awaits this has it; nobody else pays for it
+
+    return await asyncio.to_thread(wait, timeout)
 
 
 class Shipper:
@@ -86,9 +93,10 @@ class Shipper:
         on_delivered: ``on_delivered(events)``, called on a flusher after they were counted.
         before_send: ``before_send(event) -> Event | None``, called in ``track()``: change an event, or drop
             it by ``None``. If it raises, the event is not sent.
-        handle_sigterm: reserved.
+        handle_sigterm: on SIGTERM close, then do what would have been done without: die of it, or call the
+            handler that was there before (default false). Only from the main thread.
         session_factory: returns a ``requests.Session`` (proxies, TLS), called once for each flusher thread.
-            The bound on a reply's total time then covers its body alone.
+            It is made to keep to the bound on a reply's whole time, and not to retry by itself.
         spool: reserved; this version keeps events in memory.
         max_spool_bytes: reserved.
 
@@ -137,11 +145,13 @@ class Shipper:
         self._config = Config.load(os.environ, **options)
         self._is_plain = self._config.enabled and self._config.before_send is None
         self._start()
+        if self._config.handle_sigterm and self._config.enabled:
+            _sigterm.handle(self._here)
 
     def _start(self) -> None:
         """Begin with nothing: new in this process."""
         self._pid = os.getpid()
-        self._pipeline = Pipeline(self._config)
+        self._pipeline = Pipeline(self._config, starting=_lifecycle.expect_exit)
         _lifecycle.remember(self._pipeline)
 
     def _here(self) -> Pipeline:
@@ -293,7 +303,11 @@ class Shipper:
 
     def _may_block(self, pipeline: Pipeline) -> bool:
         """Not on a flusher, which would wait for itself, nor under an event loop, which would stand still."""
-        return not pipeline.is_on_flusher and not _is_under_event_loop()
+        if _is_under_event_loop():
+            text = 'overflow="block" does not block under a running event loop: the event is refused'
+            pipeline.reporter.complain("event loop", text)
+            return False
+        return not pipeline.is_on_flusher
 
     def _put_when_there_is_room(self, pipeline: Pipeline, event: bytes) -> Literal["closed", "full"] | None:
         until = time.monotonic() + self._config.block_timeout
@@ -339,7 +353,11 @@ class Shipper:
             A ``FlushReport``: true only if every event accepted before the call is delivered.
 
         """
-        return self._here().flush(self._config.close_timeout if timeout is None else timeout)
+        return self._here().flush(self._seconds(timeout))
+
+    async def aflush(self, timeout: float | None = None) -> FlushReport:
+        """``flush()`` for coroutines: the event loop goes on meanwhile."""
+        return await _in_a_thread(self.flush, timeout)
 
     def close(self, timeout: float | None = None) -> FlushReport:
         """Accept no more events, deliver what is pending, and end the threads.
@@ -356,7 +374,32 @@ class Shipper:
             A ``FlushReport``: true only if everything was delivered.
 
         """
-        return self._here().close(self._config.close_timeout if timeout is None else timeout)
+        return self._here().close(self._seconds(timeout))
+
+    async def aclose(self, timeout: float | None = None) -> FlushReport:
+        """``close()`` for coroutines: the event loop goes on meanwhile."""
+        return await _in_a_thread(self.close, timeout)
+
+    @property
+    def close_timeout(self) -> float:
+        """Seconds that ``close()`` and ``flush()`` without an argument, and the end of the process, take."""
+        return self._config.close_timeout
+
+    def _seconds(self, timeout: float | None) -> float:
+        if timeout is None:
+            return self._config.close_timeout
+        seconds = float(timeout)
+        if math.isnan(seconds):
+            raise ValueError("timeout: must be a number of seconds, not nan")
+        return seconds
+
+    async def __aenter__(self) -> Shipper:  # noqa: PYI034  typing.Self comes with Python 3.11
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
 
     def __enter__(self) -> Shipper:  # noqa: PYI034  typing.Self comes with Python 3.11
         return self
@@ -398,7 +441,7 @@ class Shipper:
 
     def stats(self) -> Stats:
         """Every count of this shipper in this process, at one instant."""
-        return self._here().stats()
+        return self._here().health.stats()
 
     @property
     def pending(self) -> int:
@@ -413,10 +456,10 @@ class Shipper:
         older than 5 minutes; while an event is set aside on which Togai keeps failing; while no thread can be
         started.
         """
-        return self._here().unhealthy() is None
+        return self._here().health.complaint() is None
 
     def __repr__(self) -> str:
-        now = self._pipeline.stats()
+        now = self._pipeline.health.stats()
         return (
             f"<Shipper {now.state}: {now.pending} pending, {now.delivered} delivered, "
             f"{now.rejected} rejected, {sum(now.dropped.values())} dropped>"

@@ -1,0 +1,81 @@
+"""How a shipper stands: every figure at one instant, and why events do not get through, if so."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from ._buffer import Buffer
+from ._flusher import Flushers
+from ._outcome import Ledger, State, Stats
+from ._pacing import Gate
+
+STALE = 300.0  # seconds. Togai bills nothing that arrives after its cycle's grace period: told early
+FAILING = 60.0  # seconds of failed attempts alone before that counts as unhealthy
+
+
+class Health:
+    """Looks at one shipper's parts, under their lock."""
+
+    def __init__(
+        self,
+        lock: threading.RLock,
+        ledger: Ledger,
+        gate: Gate,
+        buffer: Buffer,
+        flushers: Flushers,
+        clock: Callable[[], float],
+    ) -> None:
+        self._lock = lock
+        self._ledger = ledger
+        self._gate = gate
+        self._buffer = buffer
+        self._flushers = flushers
+        self._clock = clock
+
+    @property
+    def state(self) -> State:
+        """``open``, ``parked``, ``closing`` or ``closed``."""
+        if self._buffer.closed:
+            return "closed"
+        if self._buffer.closing:
+            return "closing"
+        return "parked" if self._gate.parking else "open"
+
+    def complaint(self) -> str | None:
+        """Why events do not get through as they should; ``None`` if they do."""
+        with self._lock:
+            now = self._clock()
+            oldest = self._buffer.oldest_since()
+            if self._gate.parking:
+                return f"parked: {self._gate.parking.cause.message}"
+            if self._flushers.failure:
+                return self._flushers.failure
+            if self._buffer.set_aside:
+                return f"{self._buffer.set_aside} events are set aside: Togai answers 500 to them"
+            if self._gate.failing_for(now) >= FAILING:
+                return f"every attempt of the last minute failed: {self._gate.last_error}"
+            if oldest is not None and now - oldest > STALE:
+                return f"the oldest pending event waits for {now - oldest:.0f} s"
+            return None
+
+    def stats(self) -> Stats:
+        """Every figure at one instant."""
+        with self._lock:
+            ledger, pending, oldest = self._ledger, self._buffer.pending, self._buffer.oldest_since()
+            return Stats(
+                accepted=ledger.settled + pending,
+                delivered=ledger.delivered,
+                duplicates=ledger.duplicates,
+                rejected=ledger.rejected,
+                dropped=dict(ledger.dropped),
+                pending=pending,
+                in_flight=self._buffer.in_flight,
+                refused=dict(ledger.refused),
+                retries=ledger.retries,
+                requests=ledger.requests,
+                bytes_sent=ledger.bytes_sent,
+                oldest_pending_age=0.0 if oldest is None else max(0.0, self._clock() - oldest),
+                last_error=self.complaint() or self._gate.last_error,
+                state=self.state,
+            )

@@ -1,0 +1,56 @@
+"""SIGTERM: close first, then what would have happened without us.
+
+The handler does next to nothing. It may have interrupted the main thread anywhere, with any lock of the
+application's in its hands, so closing there could wait for ever on what the main thread holds; a thread of
+its own closes.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from . import _lifecycle
+from ._pipeline import Pipeline
+from .exceptions import ConfigurationError
+
+_to_close: list[weakref.WeakMethod[Callable[[], Pipeline]]] = []  # each gives the pipeline of this process
+_previous: Any = signal.SIG_DFL  # what was there before us
+
+
+def handle(pipeline: Callable[[], Pipeline]) -> None:
+    """Close what the method ``pipeline`` gives on SIGTERM; ``ConfigurationError`` off the main thread."""
+    global _previous  # noqa: PLW0603  a process has one disposition for a signal
+    if threading.current_thread() is not threading.main_thread():
+        raise ConfigurationError(
+            "handle_sigterm: a signal handler can be installed from the main thread alone"
+        )
+    _to_close[:] = [known for known in _to_close if known() is not None]
+    _to_close.append(weakref.WeakMethod(pipeline))
+    installed = signal.getsignal(signal.SIGTERM)
+    if installed is not _on_sigterm:
+        _previous = signal.SIG_DFL if installed is None else installed  # None: a handler that is not Python's
+        signal.signal(signal.SIGTERM, _on_sigterm)
+
+
+def _on_sigterm(*_: Any) -> None:
+    # Put back at once: a second SIGTERM has its old effect without waiting for us.
+    signal.signal(signal.SIGTERM, _previous)
+    try:
+        _thread.start_new_thread(_close_and_send_again, ())
+    except (
+        RuntimeError
+    ):  # no thread to be had: the main thread does it, whatever it holds, within the deadline
+        _close_and_send_again()
+
+
+def _close_and_send_again() -> None:
+    try:
+        _lifecycle.close_together([pipeline() for known in _to_close if (pipeline := known()) is not None])
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)

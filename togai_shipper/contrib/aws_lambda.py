@@ -1,0 +1,65 @@
+"""AWS Lambda: deliver before the invocation ends, for afterwards everything is frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, overload
+
+from togai_shipper import Shipper, _default
+
+MARGIN = 0.5  # seconds of an invocation's time that are left to Lambda
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+@overload
+def flush_after(handler: Handler) -> Handler: ...
+@overload
+def flush_after(
+    *, shipper: Shipper | None = None, timeout: float | None = None
+) -> Callable[[Handler], Handler]: ...
+def flush_after(handler: Any = None, *, shipper: Shipper | None = None, timeout: float | None = None) -> Any:
+    """Flush at the end of each invocation of a Lambda handler, whether it returns or raises.
+
+    Between invocations no thread runs, and the environment may be taken away without a word.
+
+    Args:
+        handler: the function that Lambda calls with ``(event, context)``.
+        shipper: the one to flush (default: that of ``togai_shipper.track``).
+        timeout: seconds to wait at most (default: the shipper's ``close_timeout``); never longer than the
+            invocation has left.
+
+    Returns:
+        The handler, with the same results and errors.
+
+    >>> @flush_after
+    ... def handler(event, context):
+    ...     return {"statusCode": 200}
+
+    """
+    if handler is None:
+        return lambda handler: _flushing_after(handler, shipper, timeout)
+    return _flushing_after(handler, shipper, timeout)
+
+
+def _flushing_after(handler: Any, shipper: Shipper | None, timeout: float | None) -> Any:
+    """``handler``, followed by a flush."""
+
+    @wraps(handler)
+    def flushing(event: Any, context: Any) -> Any:
+        try:
+            return handler(event, context)
+        finally:
+            used = _default.shipper() if shipper is None else shipper
+            used.flush(_time_left(context, used.close_timeout if timeout is None else timeout))
+
+    return flushing
+
+
+def _time_left(context: Any, timeout: float) -> float:
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    if remaining is None:  # a test's context
+        return timeout
+    left: float = remaining() / 1000 - MARGIN
+    return min(timeout, max(0.0, left))
