@@ -4,7 +4,7 @@
 
     from togai_shipper import Shipper
 
-    shipper = Shipper(api_key="…")                       # or TOGAI_API_KEY
+    shipper = Shipper(api_key="your-secret-key")        # or TOGAI_API_KEY
     shipper.track(
         "api_call", "acme",                              # schema name, account id
         {"count": 1, "latency": (12.5, "Milliseconds")}, # attributes

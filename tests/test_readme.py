@@ -1,0 +1,50 @@
+"""The README is true: every program in it runs, in a process of its own, and delivers."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from togai_shipper.testing import FakeTogai
+
+README = Path(__file__).parent.parent / "README.md"
+PROGRAMS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+
+# What a program needs beside itself to do its work once: a request, a task, an invocation.
+USES = {
+    "wsgi.py": 'print(app({"PATH_INFO": "/"}, lambda status, headers: None))',
+    "tasks.py": 'from celery.signals import worker_process_shutdown\nrender.apply(args=["acme"])\n'
+    'worker_process_shutdown.send(sender=None)\nassert shipper.stats().state == "closed"',
+    "flush_after": 'handler({"account": "acme"}, None)\nassert shipper.pending == 0',
+}
+
+
+def test_there_are_programs_in_the_readme() -> None:
+    assert len(PROGRAMS) == 8
+
+
+@pytest.mark.parametrize("number", range(len(PROGRAMS)))
+def test_a_program_of_the_readme_runs_and_delivers_what_it_tracks(number: int, tmp_path: Path) -> None:
+    program = PROGRAMS[number]
+    use = next((use for word, use in USES.items() if word in program), "")
+    script = tmp_path / "program.py"
+    script.write_text(f"{program}\n{use}\n")
+
+    with FakeTogai(api_key="your-secret-key") as togai:
+        environment = {**os.environ, "TOGAI_API_KEY": "your-secret-key", "TOGAI_BASE_URL": togai.url}
+        done = subprocess.run(
+            [sys.executable, "-W", "error::ResourceWarning", str(script)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+        assert (done.returncode, done.stderr) == (0, "")
+        assert togai.ledger.metered == program.count(".track(") * (".testing" not in program)
