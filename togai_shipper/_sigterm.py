@@ -7,7 +7,6 @@ its own closes.
 
 from __future__ import annotations
 
-import _thread
 import os
 import signal
 import threading
@@ -42,7 +41,7 @@ def _on_sigterm(*_: Any) -> None:
     # Put back at once: a second SIGTERM has its old effect without waiting for us.
     signal.signal(signal.SIGTERM, _previous)
     try:
-        _thread.start_new_thread(_close_and_send_again, ())
+        threading.Thread(target=_close_and_send_again, name="togai-sigterm", daemon=True).start()
     except (
         RuntimeError
     ):  # no thread to be had: the main thread does it, whatever it holds, within the deadline
