@@ -1,4 +1,4 @@
-"""The end of this very process, as far as a test can see it from within; tests of real exits are in test_exits.py."""
+"""The end of this very process, as far as a test sees it from within; real exits are in test_exits.py."""
 
 from __future__ import annotations
 
