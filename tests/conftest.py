@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from togai_shipper import Shipper
 from togai_shipper.testing import FakeTogai
@@ -35,3 +36,7 @@ def ship(togai: FakeTogai) -> Iterator[Callable[..., Shipper]]:
     yield make
     for shipper in made:
         shipper.close(0)
+
+
+settings.register_profile("shared machine", deadline=None)  # examples are slow when the neighbours are busy
+settings.load_profile("shared machine")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -149,3 +151,11 @@ def test_close_leaves_no_thread_behind(togai: FakeTogai, ship: Ship) -> None:
     for thread in set(flushers()) - before:
         thread.join(10)
     assert set(flushers()) == before
+
+
+def test_the_default_shipper_may_be_configured_before_its_first_use() -> None:
+    program = (
+        "import togai_shipper as t; t.configure(enabled=False); assert t.track('a', 'b'); assert t.close()"
+    )
+
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -113,3 +115,50 @@ def test_a_child_has_a_pipeline_of_its_own_and_a_closed_shipper_stays_closed_in_
     assert shipper.close()
     assert togai.ledger.metered == 2
     assert togai.ledger.get(mine).receipts == 1
+
+
+def test_an_interrupt_of_the_exit_hook_gives_up_what_is_left_of_every_shipper(
+    togai: FakeTogai, ship: Ship
+) -> None:
+    togai.on_request = lambda received: faults.Refuse(503)
+    shippers = [ship(flush_interval=60) for _ in range(3)]
+    for shipper in shippers:
+        shipper.track("api_call", "acme")
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            _lifecycle.close_together([shipper._pipeline for shipper in shippers])  # noqa: SLF001  as at exit
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert {shipper.stats().state for shipper in shippers} == {"closed"}
+    assert [shipper.stats().dropped for shipper in shippers] == [{"closed": 1}] * 3
+
+
+NO_THREADS = """
+import os, signal, sys, threading
+
+class Refused(threading.Thread):  # as the system does that has no memory for one
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+threading.Thread = Refused
+from togai_shipper import Shipper
+
+shipper = Shipper(handle_sigterm=True)
+shipper.track("api_call", "acme")
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_sigterm_closes_on_the_main_thread_where_no_other_can_be_started(togai: FakeTogai) -> None:
+    environment = {**os.environ, "TOGAI_API_KEY": "secret", "TOGAI_BASE_URL": togai.url}
+    ended = subprocess.run([sys.executable, "-c", NO_THREADS], env=environment, check=False, timeout=60)
+
+    assert ended.returncode == -signal.SIGTERM
+    assert togai.ledger.metered == 1

@@ -561,3 +561,18 @@ def test_a_close_without_events_says_yes_at_once() -> None:
     assert w.pipeline.health.state == "closed"
     assert w.pipeline.put(b"{}") == "closed"
     assert w.pipeline.close(5) == FlushReport()
+
+
+def test_a_shipper_that_is_closing_says_so() -> None:
+    w = world()
+    states: list[str] = []
+
+    def look(sent: Any) -> Reply:
+        states.append(w.pipeline.health.state)
+        return OK
+
+    w.server.answer = look
+    w.put(1)
+    w.pipeline.close(5)
+
+    assert (states, w.pipeline.health.state) == (["closing"], "closed")

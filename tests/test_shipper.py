@@ -6,7 +6,10 @@ import asyncio
 import copy
 import gc
 import logging
+import os
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from decimal import Decimal
@@ -15,7 +18,6 @@ from typing import Any
 import attrs
 import pytest
 
-import togai_shipper
 from togai_shipper import (
     Attribute,
     ConfigurationError,
@@ -478,18 +480,67 @@ def test_log_records_of_our_own_requests_do_not_come_back_as_events(togai: FakeT
 # -------------------------------------------------------------------------------------
 
 
-def test_the_default_shipper_is_made_from_the_environment_at_its_first_use(
-    togai: FakeTogai, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TOGAI_API_KEY", "secret")
-    monkeypatch.setenv("TOGAI_BASE_URL", togai.url)
-    event_id = togai_shipper.track("api_call", "acme", {"n": 1})
+DEFAULT = """
+import togai_shipper
 
-    assert togai_shipper.flush(10)
-    assert togai_shipper.stats().delivered == 1
-    assert togai_shipper.close(10)
-    assert togai_shipper.track("api_call", "acme") is None
-    togai_shipper.configure(api_key="secret", base_url=togai.url)
-    again = togai_shipper.track("api_call", "acme")
-    togai_shipper.configure(enabled=False)
-    assert togai.ledger.lost([event_id, again]) == set()
+first = togai_shipper.track("api_call", "acme", {"n": 1})
+assert togai_shipper.flush(10)
+assert togai_shipper.stats().delivered == 1
+assert togai_shipper.close(10)
+assert togai_shipper.track("api_call", "acme") is None
+togai_shipper.configure()
+print(first, togai_shipper.track("api_call", "acme"))
+togai_shipper.configure(enabled=False)  # closes the one before
+"""
+
+
+def test_the_default_shipper_is_made_from_the_environment_at_its_first_use(togai: FakeTogai) -> None:
+    environment = {**os.environ, "TOGAI_API_KEY": "secret", "TOGAI_BASE_URL": togai.url}
+    said = subprocess.check_output([sys.executable, "-c", DEFAULT], env=environment, text=True, timeout=60)
+
+    assert togai.ledger.lost(said.split()) == set()
+    assert togai.ledger.metered == 2
+
+
+def test_a_log_handler_that_tracks_events_or_closes_does_not_come_back_to_itself(
+    togai: FakeTogai, ship: Ship
+) -> None:
+    shipper = ship(flush_interval=60)
+    shipper.track("api_call", "acme")
+
+    class Closing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            shipper.track_event(Event("log_line", "acme"))
+            shipper.close(0)  # has to say that it gave up an event, and comes here again
+
+    logger, handler = logging.getLogger("togai_shipper"), Closing()
+    logger.addHandler(handler)
+    try:
+        shipper.track("", "acme")
+    finally:
+        logger.removeHandler(handler)
+
+    stats = shipper.stats()
+    assert (stats.refused["feedback"], stats.dropped) == (2, {"closed": 1})
+
+
+def test_a_timeout_is_a_number(ship: Ship) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        ship().flush(float("nan"))
+
+
+def test_many_threads_that_wait_for_little_room_all_get_in(togai: FakeTogai, ship: Ship) -> None:
+    shipper = ship(max_queue_size=1, batch_size=1, overflow="block", block_timeout=60)
+    ids: list[str | None] = []
+    threads = [
+        threading.Thread(target=lambda: ids.extend(shipper.track("api_call", "acme") for _ in range(20)))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert all(ids)
+    assert shipper.flush(10)
+    assert togai.ledger.metered == 160

@@ -167,6 +167,21 @@ def test_a_proxy_is_used_where_one_is_needed(togai: FakeTogai, monkeypatch: pyte
     transport.close()
 
 
+def test_an_adapter_that_is_none_of_requests_own_is_left_as_it_is(togai: FakeTogai) -> None:
+    class Nowhere(requests.adapters.BaseAdapter):
+        def send(self, request: requests.PreparedRequest, **_: object) -> requests.Response:  # type: ignore[override]  # what is asked of it
+            raise requests.exceptions.InvalidSchema("nowhere")
+
+        def close(self) -> None: ...
+
+    session = requests.Session()
+    session.mount("http://", Nowhere())
+    transport = Transport(togai.url, (1, 1), session)
+
+    assert send(transport).error == "no reply: nowhere"
+    transport.close()
+
+
 # --- the key ------------------------------------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ import attrs
 from ._batching import Batch, ByteCap, cut, due, singles
 from ._bell import Bell
 from ._config import Config
-from ._outcome import Delivered, Dropped, Outcome, Rejected
+from ._outcome import Delivered, Outcome, Rejected
 from ._pacing import Gate
 
 MARK_EVERY = 0.1  # seconds: how exactly the age of pending events is known
@@ -39,13 +39,12 @@ class Waiter:
 
     def count(self, outcome: Outcome) -> None:
         """Note an outcome of events that were waited for."""
-        match outcome:
-            case Delivered():
-                self.delivered += len(outcome.events)
-            case Rejected():
-                self.rejected += len(outcome.events)
-            case Dropped():
-                self.dropped += len(outcome.events)
+        if isinstance(outcome, Delivered):
+            self.delivered += len(outcome.events)
+        elif isinstance(outcome, Rejected):
+            self.rejected += len(outcome.events)
+        else:
+            self.dropped += len(outcome.events)
 
 
 @attrs.define(eq=False)

@@ -129,21 +129,19 @@ class Gate:
             return newly_parked
 
     def _heed(self, verdict: Verdict, now: float, *, probe: bool) -> Park | None:
-        match verdict:
-            case Accepted():
-                self.accepted += 1
-                self._trust()
-                self.parking = None
-                return None
-            case Partly() | Refused():
-                self._trust()
-            case Park():
-                self._note_failure(verdict.message, now)
-                return self.park(verdict)
-            case TryLater():
-                self._note_failure(verdict.message, now)
-                if verdict.throttled:
-                    self._pause(verdict, now)
+        if isinstance(verdict, Accepted):
+            self.accepted += 1
+            self._trust()
+            self.parking = None
+            return None
+        if isinstance(verdict, (Partly, Refused)):
+            self._trust()
+        else:
+            self._note_failure(verdict.message, now)
+        if isinstance(verdict, Park):
+            return self.park(verdict)
+        if isinstance(verdict, TryLater) and verdict.throttled:
+            self._pause(verdict, now)
         if probe:
             self._probe_again(now)
         return None
@@ -185,12 +183,12 @@ class Gate:
             first, longest = KEY_PROBES if cause.on_key else LINE_PROBES
             self.parking = Parking(cause, first, longest, jitter=cause.on_key)
             self.trusted = False
-        else:
-            known.cause = cause
-            if not known.probing:  # a request that was on its way when the line was parked
-                return None
-        self._probe_again(now)
-        return None if known else cause
+            self._probe_again(now)
+            return cause
+        known.cause = cause
+        if known.probing:  # else it was on its way already when the line was parked
+            self._probe_again(now)
+        return None
 
     def _probe_again(self, now: float) -> None:
         """The next probe, after one that failed (or none yet)."""
@@ -213,8 +211,8 @@ class Gate:
 
     def begin_probe(self) -> None:
         """A flusher takes the next probe upon itself."""
-        if self.parking:
-            self.parking.probing = True
+        assert self.parking  # noqa: S101  who probes has seen, under the same lock, that the line is parked
+        self.parking.probing = True
 
     def abandon_probe(self) -> None:
         """The probe was not sent after all; another may be at once."""

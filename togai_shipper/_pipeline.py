@@ -23,7 +23,7 @@ from ._health import Health
 from ._outcome import FlushReport, Ledger, Refusal
 from ._pacing import Gate
 from ._reporting import Reporter
-from ._settlement import Circumstances, Settlement, is_past_window, left_at_close, past_window, settle
+from ._settlement import Circumstances, Settlement, is_past_window, left_at_close, settle
 from ._transport import Key, Transport, connected
 from ._verdict import Accepted, Park, TryLater, is_line_dead
 
@@ -291,24 +291,16 @@ class Pipeline:
     def _carry(self, batch: Batch, transport: Transport, until: Waiter | None) -> None:
         carried = Carried(batch)
         try:
-            if is_past_window(batch, self._clock()):
-                self._give_up(batch)
-                return
-            self.delivery.deliver(
-                carried, transport, lambda: self._deadline(until), lambda: self._batches_until(until)
-            )
-            if carried.batch.attempts > batch.attempts:
+            expired = is_past_window(batch, self._clock())
+            if not expired:
+                self.delivery.deliver(
+                    carried, transport, lambda: self._deadline(until), lambda: self._batches_until(until)
+                )
+            if expired or carried.batch.attempts > batch.attempts:
                 self._settle(batch, carried)
         finally:
             # Held still: it never had its turn, or this thread is being ended by whatever was raised.
             self._put_back(batch, carried)
-
-    def _give_up(self, batch: Batch) -> None:
-        settlement = past_window(batch)
-        with self.lock:
-            if self.buffer.holds(batch):
-                self._record(batch, settlement)
-        self._tell(settlement)
 
     def _put_back(self, batch: Batch, carried: Carried) -> None:
         with self.lock:

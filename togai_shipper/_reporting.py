@@ -108,14 +108,13 @@ class Reporter:
 
     def tell(self, outcome: Outcome) -> None:
         """Hand an outcome to the callback that is for it."""
-        match outcome:
-            case Delivered(events=events):
-                if self._config.on_delivered is not None:
-                    self._call("on_delivered", self._config.on_delivered, _decoded(events))
-            case _:
-                kind = f"{type(outcome).__name__} {outcome.error.status}"
-                self.complain(kind, "event %s undelivered: %s", id_of(outcome.events[0]), outcome.error)
-                self.undelivered(outcome.error, outcome.events)
+        if isinstance(outcome, Delivered):
+            if self._config.on_delivered is not None:
+                self._call("on_delivered", self._config.on_delivered, _decoded(outcome.events))
+        else:
+            kind = f"{type(outcome).__name__} {outcome.error.status}"
+            self.complain(kind, "event %s undelivered: %s", id_of(outcome.events[0]), outcome.error)
+            self.undelivered(outcome.error, outcome.events)
 
     def undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
         """Call ``on_error``, but not from inside itself."""

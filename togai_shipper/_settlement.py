@@ -143,6 +143,8 @@ def _rejected(batch: Batch, status: int | None, message: str, *, too_large: bool
 
 
 def _try_later(batch: Batch, later: Batch, at: Circumstances) -> Settlement:
+    if is_past_window(later, at.now):
+        return past_window(later)
     if at.closing:
         return Settlement(last=[later] if batch.single else singles(later))
     if batch.server_errors < MAX_SERVER_ERRORS:

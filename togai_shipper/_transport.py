@@ -236,14 +236,11 @@ def _never_sent(error: BaseException) -> bool:
 
 def _why(error: BaseException) -> str:
     """A connection error's innermost cause in a few words; requests' own text repeats the URL and more."""
-    cause: BaseException = error
-    for _ in range(8):  # such chains are short; a circular one must not hang us
-        inner = getattr(cause, "reason", None) or next(
-            (a for a in cause.args if isinstance(a, BaseException)), None
-        )
-        if not isinstance(inner, BaseException):
-            break
-        cause = inner
+    cause = error
+    while causes := [
+        part for part in (getattr(cause, "reason", None), *cause.args) if isinstance(part, BaseException)
+    ]:
+        cause = causes[0]
     text = str(cause).rsplit(": ", 1)[-1] or type(cause).__name__
     return f"no reply: {text[:200]}"
 

@@ -1,0 +1,36 @@
+"""What the web servers under test serve: it tracks at import and in each request, and notes every id."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from togai_shipper import Shipper
+
+shipper = Shipper()
+never, _held_open = os.pipe()
+
+
+def track(count: int) -> dict[str, Any]:
+    tracked = {"pid": os.getpid(), "ids": [shipper.track("api_call", "acme") for _ in range(count)]}
+    with Path(os.environ["NOTES"]).open("a") as notes:
+        notes.write(json.dumps(tracked) + "\n")
+    return tracked
+
+
+at_import = track(1)
+
+
+def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """``/`` answers at once, ``/slow`` after three seconds, ``/stuck`` never, and holds up gevent's hub."""
+    tracked = track(3)
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(3)
+    if environ["PATH_INFO"] == "/stuck":
+        os.read(never, 1)
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(tracked).encode()]

@@ -1,0 +1,105 @@
+"""gunicorn, with each kind of worker, with and without ``--preload``, ended in each way."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from serving import Server, assert_each_is_billed_once, serving
+from togai_shipper.testing import FakeTogai
+
+pytestmark = pytest.mark.servers
+
+workers = pytest.mark.parametrize("worker", ["sync", "gthread", "gevent"])
+imports = pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["own import", "preload"])
+
+GUNICORN = ("gunicorn", "web:app", "--bind", "fd://{fd}", "--no-control-socket", "--threads", "2")
+
+
+def ended_before(server: Server, togai: FakeTogai, pid: int) -> None:
+    """Wait until all that a worker has tracked is billed, which its end alone brings about."""
+    assert togai.wait(lambda: not togai.ledger.lost(server.notes.ids(pid)), 30)
+
+
+@workers
+@imports
+def test_term_delivers_what_every_worker_and_the_master_hold(
+    togai: FakeTogai, worker: str, preload: list[str]
+) -> None:
+    with serving(togai, *GUNICORN, "--worker-class", worker, "--workers", "2", *preload) as server:
+        answers = [server.get() for _ in range(6)]
+        if not preload:
+            server.notes.wait(lambda: len(server.notes.pids) == 2)
+        assert togai.ledger.accepted == 0
+
+        assert server.stop() == 0
+        assert {event for answer in answers for event in answer["ids"]} < server.notes.ids()
+        assert (server.process.pid in server.notes.pids) == bool(preload)
+        assert_each_is_billed_once(togai, server.notes.ids())
+        assert "Traceback" not in server.log
+
+
+@workers
+@imports
+def test_a_worker_recycled_by_max_requests_delivers_before_it_goes(
+    togai: FakeTogai, worker: str, preload: list[str]
+) -> None:
+    recycling = ("--workers", "1", "--max-requests", "3")
+    with serving(togai, *GUNICORN, "--worker-class", worker, *recycling, *preload) as server:
+        served = [server.get()["pid"] for _ in range(7)]
+        assert len(set(served)) == 3
+        ended_before(server, togai, served[0])
+        ended_before(server, togai, served[3])
+
+        assert server.stop() == 0
+        assert_each_is_billed_once(togai, server.notes.ids())
+        assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize("worker", ["sync", "gevent"])
+@imports
+def test_a_worker_aborted_by_its_timeout_delivers_in_the_second_that_it_is_left(
+    togai: FakeTogai, worker: str, preload: list[str]
+) -> None:
+    stuck = ("--workers", "1", "--timeout", "2")
+    with serving(togai, *GUNICORN, "--worker-class", worker, *stuck, *preload) as server:
+        first = server.get()["pid"]
+        server.ask("/stuck")
+        ended_before(server, togai, first)
+        assert server.get()["pid"] != first
+        assert "WORKER TIMEOUT" in server.log
+
+        assert server.stop() == 0
+        assert_each_is_billed_once(togai, server.notes.ids())
+
+
+@imports
+def test_a_request_longer_than_the_timeout_does_not_end_a_worker_with_threads_and_term_delivers(
+    togai: FakeTogai, preload: list[str]
+) -> None:
+    threads = ("--worker-class", "gthread", "--workers", "1", "--timeout", "1")
+    with serving(togai, *GUNICORN, *threads, *preload) as server:
+        slow = server.get("/slow")["pid"]
+        assert server.get()["pid"] == slow
+        assert "WORKER TIMEOUT" not in server.log
+
+        assert server.stop() == 0
+        assert_each_is_billed_once(togai, server.notes.ids())
+
+
+@workers
+@imports
+def test_a_worker_that_has_to_be_killed_takes_what_it_holds_along_and_nothing_else(
+    togai: FakeTogai, worker: str, preload: list[str]
+) -> None:
+    """No process can deliver after SIGKILL; here the timeout sends it to one that does not run."""
+    frozen = ("--worker-class", worker, "--workers", "1", "--timeout", "1")
+    with serving(togai, *GUNICORN, *frozen, *preload) as server:
+        first = server.get()["pid"]
+        os.kill(first, signal.SIGSTOP)
+        assert server.get()["pid"] != first
+
+        assert server.stop() == 0
+        assert_each_is_billed_once(togai, server.notes.ids() - server.notes.ids(first))

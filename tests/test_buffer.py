@@ -1,0 +1,52 @@
+"""The line of pending events alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from virtual import OK, world
+
+from togai_shipper import FlushReport
+from togai_shipper._verdict import Reply
+
+
+def test_a_parked_line_without_events_has_nothing_to_probe_with() -> None:
+    w = world([Reply(403)])
+    w.put(1)
+    w.pipeline.flush(1)
+    w.pipeline.buffer.abandon()
+    w.pipeline.set_api_key("other")
+
+    assert w.pipeline.buffer._probe() is None  # noqa: SLF001  what a flusher would be given now
+
+
+def test_a_flush_counts_only_what_was_accepted_before_it() -> None:
+    w = world()
+    (stuck,) = w.put(1)
+
+    def more_come_meanwhile(sent: Any) -> Reply:
+        if len(w.server.sent) == 1:
+            w.put(3)
+        return Reply(500) if stuck in sent.ids else OK
+
+    w.server.answer = more_come_meanwhile
+
+    assert w.pipeline.flush(50) == FlushReport(pending=1)
+    assert w.pipeline.health.stats().delivered == 3
+
+
+def test_an_event_that_is_tracked_within_the_very_put_that_close_interrupts_is_refused() -> None:
+    w = world()
+    buffer = w.pipeline.buffer
+
+    class Interrupting(list[Any]):
+        """Like a signal handler that closes between two lines of put()."""
+
+        def append(self, event: Any) -> None:
+            w.pipeline.close(0)
+            super().append(event)
+
+    buffer._fresh = Interrupting()  # type: ignore[assignment]  # noqa: SLF001  no signal comes at a line of our choosing
+
+    assert w.put_one("late") == "closed"
+    assert w.pipeline.pending == 0

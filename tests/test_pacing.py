@@ -1,0 +1,92 @@
+"""The gate alone: who may send, and when a parked line is probed."""
+
+from __future__ import annotations
+
+import threading
+
+from virtual import Clock, VirtualBell
+
+from togai_shipper._config import Config
+from togai_shipper._pacing import Gate
+from togai_shipper._verdict import Accepted, Park, Partly, Refusal, TryLater
+
+FORBIDDEN = Park(403, "forbidden", on_key=False)
+UNAUTHORIZED = Park(401, "no such key", on_key=True)
+
+
+def gate(**options: object) -> tuple[Gate, Clock]:
+    clock = Clock()
+    config = Config.load({}, api_key="secret", **options)
+    return Gate(config, threading.RLock(), clock, lambda: 0.5, turn=VirtualBell(clock)), clock
+
+
+def never() -> float:
+    return float("inf")
+
+
+def test_a_probe_that_fails_after_another_reply_has_opened_the_line_leaves_it_open() -> None:
+    line, _ = gate()
+    assert line.enter("/ingestBatch", never)
+    line.leave(FORBIDDEN)
+    line.begin_probe()
+    assert line.enter("/ingest", never, probe=True)
+    assert line.enter("/ingestBatch", lambda: 1000.1) is False  # parked for everyone else
+    line.leave(Accepted())
+    line.leave(TryLater(503, "later"), probe=True)
+
+    assert line.parking is None
+
+
+def test_a_probe_that_is_not_sent_after_all_may_be_sent_by_another() -> None:
+    line, clock = gate()
+    line.enter("/ingestBatch", never)
+    line.leave(FORBIDDEN)
+    line.begin_probe()
+    assert line.probe_wait(clock()) is None
+    line.abandon_probe()
+    assert line.probe_wait(clock()) is not None
+    line.leave(Accepted())
+    line.abandon_probe()
+    line.probe_now()
+
+    assert line.parking is None
+
+
+def test_a_line_that_is_parked_on_the_key_after_all_says_so_and_is_probed_as_such() -> None:
+    line, clock = gate()
+    line.enter("/ingestBatch", never)
+    assert line.leave(FORBIDDEN) == FORBIDDEN
+    line.begin_probe()
+    line.enter("/ingest", never, probe=True)
+
+    assert line.leave(UNAUTHORIZED, probe=True) == UNAUTHORIZED
+    assert line.probe_wait(clock()) == 600.0
+
+
+def test_a_reply_that_was_on_its_way_when_the_line_was_parked_does_not_put_the_probe_off() -> None:
+    line, clock = gate()
+    line.trusted = True
+    line.enter("/ingestBatch", never)
+    line.enter("/ingestBatch", never)
+    assert line.leave(FORBIDDEN) == FORBIDDEN
+    before = line.probe_wait(clock())
+
+    assert line.leave(FORBIDDEN) is None
+    assert line.probe_wait(clock()) == before
+
+
+def test_requests_go_one_at_a_time_until_one_shows_that_the_key_is_good() -> None:
+    line, _ = gate()
+    assert line.enter("/ingestBatch", never)
+    assert line.enter("/ingestBatch", lambda: 1001.0) is False  # waits for the first to be back
+    line.leave(Partly({}, Refusal("some were not taken", duplicate=False), 207))
+
+    assert line.enter("/ingestBatch", never)
+    assert line.enter("/ingestBatch", never)
+
+
+def test_nothing_is_sent_once_it_is_given_up() -> None:
+    line, _ = gate()
+    line.give_up()
+
+    assert line.enter("/ingestBatch", never) is False
