@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from virtual import OK, world
+from virtual import OK, Sent, world
 
 from togai_shipper import DeliveryError, EventDropped, FlushReport, Unauthorized
-from togai_shipper._verdict import Reply
+from togai_shipper._verdict import Park, Reply
 
 LOST = Reply(None, error="no reply: reset")
 REFUSED = Reply(None, error="no reply: refused", sent=False)
@@ -576,3 +576,49 @@ def test_a_shipper_that_is_closing_says_so() -> None:
     w.pipeline.close(5)
 
     assert (states, w.pipeline.health.state) == (["closing"], "closed")
+
+
+def test_a_request_whose_turn_does_not_come_in_time_is_not_sent_and_its_event_waits() -> None:
+    w = world(batch_size=1, rate_limit=0.01)
+    w.put(6)
+
+    assert w.pipeline.flush(2) == FlushReport(delivered=5, pending=1)
+    assert w.pipeline.flush(200) == FlushReport(delivered=1)
+
+
+def test_a_probe_whose_turn_does_not_come_in_time_is_made_by_the_next() -> None:
+    w = world([Reply(207, b"{}")], rate_limit=0.01)
+    w.put(5)
+    assert w.pipeline.flush(1) == FlushReport(delivered=5)  # one by one, which uses up the burst of /ingest
+    w.server.replies = [FORBIDDEN]
+    w.put(2)
+    w.pipeline.flush(1)
+    w.clock.now = w.pipeline.gate.parking.probe_at
+    assert w.pipeline.flush(2) == FlushReport(pending=2)
+
+    assert w.pipeline.flush(1000) == FlushReport(delivered=2)
+
+
+def test_an_event_refused_while_the_line_is_being_parked_is_not_rejected() -> None:
+    w = world()
+
+    def refused_beside_one_that_parks(sent: Sent) -> Reply:
+        w.pipeline.gate.park(Park(403, "forbidden", on_key=False))
+        return POISON
+
+    w.server.answer = refused_beside_one_that_parks
+    w.put(1)
+    w.pipeline.flush(1)
+
+    assert (w.pipeline.health.stats().rejected, w.pipeline.pending) == (0, 1)
+
+
+def test_a_caller_who_waits_for_room_gets_in_when_there_is_some_or_gives_up() -> None:
+    w = world(max_queue_size=1)
+    w.put(1)
+    began = w.clock.now
+
+    assert w.pipeline.put_waiting(b"{}", 3.0) == "full"
+    assert w.clock.now - began == 3.0
+    w.pipeline.flush(1)
+    assert w.pipeline.put_waiting(b"{}", 3.0) is None

@@ -102,9 +102,12 @@ class Buffer:
         with self.lock:
             if self.closing:
                 return "closed"
-            if not self.has_room(len(event)):
-                return "full"
             fresh = self._fresh
+            if (
+                len(fresh) + self._taken >= self._config.max_queue_size
+                or self._fresh_bytes + self._taken_bytes + len(event) > self._config.max_queue_bytes
+            ):
+                return "full"
             now = self._clock()
             if now >= self._next_mark:
                 self._marks.append((self._popped + len(fresh), now))
@@ -129,13 +132,6 @@ class Buffer:
             self.work.ring()
         else:
             self.attend()
-
-    def has_room(self, size: int) -> bool:
-        """Whether an event of ``size`` bytes would not be one too many (once closed, it is one too late)."""
-        return self.closing is not None or (
-            self.pending < self._config.max_queue_size
-            and self._fresh_bytes + self._taken_bytes + size <= self._config.max_queue_bytes
-        )
 
     # --- what there is ---
 

@@ -92,14 +92,16 @@ class Pipeline:
         with self.lock:
             self.ledger.refused[reason] += 1
 
-    def wait_for_room(self, timeout: float, size: int) -> None:
-        """Return when an event of ``size`` bytes may find room, or after ``timeout`` seconds."""
+    def put_waiting(self, event: bytes, timeout: float) -> Literal["closed", "full"] | None:
+        """``put``, but wait up to ``timeout`` seconds for room."""
         until = self._clock() + timeout
-        while (left := until - self._clock()) > 0:
+        while True:
             with self.lock:
-                if self.buffer.has_room(size):
-                    return
                 rings = self.buffer.settled.rings
+                refused = self.buffer.put(event)
+            left = until - self._clock()
+            if refused != "full" or left <= 0:
+                return refused
             self.buffer.settled.wait(rings, left)
 
     def set_api_key(self, key: ApiKey) -> None:

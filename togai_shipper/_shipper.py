@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Literal, NoReturn, SupportsIndex
+from typing import Any, NoReturn, SupportsIndex
 
 from . import _lifecycle, _sigterm
 from ._batching import ENVELOPE
@@ -261,7 +261,7 @@ class Shipper:
             return id_of(event)
         refused = pipeline.put(event)
         if refused == "full" and self._config.overflow == "block" and self._may_block(pipeline):
-            refused = self._put_when_there_is_room(pipeline, event)
+            refused = pipeline.put_waiting(event, self._config.block_timeout)
         if refused is None:
             return id_of(event)
         if refused == "closed":
@@ -308,14 +308,6 @@ class Shipper:
             pipeline.reporter.complain("event loop", text)
             return False
         return not pipeline.is_on_flusher
-
-    def _put_when_there_is_room(self, pipeline: Pipeline, event: bytes) -> Literal["closed", "full"] | None:
-        until = time.monotonic() + self._config.block_timeout
-        while True:
-            pipeline.wait_for_room(max(0.0, until - time.monotonic()), len(event))
-            refused = pipeline.put(event)
-            if refused != "full" or time.monotonic() >= until:
-                return refused
 
     # --- refusing ---
 
