@@ -1,0 +1,22 @@
+"""How a process ends differs from one Python to the next: the tests of that, on each that is here."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.error_on_missing_interpreters = False  # a missing one is skipped, by name
+
+
+@nox.session(python=["3.10", "3.11", "3.12", "3.13"])
+def ends(session: nox.Session) -> None:
+    """Exits, signals, forks and re-entrancy, by real processes."""
+    session.install("--quiet", "-e", ".[test]")
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "--quiet",
+        "tests/test_ends.py",
+        "tests/test_forks.py",
+        "tests/test_lifecycle.py",
+    )
