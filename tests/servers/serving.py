@@ -26,7 +26,7 @@ PATIENCE = 30.0  # seconds after which a test has failed
 
 
 class Notes:
-    """What a server's processes have tracked, as they say themselves, by a named pipe: so it can be awaited."""
+    """What a server's processes have tracked, in their own words, by a named pipe: so it can be awaited."""
 
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
