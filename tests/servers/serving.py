@@ -65,8 +65,16 @@ class Notes:
 class Server:
     """One that runs."""
 
-    def __init__(self, process: subprocess.Popen[bytes], notes: Notes, url: str, log: Path) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        environment: dict[str, str],
+        notes: Notes,
+        url: str,
+        log: Path,
+    ) -> None:
         self.process = process
+        self._environment = environment
         self.notes = notes
         self._url = url
         self._log = log
@@ -86,6 +94,12 @@ class Server:
         with socket.create_connection((host, int(port)), PATIENCE) as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             self.notes.wait(lambda: len(self.notes.all) > before and len(self.notes.all[-1]["ids"]) > 1)
+
+    def run(self, *program: str) -> None:
+        """Run a Python program beside the apps, in the server's environment."""
+        subprocess.run(
+            [sys.executable, *program], cwd=APPS, env=self._environment, timeout=PATIENCE, check=True
+        )
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Stop it; returns its exit status."""
@@ -118,11 +132,12 @@ def serving(togai: FakeTogai, *command: str, **environment: str) -> Iterator[Ser
             "FOLDER": folder,
         }
         others = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+        environment = {**others, **given, **environment}
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [str(BIN / command[0]), *(part.format(fd=listening.fileno()) for part in command[1:])],
                 cwd=APPS,
-                env={**others, **given, **environment},
+                env=environment,
                 pass_fds=[listening.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -130,7 +145,7 @@ def serving(togai: FakeTogai, *command: str, **environment: str) -> Iterator[Ser
                 start_new_session=True,
             )
         host, port = listening.getsockname()
-        server = Server(process, notes, f"http://{host}:{port}", log)
+        server = Server(process, environment, notes, f"http://{host}:{port}", log)
         try:
             yield server
         except BaseException:
