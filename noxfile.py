@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import nox
 
-nox.options.error_on_missing_interpreters = False  # a missing one is skipped, by name
+nox.options.error_on_missing_interpreters = False  # a missing one is skipped, and named
 
 
 @nox.session(python=["3.10", "3.11", "3.12", "3.13"])

@@ -13,51 +13,51 @@ import requests
 from virtual import world
 
 from togai_shipper import FlushReport, Shipper
+from togai_shipper._config import Config
+from togai_shipper._event import encode
+from togai_shipper._pipeline import Pipeline
 from togai_shipper.testing import FakeTogai, faults
 
 Ship = Callable[..., Shipper]
 
 
 class Refusing:
-    """A thread that the system will not start, until it does."""
+    """A system that starts no thread."""
 
-    attempts = 0
+    def __init__(self) -> None:
+        self.attempts = 0
 
-    def __init__(self, **_: Any) -> None: ...
-
-    def start(self) -> None:
-        type(self).attempts += 1
+    def __call__(self, *_: Any) -> None:
+        self.attempts += 1
         raise RuntimeError("can't start new thread")
-
-    def is_alive(self) -> bool:
-        return False
 
 
 def test_a_thread_that_cannot_be_started_is_tried_again_once_a_second_and_told(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    w = world(thread=Refusing)
-    Refusing.attempts = 0
+    system = Refusing()
+    w = world(thread=system)
     w.put(50)
-    assert Refusing.attempts == 1
+    assert system.attempts == 1
     w.clock.now += 1
     w.put(50)
 
-    assert Refusing.attempts == 2
+    assert system.attempts == 2
     assert "can't start new thread" in str(w.pipeline.health.complaint())
     assert caplog.text.count("no flusher thread can be started") == 1
     assert w.pipeline.flush(10) == FlushReport(delivered=100)
 
 
 def test_close_sends_on_its_own_thread_where_no_other_can_be_started() -> None:
-    w = world(thread=Refusing)
+    w = world(thread=Refusing())
     w.put(700)
 
     assert w.pipeline.close(10) == FlushReport(delivered=700)
 
 
-def flushers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("togai-flusher")]
+def alive(shipper: Shipper) -> int:
+    """Flusher threads of a shipper."""
+    return shipper._pipeline.flushers.alive  # noqa: SLF001  threads are nobody else's business
 
 
 def test_one_flusher_is_started_at_first_and_another_only_for_a_whole_batch_while_all_are_busy(
@@ -66,13 +66,13 @@ def test_one_flusher_is_started_at_first_and_another_only_for_a_whole_batch_whil
     shipper = ship(batch_size=10, max_in_flight=3, flush_interval=0.01)
     shipper.track("api_call", "acme")
     assert shipper.flush(10)
-    before = len(flushers())
+    assert alive(shipper) == 1
     togai.on_request = lambda received: faults.Hold()
     for _ in range(60):
         shipper.track("api_call", "acme")
 
     assert togai.wait(lambda: len(togai.requests) == 4)
-    assert len(flushers()) == before + 2
+    assert alive(shipper) == 3
     togai.on_request = None
     togai.release()
     assert shipper.close(10)
@@ -107,7 +107,6 @@ class Ending(requests.Session):
         return super().post(*args, **kwargs)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it is what is tested
 @pytest.mark.parametrize("kind", [SystemExit, MemoryError])
 def test_a_flusher_that_is_ended_is_replaced_and_its_batch_delivered(
     togai: FakeTogai, ship: Ship, kind: type[BaseException]
@@ -142,15 +141,30 @@ def test_a_session_factory_that_raises_is_told_and_tried_again(
 
 
 def test_close_leaves_no_thread_behind(togai: FakeTogai, ship: Ship) -> None:
-    before = set(flushers())
     shipper = ship(batch_size=5)
     for _ in range(100):
         shipper.track("api_call", "acme")
     shipper.close(10)
 
-    for thread in set(flushers()) - before:
+    assert alive(shipper) == 0
+
+
+def test_a_thread_that_is_not_ours_to_name_does_all_that_a_flusher_does(togai: FakeTogai) -> None:
+    threads: list[threading.Thread] = []
+
+    def start(function: Callable[..., None], arguments: tuple[object, ...]) -> None:
+        threads.append(threading.Thread(target=function, args=arguments, daemon=True))
+        threads[-1].start()
+
+    config = Config.load({}, api_key="secret", base_url=togai.url, flush_interval=0.01)
+    pipeline = Pipeline(config, thread=start)
+    pipeline.put(encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", "one"))
+    assert togai.wait(lambda: togai.ledger.metered == 1)
+    pipeline.begin_closing(10)  # with nobody who waits for it: the last flusher to end finishes
+    for thread in threads:
         thread.join(10)
-    assert set(flushers()) == before
+
+    assert pipeline.health.state == "closed"
 
 
 def test_the_default_shipper_may_be_configured_before_its_first_use() -> None:

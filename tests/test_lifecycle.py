@@ -141,13 +141,12 @@ def test_an_interrupt_of_the_exit_hook_gives_up_what_is_left_of_every_shipper(
 
 
 NO_THREADS = """
-import os, signal, sys, threading
+import _thread, os, signal
 
-class Refused(threading.Thread):  # as the system does that has no memory for one
-    def start(self):
-        raise RuntimeError("can't start new thread")
+def refused(function, arguments):  # as by a system that has no memory for one
+    raise RuntimeError("can't start new thread")
 
-threading.Thread = Refused
+_thread.start_new_thread = refused
 from togai_shipper import Shipper
 
 shipper = Shipper(handle_sigterm=True)

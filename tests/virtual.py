@@ -103,17 +103,6 @@ class Server:
         return [(sent.path, len(sent.ids)) for sent in self.sent]
 
 
-class NoThread:
-    """A thread that never starts."""
-
-    def __init__(self, **_: Any) -> None: ...
-
-    def start(self) -> None: ...
-
-    def is_alive(self) -> bool:
-        return False
-
-
 @attrs.define
 class World:
     """A pipeline, its clock and its server."""
@@ -140,7 +129,7 @@ def world(replies: Iterable[Any] = (), **options: Any) -> World:
     clock = Clock()
     server = Server(clock, replies)
     random = options.pop("random", lambda: 0.5)
-    thread = options.pop("thread", NoThread)
+    thread = options.pop("thread", None)
     options = {"api_key": "secret", "base_url": "http://127.0.0.1:1", **options}
     pipeline = Pipeline(
         Config.load({}, **options),
@@ -150,4 +139,6 @@ def world(replies: Iterable[Any] = (), **options: Any) -> World:
         connect=lambda _: server,  # type: ignore[arg-type,return-value]  # it sends, and closes
         thread=thread,
     )
+    if thread is None:
+        pipeline.buffer.attend = lambda: None  # nobody does: flush() and close() have to
     return World(clock, server, pipeline)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
 from collections.abc import Callable
 
 from ._buffer import Waiter
 
 RESTART_AFTER = 1.0  # seconds between attempts to start a thread, and before a flusher that failed goes on
+
+
+def start_thread(function: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    """Run ``function`` on a daemon thread, without waiting for it to begin."""
+    _thread.start_new_thread(function, arguments)  # looked up now: gevent may have put its own in place
 
 
 class Flushers:
@@ -23,7 +29,7 @@ class Flushers:
         clock: Callable[[], float],
         work: Callable[[Waiter | None], None],
         ended: Callable[[], None],
-        thread: Callable[..., threading.Thread],
+        thread: Callable[[Callable[..., None], tuple[object, ...]], object],
     ) -> None:
         self._most = most
         self._lock = lock
@@ -31,7 +37,7 @@ class Flushers:
         self._work = work
         self._ended = ended  # told, outside the lock, whenever a thread has ended
         self._thread = thread
-        self._alive: set[threading.Thread] = set()
+        self._alive: set[object] = set()  # one token for each thread that runs, or is about to
         self._start_at = 0.0  # monotonic seconds before which no thread is started
         self.threads: set[int] = set()  # identities of the threads inside work()
         self.failure: str | None = None  # why no thread can be started
@@ -46,11 +52,17 @@ class Flushers:
         return len(self._alive) < self._most and self._clock() >= self._start_at
 
     def start(self) -> None:
-        """Start one more thread, if that can be done; a failure is kept in ``failure``."""
-        thread = self._thread(target=self._run, name=f"togai-flusher-{self.alive + 1}", daemon=True)
-        self._alive.add(thread)
+        """Start one more thread, if that can be done; a failure is kept in ``failure``.
+
+        except Exception as error:  # no memory, a limit, an interpreter on its way down: not the caller's fault
+        runs the new thread may collect garbage whose ``__del__`` tracks an event, and so waits for that lock.
+        """
+        token = object()
+        self._alive.add(token)
+        started = False
         try:
-            thread.start()
+            self._thread(self._run, (token,))
+            started = True
             self.failure = None
         except (
             Exception
@@ -58,16 +70,16 @@ class Flushers:
             self._start_at = self._clock() + RESTART_AFTER
             self.failure = f"no flusher thread can be started: {error}"
         finally:
-            if not thread.is_alive():
-                self._alive.discard(thread)
+            if not started:
+                self._alive.discard(token)
 
-    def _run(self) -> None:
+    def _run(self, token: object) -> None:
         try:
             self.work_here()
         finally:
             # However it ends, also by SystemExit in a callback: it is counted out, so that it is replaced.
             with self._lock:
-                self._alive.discard(threading.current_thread())
+                self._alive.discard(token)
             self._ended()
 
     def work_here(self, until: Waiter | None = None) -> None:

@@ -18,7 +18,7 @@ from ._bell import Bell
 from ._buffer import Buffer, Closing, Waiter
 from ._config import ApiKey, Config
 from ._delivery import Carried, Delivery
-from ._flusher import RESTART_AFTER, Flushers
+from ._flusher import RESTART_AFTER, Flushers, start_thread
 from ._health import Health
 from ._outcome import FlushReport, Ledger, Refusal
 from ._pacing import Gate
@@ -43,7 +43,7 @@ class Pipeline:
         random: Callable[[], float] = _system_random,
         bell: Callable[[], Bell] = Bell,
         connect: Callable[[Config], Transport] = connected,
-        thread: Callable[..., threading.Thread] = threading.Thread,
+        thread: Callable[[Callable[..., None], tuple[object, ...]], object] = start_thread,
         starting: Callable[[], None] = lambda: None,
     ) -> None:
         self._config = config
@@ -111,7 +111,7 @@ class Pipeline:
             self.gate.probe_now()
             self.buffer.work.ring()
             if self.buffer.pending:
-                self._attend()
+                self.buffer.attend()
 
     @property
     def pending(self) -> int:
@@ -140,7 +140,7 @@ class Pipeline:
         with self.lock:
             waiter = self.buffer.hurry(self._clock() + timeout)
             if self.buffer.pending:
-                self._attend()
+                self.buffer.attend()
             alone = not self.flushers.alive
         try:
             if not self.is_on_flusher:

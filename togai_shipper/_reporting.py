@@ -62,7 +62,7 @@ class Reporter:
     def is_feedback(self, flushers: set[int]) -> bool:
         """Whether this thread got to ``track()`` by a log record of ours, or of a request that we make."""
         me = threading.get_ident()
-        return me in self._speaking or (me in flushers and _is_within_logging())
+        return (me in self._speaking or me in flushers) and _came_by_logging()
 
     @contextmanager
     def _within(self, threads: set[int]) -> Iterator[None]:
@@ -133,15 +133,17 @@ def _decoded(events: Sequence[bytes]) -> tuple[Event, ...]:
     return tuple(map(decode, events))
 
 
-def _is_within_logging() -> bool:
-    """Whether a logging call is on this thread's stack.
+def _came_by_logging() -> bool:
+    """Whether this thread's stack says that a logging call led here.
 
-    Asked on flusher threads alone. There ``track()`` may also come from a callback, or from ``__del__``
-    during garbage collection: those are the application's own events, to be told from records that urllib3
-    logs.
+    Asked only where that is possible: on flusher threads, where urllib3 logs, and while we log ourselves.
+    There ``track()`` may also come from a callback, or from ``__del__`` when garbage is collected in the
+    middle of a logging call: those are the application's own events.
     """
     frame = sys._getframe()  # noqa: SLF001  the documented way to one's own stack, without formatting it
     while frame := frame.f_back:  # type: ignore[assignment]  # ends at None
+        if frame.f_code.co_name == "__del__":
+            return False
         if frame.f_code.co_filename == logging.__file__:
             return True
     return False

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import _lifecycle
+from ._flusher import start_thread
 from ._pipeline import Pipeline
 from .exceptions import ConfigurationError
 
@@ -41,7 +42,7 @@ def _on_sigterm(*_: Any) -> None:
     # Put back at once: a second SIGTERM has its old effect without waiting for us.
     signal.signal(signal.SIGTERM, _previous)
     try:
-        threading.Thread(target=_close_and_send_again, name="togai-sigterm", daemon=True).start()
+        start_thread(_close_and_send_again, ())  # see there why not by Thread.start
     except RuntimeError:  # pragma: no cover  its test is a process that ends by the signal, unmeasured
         _close_and_send_again()  # no thread to be had: here, whatever we hold, within the deadline
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
-import signal
 import sys
 import threading
 
 from togai_shipper import Shipper
 
-signal.alarm(120)  # the watchdog: a child or a parent that hangs is killed, and its status tells
+faulthandler.dump_traceback_later(100, exit=True)  # the watchdog: what hangs ends, and shows where it is
 stop = threading.Event()
 shipper = Shipper(
     flush_interval=0.01, batch_size=20, rate_limit=None, on_delivered=lambda events: said(["told"])

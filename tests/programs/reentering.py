@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import logging
 import signal
 
 from togai_shipper import Shipper, TogaiShipperError
 
-signal.alarm(100)  # the watchdog: a deadlock ends by a signal
+faulthandler.dump_traceback_later(60, exit=True)  # the watchdog: a deadlock ends, and shows where it is
 ids: list[str | None] = []
 shipper = Shipper(flush_interval=0.01, rate_limit=None, max_queue_size=10**6)
 
