@@ -613,6 +613,19 @@ def test_an_event_refused_while_the_line_is_being_parked_is_not_rejected() -> No
     assert (w.pipeline.health.stats().rejected, w.pipeline.pending) == (0, 1)
 
 
+def test_no_call_waits_for_a_lock_that_its_own_thread_holds() -> None:
+    w = world(max_queue_size=1)
+    w.put(1)
+    began = w.clock.now
+    with w.pipeline.lock:  # as a signal handler finds it that interrupts track()
+        assert w.pipeline.put_waiting(b"{}", 3.0) == "full"
+        assert w.pipeline.flush(3) == FlushReport(pending=1)
+        assert w.pipeline.close(3) == FlushReport(pending=1)
+
+    assert w.clock.now == began
+    assert w.pipeline.close(3) == FlushReport(delivered=1)
+
+
 def test_a_caller_who_waits_for_room_gets_in_when_there_is_some_or_gives_up() -> None:
     w = world(max_queue_size=1)
     w.put(1)

@@ -54,7 +54,7 @@ class Flushers:
     def start(self) -> None:
         """Start one more thread, if that can be done; a failure is kept in ``failure``.
 
-        except Exception as error:  # no memory, a limit, an interpreter on its way down: not the caller's fault
+        except Exception as error:  # no memory, a limit, an interpreter going down: not the caller's
         runs the new thread may collect garbage whose ``__del__`` tracks an event, and so waits for that lock.
         """
         token = object()

@@ -94,7 +94,7 @@ class Pipeline:
 
     def put_waiting(self, event: bytes, timeout: float) -> Literal["closed", "full"] | None:
         """``put``, but wait up to ``timeout`` seconds for room."""
-        until = self._clock() + timeout
+        until = self._clock() + (0.0 if self._must_not_wait() else timeout)
         while True:
             with self.lock:
                 rings = self.buffer.settled.rings
@@ -133,17 +133,26 @@ class Pipeline:
         """Whether the calling thread is carrying batches, so that it must not wait for them."""
         return threading.get_ident() in self.flushers.threads
 
+    def _must_not_wait(self) -> bool:
+        """Whether waiting would be for ourselves.
+
+        On a flusher, in a callback; or in a signal handler or ``__del__`` that interrupts this very thread
+        while it holds the lock, without which no flusher gets on.
+        """
+        return self.is_on_flusher or bool(self.lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001  what Condition asks, too
+
     # --- flush and close ---
 
     def flush(self, timeout: float) -> FlushReport:
         """Send what is pending now, and wait for it until ``timeout`` seconds have passed."""
+        waits = not self._must_not_wait()
         with self.lock:
             waiter = self.buffer.hurry(self._clock() + timeout)
             if self.buffer.pending:
                 self.buffer.attend()
             alone = not self.flushers.alive
         try:
-            if not self.is_on_flusher:
+            if waits:
                 if alone and self.buffer.pending and not self.buffer.closing:
                     self.flushers.work_here(waiter)
                 self._wait(waiter)
@@ -179,13 +188,14 @@ class Pipeline:
 
     def close(self, timeout: float) -> FlushReport:
         """Deliver what can be in ``timeout`` seconds (the first call's), and give up the rest."""
-        self.begin_closing(timeout)
         me = threading.get_ident()
+        waits = not self._must_not_wait()
+        self.begin_closing(timeout)
         with self.lock:
             first = self._closer is None
-            # In a callback, or in a signal handler that interrupts close() on this very thread, waiting would
-            # be for ourselves. The flusher, or the close() beneath, does it afterwards.
-            waits = not self.is_on_flusher and self._closer != me
+            # Nor does a signal handler wait that interrupts close() itself. The flusher, or the close()
+            # beneath, finishes afterwards.
+            waits = waits and self._closer != me
             if waits and first:
                 self._closer = me
         if waits and first:
