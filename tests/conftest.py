@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -40,3 +41,6 @@ def ship(togai: FakeTogai) -> Iterator[Callable[..., Shipper]]:
 
 settings.register_profile("shared machine", deadline=None)  # examples are slow when the neighbours are busy
 settings.load_profile("shared machine")
+
+# What a script starts with & ignores Ctrl-C, and so would every process that a test starts, and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
