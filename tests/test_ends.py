@@ -145,7 +145,7 @@ def test_all_shippers_of_a_process_share_one_deadline_at_its_exit(togai: FakeTog
         [sys.executable, "-c", THREE], env=environment, capture_output=True, text=True, check=True
     )
 
-    assert ended.stderr.count("1 events undelivered") == 3
+    assert ended.stderr.count("events undelivered") == 3
     assert time.monotonic() - float(ended.stdout) < 1.5 + MARGIN
 
 

@@ -28,6 +28,7 @@ from ._transport import Key, Transport, connected
 from ._verdict import Accepted, Park, TryLater, is_line_dead
 
 FOREVER = float("inf")
+GRACE = 1.0  # seconds over its deadline that close() waits for another thread to tell what it gave up
 
 _system_random = random.SystemRandom().random  # not a generator of ours: forked workers would share its state
 
@@ -65,6 +66,7 @@ class Pipeline:
         self._splits = 0
         self._closer: int | None = None  # the thread inside close()
         self._last = Waiter(0, 0.0)  # what close() waits for
+        self._told = False  # closed, and what was given up was told
 
     # --- callers ---
 
@@ -200,8 +202,8 @@ class Pipeline:
                 self._closer = me
         if waits and first:
             self._close()
-        elif waits:
-            self._wait_until_closed()
+        if waits:
+            self._wait_until_told()
         return self._report_to(self._last)
 
     def _close(self) -> None:
@@ -246,13 +248,15 @@ class Pipeline:
         self.gate.give_up()
         self._finish()
 
-    def _wait_until_closed(self) -> None:
+    def _wait_until_told(self) -> None:
+        """Wait for whoever closes, this thread or another, to have told of what was given up."""
         while True:
             with self.lock:
-                if self.buffer.closed:
+                left = self._last.deadline + GRACE - self._clock()
+                if self._told or left <= 0:
                     return
                 rings = self.buffer.settled.rings
-            self.buffer.settled.wait(rings, max(0.0, self._last.deadline - self._clock()) + 1.0)
+            self.buffer.settled.wait(rings, left)
 
     def _flusher_ended(self) -> None:
         with self.lock:
@@ -271,6 +275,8 @@ class Pipeline:
             for outcome in outcomes:
                 self.ledger.record(outcome)
         self.reporter.tell_closed(outcomes, self.gate.last_error)
+        self._told = True
+        self.buffer.settled.ring()
 
     # --- flushers ---
 
