@@ -19,6 +19,8 @@ import pytest
 
 from togai_shipper.testing import FakeTogai, faults
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = Path(__file__).parent / "programs" / "ending.py"
 CLOSE_TIMEOUT = 1.5  # seconds, of the program's shipper
 MARGIN = 4.0  # seconds more, for a machine that is busy: it bounds a hang

@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from togai_shipper.testing import FakeTogai
+
+pytestmark = pytest.mark.processes
 
 PROGRAMS = Path(__file__).parent / "programs"
 
