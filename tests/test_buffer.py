@@ -33,20 +33,3 @@ def test_a_flush_counts_only_what_was_accepted_before_it() -> None:
 
     assert w.pipeline.flush(50) == FlushReport(pending=1)
     assert w.pipeline.health.stats().delivered == 3
-
-
-def test_an_event_that_is_tracked_within_the_very_put_that_close_interrupts_is_refused() -> None:
-    w = world()
-    buffer = w.pipeline.buffer
-
-    class Interrupting(list[Any]):
-        """Like a signal handler that closes between two lines of put()."""
-
-        def append(self, event: Any) -> None:
-            w.pipeline.close(0)
-            super().append(event)
-
-    buffer._fresh = Interrupting()  # type: ignore[assignment]  # noqa: SLF001  no signal comes at a line of our choosing
-
-    assert w.put_one("late") == "closed"
-    assert w.pipeline.pending == 0

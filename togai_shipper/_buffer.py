@@ -113,9 +113,6 @@ class Buffer:
                 self._marks.append((self._popped + len(fresh), now))
                 self._next_mark = now + MARK_EVERY
             fresh.append(event)
-            if self.closed:  # by a signal handler that interrupted us here, and closed: nobody would take it
-                fresh.clear()
-                return "closed"
             self._fresh_bytes += len(event)
             waiting = len(fresh)
             if (
