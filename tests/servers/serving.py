@@ -76,6 +76,7 @@ class Server:
         self.process = process
         self._environment = environment
         self.notes = notes
+        self.folder = log.parent
         self._url = url
         self._log = log
 
@@ -116,7 +117,7 @@ class Server:
 
 @contextmanager
 def serving(togai: FakeTogai, *command: str, **environment: str) -> Iterator[Server]:
-    """Run a command with ``{fd}`` in it for the descriptor it shall listen on, beside the apps.
+    """Run a command beside the apps; in it ``{fd}`` is the descriptor to listen on, ``{folder}`` its own.
 
     What it tracks is delivered by the end of a process alone: the interval is too long for anything else.
     """
@@ -135,7 +136,10 @@ def serving(togai: FakeTogai, *command: str, **environment: str) -> Iterator[Ser
         environment = {**others, **given, **environment}
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [str(BIN / command[0]), *(part.format(fd=listening.fileno()) for part in command[1:])],
+                [
+                    str(BIN / command[0]),
+                    *(part.format(fd=listening.fileno(), folder=folder) for part in command[1:]),
+                ],
                 cwd=APPS,
                 env=environment,
                 pass_fds=[listening.fileno()],

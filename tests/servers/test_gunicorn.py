@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import AbstractContextManager
 
 import pytest
 from serving import PATIENCE, Server, assert_each_is_billed_once, serving
@@ -16,6 +17,11 @@ workers = pytest.mark.parametrize("worker", ["sync", "gthread", "gevent"])
 imports = pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["own import", "preload"])
 
 GUNICORN = ("gunicorn", "web:app", "--config", "hooks.py", "--bind", "fd://{fd}", "--no-control-socket")
+
+
+def gunicorn(togai: FakeTogai, *options: str) -> AbstractContextManager[Server]:
+    """Run it; the application tracks at import too: in each worker, or in the master."""
+    return serving(togai, *GUNICORN, *options, AT_IMPORT="track")
 
 
 def ready(server: Server, workers: int) -> None:
@@ -33,7 +39,7 @@ def delivered(server: Server, togai: FakeTogai, worker: int) -> None:
 def test_term_delivers_what_every_worker_and_the_master_hold(
     togai: FakeTogai, worker: str, preload: list[str]
 ) -> None:
-    with serving(togai, *GUNICORN, "--worker-class", worker, "--workers", "2", *preload) as server:
+    with gunicorn(togai, "--worker-class", worker, "--workers", "2", *preload) as server:
         ready(server, 2)
         answers = [server.get() for _ in range(6)]
         assert togai.ledger.accepted == 0
@@ -51,7 +57,7 @@ def test_a_worker_recycled_by_max_requests_delivers_before_it_goes(
     togai: FakeTogai, worker: str, preload: list[str]
 ) -> None:
     recycling = ("--workers", "1", "--max-requests", "3")
-    with serving(togai, *GUNICORN, "--worker-class", worker, *recycling, *preload) as server:
+    with gunicorn(togai, "--worker-class", worker, *recycling, *preload) as server:
         ended = set()
         for _ in range(2):
             served = {server.get()["pid"] for _ in range(3)}
@@ -72,7 +78,7 @@ def test_a_worker_aborted_by_its_timeout_delivers_in_the_second_that_it_is_left(
     togai: FakeTogai, worker: str, preload: list[str]
 ) -> None:
     stuck = ("--workers", "1", "--timeout", "2")
-    with serving(togai, *GUNICORN, "--worker-class", worker, *stuck, *preload) as server:
+    with gunicorn(togai, "--worker-class", worker, *stuck, *preload) as server:
         first = server.get()["pid"]
         server.ask("/stuck")
         delivered(server, togai, first)
@@ -88,7 +94,7 @@ def test_a_request_longer_than_the_timeout_does_not_end_a_worker_with_threads_an
     togai: FakeTogai, preload: list[str]
 ) -> None:
     threads = ("--worker-class", "gthread", "--workers", "1", "--timeout", "1")
-    with serving(togai, *GUNICORN, *threads, *preload) as server:
+    with gunicorn(togai, *threads, *preload) as server:
         slow = server.get("/slow")["pid"]
         assert server.get()["pid"] == slow
         assert "WORKER TIMEOUT" not in server.log
@@ -104,7 +110,7 @@ def test_a_worker_that_has_to_be_killed_takes_what_it_holds_along_and_nothing_el
 ) -> None:
     """No process can deliver after SIGKILL; here the timeout sends it to one that does not run."""
     frozen = ("--worker-class", worker, "--workers", "1", "--timeout", "1")
-    with serving(togai, *GUNICORN, *frozen, *preload) as server:
+    with gunicorn(togai, *frozen, *preload) as server:
         first = server.get()["pid"]
         os.kill(first, signal.SIGSTOP)
         assert server.get()["pid"] != first
