@@ -33,3 +33,15 @@ def test_a_flush_counts_only_what_was_accepted_before_it() -> None:
 
     assert w.pipeline.flush(50) == FlushReport(pending=1)
     assert w.pipeline.health.stats().delivered == 3
+
+
+def test_an_event_wakes_a_flusher_that_has_seen_the_line_empty_and_does_not_wait_yet() -> None:
+    w = world(batch_size=3)
+    w.pipeline.buffer.attended = True  # by that flusher
+    seen = w.pipeline.buffer.work.rings  # as it reads it under the lock, before it goes to wait
+    w.put(1)
+    assert w.pipeline.buffer.work.rings is not seen
+
+    seen = w.pipeline.buffer.work.rings
+    w.put(2)  # a whole batch
+    assert w.pipeline.buffer.work.rings is not seen

@@ -125,9 +125,9 @@ class Buffer:
             return None
 
     def _call_flusher(self) -> None:
-        if self.work.waiting:
-            self.work.ring()
-        else:
+        idle = bool(self.work.waiting)
+        self.work.ring()  # always: a flusher that saw nothing due may be just about to wait, for ever
+        if not idle:
             self.attend()
 
     # --- what there is ---
