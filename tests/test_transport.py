@@ -167,6 +167,16 @@ def test_a_proxy_is_used_where_one_is_needed(togai: FakeTogai, monkeypatch: pyte
     transport.close()
 
 
+def test_why_there_is_no_reply_is_told_by_the_innermost_cause_alone() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        transport = Transport(f"http://127.0.0.1:{nobody.getsockname()[1]}", (1, 1))
+        reply = send(transport)
+        transport.close()
+
+    assert reply.error == "no reply: [Errno 111] Connection refused"
+
+
 def test_an_adapter_that_is_none_of_requests_own_is_left_as_it_is(togai: FakeTogai) -> None:
     class Nowhere(requests.adapters.BaseAdapter):
         def send(self, request: requests.PreparedRequest, **_: object) -> requests.Response:  # type: ignore[override]  # what is asked of it

@@ -1,0 +1,105 @@
+"""What is told, and what is not told twice or from inside itself."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from virtual import OK, world
+
+from togai_shipper import FlushReport, Shipper
+from togai_shipper._verdict import Reply
+
+FORBIDDEN = Reply(403, b'{"message": "forbidden"}')
+
+
+def unused(**options: Any) -> Shipper:
+    """A shipper whose first batch would go in an hour."""
+    return Shipper("secret", base_url="http://127.0.0.1:1", flush_interval=3600, **options)
+
+
+def test_on_error_is_not_called_for_what_goes_wrong_inside_it() -> None:
+    told: list[Exception] = []
+
+    def on_error(error: Exception, events: Any) -> None:
+        told.append(error)
+        shipper.track("", "acme")
+
+    shipper = unused(on_error=on_error)
+    shipper.track("", "acme")
+    assert (len(told), shipper.stats().refused["invalid"]) == (1, 2)
+    shipper.track("", "acme")
+
+    assert (len(told), shipper.stats().refused["invalid"]) == (2, 4)
+
+
+def test_a_log_handler_is_still_recognised_after_it_made_us_log_once_more() -> None:
+    shipper = unused()
+    shipper.track("api_call", "acme")
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            shipper.close(0)  # logs, inside the line that is being logged, that an event was given up
+            shipper.track("log_line", "acme")
+
+    logger, handler = logging.getLogger("togai_shipper"), Handler()
+    logger.addHandler(handler)
+    try:
+        shipper.track("", "acme")
+    finally:
+        logger.removeHandler(handler)
+
+    stats = shipper.stats()
+    assert (stats.refused["feedback"], stats.refused["closed"]) == (2, 0)
+
+
+def test_a_reply_that_comes_after_its_event_was_given_up_changes_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told: list[Any] = []
+    w = world(on_error=lambda error, events: told.extend(events), on_delivered=told.extend)
+
+    def given_up_meanwhile(sent: Any) -> Reply:
+        w.pipeline.give_up()
+        return OK
+
+    w.server.answer = given_up_meanwhile
+    ids = w.put(1)
+
+    assert w.pipeline.flush(5) == FlushReport(dropped=1)
+    assert [event.id for event in told] == ids
+    assert (w.pipeline.health.stats().delivered, w.pipeline.health.stats().dropped) == (0, {"closed": 1})
+    assert "a flusher failed" not in caplog.text
+
+
+def test_the_end_of_a_park_is_logged_once_and_by_the_probe_that_was_accepted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "togai_shipper")
+    w = world([FORBIDDEN, FORBIDDEN])
+    w.put(5)
+    w.pipeline.flush(1)
+    w.clock.now = w.pipeline.gate.parking.probe_at
+    w.pipeline.flush(1)
+    assert "takes events again" not in caplog.text
+    w.clock.now = w.pipeline.gate.parking.probe_at
+    w.pipeline.flush(1)
+
+    assert caplog.text.count("Togai takes events again; 4 wait") == 1
+
+
+def test_a_callback_does_not_wait_for_the_room_that_only_its_own_thread_can_make() -> None:
+    said: list[Any] = []
+
+    def fill(events: Any) -> None:
+        if not said:
+            began = w.clock.now
+            w.put(1)
+            said.append((w.pipeline.put_waiting(b"{}", 3.0), w.clock.now - began))
+
+    w = world(max_queue_size=1, on_delivered=fill)
+    w.put(1)
+    w.pipeline.flush(1)
+
+    assert said == [("full", 0.0)]
