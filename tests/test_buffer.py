@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
+import pytest
 from virtual import OK, world
 
 from togai_shipper import FlushReport
@@ -45,3 +47,38 @@ def test_an_event_wakes_a_flusher_that_has_seen_the_line_empty_and_does_not_wait
     seen = w.pipeline.buffer.work.rings
     w.put(2)  # a whole batch
     assert w.pipeline.buffer.work.rings is not seen
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_event_whose_put_is_interrupted_by_a_close_is_refused_and_every_report_is_true(when: str) -> None:
+    w = world()
+    buffer = w.pipeline.buffer
+
+    class Interrupting(deque[bytes]):
+        """Like a signal handler that closes between two lines of put()."""
+
+        def append(self, event: bytes) -> None:
+            if when == "after":
+                super().append(event)
+            w.pipeline.close(1)
+            if when == "before":
+                super().append(event)
+
+    buffer._fresh = Interrupting()  # noqa: SLF001  no signal comes at a line of our choosing
+
+    assert w.put_one("late") == "closed"
+    assert w.pipeline.pending == 0
+    w.clock.now += 5
+    assert w.pipeline.close(1) == FlushReport()
+    assert w.pipeline.health.stats().accepted == 0
+    assert w.pipeline.health.state == "closed"
+
+
+def test_close_counts_an_event_that_came_into_the_line_after_it_had_begun() -> None:
+    w = world()
+    w.pipeline.begin_closing(1)
+    w.pipeline.buffer._fresh.append(b'{"id":"late"}')  # noqa: SLF001  whatever way it came
+    w.pipeline.buffer._marks.append((0, w.clock.now))  # noqa: SLF001  likewise
+    w.clock.now += 5
+
+    assert w.pipeline.close(1) == FlushReport(dropped=1)

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from togai_shipper import ConfigurationError
-from togai_shipper._transport import MIN_READ, Key, KeyUnavailable, Transport
+from togai_shipper._transport import MIN_READ, Key, KeyUnavailable, Transport, _why
 from togai_shipper._verdict import Reply
 from togai_shipper.testing import FakeTogai, faults
 
@@ -190,6 +190,18 @@ def test_an_adapter_that_is_none_of_requests_own_is_left_as_it_is(togai: FakeTog
 
     assert send(transport).error == "no reply: nowhere"
     transport.close()
+
+
+def test_an_error_whose_causes_run_in_a_circle_is_told_all_the_same() -> None:
+    class Circular(requests.exceptions.ConnectionError):
+        def __str__(self) -> str:
+            return "round and round"
+
+    error = Circular()
+    error.args = (Circular(error),)
+    error.args[0].args = (error,)
+
+    assert _why(error) == "no reply: round and round"
 
 
 # --- the key ------------------------------------------------------------------------------------------------

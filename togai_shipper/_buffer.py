@@ -113,6 +113,12 @@ class Buffer:
                 self._marks.append((self._popped + len(fresh), now))
                 self._next_mark = now + MARK_EVERY
             fresh.append(event)
+            if self.closing and fresh[-1] is event:
+                # A signal handler interrupted us since we looked, and closed: perhaps nobody sends any more.
+                # One that tracked first, after our event, has made that a part of what close() delivers or
+                # tells.
+                fresh.pop()
+                return "closed"
             self._fresh_bytes += len(event)
             waiting = len(fresh)
             if (
@@ -170,7 +176,7 @@ class Buffer:
 
     def outstanding(self, waiter: Waiter) -> int:
         """How many of the events that ``waiter`` waits for are not settled."""
-        waiting = max(0, waiter.target - self._popped)
+        waiting = max(0, min(waiter.target, self.accepted_position) - self._popped)
         for batch in self._taken_batches():
             waiting += max(0, min(len(batch), waiter.target - batch.position))
         return waiting

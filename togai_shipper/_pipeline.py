@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -185,6 +186,9 @@ class Pipeline:
             if self.buffer.closing is None:
                 now = self._clock()
                 self._last = self.buffer.hurry(now + timeout)
+                self._last.target = (
+                    sys.maxsize
+                )  # close() answers for every event, however it came into the line
                 self.gate.close(now + timeout)
                 self.buffer.close(Closing(now + timeout, batches_until=now + timeout * 2 / 3))
 

@@ -237,10 +237,9 @@ def _never_sent(error: BaseException) -> bool:
 def _why(error: BaseException) -> str:
     """A connection error's innermost cause in a few words; requests' own text repeats the URL and more."""
     cause = error
-    while causes := [
-        part for part in (getattr(cause, "reason", None), *cause.args) if isinstance(part, BaseException)
-    ]:
-        cause = causes[0]
+    for _ in range(8):  # chains are short; one that bites its tail must not hold up a flusher for ever
+        parts = (getattr(cause, "reason", None), *cause.args)
+        cause = next((part for part in parts if isinstance(part, BaseException)), cause)
     text = str(cause).rsplit(": ", 1)[-1] or type(cause).__name__
     return f"no reply: {text[:200]}"
 
