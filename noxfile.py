@@ -16,7 +16,12 @@ def ends(session: nox.Session) -> None:
         "-m",
         "pytest",
         "--quiet",
+        "-m",
+        "not servers",  # those marked "processes" too, which pyproject.toml leaves out
         "tests/test_ends.py",
+        "tests/test_exits.py",
         "tests/test_forks.py",
         "tests/test_lifecycle.py",
+        "tests/test_reentrancy.py",
+        "tests/test_sigterm.py",
     )
