@@ -37,6 +37,33 @@ def test_a_flush_counts_only_what_was_accepted_before_it() -> None:
     assert w.pipeline.health.stats().delivered == 3
 
 
+def test_a_flush_is_not_answered_for_what_went_along_with_its_events() -> None:
+    w = world()
+    ids = w.put(2)
+    waiter = w.pipeline.buffer.hurry(w.clock.now + 10)
+    late = w.put(1)
+    w.server.answer = lambda sent: Reply(400, b"{}") if set(sent.ids) & {ids[1], *late} else OK
+    w.pipeline.flush(10)
+
+    assert w.server.paths[0] == ("/ingestBatch", 3)
+    assert w.pipeline._report_to(waiter) == FlushReport(delivered=1, rejected=1)  # noqa: SLF001  of a flush before
+    assert w.pipeline.health.stats().rejected == 2
+
+
+def test_after_a_quiet_time_an_event_waits_for_company_as_long_as_any() -> None:
+    w = world(flush_interval=5)
+    w.put(1)
+    w.pipeline.flush(1)
+    w.clock.now += 100
+    w.put(1)
+
+    assert w.pipeline.health.stats().oldest_pending_age == 0.0
+    with w.pipeline.lock:
+        assert not w.pipeline.buffer.is_batch_due()
+        w.clock.now += 5
+        assert w.pipeline.buffer.is_batch_due()
+
+
 def test_an_event_wakes_a_flusher_that_has_seen_the_line_empty_and_does_not_wait_yet() -> None:
     w = world(batch_size=3)
     w.pipeline.buffer.attended = True  # by that flusher

@@ -123,21 +123,169 @@ def test_a_flusher_that_is_ended_is_replaced_and_its_batch_delivered(
     assert togai.ledger.billed_twice == set()
 
 
-def test_a_session_factory_that_raises_is_told_and_tried_again(
-    togai: FakeTogai, ship: Ship, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (OSError("no certificate"), "session_factory raised OSError: no certificate"),
+        (None, "session_factory raised TypeError: NoneType is not a requests.Session"),
+    ],
+)
+def test_a_session_factory_that_gives_no_session_is_told_and_asked_again(
+    togai: FakeTogai, ship: Ship, made: Any, why: str
 ) -> None:
-    failures = iter([OSError("no certificate")])
+    failures = iter([made])
+    said: list[Any] = []
 
     def factory() -> requests.Session:
-        for error in failures:
-            raise error
+        for failure in failures:
+            if isinstance(failure, Exception):
+                raise failure
+            return failure  # type: ignore[no-any-return]  # the point
+        said.append(shipper.stats().last_error)
         return requests.Session()
 
     shipper = ship(session_factory=factory)
     shipper.track("api_call", "acme")
 
     assert shipper.flush(10)
-    assert "no certificate" in caplog.text
+    assert said == [why]
+    assert shipper.stats().last_error is None
+
+
+def test_close_gives_up_in_time_where_no_session_can_be_made() -> None:
+    told: list[Any] = []
+    config = Config.load(
+        {},
+        api_key="secret",
+        base_url="http://127.0.0.1:1",
+        session_factory=lambda: 1 / 0,
+        on_error=lambda error, events: told.append((error.maybe_delivered, len(events))),
+    )
+    pipeline = Pipeline(config, thread=Refusing())
+    pipeline.put(encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", "one"))
+
+    assert pipeline.close(0.5) == FlushReport(dropped=1)
+    assert told == [(False, 1)]
+
+
+class Busy:
+    """A callback that keeps the flusher which first calls it until it is let go."""
+
+    def __init__(self) -> None:
+        self.entered, self.let_go = threading.Event(), threading.Event()
+
+    def __call__(self, *_: Any) -> None:
+        if not self.entered.is_set():
+            self.entered.set()
+            self.let_go.wait(60)
+
+
+def test_a_callback_that_takes_its_time_holds_up_nobody_but_the_flusher_that_called_it(
+    togai: FakeTogai, ship: Ship
+) -> None:
+    busy = Busy()
+    shipper = ship(on_delivered=busy)
+    shipper.track("api_call", "acme")
+    assert busy.entered.wait(10)
+    for _ in range(10):
+        shipper.track("api_call", "acme")
+
+    assert shipper.flush(10) == FlushReport(delivered=10)
+    busy.let_go.set()
+    assert shipper.close(10)
+    assert togai.ledger.metered == 11
+
+
+def test_what_waits_when_a_callback_begins_goes_with_another_flusher(togai: FakeTogai, ship: Ship) -> None:
+    busy = Busy()
+    shipper = ship(on_delivered=busy, batch_size=10, flush_interval=3600)
+    for _ in range(15):
+        shipper.track("api_call", "acme")
+    assert busy.entered.wait(10)
+
+    assert shipper.flush(10) == FlushReport(delivered=5)
+    busy.let_go.set()
+
+
+def test_close_sends_itself_what_waits_while_every_flusher_is_in_a_callback(
+    togai: FakeTogai, ship: Ship
+) -> None:
+    busy = Busy()
+    shipper = ship(on_delivered=busy, max_in_flight=1)
+    shipper.track("api_call", "acme")
+    assert busy.entered.wait(10)
+    for _ in range(10):
+        shipper.track("api_call", "acme")
+    togai.on_request = lambda received: busy.let_go.set()
+
+    assert shipper.close(30) == FlushReport(delivered=10)
+
+
+def test_a_request_that_hangs_does_not_keep_a_flush_from_sending_what_came_after_it(
+    togai: FakeTogai, ship: Ship
+) -> None:
+    shipper = ship()
+    shipper.track("api_call", "acme")
+    assert shipper.flush(10)
+    stuck = shipper.track("api_call", "acme")
+    togai.on_request = lambda received: faults.Hold() if stuck in received.ids else None
+    assert togai.wait(lambda: len(togai.requests) == 2)
+    for _ in range(10):
+        shipper.track("api_call", "acme")
+
+    assert shipper.flush(0.5) == FlushReport(delivered=10, pending=1)
+    togai.release()
+    assert shipper.close(10) == FlushReport(delivered=1)
+
+
+def test_close_joins_in_where_the_only_flusher_waits_for_a_reply_that_does_not_come(
+    togai: FakeTogai, ship: Ship
+) -> None:
+    shipper = ship()
+    stuck = shipper.track("api_call", "acme")
+    togai.on_request = lambda received: faults.Hold() if stuck in received.ids else None
+    assert togai.wait(lambda: len(togai.requests) == 1)
+    for _ in range(300):
+        shipper.track("api_call", "acme")
+
+    assert shipper.close(2.5) == FlushReport(delivered=300, dropped=1)
+    assert togai.ledger.metered == 300
+
+
+def test_another_flusher_is_called_for_events_that_wait_beyond_their_time_and_none_before() -> None:
+    started: list[Any] = []
+    w = world(thread=lambda *_: started.append(1), flush_interval=5)
+    w.pipeline.gate.trusted = True
+    w.put(1)
+    assert len(started) == 1
+    w.clock.now += 4
+    w.put(1)
+    w.pipeline._failing("HTTP 504")  # noqa: SLF001  as the flusher says before each backoff
+    assert len(started) == 1
+    w.clock.now += 2
+    w.put(1)
+    assert len(started) == 2
+    w.pipeline._failing("HTTP 504")  # noqa: SLF001  likewise
+
+    assert len(started) == 3
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_a_flusher_ended_in_a_callback_is_told_of_and_replaced_though_nothing_more_is_tracked(
+    togai: FakeTogai, ship: Ship, caplog: pytest.LogCaptureFixture, kind: type[BaseException]
+) -> None:
+    endings = iter([kind])
+
+    def end(events: Any) -> None:
+        for ending in endings:
+            raise ending
+
+    shipper = ship(on_delivered=end, batch_size=10)
+    for _ in range(15):
+        shipper.track("api_call", "acme")
+
+    assert togai.wait(lambda: togai.ledger.metered == 15)
+    assert f"a flusher was ended by {kind.__name__}, no event is lost" in caplog.text
 
 
 def test_close_leaves_no_thread_behind(togai: FakeTogai, ship: Ship) -> None:

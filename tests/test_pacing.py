@@ -85,6 +85,62 @@ def test_requests_go_one_at_a_time_until_one_shows_that_the_key_is_good() -> Non
     assert line.enter("/ingestBatch", never)
 
 
+def test_a_request_that_goes_alone_and_hangs_keeps_the_next_for_five_seconds() -> None:
+    line, clock = gate()
+    assert line.enter("/ingestBatch", never)
+    assert line.enter("/ingestBatch", never)
+    assert clock() == 1005.0
+    line.close(1100.0)
+
+    assert line.enter("/ingestBatch", never)
+    assert clock() == 1006.0
+
+
+def test_no_more_requests_are_under_way_than_there_may_be_whoever_makes_them() -> None:
+    line, _ = gate(max_in_flight=2)
+    line.trusted = True
+    assert line.enter("/ingestBatch", never)
+    assert line.enter("/ingest", never)
+    assert line.enter("/ingest", lambda: 2000.0) is False
+    line.leave(Accepted())
+
+    assert line.enter("/ingest", never)
+
+
+def test_a_refused_key_that_another_reply_follows_is_still_probed_rarely() -> None:
+    line, clock = gate()
+    line.trusted = True
+    for _ in range(3):
+        line.enter("/ingestBatch", never)
+    assert line.leave(FORBIDDEN) == FORBIDDEN
+    assert line.leave(UNAUTHORIZED) == UNAUTHORIZED
+    assert line.leave(FORBIDDEN) is None
+
+    assert line.probe_wait(clock()) == 600.0
+
+
+def test_probes_become_rarer_though_their_replies_alternate() -> None:
+    line, clock = gate()
+    line.enter("/ingestBatch", never)
+    line.leave(UNAUTHORIZED)
+    waits = [line.probe_wait(clock())]
+    for verdict in (FORBIDDEN, UNAUTHORIZED, FORBIDDEN, UNAUTHORIZED):
+        line.begin_probe()
+        line.enter("/ingest", never, probe=True)
+        assert line.leave(verdict, probe=True) == verdict
+        waits.append(line.probe_wait(clock()))
+
+    assert waits == [600, 5, 1200, 10, 2400]
+
+
+def test_a_key_that_could_not_be_had_is_asked_for_soon_since_no_request_was_spent() -> None:
+    line, clock = gate()
+    line.enter("/ingestBatch", never)
+    line.leave(Park(None, "the api_key callable raised OSError", on_key=True))
+
+    assert line.probe_wait(clock()) == 5.0
+
+
 def test_nothing_is_sent_once_it_is_given_up() -> None:
     line, _ = gate()
     line.give_up()

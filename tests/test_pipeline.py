@@ -545,6 +545,45 @@ def test_a_park_is_told_as_what_it_is() -> None:
     assert (error.status, error.message, events) == (403, "forbidden", ())
 
 
+@pytest.mark.parametrize("vault", ["answers", "raises"])
+def test_a_key_set_while_another_is_asked_for_is_tried_at_once(vault: str) -> None:
+    asked: list[int] = []
+
+    def ask() -> str:
+        asked.append(1)
+        if len(asked) > 1:
+            w.pipeline.set_api_key("right")
+            if vault == "raises":
+                raise OSError("no vault")
+        return f"wrong{len(asked)}"
+
+    w = world(api_key=ask)
+    w.server.answer = lambda sent: OK if sent.key == "right" else UNAUTHORIZED
+    w.put(3)
+
+    assert w.pipeline.flush(1) == FlushReport(delivered=3)
+    assert [sent.key for sent in w.server.sent] == ["wrong1", "right"]
+
+
+@pytest.mark.parametrize("request_", ["the first", "a probe"])
+def test_a_key_set_while_the_old_one_is_being_refused_is_tried_at_once(request_: str) -> None:
+    w = world([UNAUTHORIZED] if request_ == "a probe" else [])
+    w.put(3)
+    if request_ == "a probe":
+        w.pipeline.flush(1)
+        w.clock.now = w.pipeline.gate.parking.probe_at
+
+    def set_meanwhile(sent: Sent) -> Reply:
+        if sent.key == "right":
+            return OK
+        w.pipeline.set_api_key("right")
+        return UNAUTHORIZED
+
+    w.server.answer = set_meanwhile
+
+    assert w.pipeline.flush(1) == FlushReport(delivered=3)
+
+
 def test_no_request_is_longer_than_the_time_that_is_left() -> None:
     w = world()
     w.put(700)

@@ -89,6 +89,34 @@ def test_the_end_of_a_park_is_logged_once_and_by_the_probe_that_was_accepted(
     assert caplog.text.count("Togai takes events again; 4 wait") == 1
 
 
+def test_a_line_that_opens_and_is_parked_again_is_told_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told: list[Any] = []
+    w = world(on_error=lambda error, events: told.append(error))
+    w.server.answer = lambda sent: OK if sent.path == "/ingest" else FORBIDDEN
+    w.put(100)
+    w.pipeline.flush(59)
+    assert (caplog.text.count("delivery is parked"), len(told)) == (1, 1)
+    while w.pipeline.pending:
+        w.clock.now += 5
+        w.pipeline.flush(1)
+
+    assert caplog.text.count("delivery is parked") == len(told) > 1
+    assert w.clock.now - 1000 > 60 * (len(told) - 1)
+    assert w.pipeline.health.stats().delivered == 100
+
+
+def test_closing_on_a_parked_line_gives_the_reason_of_the_park(caplog: pytest.LogCaptureFixture) -> None:
+    w = world([FORBIDDEN, Reply(400, b'{"message": "bad"}')])
+    w.put(700)
+    w.pipeline.flush(1)
+    assert w.pipeline.health.stats().last_error == "parked: forbidden (HTTP 403)"
+    w.pipeline.close(5)
+
+    assert "last error: parked: forbidden (HTTP 403)" in caplog.text
+
+
 def test_a_callback_does_not_wait_for_the_room_that_only_its_own_thread_can_make() -> None:
     said: list[Any] = []
 

@@ -137,7 +137,7 @@ def test_retry_after_is_read(togai: FakeTogai, transport: Transport) -> None:
 def test_a_session_of_the_callers_making_is_used_and_follows_no_redirect(togai: FakeTogai) -> None:
     session = requests.Session()
     session.headers["X-Mine"] = "yes"
-    transport = Transport(togai.url, (1, 1), session)
+    transport = Transport(togai.url, (1, 1), lambda: session)
     togai.script(
         faults.Answer(302, b"x" * 100, headers={"Location": togai.url + "/ingest"}), faults.Drip(0.01)
     )
@@ -186,7 +186,7 @@ def test_an_adapter_that_is_none_of_requests_own_is_left_as_it_is(togai: FakeTog
 
     session = requests.Session()
     session.mount("http://", Nowhere())
-    transport = Transport(togai.url, (1, 1), session)
+    transport = Transport(togai.url, (1, 1), lambda: session)
 
     assert send(transport).error == "no reply: nowhere"
     transport.close()
@@ -204,6 +204,19 @@ def test_an_error_whose_causes_run_in_a_circle_is_told_all_the_same() -> None:
     assert _why(error) == "no reply: round and round"
 
 
+def test_a_server_that_does_not_read_the_request_has_the_time_of_the_whole_reply_and_no_more() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        transport = Transport(url, (0.05, 1.0))
+        began = time.monotonic()
+        reply = send(transport, body=b"x" * 20_000_000)
+
+    assert reply.error == "no reply: timed out"
+    assert 0.9 < time.monotonic() - began < 5  # not the time to connect alone, nor for ever
+    transport.close()
+
+
 # --- the key ------------------------------------------------------------------------------------------------
 
 
@@ -216,6 +229,21 @@ def test_a_callable_is_asked_once_until_its_key_is_refused() -> None:
     assert (
         key.renewed("one") == "two"
     )  # another flusher, refused with the old one, takes what is known by now
+
+
+def test_a_key_that_is_handed_over_while_another_is_asked_for_is_the_one() -> None:
+    def ask() -> str:
+        key.replace("new")
+        return "old"
+
+    def fail() -> str:
+        key.replace("newer")
+        raise OSError("no vault")
+
+    key = Key(ask)
+    assert (key.current(), key.current()) == ("new", "new")
+    key.replace(fail)
+    assert key.renewed("new") == "newer"
 
 
 def test_a_fixed_key_is_never_another() -> None:

@@ -37,14 +37,20 @@ class Waiter:
     rejected: int = 0
     dropped: int = 0
 
-    def count(self, outcome: Outcome) -> None:
-        """Note an outcome of events that were waited for."""
+    def count(self, outcome: Outcome, batch: Batch) -> None:
+        """Note the outcome of those events of ``batch`` that are waited for."""
+        waited_for = self.target - batch.position
+        if waited_for >= len(batch):
+            count = len(outcome.events)
+        else:  # later events went along; told apart as objects, since equal ones may be tracked twice
+            ours = set(map(id, batch.events[: max(0, waited_for)]))
+            count = sum(id(event) in ours for event in outcome.events)
         if isinstance(outcome, Delivered):
-            self.delivered += len(outcome.events)
+            self.delivered += count
         elif isinstance(outcome, Rejected):
-            self.rejected += len(outcome.events)
+            self.rejected += count
         else:
-            self.dropped += len(outcome.events)
+            self.dropped += count
 
 
 @attrs.define(eq=False)
@@ -109,9 +115,13 @@ class Buffer:
             ):
                 return "full"
             now = self._clock()
+            is_overdue = False
             if now >= self._next_mark:
+                if not fresh:
+                    self._marks.clear()  # what is left there is the age of events long gone
                 self._marks.append((self._popped + len(fresh), now))
                 self._next_mark = now + MARK_EVERY
+                is_overdue = now - self._marks[0][1] > self._config.flush_interval
             fresh.append(event)
             if self.closing and fresh[-1] is event:
                 # A signal handler interrupted us since we looked, and closed: perhaps nobody sends any more.
@@ -125,6 +135,7 @@ class Buffer:
                 waiting == 1
                 or not waiting % self._config.batch_size
                 or self._fresh_bytes >= self.byte_cap.bytes
+                or is_overdue
                 or not self.attended
             ):
                 self._call_flusher()
@@ -157,6 +168,10 @@ class Buffer:
     def is_full_batch_waiting(self) -> bool:
         """Whether a flusher more would have a whole batch to send."""
         return len(self._fresh) >= self._config.batch_size or self._fresh_bytes >= self.byte_cap.bytes
+
+    def is_batch_due(self) -> bool:
+        """Whether a flusher more would have something to send now."""
+        return bool(self._again) or self._linger(self._clock()) == 0.0
 
     @property
     def accepted_position(self) -> int:
@@ -339,8 +354,7 @@ class Buffer:
             self._taken -= len(outcome.events)
             self._taken_bytes -= sum(map(len, outcome.events))
             for waiter in self.waiters:
-                if batch.position < waiter.target:
-                    waiter.count(outcome)
+                waiter.count(outcome, batch)
         self._look_again()
 
     def _place(self, part: Batch) -> None:

@@ -93,10 +93,16 @@ class Delivery:
         if not self._gate.enter(batch.path, deadline, probe=batch.probe):
             return carried.verdict
         verdict: Verdict = TryLater(None, "no reply: the flusher was stopped")
+        source = self._key.source
         try:
             verdict = self._exchange(batch, transport, deadline)
         finally:
-            carried.parked = self._gate.leave(verdict, probe=batch.probe) or carried.parked
+            with self._gate.lock:
+                carried.parked = self._gate.leave(verdict, probe=batch.probe) or carried.parked
+                if (
+                    self._key.source is not source
+                ):  # set_api_key() came meanwhile; this is no word on that key
+                    self._gate.probe_now()
             carried.attempted(verdict)
         return verdict
 

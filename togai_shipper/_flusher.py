@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import _thread
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ._buffer import Waiter
 
@@ -12,7 +13,11 @@ RESTART_AFTER = 1.0  # seconds between attempts to start a thread, and before a 
 
 
 def start_thread(function: Callable[..., None], arguments: tuple[object, ...]) -> None:
-    """Run ``function`` on a daemon thread, without waiting for it to begin."""
+    """Run ``function`` on a daemon thread, without waiting for it to begin.
+
+    Not by ``Thread.start``: that waits for the new thread, here while holding the shipper's lock; and what
+    runs the new thread may collect garbage whose ``__del__`` tracks an event, and so waits for that lock.
+    """
     _thread.start_new_thread(function, arguments)  # looked up now: gevent may have put its own in place
 
 
@@ -28,6 +33,7 @@ class Flushers:
         lock: threading.RLock,
         clock: Callable[[], float],
         work: Callable[[Waiter | None], None],
+        failed: Callable[[BaseException], None],
         ended: Callable[[], None],
         thread: Callable[[Callable[..., None], tuple[object, ...]], object],
     ) -> None:
@@ -35,11 +41,14 @@ class Flushers:
         self._lock = lock
         self._clock = clock
         self._work = work
+        self._failed = failed  # told, outside the lock, what ends a thread that has not done its work
         self._ended = ended  # told, outside the lock, whenever a thread has ended
         self._thread = thread
         self._alive: set[object] = set()  # one token for each thread that runs, or is about to
+        self._own: set[int] = set()  # identities of those that run
+        self._away: set[int] = set()  # of those, the ones inside the application's code
         self._start_at = 0.0  # monotonic seconds before which no thread is started
-        self.threads: set[int] = set()  # identities of the threads inside work()
+        self.threads: set[int] = set()  # identities of the threads inside work(), ours and callers'
         self.failure: str | None = None  # why no thread can be started
 
     @property
@@ -47,16 +56,17 @@ class Flushers:
         """Threads that run, or are about to."""
         return len(self._alive)
 
+    @property
+    def available(self) -> int:
+        """Threads alive that are not held up in a callback."""
+        return len(self._alive) - len(self._away)
+
     def may_start(self) -> bool:
         """Whether one more may be started now."""
         return len(self._alive) < self._most and self._clock() >= self._start_at
 
     def start(self) -> None:
-        """Start one more thread, if that can be done; a failure is kept in ``failure``.
-
-        except Exception as error:  # no memory, a limit, an interpreter going down: not the caller's
-        runs the new thread may collect garbage whose ``__del__`` tracks an event, and so waits for that lock.
-        """
+        """Start one more thread, if that can be done; a failure is kept in ``failure``."""
         token = object()
         self._alive.add(token)
         started = False
@@ -64,9 +74,7 @@ class Flushers:
             self._thread(self._run, (token,))
             started = True
             self.failure = None
-        except (
-            Exception
-        ) as error:  # no memory, a limit, an interpreter on its way down: not the caller's business
+        except Exception as error:  # no memory, a limit, an interpreter on its way down: not the caller's
             self._start_at = self._clock() + RESTART_AFTER
             self.failure = f"no flusher thread can be started: {error}"
         finally:
@@ -74,11 +82,15 @@ class Flushers:
                 self._alive.discard(token)
 
     def _run(self, token: object) -> None:
+        me = threading.get_ident()
+        self._own.add(me)
         try:
             self.work_here()
+        except BaseException as error:  # SystemExit in a callback, a greenlet that is killed: told there
+            self._failed(error)
         finally:
-            # However it ends, also by SystemExit in a callback: it is counted out, so that it is replaced.
             with self._lock:
+                self._own.discard(me)
                 self._alive.discard(token)
             self._ended()
 
@@ -90,3 +102,18 @@ class Flushers:
             self._work(until)
         finally:
             self.threads.discard(me)
+
+    @contextmanager
+    def away(self) -> Iterator[bool]:
+        """Around the application's code, which may take its time; yields whether that holds up a flusher."""
+        me = threading.get_ident()
+        held_up = me in self._own and me not in self._away
+        if held_up:
+            with self._lock:
+                self._away.add(me)
+        try:
+            yield held_up
+        finally:
+            if held_up:
+                with self._lock:
+                    self._away.discard(me)

@@ -9,6 +9,7 @@ from ._buffer import Buffer
 from ._flusher import Flushers
 from ._outcome import Ledger, State, Stats
 from ._pacing import Gate
+from .exceptions import DeliveryError
 
 STALE = 300.0  # seconds. Togai bills nothing that arrives after its cycle's grace period: told early
 FAILING = 60.0  # seconds of failed attempts alone before that counts as unhealthy
@@ -48,7 +49,8 @@ class Health:
             now = self._clock()
             oldest = self._buffer.oldest_since()
             if self._gate.parking:
-                return f"parked: {self._gate.parking.cause.message}"
+                cause = self._gate.parking.cause
+                return f"parked: {DeliveryError(cause.status, cause.message)}"
             if self._flushers.failure:
                 return self._flushers.failure
             if self._buffer.set_aside:
@@ -58,6 +60,11 @@ class Health:
             if oldest is not None and now - oldest > STALE:
                 return f"the oldest pending event waits for {now - oldest:.0f} s"
             return None
+
+    def last_error(self) -> str | None:
+        """Why events do not get through, or why the last attempt did not, if it did not."""
+        with self._lock:
+            return self.complaint() or self._gate.last_error
 
     def stats(self) -> Stats:
         """Every figure at one instant."""
@@ -76,6 +83,6 @@ class Health:
                 requests=ledger.requests,
                 bytes_sent=ledger.bytes_sent,
                 oldest_pending_age=0.0 if oldest is None else max(0.0, self._clock() - oldest),
-                last_error=self.complaint() or self._gate.last_error,
+                last_error=self.last_error(),
                 state=self.state,
             )

@@ -7,6 +7,7 @@ All of it is touched only while holding the shipper's one lock; waiting is done 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 
 import attrs
@@ -18,6 +19,8 @@ from ._verdict import Accepted, Park, Partly, Refused, TryLater, Verdict
 
 BURST = 5  # requests that may go at once after a rest; few beside Togai's 50 a second
 ROUNDING = 1e-6  # of a token: less is not missing, but lost in the arithmetic
+ANSWER = 5.0  # seconds that a request which goes alone has for its reply before the next may go after all
+ANSWER_CLOSING = 1.0  # the same while closing
 MAX_PAUSE = 60.0  # seconds: our own exponential after a 429; a Retry-After may ask for more
 MAX_REJECTED_IN_A_ROW = 20  # single events; then Togai is refusing everything, and the rest is kept
 KEY_PROBES = (
@@ -25,6 +28,7 @@ KEY_PROBES = (
     3600.0,
 )  # seconds to the first probe after a 401, and at most; 5 bad tries in 30 min block an IP
 LINE_PROBES = (5.0, 600.0)  # the same after any other reason to park
+UNAUTHORIZED = 401
 
 
 class Bucket:
@@ -54,10 +58,7 @@ class Parking:
     """Why the line is parked, and when it is probed next."""
 
     cause: Park
-    first: float
-    longest: float
-    jitter: bool
-    probes: int = 0
+    probes: Counter[float] = attrs.field(factory=Counter)
     probe_at: float = 0.0
     probing: bool = False
 
@@ -83,6 +84,7 @@ class Gate:
         # Until a reply shows that Togai takes from us (at the start, after a 429) requests go one at a time.
         self.trusted = False
         self._under_way = 0
+        self._answer_by = 0.0  # then one that hangs no longer keeps the next from going
         self._paused_until = 0.0
         self._pauses = 0
         self.parking: Parking | None = None
@@ -106,6 +108,7 @@ class Gate:
                 if wait == 0.0:
                     self._buckets[path].spend()
                     self._under_way += 1
+                    self._answer_by = now + (ANSWER if self.closing is None else ANSWER_CLOSING)
                     return True
                 left = deadline() - now
                 rings = self.turn.rings
@@ -116,8 +119,10 @@ class Gate:
         """Seconds until a request may go; ``None``: until another one is back."""
         if now < self._paused_until:
             return self._paused_until - now
-        if not self.trusted and self._under_way:
+        if self._under_way >= self._config.max_in_flight:
             return None
+        if not self.trusted and self._under_way and now < self._answer_by:
+            return self._answer_by - now
         return self._buckets[path].wait(now)
 
     def leave(self, verdict: Verdict, *, probe: bool = False) -> Park | None:
@@ -137,9 +142,9 @@ class Gate:
         if isinstance(verdict, (Partly, Refused)):
             self._trust()
         else:
-            self._note_failure(verdict.message, now)
+            self.fail(verdict.message)
         if isinstance(verdict, Park):
-            return self.park(verdict)
+            return self.park(verdict, probe=probe)
         if isinstance(verdict, TryLater) and verdict.throttled:
             self._pause(verdict, now)
         if probe:
@@ -152,10 +157,12 @@ class Gate:
         self._failing_since = None
         self.last_error = None
 
-    def _note_failure(self, message: str, now: float) -> None:
-        self.last_error = message
-        if self._failing_since is None:
-            self._failing_since = now
+    def fail(self, message: str) -> None:
+        """An attempt failed: if all do for a while, that is told."""
+        with self.lock:
+            self.last_error = message
+            if self._failing_since is None:
+                self._failing_since = self._clock()
 
     def _pause(self, verdict: TryLater, now: float) -> None:
         own = self._random() * min(MAX_PAUSE, self._config.backoff_initial * 2.0**self._pauses)
@@ -175,30 +182,34 @@ class Gate:
 
     # --- parked ---
 
-    def park(self, cause: Park) -> Park | None:
-        """Stop the line; returns the cause if it was not parked for that kind of cause already."""
-        now = self._clock()
+    def park(self, cause: Park, *, probe: bool = False) -> Park | None:
+        """Stop the line; returns the cause if it was not parked for that kind of cause already.
+
+        While parked, only a probe tells more; or a refused key, for which probes must become rare.
+        """
         known = self.parking
-        if known is None or known.cause.on_key != cause.on_key:
-            first, longest = KEY_PROBES if cause.on_key else LINE_PROBES
-            self.parking = Parking(cause, first, longest, jitter=cause.on_key)
+        is_new = known is None or known.cause.on_key != cause.on_key
+        if known is None:
+            self.parking = Parking(cause)
             self.trusted = False
-            self._probe_again(now)
-            return cause
-        known.cause = cause
-        if known.probing:  # else it was on its way already when the line was parked
-            self._probe_again(now)
-        return None
+        elif probe or (is_new and cause.on_key):
+            known.cause = cause
+        else:  # on its way already when the line was parked
+            return None
+        if probe or is_new:
+            self._probe_again(self._clock())
+        return cause if is_new else None
 
     def _probe_again(self, now: float) -> None:
         """The next probe, after one that failed (or none yet)."""
         parking = self.parking
         if parking is None:  # a probe sent before the line was opened by another reply
             return
-        wait = min(parking.longest, parking.first * 2.0**parking.probes)
-        if parking.jitter:
+        first, longest = KEY_PROBES if parking.cause.status == UNAUTHORIZED else LINE_PROBES
+        wait = min(longest, first * 2.0 ** min(parking.probes[first], 16))
+        if parking.cause.on_key:
             wait *= 0.5 + self._random()
-        parking.probes = min(parking.probes + 1, 16)
+        parking.probes[first] += 1  # for each schedule by itself: causes that alternate reset neither
         parking.probing = False
         parking.probe_at = now + wait
 
@@ -240,7 +251,7 @@ class Gate:
                 message = (
                     f"{MAX_REJECTED_IN_A_ROW} events in a row rejected, the last: {outcome.error.message}"
                 )
-                self._note_failure(message, self._clock())
+                self.fail(message)
                 return self.park(Park(outcome.error.status, message, on_key=False))
         return None
 
@@ -249,6 +260,7 @@ class Gate:
     def close(self, deadline: float) -> None:
         """From now on everything has to be over by ``deadline``."""
         self.closing = deadline
+        self._answer_by = min(self._answer_by, self._clock() + ANSWER_CLOSING)
         if self._paused_until >= deadline:  # the pause cannot be waited out: one request decides for all
             self._paused_until = self._clock()
         self.turn.ring()

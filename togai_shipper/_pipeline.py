@@ -11,7 +11,8 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from ._batching import Batch
@@ -30,6 +31,9 @@ from ._verdict import Accepted, Park, TryLater, is_line_dead
 
 FOREVER = float("inf")
 GRACE = 1.0  # seconds over its deadline that close() waits for another thread to tell what it gave up
+JOIN_AFTER = (
+    0.5  # seconds that close() leaves all the sending to the flushers; a quarter of its time, if less
+)
 
 _system_random = random.SystemRandom().random  # not a generator of ours: forked workers would share its state
 
@@ -53,14 +57,20 @@ class Pipeline:
         self._connect = connect
         self._starting = starting  # called when there is first something to deliver
         self.lock = threading.RLock()
-        self.reporter = Reporter(config, clock)
+        self.reporter = Reporter(config, clock, self._away)
         self.ledger = Ledger()
         self.gate = Gate(config, self.lock, clock, random, turn=bell())
         self.buffer = Buffer(config, self.lock, self.gate, clock, work=bell(), settled=bell())
         self.key = Key(config.api_key or "")
         self.delivery = Delivery(config, self.gate, self.ledger, self.key, clock, random, self._failing)
         self.flushers = Flushers(
-            config.max_in_flight, self.lock, clock, self._work, self._flusher_ended, thread
+            config.max_in_flight,
+            self.lock,
+            clock,
+            self._work,
+            self._flusher_failed,
+            self._flusher_ended,
+            thread,
         )
         self.health = Health(self.lock, self.ledger, self.gate, self.buffer, self.flushers, clock)
         self.buffer.attend = self._attend
@@ -80,15 +90,15 @@ class Pipeline:
         return refused
 
     def _attend(self) -> None:
-        """Events wait and no flusher is idle: start the first one; another only for a whole batch."""
+        """Events wait and no flusher is idle: start the first one; another only for a batch that is due."""
         flushers = self.flushers
         if self.buffer.closing:  # the flushers that there are, or the closing thread, do the rest
             return
-        wanted = not flushers.alive or (self.gate.trusted and self.buffer.is_full_batch_waiting)
+        wanted = not flushers.available or (self.gate.trusted and self.buffer.is_batch_due())
         if wanted and flushers.may_start():
             self._starting()
             flushers.start()
-        self.buffer.attended = flushers.alive > 0
+        self.buffer.attended = flushers.available > 0
 
     def refuse(self, reason: Refusal) -> None:
         """Count a call of ``track()`` that was not accepted."""
@@ -109,8 +119,10 @@ class Pipeline:
 
     def set_api_key(self, key: ApiKey) -> None:
         """Use another key; a parked line is probed with it at once."""
-        self.key.replace(key)
-        with self.lock:
+        with (
+            self.lock
+        ):  # a request that returns with the old key's verdict sees, under it, that there is a new
+            self.key.replace(key)
             self.gate.probe_now()
             self.buffer.work.ring()
             if self.buffer.pending:
@@ -153,10 +165,10 @@ class Pipeline:
             waiter = self.buffer.hurry(self._clock() + timeout)
             if self.buffer.pending:
                 self.buffer.attend()
-            alone = not self.flushers.alive
+            alone = not self.flushers.alive and self.buffer.pending and not self.buffer.closing
         try:
             if waits:
-                if alone and self.buffer.pending and not self.buffer.closing:
+                if alone:
                     self.flushers.work_here(waiter)
                 self._wait(waiter)
             return self._report_to(waiter)
@@ -224,18 +236,29 @@ class Pipeline:
         self._finish()
 
     def _deliver_the_rest(self) -> None:
-        """Wait for the flushers to deliver and end; where there are none, do their work."""
+        """Wait for the flushers to deliver and end, and join in where they do not get to it.
+
+        That is: there are none; or all are inside callbacks, or wait for replies, and events wait for them.
+        """
+        begun = self._clock()
+        joins_at = begun + min(JOIN_AFTER, (self._last.deadline - begun) / 4)
+        joined = False
         while True:
             with self.lock:
-                left = self._last.deadline - self._clock()
-                alone = not self.flushers.alive
-                if self.buffer.closed or left <= 0 or (alone and not self.buffer.pending):
+                now, buffer = self._clock(), self.buffer
+                left = self._last.deadline - now
+                if buffer.closed or left <= 0 or not (self.flushers.alive or buffer.pending):
                     return
-                rings = self.buffer.settled.rings
-            if alone:
+                may_join = not joined and buffer.pending > buffer.in_flight
+                alone = not self.flushers.available
+                rings = buffer.settled.rings
+            if may_join and (alone or now >= joins_at):
+                joined = True
                 self.flushers.work_here()
+            elif joined and not self.flushers.alive:
                 return
-            self.buffer.settled.wait(rings, left)
+            else:
+                buffer.settled.wait(rings, min(left, joins_at - now) if may_join else left)
 
     def _await_what_is_on_the_wire(self) -> None:
         self.gate.give_up()
@@ -262,9 +285,16 @@ class Pipeline:
                 rings = self.buffer.settled.rings
             self.buffer.settled.wait(rings, left)
 
+    def _flusher_failed(self, error: BaseException) -> None:
+        self._fail(
+            f"a flusher was ended by {type(error).__name__}, no event is lost; another takes its place"
+        )
+
     def _flusher_ended(self) -> None:
         with self.lock:
-            self.buffer.attended = self.flushers.alive > 0
+            self.buffer.attended = self.flushers.available > 0
+            if self.buffer.pending > self.buffer.in_flight:
+                self.buffer.attend()
             over = self.buffer.closing and not self.flushers.alive and self._closer is None
             self.buffer.settled.ring()
         if over:
@@ -275,10 +305,11 @@ class Pipeline:
         with self.lock:
             if self.buffer.closed:
                 return
+            why = self.health.last_error()
             outcomes = left_at_close(self.buffer.abandon())
             for outcome in outcomes:
                 self.ledger.record(outcome)
-        self.reporter.tell_closed(outcomes, self.gate.last_error)
+        self.reporter.tell_closed(outcomes, why)
         self._told = True
         self.buffer.settled.ring()
 
@@ -289,18 +320,16 @@ class Pipeline:
         while True:
             try:
                 self._carry_all(until)
-            except (
-                Exception
-            ):  # a bug, no memory, a session_factory that raises: the batch is in the line again
-                self.reporter.complain(
-                    "flusher",
-                    "a flusher failed, no event is lost; it goes on",
-                    level=logging.ERROR,
-                    exc_info=True,
-                )
-                self.gate.turn.wait(self.gate.turn.rings, RESTART_AFTER)
+            except Exception as error:  # a bug, no memory: the batch is in the line again
+                self._fail(f"a flusher failed ({type(error).__name__}), no event is lost; it goes on")
             else:
                 return
+
+    def _fail(self, message: str) -> None:
+        """Tell of the exception under way, and let a moment pass before it can come again."""
+        self.gate.fail(message)
+        self.reporter.complain("flusher", message, level=logging.ERROR, exc_info=True)
+        self.gate.turn.wait(self.gate.turn.rings, RESTART_AFTER)
 
     def _carry_all(self, until: Waiter | None) -> None:
         transport = self._connect(self._config)
@@ -387,5 +416,24 @@ class Pipeline:
 
     def _failing(self, message: str) -> None:
         with self.lock:
+            if self.buffer.is_batch_due():  # it need not wait until this one gets through
+                self.buffer.attend()
             seconds, pending = self.gate.failing_for(self._clock()), self.buffer.pending
         self.reporter.tell_failing(seconds, message, pending)
+
+    @contextmanager
+    def _away(self) -> Iterator[None]:
+        """Around a callback: while it keeps a flusher, another one is wanted for what waits."""
+        with self.flushers.away() as held_up:
+            if held_up:
+                self._look_who_works()
+            yield
+        if held_up:
+            self._look_who_works()
+
+    def _look_who_works(self) -> None:
+        with self.lock:
+            self.buffer.attended = self.flushers.available > 0
+            if self.buffer.pending > self.buffer.in_flight:
+                self.buffer.attend()
+            self.buffer.settled.ring()  # close() joins in where nobody else is left

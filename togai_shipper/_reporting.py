@@ -10,7 +10,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from ._config import Config
@@ -29,12 +29,14 @@ REPEAT = 60.0  # seconds before the same complaint is logged again
 class Reporter:
     """Speaks for one shipper in one process."""
 
-    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, config: Config, clock: Callable[[], float], away: Callable[[], AbstractContextManager[None]]
+    ) -> None:
         self._config = config
         self._clock = clock
-        self._said: dict[
-            str, tuple[float, int]
-        ] = {}  # complaint -> (when it was logged, how often it came since)
+        self._away = away  # entered around each callback
+        # complaint -> when it was logged, and how often it came since
+        self._said: dict[str, tuple[float, int]] = {}
         self._in_error_callback: set[int] = set()  # threads inside on_error
         self._speaking: set[int] = set()  # threads inside our own logging
 
@@ -42,17 +44,18 @@ class Reporter:
 
     def complain(
         self, kind: str, message: str, *args: object, level: int = logging.WARNING, exc_info: bool = False
-    ) -> None:
-        """Log ``message``; the same ``kind`` again only after a minute, with a count."""
+    ) -> bool:
+        """Log ``message``; the same ``kind`` again only after a minute, with a count. Says whether it did."""
         now = self._clock()
         at, held_back = self._said.get(kind, (-REPEAT, 0))
         if now - at < REPEAT:
             self._said[kind] = (at, held_back + 1)
-            return
+            return False
         self._said[kind] = (now, 0)
         if held_back:
             message += f" ({held_back} more like this since the last line)"
         self.log(level, message, *args, exc_info=exc_info)
+        return True
 
     def log(self, level: int, message: str, *args: object, exc_info: bool = False) -> None:
         """Log a line; a handler that calls ``track()`` for it is refused."""
@@ -87,13 +90,16 @@ class Reporter:
         self.complain("set aside", text, id_of(event), level=logging.ERROR)
 
     def tell_parked(self, cause: Park, pending: int) -> None:
-        """Nothing can be delivered until somebody mends the key or the line."""
+        """Nothing can be delivered until somebody mends the key or the line.
+
+        Once a minute at most: a line may open for one event, and be parked by the next.
+        """
         kind = Unauthorized if cause.on_key else DeliveryError
         error = kind(cause.status, cause.message)
         mend = "set_api_key() tries at once" if cause.on_key else "it is probed, less and less often"
         text = "delivery is parked: %s; %d events wait, none is dropped; %s"
-        self.log(logging.ERROR, text, error, pending, mend)
-        self.undelivered(error)
+        if self.complain(f"parked {cause.status}", text, error, pending, mend, level=logging.ERROR):
+            self.undelivered(error)
 
     def tell_closed(self, outcomes: Sequence[Dropped], why: str | None) -> None:
         """What ``close()`` had to give up."""
@@ -124,7 +130,8 @@ class Reporter:
 
     def _call(self, name: str, callback: Callable[..., object], *args: Any) -> None:
         try:
-            callback(*args)
+            with self._away():
+                callback(*args)
         except Exception:  # the application's code: whatever it raises stays there
             self.log(logging.ERROR, "%s raised; nothing is lost", name, exc_info=True)
 

@@ -75,7 +75,8 @@ class Shipper:
             up to ``block_timeout``, then the same; never on a flusher or under a running event loop), or
             ``"raise"``.
         block_timeout: seconds (default 1).
-        max_in_flight: requests on the wire at once, and flusher threads at most (default 4).
+        max_in_flight: requests on the wire at once, and flusher threads at most (default 4). One is started
+            at first, another when a batch is due and all are busy.
         timeout: seconds to connect and to the end of the reply (default ``(5, 30)``).
         backoff_initial: seconds (default 0.5); a random wait up to this, doubling with each attempt,
         backoff_max: and never more than this (default 30).
@@ -90,7 +91,8 @@ class Shipper:
         enabled: false: no key needed, nothing sent; ``track()`` still checks its events (default true).
         on_error: ``on_error(error, events)``: events that ended undelivered, and why; an empty tuple where
             none ended.
-        on_delivered: ``on_delivered(events)``, called on a flusher after they were counted.
+        on_delivered: ``on_delivered(events)``, called on a flusher after they were counted. One that takes
+            its time holds up nobody but that flusher.
         before_send: ``before_send(event) -> Event | None``, called in ``track()``: change an event, or drop
             it by ``None``. If it raises, the event is not sent.
         handle_sigterm: on SIGTERM close, then do what would have been done without: die of it, or call the
@@ -269,10 +271,13 @@ class Shipper:
                 pipeline, "closed", ShipperClosed("track() after close(); the event is not accepted")
             )
             return None
+        raises = self._config.overflow == "raise"
+        # Decoded only for who sees it: a full buffer must not slow its callers down as well.
+        given = decode(event) if raises or self._config.on_error is not None else None
         full = QueueFull(
-            f"the buffer is full, {pipeline.pending} events wait; the event is not accepted", decode(event)
+            f"the buffer is full, {pipeline.pending} events wait; the event is not accepted", given
         )
-        if self._config.overflow == "raise":
+        if raises:
             pipeline.refuse("full")
             raise full
         self._refuse(pipeline, "full", full)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import attrs
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
@@ -26,7 +27,10 @@ from ._config import ApiKey, Config, check_key, is_loopback
 from ._verdict import Reply, retry_after
 from .exceptions import ConfigurationError
 
+SessionFactory = Callable[[], requests.Session]
+
 MIN_READ = 1024 * 1024  # bytes of a reply that are read at least; else twice the request
+MAX_WHY = 200  # characters of an error's text that we keep
 _CHUNK = 64 * 1024
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
@@ -35,37 +39,54 @@ class KeyUnavailable(Exception):  # noqa: N818  a state of the world; never leav
     """The caller's callable gave no key that can be used."""
 
 
+@attrs.define(eq=False)
+class Source:
+    """A key as it was handed over, and what it came to, once asked."""
+
+    given: ApiKey
+    known: str | None = None
+
+
 class Key:
     """The key in use: fixed, or asked for and kept until Togai refuses it."""
 
-    def __init__(self, source: ApiKey) -> None:
-        self._source = source
-        self._known: str | None = None
+    def __init__(self, given: ApiKey) -> None:
+        self.source = Source(given)  # another object after each ``replace``
 
     def current(self) -> str:
         """The key; asks the caller's callable if none is known. Raises ``KeyUnavailable``."""
-        known, source = self._known, self._source
-        if known is None:
+        while True:
+            source = self.source
             try:
-                known = check_key(source() if callable(source) else source)
-            except ConfigurationError as error:
-                raise KeyUnavailable(str(error)) from error
-            except Exception as error:  # whatever the caller's callable raises
-                raise KeyUnavailable(f"the api_key callable raised {type(error).__name__}") from error
-            self._known = known
-        return known
+                key = source.known or _ask(source.given)
+            except KeyUnavailable:
+                if self.source is source:
+                    raise
+            else:
+                source.known = key
+                if self.source is source:  # else it was replaced while we asked, which may take seconds
+                    return key
 
     def renewed(self, refused: str) -> str | None:
         """Another key than ``refused``, if there is one now."""
-        if self._known == refused:
-            self._known = None
+        source = self.source
+        if source.known == refused:
+            source.known = None
         key = self.current()
         return None if key == refused else key
 
-    def replace(self, source: ApiKey) -> None:
+    def replace(self, given: ApiKey) -> None:
         """Use another key, or another callable, from now on."""
-        self._source = source
-        self._known = None
+        self.source = Source(given)
+
+
+def _ask(given: ApiKey) -> str:
+    try:
+        return check_key(given() if callable(given) else given)
+    except ConfigurationError as error:
+        raise KeyUnavailable(str(error)) from error
+    except Exception as error:  # whatever the caller's callable raises
+        raise KeyUnavailable(f"the api_key callable raised {type(error).__name__}") from error
 
 
 class _Bearer(AuthBase):
@@ -84,6 +105,13 @@ class _Bearer(AuthBase):
 _reply = threading.local()  # .deadline: when this thread's reply has to be whole (monotonic seconds)
 
 
+def _time_left() -> float:
+    left: float = _reply.deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("not whole by its deadline")
+    return left
+
+
 class _TimedReader(io.RawIOBase):
     """A socket's bytes, each wait for which ends at the reply's deadline."""
 
@@ -95,10 +123,7 @@ class _TimedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left = _reply.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("not whole by its deadline")
-        self._sock.settimeout(left)
+        self._sock.settimeout(_time_left())
         return self._stream.readinto(buffer)
 
     def close(self) -> None:
@@ -115,10 +140,25 @@ class _TimedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_TimedReader(sock))
 
 
+class _TimedSends:
+    """A connection that gives up a request which the other side takes too slowly."""
+
+    sock: Any
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()  # type: ignore[attr-defined]  # the connection's, which this is mixed into
+        for start in range(0, len(data), _CHUNK):
+            self.sock.settimeout(_time_left())
+            super().send(memoryview(data)[start : start + _CHUNK])  # type: ignore[misc]  # likewise
+
+
 @cache
 def _timed(pool: Any) -> Any:
-    """A pool like ``pool``, whose connections read timed replies."""
-    connection = type("TimedConnection", (pool.ConnectionCls,), {"response_class": _TimedResponse})
+    """A pool like ``pool``, whose connections send and read against the deadline."""
+    connection = type(
+        "TimedConnection", (_TimedSends, pool.ConnectionCls), {"response_class": _TimedResponse}
+    )
     return type("TimedPool", (pool,), {"ConnectionCls": connection, "is_timed": True})
 
 
@@ -148,25 +188,28 @@ def _time_proxies(adapter: HTTPAdapter) -> None:
     adapter.proxy_manager_for = lambda *args, **kwargs: _time(made(*args, **kwargs))  # type: ignore[method-assign]  # on this one alone
 
 
-# --- the transport
-# ---------------------------------------------------------------------------------------------
+# --- the transport ---------------------------------------------------------------------------------------
 
 
 class Transport:
     """One flusher's connection to Togai. Used by one thread."""
 
     def __init__(
-        self, base_url: str, timeout: tuple[float, float], session: requests.Session | None = None
+        self, base_url: str, timeout: tuple[float, float], factory: SessionFactory | None = None
     ) -> None:
         self._base_url = base_url
         self._timeout = timeout
-        if session is None:
-            session = requests.Session()
-            session.trust_env = not is_loopback(base_url)  # an http_proxy does not lead to loopback
-        self._session = _tame(session)
+        self._factory = factory
+        self._session: requests.Session | None = None
 
     def send(self, path: str, body: bytes, key: str, time_left: float) -> Reply:
         """``POST`` to ``path``; the reply, or why there is none, in at most ``time_left`` seconds."""
+        if self._session is None:
+            try:
+                self._session = _tame(self._made())
+            except Exception as error:  # whatever the caller's callable raises: no reply, like the network's
+                text = f"session_factory raised {type(error).__name__}: {error}"
+                return Reply(None, error=text[:MAX_WHY], sent=False)
         connect, total = (min(limit, max(time_left, 0.001)) for limit in self._timeout)
         _reply.deadline = time.monotonic() + total
         try:
@@ -209,13 +252,23 @@ class Transport:
 
     def close(self) -> None:
         """Close the connection."""
-        self._session.close()
+        if self._session is not None:
+            self._session.close()
+
+    def _made(self) -> requests.Session:
+        if self._factory is None:
+            session = requests.Session()
+            session.trust_env = not is_loopback(self._base_url)  # an http_proxy does not lead to loopback
+            return session
+        session = self._factory()
+        if not isinstance(session, requests.Session):
+            raise TypeError(f"{type(session).__name__} is not a requests.Session")
+        return session
 
 
 def connected(config: Config) -> Transport:
     """A transport for one more flusher; no connection is made before the first request."""
-    session = None if config.session_factory is None else config.session_factory()
-    return Transport(config.base_url, config.timeout, session)
+    return Transport(config.base_url, config.timeout, config.session_factory)
 
 
 def _unpacked(body: bytes, limit: int) -> bytes:
@@ -241,7 +294,4 @@ def _why(error: BaseException) -> str:
         parts = (getattr(cause, "reason", None), *cause.args)
         cause = next((part for part in parts if isinstance(part, BaseException)), cause)
     text = str(cause).rsplit(": ", 1)[-1] or type(cause).__name__
-    return f"no reply: {text[:200]}"
-
-
-SessionFactory = Callable[[], requests.Session]
+    return f"no reply: {text[:MAX_WHY]}"
