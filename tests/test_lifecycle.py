@@ -1,4 +1,4 @@
-"""The end of this very process, as far as a test sees it from within; real exits are in test_exits.py."""
+"""The end of this process, seen from within; real exits are in test_ends.py and test_exits.py."""
 
 from __future__ import annotations
 

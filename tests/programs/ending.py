@@ -21,9 +21,7 @@ def on_error(error: Exception, events: tuple[Event, ...]) -> None:
     notes.write("".join(f"dropped {event.id}\n" for event in events))
 
 
-shipper = Shipper(
-    on_error=on_error, close_timeout=1.5, flush_interval=60, handle_sigterm=how == "sigterm, handled"
-)
+shipper = Shipper(on_error=on_error, flush_interval=60, handle_sigterm=how == "sigterm, handled")
 
 
 def track(count: int) -> None:

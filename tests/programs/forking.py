@@ -9,7 +9,8 @@ import threading
 
 from togai_shipper import Shipper
 
-signal.alarm(100)  # the watchdog. Not faulthandler's: on Python 3.10 its timer hangs forked children
+WATCHDOG = 100  # seconds. Not faulthandler's: on Python 3.10 its timer hangs forked children
+signal.alarm(WATCHDOG)
 stop = threading.Event()
 shipper = Shipper(
     flush_interval=0.01, batch_size=20, rate_limit=None, on_delivered=lambda events: said(["told"])
@@ -37,12 +38,14 @@ def track_on() -> None:
 
 def be_a_child(number: int) -> None:
     """Track, beget, and end in one of the ways there are."""
+    signal.alarm(WATCHDOG // 2)  # a parent's alarm is not inherited
     if closed.track("api_call", "child") is not None or shipper.pending:
         os._exit(7)
     if number % 4 == 3:  # one that tracks nothing has nothing to close, and no thread
         os._exit(8 if threading.active_count() > 1 else 0)
     track("child", 3)
     if number % 4 == 2 and os.fork() == 0:
+        signal.alarm(WATCHDOG // 2)
         track("grandchild", 2)
         shipper.close(30)
         os._exit(0)
