@@ -8,7 +8,11 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from togai_shipper.testing import FakeTogai, faults
+
+uncovered = pytest.mark.processes  # coverage holds a lock of its own, which a signal handler would wait for
 
 BEGIN = """
 import faulthandler, gc, json, logging, os, signal, sys, threading
@@ -74,6 +78,7 @@ end(shipper, interrupted=interrupted, tracked=tracked)
 """
 
 
+@uncovered
 def test_track_flush_and_stats_may_be_called_by_a_signal_handler_that_interrupts_track(
     togai: FakeTogai,
 ) -> None:
@@ -116,6 +121,7 @@ end(shipper, died=len(died))
 """
 
 
+@uncovered
 def test_track_may_be_called_by_garbage_as_it_is_collected_on_whatever_thread(togai: FakeTogai) -> None:
     said = outcome(GARBAGE, togai)
     assert said["died"] == 1200
@@ -267,6 +273,7 @@ end(shipper, inner=len(inner))
 """
 
 
+@uncovered
 def test_close_may_be_called_by_a_signal_handler_that_interrupts_close(togai: FakeTogai) -> None:
     togai.script(*[faults.Slow(0.1)] * 3)
     said = outcome(CLOSING, togai)
@@ -294,6 +301,7 @@ print(json.dumps({"ids": ids, "delivered": len(ids)}))
 """
 
 
+@uncovered
 def test_close_in_a_signal_handler_that_interrupts_track_loses_none_that_track_said_it_took(
     togai: FakeTogai,
 ) -> None:

@@ -54,6 +54,28 @@ def test_a_log_handler_is_still_recognised_after_it_made_us_log_once_more() -> N
     assert (stats.refused["feedback"], stats.refused["closed"]) == (2, 0)
 
 
+def test_garbage_that_is_collected_while_we_log_tracks_the_applications_own_events() -> None:
+    shipper = unused()
+
+    class Garbage:
+        def __del__(self) -> None:
+            shipper.track("died", "acme")
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            Garbage()
+
+    logger, handler = logging.getLogger("togai_shipper"), Handler()
+    logger.addHandler(handler)
+    try:
+        shipper.track("", "acme")
+    finally:
+        logger.removeHandler(handler)
+
+    assert (shipper.pending, shipper.stats().refused["feedback"]) == (1, 0)
+    shipper.close(0)
+
+
 def test_a_reply_that_comes_after_its_event_was_given_up_changes_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import _thread
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from ._buffer import Waiter
 
@@ -18,7 +20,20 @@ def start_thread(function: Callable[..., None], arguments: tuple[object, ...]) -
     Not by ``Thread.start``: that waits for the new thread, here while holding the shipper's lock; and what
     runs the new thread may collect garbage whose ``__del__`` tracks an event, and so waits for that lock.
     """
-    _thread.start_new_thread(function, arguments)  # looked up now: gevent may have put its own in place
+    # Looked up now: gevent may have put its own in place.
+    _thread.start_new_thread(_run_seen, (function, arguments))
+
+
+def _run_seen(function: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    """Let who traces or profiles threads, a debugger or a coverage tool, see ours as well."""
+    hooks: tuple[tuple[Any, Callable[[Any], None]], ...] = (
+        (threading.gettrace(), sys.settrace),
+        (threading.getprofile(), sys.setprofile),
+    )
+    for hook, install in hooks:
+        if hook:
+            install(hook)
+    function(*arguments)
 
 
 class Flushers:

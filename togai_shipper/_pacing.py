@@ -196,8 +196,7 @@ class Gate:
             known.cause = cause
         else:  # on its way already when the line was parked
             return None
-        if probe or is_new:
-            self._probe_again(self._clock())
+        self._probe_again(self._clock())
         return cause if is_new else None
 
     def _probe_again(self, now: float) -> None:
