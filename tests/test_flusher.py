@@ -211,7 +211,14 @@ def test_close_sends_itself_what_waits_while_every_flusher_is_in_a_callback(
     togai: FakeTogai, ship: Ship
 ) -> None:
     busy = Busy()
-    shipper = ship(on_delivered=busy, max_in_flight=1)
+    told: list[Any] = []
+
+    def on_delivered(events: Any) -> None:
+        told.append((threading.get_ident() == mine, len(events)))
+        busy()
+
+    mine = threading.get_ident()
+    shipper = ship(on_delivered=on_delivered, max_in_flight=1)
     shipper.track("api_call", "acme")
     assert busy.entered.wait(10)
     for _ in range(10):
@@ -219,6 +226,24 @@ def test_close_sends_itself_what_waits_while_every_flusher_is_in_a_callback(
     togai.on_request = lambda received: busy.let_go.set()
 
     assert shipper.close(30) == FlushReport(delivered=10)
+    assert told == [(False, 1), (False, 10)]
+
+
+def test_a_callback_that_never_returns_does_not_keep_close_from_its_end(togai: FakeTogai, ship: Ship) -> None:
+    busy = Busy()
+
+    def hang(events: Any) -> None:
+        busy.entered.set()
+        busy.let_go.wait(60)
+
+    shipper = ship(on_delivered=hang, max_in_flight=1)
+    shipper.track("api_call", "acme")
+    assert busy.entered.wait(10)
+    for _ in range(10):
+        shipper.track("api_call", "acme")
+
+    assert shipper.close(1) == FlushReport(delivered=10)
+    busy.let_go.set()
 
 
 def test_a_request_that_hangs_does_not_keep_a_flush_from_sending_what_came_after_it(
@@ -238,18 +263,35 @@ def test_a_request_that_hangs_does_not_keep_a_flush_from_sending_what_came_after
     assert shipper.close(10) == FlushReport(delivered=1)
 
 
+@pytest.mark.parametrize("waiting", [3, 300])
 def test_close_joins_in_where_the_only_flusher_waits_for_a_reply_that_does_not_come(
-    togai: FakeTogai, ship: Ship
+    togai: FakeTogai, ship: Ship, waiting: int
 ) -> None:
     shipper = ship()
     stuck = shipper.track("api_call", "acme")
     togai.on_request = lambda received: faults.Hold() if stuck in received.ids else None
     assert togai.wait(lambda: len(togai.requests) == 1)
-    for _ in range(300):
+    for _ in range(waiting):
         shipper.track("api_call", "acme")
 
-    assert shipper.close(2.5) == FlushReport(delivered=300, dropped=1)
-    assert togai.ledger.metered == 300
+    assert shipper.close(2.5) == FlushReport(delivered=waiting, dropped=1)
+    assert togai.ledger.metered == waiting
+
+
+def test_what_is_on_the_wire_when_it_is_given_up_is_told_as_perhaps_delivered(
+    togai: FakeTogai, ship: Ship
+) -> None:
+    told: list[Any] = []
+    shipper = ship(
+        on_error=lambda error, events: told.append((error.maybe_delivered, error.attempts, len(events)))
+    )
+    togai.on_request = lambda received: faults.Hang(ingest="all")
+    for _ in range(3):
+        shipper.track("api_call", "acme")
+    assert togai.wait(lambda: len(togai.requests) > 0)
+
+    assert shipper.close(0.5) == FlushReport(dropped=3)
+    assert told == [(True, 1, 3)]
 
 
 def test_another_flusher_is_called_for_events_that_wait_beyond_their_time_and_none_before() -> None:
@@ -258,6 +300,9 @@ def test_another_flusher_is_called_for_events_that_wait_beyond_their_time_and_no
     w.pipeline.gate.trusted = True
     w.put(1)
     assert len(started) == 1
+    w.clock.now += 5
+    assert w.pipeline.buffer.take() is not None
+    w.put(1)
     w.clock.now += 4
     w.put(1)
     w.pipeline._failing("HTTP 504")  # noqa: SLF001  as the flusher says before each backoff
@@ -265,9 +310,24 @@ def test_another_flusher_is_called_for_events_that_wait_beyond_their_time_and_no
     w.clock.now += 2
     w.put(1)
     assert len(started) == 2
+    assert w.pipeline.buffer.take() is not None
+    w.put(1)
+    w.clock.now += 6
     w.pipeline._failing("HTTP 504")  # noqa: SLF001  likewise
 
     assert len(started) == 3
+
+
+def test_a_flush_behind_a_first_request_that_hangs_calls_another_flusher_after_five_seconds() -> None:
+    started: list[Any] = []
+    w = world(thread=lambda *_: started.append(w.clock.now), batch_size=1)
+    w.put(1)
+    assert w.pipeline.buffer.take() is not None
+    assert w.pipeline.gate.enter("/ingestBatch", lambda: 2000.0)
+    w.put(1)
+    w.pipeline.flush(9)
+
+    assert started == [1000.0, 1005.0]
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])

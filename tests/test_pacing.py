@@ -8,7 +8,7 @@ from virtual import Clock, VirtualBell
 
 from togai_shipper._config import Config
 from togai_shipper._pacing import Gate
-from togai_shipper._verdict import Accepted, Park, Partly, Refusal, TryLater
+from togai_shipper._verdict import Accepted, Park, Partly, Refusal, TryLater, Verdict
 
 FORBIDDEN = Park(403, "forbidden", on_key=False)
 UNAUTHORIZED = Park(401, "no such key", on_key=True)
@@ -20,6 +20,12 @@ def gate(**options: object) -> tuple[Gate, Clock]:
     return Gate(config, threading.RLock(), clock, lambda: 0.5, turn=VirtualBell(clock)), clock
 
 
+def leave(line: Gate, verdict: Verdict, *, probe: bool = False) -> Park | None:
+    """A request that went just now is back."""
+    line.step_out()
+    return line.heed(verdict, probe=probe)
+
+
 def never() -> float:
     return float("inf")
 
@@ -27,12 +33,12 @@ def never() -> float:
 def test_a_probe_that_fails_after_another_reply_has_opened_the_line_leaves_it_open() -> None:
     line, _ = gate()
     assert line.enter("/ingestBatch", never)
-    line.leave(FORBIDDEN)
+    leave(line, FORBIDDEN)
     line.begin_probe()
     assert line.enter("/ingest", never, probe=True)
-    assert line.enter("/ingestBatch", lambda: 1000.1) is False  # parked for everyone else
-    line.leave(Accepted())
-    line.leave(TryLater(503, "later"), probe=True)
+    assert line.enter("/ingestBatch", lambda: 1000.1) == 0  # parked for everyone else
+    leave(line, Accepted())
+    leave(line, TryLater(503, "later"), probe=True)
 
     assert line.parking is None
 
@@ -40,12 +46,12 @@ def test_a_probe_that_fails_after_another_reply_has_opened_the_line_leaves_it_op
 def test_a_probe_that_is_not_sent_after_all_may_be_sent_by_another() -> None:
     line, clock = gate()
     line.enter("/ingestBatch", never)
-    line.leave(FORBIDDEN)
+    leave(line, FORBIDDEN)
     line.begin_probe()
     assert line.probe_wait(clock()) is None
     line.abandon_probe()
     assert line.probe_wait(clock()) is not None
-    line.leave(Accepted())
+    leave(line, Accepted())
     line.abandon_probe()
     line.probe_now()
 
@@ -55,11 +61,11 @@ def test_a_probe_that_is_not_sent_after_all_may_be_sent_by_another() -> None:
 def test_a_line_that_is_parked_on_the_key_after_all_says_so_and_is_probed_as_such() -> None:
     line, clock = gate()
     line.enter("/ingestBatch", never)
-    assert line.leave(FORBIDDEN) == FORBIDDEN
+    assert leave(line, FORBIDDEN) == FORBIDDEN
     line.begin_probe()
     line.enter("/ingest", never, probe=True)
 
-    assert line.leave(UNAUTHORIZED, probe=True) == UNAUTHORIZED
+    assert leave(line, UNAUTHORIZED, probe=True) == UNAUTHORIZED
     assert line.probe_wait(clock()) == 600.0
 
 
@@ -68,18 +74,18 @@ def test_a_reply_that_was_on_its_way_when_the_line_was_parked_does_not_put_the_p
     line.trusted = True
     line.enter("/ingestBatch", never)
     line.enter("/ingestBatch", never)
-    assert line.leave(FORBIDDEN) == FORBIDDEN
+    assert leave(line, FORBIDDEN) == FORBIDDEN
     before = line.probe_wait(clock())
 
-    assert line.leave(FORBIDDEN) is None
+    assert leave(line, FORBIDDEN) is None
     assert line.probe_wait(clock()) == before
 
 
 def test_requests_go_one_at_a_time_until_one_shows_that_the_key_is_good() -> None:
     line, _ = gate()
     assert line.enter("/ingestBatch", never)
-    assert line.enter("/ingestBatch", lambda: 1001.0) is False  # waits for the first to be back
-    line.leave(Partly({}, Refusal("some were not taken", duplicate=False), 207))
+    assert line.enter("/ingestBatch", lambda: 1001.0) == 0  # waits for the first to be back
+    leave(line, Partly({}, Refusal("some were not taken", duplicate=False), 207))
 
     assert line.enter("/ingestBatch", never)
     assert line.enter("/ingestBatch", never)
@@ -101,8 +107,8 @@ def test_no_more_requests_are_under_way_than_there_may_be_whoever_makes_them() -
     line.trusted = True
     assert line.enter("/ingestBatch", never)
     assert line.enter("/ingest", never)
-    assert line.enter("/ingest", lambda: 2000.0) is False
-    line.leave(Accepted())
+    assert line.enter("/ingest", lambda: 2000.0) == 0
+    leave(line, Accepted())
 
     assert line.enter("/ingest", never)
 
@@ -112,22 +118,50 @@ def test_a_refused_key_that_another_reply_follows_is_still_probed_rarely() -> No
     line.trusted = True
     for _ in range(3):
         line.enter("/ingestBatch", never)
-    assert line.leave(FORBIDDEN) == FORBIDDEN
-    assert line.leave(UNAUTHORIZED) == UNAUTHORIZED
-    assert line.leave(FORBIDDEN) is None
+    assert leave(line, FORBIDDEN) == FORBIDDEN
+    assert leave(line, UNAUTHORIZED) == UNAUTHORIZED
+    assert leave(line, FORBIDDEN) is None
 
     assert line.probe_wait(clock()) == 600.0
+
+
+def test_a_late_reply_to_what_was_sent_before_the_key_was_refused_does_not_open_the_line() -> None:
+    line, _ = gate()
+    line.trusted = True
+    early = line.enter("/ingestBatch", never)
+    line.enter("/ingestBatch", never)
+    leave(line, UNAUTHORIZED)
+    line.step_out()
+    line.heed(Accepted(), early)
+    line.heed(Partly({}, Refusal("some were not taken", duplicate=False), 207), early)
+
+    assert line.parking is not None
+    assert not line.trusted
+
+
+def test_after_a_pause_one_goes_first_though_an_earlier_request_was_taken_meanwhile() -> None:
+    line, clock = gate()
+    line.trusted = True
+    early = line.enter("/ingestBatch", never)
+    line.enter("/ingestBatch", never)
+    leave(line, TryLater(429, "slow down", after=2.0, throttled=True))
+    line.step_out()
+    line.heed(Accepted(), early)
+    assert line.enter("/ingestBatch", never)
+    assert clock() == 1002.0
+
+    assert line.enter("/ingestBatch", lambda: 1003.0) == 0
 
 
 def test_probes_become_rarer_though_their_replies_alternate() -> None:
     line, clock = gate()
     line.enter("/ingestBatch", never)
-    line.leave(UNAUTHORIZED)
+    leave(line, UNAUTHORIZED)
     waits = [line.probe_wait(clock())]
     for verdict in (FORBIDDEN, UNAUTHORIZED, FORBIDDEN, UNAUTHORIZED):
         line.begin_probe()
         line.enter("/ingest", never, probe=True)
-        assert line.leave(verdict, probe=True) == verdict
+        assert leave(line, verdict, probe=True) == verdict
         waits.append(line.probe_wait(clock()))
 
     assert waits == [600, 5, 1200, 10, 2400]
@@ -136,7 +170,7 @@ def test_probes_become_rarer_though_their_replies_alternate() -> None:
 def test_a_key_that_could_not_be_had_is_asked_for_soon_since_no_request_was_spent() -> None:
     line, clock = gate()
     line.enter("/ingestBatch", never)
-    line.leave(Park(None, "the api_key callable raised OSError", on_key=True))
+    leave(line, Park(None, "the api_key callable raised OSError", on_key=True))
 
     assert line.probe_wait(clock()) == 5.0
 
@@ -145,4 +179,4 @@ def test_nothing_is_sent_once_it_is_given_up() -> None:
     line, _ = gate()
     line.give_up()
 
-    assert line.enter("/ingestBatch", never) is False
+    assert line.enter("/ingestBatch", never) == 0

@@ -10,7 +10,7 @@ import pytest
 from virtual import OK, Sent, world
 
 from togai_shipper import DeliveryError, EventDropped, FlushReport, Unauthorized
-from togai_shipper._verdict import Park, Reply
+from togai_shipper._verdict import Park, Reply, TryLater
 
 LOST = Reply(None, error="no reply: reset")
 REFUSED = Reply(None, error="no reply: refused", sent=False)
@@ -584,13 +584,117 @@ def test_a_key_set_while_the_old_one_is_being_refused_is_tried_at_once(request_:
     assert w.pipeline.flush(1) == FlushReport(delivered=3)
 
 
-def test_no_request_is_longer_than_the_time_that_is_left() -> None:
-    w = world()
-    w.put(700)
-    w.server.latency = 1.0
-    w.pipeline.close(5)
+def test_nothing_is_sent_once_the_time_to_close_is_over_however_long_the_key_takes() -> None:
+    def ask() -> str:
+        w.clock.now += 8
+        return "secret"
 
-    assert [round(sent.time_left) for sent in w.server.sent] == [5, 4]
+    w = world(api_key=ask)
+    w.put(3)
+
+    assert w.pipeline.close(2) == FlushReport(dropped=3)
+    assert w.server.sent == []
+
+
+def test_nothing_is_sent_of_what_was_given_up_while_a_key_was_asked_for() -> None:
+    def ask() -> str:
+        if w.server.sent:
+            w.pipeline.give_up()
+        return f"key{len(w.server.sent)}"
+
+    w = world([UNAUTHORIZED], api_key=ask)
+    w.put(3)
+
+    assert w.pipeline.flush(2) == FlushReport(dropped=3)
+    assert len(w.server.sent) == 1
+
+
+def test_a_renewed_key_waits_for_the_end_of_a_pause_that_began_meanwhile() -> None:
+    def ask() -> str:
+        if w.server.sent:
+            w.pipeline.gate.heed(TryLater(429, "slow down", after=3.0, throttled=True))
+        return f"key{len(w.server.sent)}"
+
+    w = world([UNAUTHORIZED], api_key=ask)
+    w.put(3)
+
+    assert w.pipeline.flush(10) == FlushReport(delivered=3)
+    first, second = w.server.sent
+    assert second.at - first.at >= 3.0
+
+
+@pytest.mark.parametrize("refusal", [UNAUTHORIZED, FORBIDDEN])
+def test_what_becomes_of_a_request_with_the_old_key_is_no_news_once_there_is_another(
+    refusal: Reply, caplog: pytest.LogCaptureFixture
+) -> None:
+    def set_meanwhile(sent: Sent) -> Reply:
+        if sent.key == "right":
+            return OK
+        w.pipeline.set_api_key("right")
+        return refusal
+
+    told: list[Any] = []
+    w = world(on_error=lambda error, events: told.append(error))
+    w.server.answer = set_meanwhile
+    w.put(3)
+
+    assert w.pipeline.flush(1) == FlushReport(delivered=3)
+    assert (told, caplog.text) == ([], "")
+
+
+def test_closing_while_a_probe_is_under_way_makes_no_other() -> None:
+    w = world([FORBIDDEN])
+    w.put(700)
+    w.pipeline.flush(1)
+    w.clock.now = w.pipeline.gate.parking.probe_at
+
+    def close_meanwhile(sent: Sent) -> Reply:
+        w.pipeline.begin_closing(5)
+        return FORBIDDEN
+
+    w.server.answer = close_meanwhile
+    w.pipeline.flush(1)
+
+    assert w.pipeline.close(5) == FlushReport(dropped=700)
+    assert w.server.paths == [("/ingestBatch", 500), ("/ingest", 1)]
+
+
+def test_no_request_is_longer_than_the_time_that_is_left_and_a_batch_leaves_a_third_for_stragglers() -> None:
+    w = world()
+    w.put(1003)
+    w.server.latency = 1.0
+    w.pipeline.close(6)
+
+    assert w.server.paths[:3] == [("/ingestBatch", 500), ("/ingestBatch", 500), ("/ingest", 1)]
+    assert [round(sent.time_left, 3) for sent in w.server.sent] == [4, 3, 4, 3, 2]
+
+
+def test_the_events_of_a_batch_that_hangs_at_close_are_each_tried_by_themselves() -> None:
+    w = world()
+
+    def hang(sent: Sent) -> Reply:
+        if sent.path == "/ingest":
+            return OK
+        w.clock.now += sent.time_left
+        return LOST
+
+    w.server.answer = hang
+    w.put(10)
+
+    assert w.pipeline.close(3) == FlushReport(delivered=10)
+
+
+def test_a_backoff_that_begins_as_close_is_called_is_cut_short_as_well() -> None:
+    def close_meanwhile() -> float:
+        w.pipeline.begin_closing(60)
+        return 1.0
+
+    w = world([UNAVAILABLE], backoff_initial=30, random=close_meanwhile)
+    began = w.clock.now
+    w.put(1)
+    w.pipeline.flush(100)
+
+    assert w.server.sent[1].at - began < 1
 
 
 def test_a_close_without_events_says_yes_at_once() -> None:

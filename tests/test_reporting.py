@@ -129,6 +129,16 @@ def test_a_line_that_opens_and_is_parked_again_is_told_once_a_minute(
     assert w.pipeline.health.stats().delivered == 100
 
 
+def test_an_event_id_forges_no_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    w = world([Reply(400, b'{"message": "bad"}')])
+    w.put_one("x\n2026-11-24 ERROR forged")
+    w.pipeline.flush(1)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "event x 2026-11-24 ERROR forged undelivered: bad (HTTP 400)"
+    ]
+
+
 def test_closing_on_a_parked_line_gives_the_reason_of_the_park(caplog: pytest.LogCaptureFixture) -> None:
     w = world([FORBIDDEN, Reply(400, b'{"message": "bad"}')])
     w.put(700)

@@ -54,13 +54,26 @@ def test_the_key_goes_as_a_bearer_even_where_a_netrc_knows_another(
         (faults.Reset(), "reset"),
         (faults.Raw(), "without response"),
         (faults.Raw(b"garbage\r\n\r\n"), "garbage"),
+        (faults.Raw(b"HTTP/1.1 202 Fine\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}"), "no reply"),
+        (faults.Raw(b"\x1b[31mFORGED\x07 line\r\n\r\n"), "no reply:  [31mFORGED  line  "),
         (faults.Cut(), "cut after 8 of 17 bytes"),
         (faults.Hang(), "timed out"),
         (faults.Drip(0.01), "timed out"),
         (faults.Drip(0.01, "headers"), "timed out"),
         (faults.Huge(MIN_READ * 3), "more than"),
     ],
-    ids=["reset", "closed", "garbage", "cut", "hang", "dripping-body", "dripping-headers", "huge"],
+    ids=[
+        "reset",
+        "closed",
+        "garbage",
+        "chunk",
+        "control",
+        "cut",
+        "hang",
+        "dripping-body",
+        "dripping-headers",
+        "huge",
+    ],
 )
 def test_no_whole_reply_is_no_reply_in_bounded_time(
     togai: FakeTogai, transport: Transport, fault: faults.Fault, error: str
@@ -72,6 +85,15 @@ def test_no_whole_reply_is_no_reply_in_bounded_time(
     assert reply.sent
     assert error in reply.error
     assert send(transport).status == 202  # and the next request is none the worse
+
+
+@pytest.mark.parametrize("length", [b"\xb2", b"9" * 5000, b"two"])
+def test_a_length_that_is_none_is_not_looked_at(
+    togai: FakeTogai, transport: Transport, length: bytes
+) -> None:
+    togai.script(faults.Raw(b"HTTP/1.1 202 Fine\r\nContent-Length: " + length + b"\r\n\r\n{}"))
+
+    assert send(transport).status in (202, None)
 
 
 def test_a_request_takes_no_longer_than_the_time_that_is_left(togai: FakeTogai) -> None:
@@ -215,6 +237,15 @@ def test_a_server_that_does_not_read_the_request_has_the_time_of_the_whole_reply
     assert reply.error == "no reply: timed out"
     assert 0.9 < time.monotonic() - began < 5  # not the time to connect alone, nor for ever
     transport.close()
+
+
+def test_a_session_that_the_application_shares_with_us_still_serves_the_application(togai: FakeTogai) -> None:
+    session = requests.Session()
+    transport = Transport(togai.url, (1, 1), lambda: session)
+    assert send(transport).status == 202
+
+    answer = session.post(togai.url + "/ingest", BODY, headers={"Authorization": "Bearer secret"}, timeout=5)
+    assert answer.status_code < 500
 
 
 # --- the key ------------------------------------------------------------------------------------------------

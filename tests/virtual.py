@@ -95,6 +95,9 @@ class Server:
         for event_id in ids:
             self.metered.setdefault(event_id, 1)
 
+    def open(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

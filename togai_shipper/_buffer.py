@@ -33,6 +33,7 @@ class Waiter:
 
     target: int  # the number of events accepted before
     deadline: float  # monotonic seconds
+    left: int  # how many of them are not settled
     delivered: int = 0
     rejected: int = 0
     dropped: int = 0
@@ -45,6 +46,7 @@ class Waiter:
         else:  # later events went along; told apart as objects, since equal ones may be tracked twice
             ours = set(map(id, batch.events[: max(0, waited_for)]))
             count = sum(id(event) in ours for event in outcome.events)
+        self.left -= count
         if isinstance(outcome, Delivered):
             self.delivered += count
         elif isinstance(outcome, Rejected):
@@ -59,7 +61,7 @@ class Closing:
 
     deadline: float
     batches_until: float
-    probed: bool = False
+    probed: bool  # a parked line was, or is being: once is enough
 
 
 class Buffer:
@@ -89,7 +91,7 @@ class Buffer:
         self._singles: deque[Batch] = deque()
         self._aside: list[Batch] = []
         self._given_up: list[Batch] = []
-        self._held: dict[Batch, None] = {}
+        self._held: dict[Batch, Batch] = {}  # as it was taken -> as it stands, should it be given up now
         self._taken = 0  # events that left _fresh and are not settled
         self._taken_bytes = 0
         self._hurry_to = 0  # events before this position go without the linger
@@ -160,6 +162,11 @@ class Buffer:
         return sum(map(len, self._held))
 
     @property
+    def batches_in_flight(self) -> int:
+        """Batches that flushers carry."""
+        return len(self._held)
+
+    @property
     def set_aside(self) -> int:
         """Events on which the server chokes, tried once a minute."""
         return len(self._aside)
@@ -191,10 +198,7 @@ class Buffer:
 
     def outstanding(self, waiter: Waiter) -> int:
         """How many of the events that ``waiter`` waits for are not settled."""
-        waiting = max(0, min(waiter.target, self.accepted_position) - self._popped)
-        for batch in self._taken_batches():
-            waiting += max(0, min(len(batch), waiter.target - batch.position))
-        return waiting
+        return min(waiter.left, self.pending)
 
     # --- flushers ---
 
@@ -210,7 +214,7 @@ class Buffer:
                     return None
                 batch, wait = self._next(now)
                 if batch:
-                    self._held[batch] = None
+                    self._held[batch] = batch
                     if self.is_full_batch_waiting:
                         self._call_flusher()
                     return batch
@@ -296,9 +300,7 @@ class Buffer:
         self._gate.begin_probe()
         return attrs.evolve(probe, probe=True)
 
-    def _next_while_closing(  # noqa: PLR0911  the cases, in their order
-        self, plan: Closing, now: float
-    ) -> tuple[Batch | None, float | None]:
+    def _next_while_closing(self, plan: Closing, now: float) -> tuple[Batch | None, float | None]:
         """Batches first, then the stragglers; ``(None, None)``: nothing more can be sent."""
         left = plan.deadline - now
         if left <= 0 or self._gate.dead:
@@ -315,13 +317,19 @@ class Buffer:
             return self._again.popleft(), None
         if self._fresh:
             return self._pop_fresh(), None
+        return self._next_straggler(plan, now)
+
+    def _next_straggler(self, plan: Closing, now: float) -> tuple[Batch | None, float | None]:
+        """One at a time, after all batches; but one of those that hangs holds them up only for so long."""
         self._singles += self._aside
         self._aside.clear()
-        if self._held:
-            return None, left
+        if any(batch.single for batch in self._held):
+            return None, plan.deadline - now
+        if self._held and now < plan.batches_until:
+            return None, plan.batches_until - now
         if self._singles:
             return self._oldest_straggler(), None
-        return None, None
+        return None, plan.deadline - now if self._held else None
 
     def _oldest_straggler(self) -> Batch:
         oldest = min(self._singles, key=lambda batch: batch.position)
@@ -333,6 +341,12 @@ class Buffer:
     def holds(self, batch: Batch) -> bool:
         """Whether ``batch`` is still the flusher's to settle: false once ``abandon`` gave it up."""
         return batch in self._held
+
+    def note(self, batch: Batch, as_it_stands: Batch) -> bool:
+        """How ``batch``, held, is left if it is given up from now on; false if it was. Under the lock."""
+        if held := batch in self._held:
+            self._held[batch] = as_it_stands
+        return held
 
     def release(
         self,
@@ -375,7 +389,7 @@ class Buffer:
     def hurry(self, deadline: float) -> Waiter:
         """What is pending now goes without the linger; the caller waits for it."""
         with self.lock:
-            waiter = Waiter(self.accepted_position, deadline)
+            waiter = Waiter(self.accepted_position, deadline, self.pending)
             self.waiters.append(waiter)
             self._hurry_to = waiter.target
             self.work.ring()
@@ -393,7 +407,10 @@ class Buffer:
             self.closed = True
             while self._fresh:
                 self._given_up.append(self._pop_fresh())
-            left = list(self._taken_batches())
+            left = [
+                *self._held.values(),
+                *(batch for batch in self._taken_batches() if batch not in self._held),
+            ]
             for waiter in self.waiters:
                 waiter.dropped += self.outstanding(waiter)
             for place in (self._held, self._again, self._singles, self._aside, self._given_up):

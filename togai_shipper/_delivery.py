@@ -16,7 +16,7 @@ from ._config import Config
 from ._outcome import Ledger
 from ._pacing import Gate
 from ._settlement import MAX_SERVER_ERRORS, is_past_window
-from ._transport import Key, KeyUnavailable, Transport
+from ._transport import Key, KeyUnavailable, NoSession, Source, Transport
 from ._verdict import Park, TryLater, Verdict, is_line_dead, judge
 
 NOT_SENT = TryLater(None, "not sent", maybe_read=False)
@@ -30,6 +30,7 @@ class Carried:
     batch: Batch
     verdict: Verdict = NOT_SENT
     parked: Park | None = None  # set where a reply of this batch parked the line
+    closing: float | None = None  # the deadline of close(), if it was called before the last attempt
 
     def attempted(self, verdict: Verdict) -> None:
         """Another attempt came to ``verdict``; what the one before it left behind is now history."""
@@ -48,6 +49,15 @@ class Carried:
         last = self.verdict
         maybe_read = isinstance(last, TryLater) and last.maybe_read
         return attrs.evolve(self.batch, probe=False, maybe_read=self.batch.maybe_read or maybe_read)
+
+
+@attrs.frozen
+class Trip:
+    """What one delivery may take, asked anew each time; and who has to know how its batch stands."""
+
+    deadline: Callable[[], float]  # when the request under way has to be over
+    batches_until: Callable[[], float]  # until when it is tried again
+    noted: Callable[[Batch], bool]  # called under the lock; false: it was given up, and is not to be sent
 
 
 class Delivery:
@@ -71,62 +81,87 @@ class Delivery:
         self._random = random
         self._failing = failing  # told before each backoff what the last attempt came to
 
-    def deliver(
-        self,
-        carried: Carried,
-        transport: Transport,
-        deadline: Callable[[], float],
-        batches_until: Callable[[], float],
-    ) -> None:
+    def deliver(self, carried: Carried, transport: Transport, trip: Trip) -> None:
         """Send until there is a verdict other than "try later", or no time or sense in trying on."""
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda verdict: isinstance(verdict, TryLater)),
-            stop=lambda _: self._is_over(carried, batches_until),
+            stop=lambda _: self._is_over(carried, trip),
             wait=self._backoff,
-            sleep=lambda seconds: self._sleep(seconds, batches_until),
+            sleep=lambda seconds: self._sleep(seconds, carried, trip),
             retry_error_callback=lambda _: None,
         )
-        retrying(self._attempt, carried, transport, deadline)
+        retrying(self._attempt, carried, transport, trip)
 
-    def _attempt(self, carried: Carried, transport: Transport, deadline: Callable[[], float]) -> Verdict:
-        batch = carried.batch
-        if not self._gate.enter(batch.path, deadline, probe=batch.probe):
+    def _attempt(self, carried: Carried, transport: Transport, trip: Trip) -> Verdict:
+        batch, gate, source = carried.batch, self._gate, self._key.source
+        carried.closing = gate.closing
+        key = self._ready(transport)
+        if not isinstance(key, str):
+            with gate.lock:
+                self._heed(carried, key, gate.heed(key, probe=batch.probe), source, trip)
+            return key
+        turn = gate.enter(batch.path, trip.deadline, probe=batch.probe)
+        if not turn:
             return carried.verdict
-        verdict: Verdict = TryLater(None, "no reply: the flusher was stopped")
-        source = self._key.source
+        verdict: Verdict | None = TryLater(None, "no reply: the flusher was stopped")
         try:
-            verdict = self._exchange(batch, transport, deadline)
+            verdict = self._exchange(batch, transport, key, trip)
         finally:
-            with self._gate.lock:
-                carried.parked = self._gate.leave(verdict, probe=batch.probe) or carried.parked
-                if (
-                    self._key.source is not source
-                ):  # set_api_key() came meanwhile; this is no word on that key
-                    self._gate.probe_now()
-            carried.attempted(verdict)
-        return verdict
+            with gate.lock:
+                gate.step_out()
+                if verdict is not None:
+                    self._heed(carried, verdict, gate.heed(verdict, turn, probe=batch.probe), source, trip)
+        return verdict or carried.verdict
 
-    def _exchange(self, batch: Batch, transport: Transport, deadline: Callable[[], float]) -> Verdict:
+    def _ready(self, transport: Transport) -> str | Verdict:
+        """The key, and a session; or why there is none.
+
+        Asked for before our turn, since the application's code may take its time: what stops the line
+        meanwhile stops us, too.
+        """
         try:
-            key = self._key.current()
-            verdict = self._send(batch, transport, key, deadline)
-            if isinstance(verdict, Park) and verdict.on_key and (renewed := self._key.renewed(key)):
-                verdict = self._send(batch, transport, renewed, deadline)
+            transport.open()
+            return self._key.current()
+        except NoSession as error:
+            return TryLater(None, str(error), maybe_read=False)
         except KeyUnavailable as error:
             return Park(None, str(error), on_key=True)
+
+    def _heed(
+        self, carried: Carried, verdict: Verdict, parked: Park | None, source: Source, trip: Trip
+    ) -> None:
+        if self._key.source is source:
+            carried.parked = parked or carried.parked
+        else:  # set_api_key() came meanwhile: this is no word on the key in use, and nobody is told of it
+            self._gate.probe_now()
+        carried.attempted(verdict)
+        trip.noted(carried.history())
+
+    def _exchange(self, batch: Batch, transport: Transport, key: str, trip: Trip) -> Verdict | None:
+        """One request; where the key is refused and there is another by now, one more. ``None``: not sent."""
+        verdict = self._send(batch, transport, key, trip)
+        if isinstance(verdict, Park) and verdict.on_key:
+            try:
+                renewed = self._key.renewed(key)
+            except KeyUnavailable as error:
+                return Park(None, str(error), on_key=True)
+            if renewed and self._gate.enter(batch.path, trip.deadline, probe=batch.probe, again=True):
+                return self._send(batch, transport, renewed, trip) or verdict
         return verdict
 
-    def _send(self, batch: Batch, transport: Transport, key: str, deadline: Callable[[], float]) -> Verdict:
+    def _send(self, batch: Batch, transport: Transport, key: str, trip: Trip) -> Verdict | None:
         body = batch.body()
         with self._gate.lock:
+            if not trip.noted(attrs.evolve(batch, attempts=batch.attempts + 1, maybe_read=True)):
+                return None
             self._ledger.requests += 1
             self._ledger.retries += batch.attempts > 0
             self._ledger.bytes_sent += len(body)
-        return judge(transport.send(batch.path, body, key, deadline() - self._clock()))
+        return judge(transport.send(batch.path, body, key, trip.deadline() - self._clock()))
 
     # --- retrying ---
 
-    def _is_over(self, carried: Carried, batches_until: Callable[[], float]) -> bool:
+    def _is_over(self, carried: Carried, trip: Trip) -> bool:
         batch, now = carried.batch, self._clock()
         return (
             batch.probe
@@ -134,7 +169,7 @@ class Delivery:
             or self._gate.dead
             or batch.server_errors >= MAX_SERVER_ERRORS
             or is_past_window(carried.batch, now)
-            or now >= batches_until()
+            or now >= trip.batches_until()
             or (self._gate.closing is not None and batch.single and not is_line_dead(carried.verdict))
         )
 
@@ -149,16 +184,15 @@ class Delivery:
         doubled = self._config.backoff_initial * 2.0 ** min(state.attempt_number - 1, 32)
         return max(verdict.after or 0.0, self._random() * min(most, doubled))
 
-    def _sleep(self, seconds: float, batches_until: Callable[[], float]) -> None:
+    def _sleep(self, seconds: float, carried: Carried, trip: Trip) -> None:
         """Wait; but no longer once the shipper closes, the line is parked, or time for batches is up."""
         until = self._clock() + seconds
-        closing = self._gate.closing
         while True:
             rings = self._gate.turn.rings
-            left = min(until, batches_until()) - self._clock()
+            left = min(until, trip.batches_until()) - self._clock()
             if (
                 left <= 0
-                or self._gate.closing != closing
+                or self._gate.closing != carried.closing
                 or self._gate.parking is not None
                 or self._gate.dead
             ):

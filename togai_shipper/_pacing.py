@@ -1,7 +1,7 @@
 """The gate that every request passes: rate limit, pause on 429, parked line.
 
 All of it is touched only while holding the shipper's one lock; waiting is done outside. A flusher calls
-``enter`` before each request and ``leave`` with what the reply meant.
+``enter`` before each request, ``step_out`` after it, and ``heed`` with what the reply meant.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ class Gate:
         self._buckets = {path: Bucket(config.rate_limit, now) for path in ("/ingest", "/ingestBatch")}
         # Until a reply shows that Togai takes from us (at the start, after a 429) requests go one at a time.
         self.trusted = False
+        self._stops = 1  # how often the line was parked or paused, and one
         self._under_way = 0
         self._answer_by = 0.0  # then one that hangs no longer keeps the next from going
         self._paused_until = 0.0
@@ -97,59 +98,75 @@ class Gate:
 
     # --- a flusher's way through ---
 
-    def enter(self, path: str, deadline: Callable[[], float], *, probe: bool = False) -> bool:
-        """Wait for this request's turn; false where it cannot go now (parked, or past its deadline)."""
+    def enter(
+        self, path: str, deadline: Callable[[], float], *, probe: bool = False, again: bool = False
+    ) -> int:
+        """Wait for this request's turn; 0 where it cannot go now (parked, or past its deadline).
+
+        What is returned else goes to ``heed`` with the verdict. ``again``: a second request of one whose turn
+        it is already.
+        """
         while True:
             with self.lock:
                 now = self._clock()
                 if (self.parking and not probe) or self.dead or now >= deadline():
-                    return False
-                wait = self._wait(path, now)
+                    return 0
+                wait = self._wait(path, now, self._under_way - again)
                 if wait == 0.0:
                     self._buckets[path].spend()
-                    self._under_way += 1
+                    self._under_way += not again
                     self._answer_by = now + (ANSWER if self.closing is None else ANSWER_CLOSING)
-                    return True
+                    return self._stops
                 left = deadline() - now
                 rings = self.turn.rings
             wait = min(left, left if wait is None else wait)
             self.turn.wait(rings, None if wait == float("inf") else wait)
 
-    def _wait(self, path: str, now: float) -> float | None:
+    def _wait(self, path: str, now: float, others: int) -> float | None:
         """Seconds until a request may go; ``None``: until another one is back."""
         if now < self._paused_until:
             return self._paused_until - now
-        if self._under_way >= self._config.max_in_flight:
+        if others >= self._config.max_in_flight:
             return None
-        if not self.trusted and self._under_way and now < self._answer_by:
-            return self._answer_by - now
+        if others and (alone := self.alone_for(now)):
+            return alone
         return self._buckets[path].wait(now)
 
-    def leave(self, verdict: Verdict, *, probe: bool = False) -> Park | None:
-        """Note what a reply means for every request; returns the cause if it parks the line."""
+    def alone_for(self, now: float) -> float:
+        """Seconds for which no request may go beside the one that is under way, if one is."""
+        return 0.0 if self.trusted or not self._under_way else max(0.0, self._answer_by - now)
+
+    def step_out(self) -> None:
+        """A request is over."""
         with self.lock:
             self._under_way -= 1
-            newly_parked = self._heed(verdict, self._clock(), probe=probe)
             self.turn.ring()
-            return newly_parked
 
-    def _heed(self, verdict: Verdict, now: float, *, probe: bool) -> Park | None:
-        if isinstance(verdict, Accepted):
-            self.accepted += 1
-            self._trust()
-            self.parking = None
+    def heed(self, verdict: Verdict, turn: int | None = None, *, probe: bool = False) -> Park | None:
+        """Note what a reply means for every request; returns the cause if it parks the line.
+
+        A good reply to a request that went before the line was stopped (parked, or paused) does not open it.
+        """
+        with self.lock:
+            self.turn.ring()
+            is_current = probe or turn is None or turn == self._stops
+            if isinstance(verdict, Accepted):
+                self.accepted += 1
+                if is_current:
+                    self._trust()
+                    self.parking = None
+                return None
+            if not isinstance(verdict, (Partly, Refused)):
+                self.fail(verdict.message)
+            elif is_current:
+                self._trust()
+            if isinstance(verdict, Park):
+                return self.park(verdict, probe=probe)
+            if isinstance(verdict, TryLater) and verdict.throttled:
+                self._pause(verdict, self._clock())
+            if probe:
+                self._probe_again(self._clock())
             return None
-        if isinstance(verdict, (Partly, Refused)):
-            self._trust()
-        else:
-            self.fail(verdict.message)
-        if isinstance(verdict, Park):
-            return self.park(verdict, probe=probe)
-        if isinstance(verdict, TryLater) and verdict.throttled:
-            self._pause(verdict, now)
-        if probe:
-            self._probe_again(now)
-        return None
 
     def _trust(self) -> None:
         self.trusted = True
@@ -168,6 +185,7 @@ class Gate:
         own = self._random() * min(MAX_PAUSE, self._config.backoff_initial * 2.0**self._pauses)
         self._pauses = min(self._pauses + 1, 16)
         self.trusted = False
+        self._stops += 1
         self._paused_until = max(self._paused_until, now + max(verdict.after or 0.0, own))
         if self.closing is not None and self._paused_until >= self.closing:
             self.give_up()
@@ -192,6 +210,8 @@ class Gate:
         if known is None:
             self.parking = Parking(cause)
             self.trusted = False
+            self._stops += 1
+            self.turn.ring()
         elif probe or (is_new and cause.on_key):
             known.cause = cause
         else:  # on its way already when the line was parked
@@ -218,6 +238,11 @@ class Gate:
         if parking is None or parking.probing:
             return None
         return max(0.0, parking.probe_at - now)
+
+    @property
+    def is_probing(self) -> bool:
+        """Whether a probe is under way."""
+        return self.parking is not None and self.parking.probing
 
     def begin_probe(self) -> None:
         """A flusher takes the next probe upon itself."""

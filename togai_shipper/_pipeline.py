@@ -12,18 +12,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 from ._batching import Batch
 from ._bell import Bell
 from ._buffer import Buffer, Closing, Waiter
 from ._config import ApiKey, Config
-from ._delivery import Carried, Delivery
+from ._delivery import Carried, Delivery, Trip
 from ._flusher import RESTART_AFTER, Flushers, start_thread
 from ._health import Health
 from ._outcome import FlushReport, Ledger, Refusal
-from ._pacing import Gate
+from ._pacing import ANSWER_CLOSING, Gate
 from ._reporting import Reporter
 from ._settlement import Circumstances, Settlement, is_past_window, left_at_close, settle
 from ._transport import Key, Transport, connected
@@ -76,7 +76,7 @@ class Pipeline:
         self.buffer.attend = self._attend
         self._splits = 0
         self._closer: int | None = None  # the thread inside close()
-        self._last = Waiter(0, 0.0)  # what close() waits for
+        self._last = Waiter(0, 0.0, 0)  # what close() waits for
         self._told = False  # closed, and what was given up was told
 
     # --- callers ---
@@ -94,7 +94,13 @@ class Pipeline:
         flushers = self.flushers
         if self.buffer.closing:  # the flushers that there are, or the closing thread, do the rest
             return
-        wanted = not flushers.available or (self.gate.trusted and self.buffer.is_batch_due())
+        if flushers.available:
+            gate, buffer = self.gate, self.buffer
+            all_busy = buffer.batches_in_flight >= flushers.available
+            may_two = gate.parking is None and not gate.alone_for(self._clock())
+            wanted = all_busy and may_two and buffer.is_batch_due()
+        else:
+            wanted = True
         if wanted and flushers.may_start():
             self._starting()
             flushers.start()
@@ -184,8 +190,11 @@ class Pipeline:
                 stuck = self.gate.is_stuck() and not self.buffer.closing
                 if left <= 0 or stuck or self.buffer.closed or not self.buffer.outstanding(waiter):
                     return
+                alone_for = self.gate.alone_for(self._clock())
+                if not alone_for:
+                    self.buffer.attend()
                 rings = self.buffer.settled.rings
-            self.buffer.settled.wait(rings, left)
+            self.buffer.settled.wait(rings, min(left, alone_for or left))
 
     def _report_to(self, waiter: Waiter) -> FlushReport:
         with self.lock:
@@ -198,11 +207,11 @@ class Pipeline:
             if self.buffer.closing is None:
                 now = self._clock()
                 self._last = self.buffer.hurry(now + timeout)
-                self._last.target = (
-                    sys.maxsize
-                )  # close() answers for every event, however it came into the line
+                # close() answers for every event, however it came into the line.
+                self._last.target = self._last.left = sys.maxsize
                 self.gate.close(now + timeout)
-                self.buffer.close(Closing(now + timeout, batches_until=now + timeout * 2 / 3))
+                plan = Closing(now + timeout, now + timeout * 2 / 3, probed=self.gate.is_probing)
+                self.buffer.close(plan)
 
     def close(self, timeout: float) -> FlushReport:
         """Deliver what can be in ``timeout`` seconds (the first call's), and give up the rest."""
@@ -249,16 +258,22 @@ class Pipeline:
                 left = self._last.deadline - now
                 if buffer.closed or left <= 0 or not (self.flushers.alive or buffer.pending):
                     return
-                may_join = not joined and buffer.pending > buffer.in_flight
+                may_join = not joined and buffer.pending > buffer.in_flight and self._may_send_here()
                 alone = not self.flushers.available
                 rings = buffer.settled.rings
             if may_join and (alone or now >= joins_at):
                 joined = True
-                self.flushers.work_here()
+                with self.reporter.leaving_callbacks() if self.flushers.alive else nullcontext():
+                    self.flushers.work_here()
             elif joined and not self.flushers.alive:
                 return
             else:
                 buffer.settled.wait(rings, min(left, joins_at - now) if may_join else left)
+
+    def _may_send_here(self) -> bool:
+        """Whether that asks nothing of the application which may hold up a flusher for ever."""
+        has_session = self._config.session_factory is None or self.gate.accepted
+        return not self.flushers.alive or bool(self.key.source.known and has_session)
 
     def _await_what_is_on_the_wire(self) -> None:
         self.gate.give_up()
@@ -323,13 +338,21 @@ class Pipeline:
             except Exception as error:  # a bug, no memory: the batch is in the line again
                 self._fail(f"a flusher failed ({type(error).__name__}), no event is lost; it goes on")
             else:
+                self.reporter.call_left()
                 return
 
     def _fail(self, message: str) -> None:
         """Tell of the exception under way, and let a moment pass before it can come again."""
         self.gate.fail(message)
         self.reporter.complain("flusher", message, level=logging.ERROR, exc_info=True)
-        self.gate.turn.wait(self.gate.turn.rings, RESTART_AFTER)
+        until = self._clock() + RESTART_AFTER
+        while True:
+            rings = self.gate.turn.rings
+            closing = self.buffer.closing
+            left = min(until, closing.deadline if closing else FOREVER) - self._clock()
+            if left <= 0:
+                return
+            self.gate.turn.wait(rings, left)
 
     def _carry_all(self, until: Waiter | None) -> None:
         transport = self._connect(self._config)
@@ -344,9 +367,12 @@ class Pipeline:
         try:
             expired = is_past_window(batch, self._clock())
             if not expired:
-                self.delivery.deliver(
-                    carried, transport, lambda: self._deadline(until), lambda: self._batches_until(until)
+                trip = Trip(
+                    deadline=lambda: self._deadline(batch, until),
+                    batches_until=lambda: self._batches_until(until),
+                    noted=lambda as_it_stands: self.buffer.note(batch, as_it_stands),
                 )
+                self.delivery.deliver(carried, transport, trip)
             if expired or carried.batch.attempts > batch.attempts:
                 self._settle(batch, carried)
         finally:
@@ -360,10 +386,14 @@ class Pipeline:
                     self.gate.abandon_probe()
                 self.buffer.release(batch, again=[carried.history()])
 
-    def _deadline(self, until: Waiter | None) -> float:
-        """When the request under way has to be over."""
-        plan = self.buffer.closing
-        return min(plan.deadline if plan else FOREVER, until.deadline if until else FOREVER)
+    def _deadline(self, batch: Batch, until: Waiter | None) -> float:
+        """When the request under way has to be over; a batch leaves time for stragglers when closing."""
+        plan, deadline = self.buffer.closing, until.deadline if until else FOREVER
+        if plan is None:
+            return deadline
+        if not batch.single:
+            deadline = min(deadline, max(plan.batches_until, self._clock() + ANSWER_CLOSING))
+        return min(deadline, plan.deadline)
 
     def _batches_until(self, until: Waiter | None) -> float:
         """Until when a batch is tried again."""

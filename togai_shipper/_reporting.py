@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from ._config import Config
 from ._event import Event, decode, id_of
 from ._outcome import Delivered, Dropped, Outcome
-from ._verdict import Park
+from ._verdict import Park, printable
 from .exceptions import DeliveryError, Unauthorized
 
 logger = logging.getLogger("togai_shipper")
@@ -39,6 +40,8 @@ class Reporter:
         self._said: dict[str, tuple[float, int]] = {}
         self._in_error_callback: set[int] = set()  # threads inside on_error
         self._speaking: set[int] = set()  # threads inside our own logging
+        self._leaving_callbacks: set[int] = set()  # threads that leave callbacks to others
+        self._left: deque[tuple[str, Callable[..., object], Any]] = deque()
 
     # --- the log ---
 
@@ -87,7 +90,7 @@ class Reporter:
     def tell_set_aside(self, event: bytes) -> None:
         """The server chokes on this very event."""
         text = "Togai answers 500 to event %s alone; it is set aside and tried once a minute"
-        self.complain("set aside", text, id_of(event), level=logging.ERROR)
+        self.complain("set aside", text, printable(id_of(event)), level=logging.ERROR)
 
     def tell_parked(self, cause: Park, pending: int) -> None:
         """Nothing can be delivered until somebody mends the key or the line.
@@ -116,19 +119,37 @@ class Reporter:
         """Hand an outcome to the callback that is for it."""
         if isinstance(outcome, Delivered):
             if self._config.on_delivered is not None:
-                self._call("on_delivered", self._config.on_delivered, _decoded(outcome.events))
+                self._call("on_delivered", self._config.on_delivered, (_decoded(outcome.events),))
         else:
             kind = f"{type(outcome).__name__} {outcome.error.status}"
-            self.complain(kind, "event %s undelivered: %s", id_of(outcome.events[0]), outcome.error)
+            self.complain(
+                kind, "event %s undelivered: %s", printable(id_of(outcome.events[0])), outcome.error
+            )
             self.undelivered(outcome.error, outcome.events)
 
     def undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
         """Call ``on_error``, but not from inside itself."""
         if self._config.on_error is not None and threading.get_ident() not in self._in_error_callback:
             with self._within(self._in_error_callback):
-                self._call("on_error", self._config.on_error, error, _decoded(events))
+                self._call("on_error", self._config.on_error, (error, _decoded(events)))
 
-    def _call(self, name: str, callback: Callable[..., object], *args: Any) -> None:
+    @contextmanager
+    def leaving_callbacks(self) -> Iterator[None]:
+        """On the thread of close(): callbacks are left to the flushers, which one may hold up for ever."""
+        with self._within(self._leaving_callbacks):
+            yield
+
+    def call_left(self) -> None:
+        """Make the calls that were left, by a flusher that has nothing else to do."""
+        if threading.get_ident() not in self._leaving_callbacks:
+            with suppress(IndexError):
+                while True:
+                    self._call(*self._left.popleft())
+
+    def _call(self, name: str, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        if threading.get_ident() in self._leaving_callbacks:
+            self._left.append((name, callback, args))
+            return
         try:
             with self._away():
                 callback(*args)

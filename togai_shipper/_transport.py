@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import re
 import socket
 import threading
 import time
@@ -24,7 +25,7 @@ from requests.auth import AuthBase
 
 from . import __version__
 from ._config import ApiKey, Config, check_key, is_loopback
-from ._verdict import Reply, retry_after
+from ._verdict import Reply, printable, retry_after
 from .exceptions import ConfigurationError
 
 SessionFactory = Callable[[], requests.Session]
@@ -32,7 +33,12 @@ SessionFactory = Callable[[], requests.Session]
 MIN_READ = 1024 * 1024  # bytes of a reply that are read at least; else twice the request
 MAX_WHY = 200  # characters of an error's text that we keep
 _CHUNK = 64 * 1024
+_LENGTH = re.compile("[0-9]{1,18}")
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+
+
+class NoSession(Exception):  # noqa: N818  a state of the world; never leaves the library
+    """The caller's ``session_factory`` gave no session."""
 
 
 class KeyUnavailable(Exception):  # noqa: N818  a state of the world; never leaves the library
@@ -102,14 +108,19 @@ class _Bearer(AuthBase):
 
 # --- what a session has to do for us, whoever made it ----------------------------------------------------
 
-_reply = threading.local()  # .deadline: when this thread's reply has to be whole (monotonic seconds)
+# When the reply that a thread waits for has to be whole, in monotonic seconds. By identity, not thread-local:
+# a thread may be a greenlet, since gevent may have put its own in place after this was imported.
+_deadlines: dict[int, float] = {}
 
 
-def _time_left() -> float:
-    left: float = _reply.deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("not whole by its deadline")
-    return left
+def _bound(sock: Any) -> None:
+    """Let the next wait for ``sock`` end at the reply's deadline."""
+    deadline = _deadlines.get(threading.get_ident())
+    if deadline is not None:  # else it is no request of ours: somebody shares the session
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("not whole by its deadline")
+        sock.settimeout(left)
 
 
 class _TimedReader(io.RawIOBase):
@@ -123,7 +134,7 @@ class _TimedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(_time_left())
+        _bound(self._sock)
         return self._stream.readinto(buffer)
 
     def close(self) -> None:
@@ -149,7 +160,7 @@ class _TimedSends:
         if self.sock is None:
             self.connect()  # type: ignore[attr-defined]  # the connection's, which this is mixed into
         for start in range(0, len(data), _CHUNK):
-            self.sock.settimeout(_time_left())
+            _bound(self.sock)
             super().send(memoryview(data)[start : start + _CHUNK])  # type: ignore[misc]  # likewise
 
 
@@ -202,16 +213,24 @@ class Transport:
         self._factory = factory
         self._session: requests.Session | None = None
 
-    def send(self, path: str, body: bytes, key: str, time_left: float) -> Reply:
-        """``POST`` to ``path``; the reply, or why there is none, in at most ``time_left`` seconds."""
+    def open(self) -> None:
+        """Have a session, if there is none yet. Raises ``NoSession``."""
         if self._session is None:
             try:
                 self._session = _tame(self._made())
-            except Exception as error:  # whatever the caller's callable raises: no reply, like the network's
+            except Exception as error:  # whatever the caller's callable raises
                 text = f"session_factory raised {type(error).__name__}: {error}"
-                return Reply(None, error=text[:MAX_WHY], sent=False)
-        connect, total = (min(limit, max(time_left, 0.001)) for limit in self._timeout)
-        _reply.deadline = time.monotonic() + total
+                raise NoSession(printable(text[:MAX_WHY])) from error
+
+    def send(self, path: str, body: bytes, key: str, time_left: float) -> Reply:
+        """``POST`` to ``path``; the reply, or why there is none, in at most ``time_left`` seconds."""
+        self.open()
+        assert self._session is not None  # noqa: S101  it is open
+        if time_left <= 0:
+            return Reply(None, error="no reply: there was no time", sent=False)
+        connect, total = (min(limit, time_left) for limit in self._timeout)
+        me = threading.get_ident()
+        _deadlines[me] = time.monotonic() + total
         try:
             with self._session.post(
                 self._base_url + path,
@@ -227,8 +246,10 @@ class Transport:
                 stream=True,
             ) as response:
                 return self._read(response, max(MIN_READ, 2 * len(body)))
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        except Exception as error:  # the network's, a garbled reply's, or of the session's own making
             return Reply(None, error=_why(error), sent=not _never_sent(error))
+        finally:
+            _deadlines.pop(me, None)
 
     def _read(self, response: requests.Response, limit: int) -> Reply:
         body = bytearray()
@@ -240,7 +261,7 @@ class Transport:
             if len(body) > limit:
                 return Reply(None, error=f"HTTP {response.status_code} with more than {limit} bytes")
         expected = response.headers.get("Content-Length", "")
-        if expected.isdigit() and len(body) < int(expected):
+        if _LENGTH.fullmatch(expected) and len(body) < int(expected):
             return Reply(
                 None, error=f"HTTP {response.status_code}, cut after {len(body)} of {expected} bytes"
             )
@@ -294,4 +315,4 @@ def _why(error: BaseException) -> str:
         parts = (getattr(cause, "reason", None), *cause.args)
         cause = next((part for part in parts if isinstance(part, BaseException)), cause)
     text = str(cause).rsplit(": ", 1)[-1] or type(cause).__name__
-    return f"no reply: {text[:MAX_WHY]}"
+    return f"no reply: {printable(text[:MAX_WHY])}"

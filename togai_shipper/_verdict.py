@@ -180,8 +180,12 @@ def _message(answer: dict[str, Any] | None, status: int) -> str:
     said = (answer or {}).get("message")
     if not isinstance(said, str) or not said:
         return f"HTTP {status}"
-    # It goes into logs: no line ends, which could forge lines, and no lone surrogates, which no file takes.
-    return "".join(character if character.isprintable() else " " for character in said[:MAX_MESSAGE])
+    return printable(said[:MAX_MESSAGE])
+
+
+def printable(text: str) -> str:
+    """Fit for a log: no line ends, which could forge lines, and no lone surrogates, which no file takes."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 # "Nothing looser": a message taken for a duplicate by mistake would call a refused event delivered.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sys
 import time
 
 import pytest
@@ -29,7 +30,7 @@ forks = pytest.mark.parametrize(
 UWSGI = (
     *("uwsgi", "--master", "--need-app", "--http-socket", "fd://{fd}", "--stats", "{folder}/stats"),
     *("--hook-accepting", 'writefifo:{folder}/notes {{"pid": 0, "ids": [], "ready": true}}\n'),
-    *("--wsgi-file", "web.py", "--callable", "app", "--min-worker-lifetime", "0"),
+    *("--virtualenv", sys.prefix, "--wsgi-file", "web.py", "--callable", "app", "--min-worker-lifetime", "0"),
 )
 GRACEFULLY = ("--hook-master-start", "unix_signal:15 gracefully_kill_them_all")
 
