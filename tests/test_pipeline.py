@@ -596,17 +596,27 @@ def test_nothing_is_sent_once_the_time_to_close_is_over_however_long_the_key_tak
     assert w.server.sent == []
 
 
-def test_nothing_is_sent_of_what_was_given_up_while_a_key_was_asked_for() -> None:
+@pytest.mark.parametrize("requests", [0, 1])
+def test_nothing_is_sent_of_what_was_given_up_while_a_key_was_asked_for(requests: int) -> None:
     def ask() -> str:
-        if w.server.sent:
-            w.pipeline.give_up()
+        if len(w.server.sent) == requests:
+            w.pipeline.buffer.abandon()
         return f"key{len(w.server.sent)}"
 
     w = world([UNAUTHORIZED], api_key=ask)
     w.put(3)
 
     assert w.pipeline.flush(2) == FlushReport(dropped=3)
-    assert len(w.server.sent) == 1
+    assert len(w.server.sent) == requests
+
+
+def test_a_key_that_is_refused_and_then_cannot_be_had_parks_with_that_as_the_cause() -> None:
+    answers = iter(["refused"])
+    w = world([UNAUTHORIZED], api_key=lambda: next(answers))
+    w.put(3)
+    w.pipeline.flush(1)
+
+    assert w.pipeline.health.complaint() == "parked: the api_key callable raised StopIteration"
 
 
 def test_a_renewed_key_waits_for_the_end_of_a_pause_that_began_meanwhile() -> None:
