@@ -213,7 +213,7 @@ class Buffer:
                 if until and (now >= until.deadline or not self.outstanding(until)):
                     return None
                 batch, wait = self._next(now)
-                if batch:
+                if batch is not None:
                     self._held[batch] = batch
                     if self.is_full_batch_waiting:
                         self._call_flusher()

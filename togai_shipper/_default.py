@@ -18,6 +18,11 @@ def shipper() -> Shipper:
     return _made.setdefault("default", Shipper()) if made is None else made
 
 
+def made() -> Shipper | None:
+    """The default shipper, if there is one."""
+    return _made.get("default")
+
+
 def configure(**options: Any) -> None:
     """Make the default shipper, with the options of ``Shipper``; one that is there already is closed first.
 

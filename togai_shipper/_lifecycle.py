@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from ._pipeline import Pipeline
 
 # Held weakly: one that is closed, or was never used, may go. One with work to do is kept by its flushers.
-_pipelines: weakref.WeakKeyDictionary[Pipeline, int] = weakref.WeakKeyDictionary()
+_pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
 _orphans: set[Pipeline] = set()
+_over: set[int] = set()  # processes that have closed all at their exit
 _expecting: set[int] = set()  # processes whose own kind of exit was seen to
 
 
 def remember(pipeline: Pipeline) -> None:
     """Close ``pipeline`` when this process exits, if nobody has by then."""
-    _pipelines[pipeline] = os.getpid()
+    _pipelines.add(pipeline)
 
 
 def keep(pipeline: Pipeline) -> None:
@@ -33,7 +34,7 @@ def keep(pipeline: Pipeline) -> None:
 
 
 def expect_exit() -> None:
-    """See to it that this process calls ``close_all``; called when there is first something to deliver.
+    """See to it that this process calls ``end``; called when there is first something to deliver.
 
     Up to Python 3.12 a child of ``multiprocessing`` runs its finalizers and no atexit handler; from 3.13 it
     runs both. Finalizers registered before the child began are forgotten, hence not at import.
@@ -46,24 +47,52 @@ def expect_exit() -> None:
     if multiprocessing is not None and multiprocessing.parent_process() is not None:
         from multiprocessing.util import Finalize  # noqa: PLC0415  only a child of multiprocessing pays for it
 
-        Finalize(None, close_all, exitpriority=0)
+        Finalize(None, end, exitpriority=0)
 
 
 @atexit.register
+def end() -> None:
+    """Close what is open in this process, and let what is made from now on take nothing."""
+    _over.add(os.getpid())
+    close_all()
+
+
+def is_over() -> bool:
+    """Whether this process has ended, but for exit handlers that run after ours."""
+    return os.getpid() in _over
+
+
 def close_all() -> None:
     """Close what is open in this process."""
-    close_together([pipeline for pipeline, pid in list(_pipelines.items()) if pid == os.getpid()])
+    close_together([pipeline for pipeline in list(_pipelines) if pipeline.pid == os.getpid()])
+
+
+def orphans() -> list[Pipeline]:
+    """Those of this process that have lost their shippers and had events then."""
+    return [pipeline for pipeline in list(_orphans) if pipeline.pid == os.getpid()]
 
 
 def close_together(pipelines: list[Pipeline]) -> None:
     """Close these: all take no more first, then all are waited for, with one deadline."""
     timeout = max((pipeline.close_timeout for pipeline in pipelines), default=0.0)
-    for pipeline in pipelines:
-        pipeline.begin_closing(timeout)
-    try:
+    raised: BaseException | None = None
+    for step in (_begin, _finish):
         for pipeline in pipelines:
-            pipeline.close(timeout)
-    except KeyboardInterrupt:
-        for pipeline in pipelines:
-            pipeline.give_up()
-        raise
+            try:
+                step(pipeline, timeout, raised)
+            except BaseException as error:  # Ctrl-C, a callback's SystemExit: after all have ended
+                raised = raised or error
+    if raised is not None:
+        raise raised
+
+
+def _begin(pipeline: Pipeline, timeout: float, _: BaseException | None) -> None:
+    pipeline.begin_closing(timeout)
+    pipeline.hasten(timeout)
+
+
+def _finish(pipeline: Pipeline, timeout: float, raised: BaseException | None) -> None:
+    if isinstance(raised, KeyboardInterrupt):
+        pipeline.give_up()
+    else:
+        pipeline.close(timeout)

@@ -7,6 +7,7 @@ so a shipper that is garbage-collected unclosed still delivers.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import sys
 import threading
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Literal
 
+from . import _lifecycle
 from ._batching import Batch
 from ._bell import Bell
 from ._buffer import Buffer, Closing, Waiter
@@ -52,6 +54,7 @@ class Pipeline:
         thread: Callable[[Callable[..., None], tuple[object, ...]], object] = start_thread,
         starting: Callable[[], None] = lambda: None,
     ) -> None:
+        self.pid = os.getpid()
         self._config = config
         self._clock = clock
         self._connect = connect
@@ -76,6 +79,7 @@ class Pipeline:
         self.buffer.attend = self._attend
         self._splits = 0
         self._closer: int | None = None  # the thread inside close()
+        self.afterwards: Callable[[], None] | None = None  # what that thread does once it is over
         self._last = Waiter(0, 0.0, 0)  # what close() waits for
         self._told = False  # closed, and what was given up was told
 
@@ -213,6 +217,19 @@ class Pipeline:
                 plan = Closing(now + timeout, now + timeout * 2 / 3, probed=self.gate.is_probing)
                 self.buffer.close(plan)
 
+    def hasten(self, timeout: float) -> None:
+        """The process ends: have all over in ``timeout`` seconds, though an earlier close() had more."""
+        with self.lock:
+            deadline = self._clock() + timeout
+            if self.buffer.closing and deadline < self.buffer.closing.deadline:
+                self._last.deadline = self.gate.closing = self.buffer.closing.deadline = deadline
+                self.buffer.closing.batches_until = min(
+                    self.buffer.closing.batches_until, deadline - timeout / 3
+                )
+                self.gate.turn.ring()
+                self.buffer.work.ring()
+                self.buffer.settled.ring()
+
     def close(self, timeout: float) -> FlushReport:
         """Deliver what can be in ``timeout`` seconds (the first call's), and give up the rest."""
         me = threading.get_ident()
@@ -231,7 +248,19 @@ class Pipeline:
             self._wait_until_told()
         return self._report_to(self._last)
 
+    @property
+    def is_closing_here(self) -> bool:
+        """Whether the calling thread is inside close(), beneath."""
+        return self._closer == threading.get_ident() and not self._told
+
     def _close(self) -> None:
+        try:
+            self._close_or_give_up()
+        finally:
+            if self.afterwards is not None:
+                self.afterwards()
+
+    def _close_or_give_up(self) -> None:
         try:
             self._deliver_the_rest()
         except BaseException:
@@ -324,9 +353,11 @@ class Pipeline:
             outcomes = left_at_close(self.buffer.abandon())
             for outcome in outcomes:
                 self.ledger.record(outcome)
-        self.reporter.tell_closed(outcomes, why)
-        self._told = True
-        self.buffer.settled.ring()
+        try:
+            self.reporter.tell_closed(outcomes, why)
+        finally:
+            self._told = True
+            self.buffer.settled.ring()
 
     # --- flushers ---
 
@@ -457,9 +488,21 @@ class Pipeline:
         with self.flushers.away() as held_up:
             if held_up:
                 self._look_who_works()
-            yield
+            try:
+                yield
+            finally:
+                if held_up and os.getpid() != self.pid:
+                    self._forked_away()
         if held_up:
             self._look_who_works()
+
+    def _forked_away(self) -> None:
+        """A callback has forked, and the child came back from it: as a flusher of its parent's.
+
+        Nothing here is its own, and with the end of this thread, its only one, it would end. So it does.
+        """
+        _lifecycle.close_all()
+        os._exit(0)
 
     def _look_who_works(self) -> None:
         with self.lock:

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any
 
 from ._config import Config
@@ -110,8 +110,9 @@ class Reporter:
         if lost:
             text = "closed with %d events undelivered, they are given up; last error: %s"
             self.log(logging.ERROR, text, lost, why or "there was no time")
-        for outcome in outcomes:
-            self.undelivered(outcome.error, outcome.events)
+        with ExitStack() as all_of_them:  # though one raises SystemExit
+            for outcome in outcomes:
+                all_of_them.callback(self.undelivered, outcome.error, outcome.events)
 
     # --- callbacks ---
 

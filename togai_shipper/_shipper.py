@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Any, NoReturn, SupportsIndex
@@ -27,6 +28,7 @@ from ._event import (
     id_of,
     timestamp_text,
 )
+from ._flusher import start_thread
 from ._outcome import FlushReport, Refusal, Stats
 from ._pipeline import Pipeline
 from ._transport import SessionFactory
@@ -46,9 +48,34 @@ def _is_under_event_loop() -> bool:
 
 
 async def _in_a_thread(wait: Callable[[float | None], FlushReport], timeout: float | None) -> FlushReport:
+    """On a thread of its own: the loop's executor may be busy for minutes, and holds up the loop's end."""
     import asyncio  # noqa: PLC0415  who awaits this has it; nobody else pays for it
 
-    return await asyncio.to_thread(wait, timeout)
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[FlushReport] = loop.create_future()
+
+    def settle(report: FlushReport | None, error: Exception | None) -> None:
+        if future.done():  # cancelled
+            return
+        if error is not None:
+            future.set_exception(error)
+        elif report is not None:
+            future.set_result(report)
+
+    def run() -> None:
+        report, error = None, None
+        try:
+            report = wait(timeout)
+        except Exception as raised:  # told to whoever awaits
+            error = raised
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, report, error)
+
+    try:
+        start_thread(run, ())
+    except RuntimeError:  # no thread to be had, at the end of the process for instance
+        return wait(timeout)
+    return await future
 
 
 class Shipper:
@@ -146,25 +173,30 @@ class Shipper:
         options = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         self._config = Config.load(os.environ, **options)
         self._is_plain = self._config.enabled and self._config.before_send is None
-        self._start()
+        self._children: dict[int, Pipeline] = {}  # by process: a forked child may itself be a parent
+        self._pipeline = self._made()
         if self._config.handle_sigterm and self._config.enabled:
             _sigterm.handle(self._here)
 
-    def _start(self) -> None:
-        """Begin with nothing: new in this process."""
-        self._pid = os.getpid()
-        self._pipeline = Pipeline(self._config, starting=_lifecycle.expect_exit)
-        _lifecycle.remember(self._pipeline)
+    def _made(self, *, closed: bool = False) -> Pipeline:
+        """One that begins with nothing, in this process."""
+        pipeline = Pipeline(self._config, starting=_lifecycle.expect_exit)
+        if closed or _lifecycle.is_over():
+            pipeline.close(0.0)
+        _lifecycle.remember(pipeline)
+        return pipeline
 
     def _here(self) -> Pipeline:
-        """This process's pipeline: a forked child starts its own and leaves its parent's alone, for ever."""
-        if self._pid != os.getpid():
-            inherited = self._pipeline
-            _inherited.append(inherited)
-            self._start()
-            if inherited.buffer.closing:
-                self._pipeline.close(0.0)
-        return self._pipeline
+        """This process's pipeline: a forked child starts its own and leaves its parent's alone, for ever.
+
+        Several threads may come here at once, or a signal handler in between: all get the same one.
+        """
+        pipeline, pid = self._pipeline, os.getpid()
+        if pipeline.pid != pid:
+            _inherited.append(pipeline)
+            made = self._made(closed=pipeline.buffer.closing is not None)
+            self._pipeline = pipeline = self._children.setdefault(pid, made)
+        return pipeline
 
     # --- tracking ---
 
@@ -201,7 +233,9 @@ class Shipper:
             QueueFull: with ``overflow="raise"`` alone.
 
         """
-        pipeline = self._pipeline if self._pid == os.getpid() else self._here()
+        pipeline = self._pipeline
+        if pipeline.pid != os.getpid():
+            pipeline = self._here()
         if pipeline.is_feedback():
             pipeline.refuse("feedback")
             return None
@@ -408,12 +442,11 @@ class Shipper:
 
     def __del__(self) -> None:
         pipeline = getattr(self, "_pipeline", None)
-        if (
-            pipeline is not None
-            and self._pid == os.getpid()
-            and pipeline.pending
-            and not pipeline.buffer.closing
-        ):
+        if pipeline is None or pipeline.pid != os.getpid() or pipeline.buffer.closing:
+            return
+        if not pipeline.pending:
+            pipeline.begin_closing(0.0)  # nobody can track any more: its threads may end
+        else:
             _lifecycle.keep(pipeline)
             warnings.warn(
                 f"unclosed {self!r}; its events are still delivered, at the latest at exit",
@@ -456,7 +489,7 @@ class Shipper:
         return self._here().health.complaint() is None
 
     def __repr__(self) -> str:
-        now = self._pipeline.health.stats()
+        now = self._here().health.stats()
         return (
             f"<Shipper {now.state}: {now.pending} pending, {now.delivered} delivered, "
             f"{now.rejected} rejected, {sum(now.dropped.values())} dropped>"

@@ -20,12 +20,13 @@ from ._pipeline import Pipeline
 from .exceptions import ConfigurationError
 
 _to_close: list[weakref.WeakMethod[Callable[[], Pipeline]]] = []  # each gives the pipeline of this process
-_previous: Any = signal.SIG_DFL  # what was there before us
+# What was there before us, the latest last: another's handler may have come between two of our shippers, and
+# call us in its turn.
+_previous: list[Any] = [signal.SIG_DFL]
 
 
 def handle(pipeline: Callable[[], Pipeline]) -> None:
     """Close what the method ``pipeline`` gives on SIGTERM; ``ConfigurationError`` off the main thread."""
-    global _previous  # noqa: PLW0603  a process has one disposition for a signal
     if threading.current_thread() is not threading.main_thread():
         raise ConfigurationError(
             "handle_sigterm: a signal handler can be installed from the main thread alone"
@@ -34,21 +35,32 @@ def handle(pipeline: Callable[[], Pipeline]) -> None:
     _to_close.append(weakref.WeakMethod(pipeline))
     installed = signal.getsignal(signal.SIGTERM)
     if installed is not _on_sigterm:
-        _previous = signal.SIG_DFL if installed is None else installed  # None: a handler that is not Python's
+        # None: a handler that is not Python's
+        _previous.append(signal.SIG_DFL if installed is None else installed)
         signal.signal(signal.SIGTERM, _on_sigterm)
 
 
 def _on_sigterm(*_: Any) -> None:
     # Put back at once: a second SIGTERM has its old effect without waiting for us.
-    signal.signal(signal.SIGTERM, _previous)
+    signal.signal(signal.SIGTERM, _previous.pop() if len(_previous) > 1 else signal.SIG_DFL)
     try:
         start_thread(_close_and_send_again, ())  # see there why not by Thread.start
     except RuntimeError:  # pragma: no cover  its test is a process that ends by the signal, unmeasured
-        _close_and_send_again()  # no thread to be had: here, whatever we hold, within the deadline
+        # No thread to be had: here, whatever we hold, within the deadline. But if it was a close() that we
+        # interrupted, then after that.
+        beneath = next((pipeline for pipeline in _open() if pipeline.is_closing_here), None)
+        if beneath is None:
+            _close_and_send_again()
+        else:
+            beneath.afterwards = _close_and_send_again
+
+
+def _open() -> list[Pipeline]:
+    return [pipeline() for known in _to_close if (pipeline := known()) is not None] + _lifecycle.orphans()
 
 
 def _close_and_send_again() -> None:
     try:
-        _lifecycle.close_together([pipeline() for known in _to_close if (pipeline := known()) is not None])
+        _lifecycle.close_together(_open())
     finally:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any, TypeVar, overload
 
 from togai_shipper import Shipper, _default
@@ -33,6 +34,9 @@ def flush_after(handler: Any = None, *, shipper: Shipper | None = None, timeout:
     Returns:
         The handler, with the same results and errors.
 
+    Raises:
+        TypeError: the handler is a coroutine function.
+
     >>> @flush_after
     ... def handler(event, context):
     ...     return {"statusCode": 200}
@@ -45,14 +49,17 @@ def flush_after(handler: Any = None, *, shipper: Shipper | None = None, timeout:
 
 def _flushing_after(handler: Any, shipper: Shipper | None, timeout: float | None) -> Any:
     """``handler``, followed by a flush."""
+    if iscoroutinefunction(handler):
+        raise TypeError("flush_after: the handler must be a plain function, as Lambda calls it; use aflush()")
 
     @wraps(handler)
     def flushing(event: Any, context: Any) -> Any:
         try:
             return handler(event, context)
         finally:
-            used = _default.shipper() if shipper is None else shipper
-            used.flush(_time_left(context, used.close_timeout if timeout is None else timeout))
+            used = _default.made() if shipper is None else shipper
+            if used is not None:  # else nothing was tracked
+                used.flush(_time_left(context, used.close_timeout if timeout is None else timeout))
 
     return flushing
 
