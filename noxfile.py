@@ -22,6 +22,7 @@ def ends(session: nox.Session) -> None:
         "tests/test_exits.py",
         "tests/test_forks.py",
         "tests/test_lifecycle.py",
+        "tests/test_odd_ends.py",
         "tests/test_reentrancy.py",
         "tests/test_sigterm.py",
     )

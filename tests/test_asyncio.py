@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+import time
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -40,6 +43,37 @@ def test_the_loop_goes_on_while_a_slow_reply_is_awaited(togai: FakeTogai, ship: 
     assert togai.ledger.ids == {event_id}
     assert togai.ledger.metered == 1
     assert shipper.stats().state == ("closed" if method == "aclose" else "open")
+
+
+def test_a_busy_executor_holds_up_no_flush_and_one_that_is_cancelled_holds_up_no_loop(
+    togai: FakeTogai, ship: Ship
+) -> None:
+    shipper = ship(flush_interval=60)
+    let_go = threading.Event()
+
+    async def main() -> FlushReport:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        busy = loop.run_in_executor(None, let_go.wait, 60)
+        shipper.track("api_call", "acme")
+        report = await shipper.aflush(20)
+        togai.on_request = lambda received: faults.Hold()
+        shipper.track("api_call", "acme")
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(shipper.aflush(30), 0.05)
+        let_go.set()
+        await busy
+        return report
+
+    began = time.monotonic()
+    assert asyncio.run(main())
+    assert time.monotonic() - began < 20  # it bounds a hang: the cancelled flush goes on for 30 s
+    togai.release()
+
+
+def test_what_a_flush_raises_comes_to_whoever_awaits_it(ship: Ship) -> None:
+    with pytest.raises(ValueError, match="nan"):
+        asyncio.run(ship().aflush(float("nan")))
 
 
 def test_the_loop_goes_on_while_async_with_closes(togai: FakeTogai, ship: Ship) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -76,6 +78,24 @@ def test_an_invocation_flushes_the_default_shipper_unless_told_another(togai: Fa
     handler(None, Context(60_000))
     assert togai.ledger.metered == 1
     togai_shipper.configure(enabled=False)
+
+
+def test_an_invocation_that_tracks_nothing_makes_no_shipper() -> None:
+    program = (
+        "from togai_shipper.contrib.aws_lambda import flush_after\n"
+        "from togai_shipper import _default\n"
+        "assert flush_after(lambda event, context: event)(5, None) == 5\n"
+        "assert _default.made() is None"
+    )
+
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
+
+
+def test_a_handler_that_is_a_coroutine_is_refused() -> None:
+    async def handler(event: Any, context: Any) -> None: ...
+
+    with pytest.raises(TypeError, match="plain function"):
+        flush_after(handler)
 
 
 def test_a_celery_worker_process_that_ends_delivers(togai: FakeTogai, ship: Ship) -> None:

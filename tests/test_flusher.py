@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -346,6 +347,19 @@ def test_a_flusher_ended_in_a_callback_is_told_of_and_replaced_though_nothing_mo
 
     assert togai.wait(lambda: togai.ledger.metered == 15)
     assert f"a flusher was ended by {kind.__name__}, no event is lost" in caplog.text
+
+
+def test_a_shipper_that_is_collected_leaves_no_thread_behind(togai: FakeTogai) -> None:
+    shipper = Shipper("secret", base_url=togai.url)
+    shipper.track("api_call", "acme")
+    assert shipper.flush(10)
+    pipeline = shipper._pipeline  # noqa: SLF001  what it leaves behind
+    del shipper
+
+    until = time.monotonic() + 10
+    while pipeline.flushers.alive and time.monotonic() < until:
+        pipeline.buffer.settled.wait(pipeline.buffer.settled.rings, 0.05)
+    assert (pipeline.flushers.alive, pipeline.health.state) == (0, "closed")
 
 
 def test_close_leaves_no_thread_behind(togai: FakeTogai, ship: Ship) -> None:
