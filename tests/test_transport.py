@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import queue
 import socket
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 import requests
 
 from togai_shipper import ConfigurationError
-from togai_shipper._transport import MIN_READ, Key, KeyUnavailable, Transport, _why
+from togai_shipper._transport import MIN_READ, Key, KeyUnavailable, Transport, _Connections, _why
 from togai_shipper._verdict import Reply
 from togai_shipper.testing import FakeTogai, faults
 
@@ -251,6 +252,24 @@ def test_a_session_that_the_application_shares_with_us_still_serves_the_applicat
 
     answer = session.post(togai.url + "/ingest", BODY, headers={"Authorization": "Bearer secret"}, timeout=5)
     assert answer.status_code < 500
+
+
+def test_idle_connections_are_kept_without_a_lock_that_a_fork_could_find_taken(
+    togai: FakeTogai, transport: Transport
+) -> None:
+    send(transport)
+    send(transport)
+    pools = transport._session.get_adapter(togai.url).poolmanager  # type: ignore[union-attr]  # noqa: SLF001
+    assert pools.connection_from_url(togai.url).num_connections == 1  # kept alive
+
+    idle = _Connections(1)
+    idle.put("one")
+    with pytest.raises(queue.Full):
+        idle.put("two", block=False)
+    assert (idle.qsize(), idle.get(block=False)) == (1, "one")
+    with pytest.raises(queue.Empty):
+        idle.get(block=False)
+    assert not any("lock" in type(part).__name__.lower() for part in vars(idle).values())
 
 
 # --- the key ------------------------------------------------------------------------------------------------

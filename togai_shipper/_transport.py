@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import http.client
 import io
+import queue
 import re
 import socket
 import threading
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -164,13 +166,42 @@ class _TimedSends:
             super().send(memoryview(data)[start : start + _CHUNK])  # type: ignore[misc]  # likewise
 
 
+class _Connections:
+    """A pool's idle connections, without the lock that ``queue.LifoQueue`` has.
+
+    urllib3 empties every pool at exit, a forked child's inherited ones too: where another thread of its
+    parent's held that lock at the fork, the child would wait for ever. Nor can Ctrl-C leave it locked.
+    ``deque`` needs none; and nobody waits here, for a session of ours has one thread.
+    """
+
+    def __init__(self, maxsize: int = 0) -> None:
+        self._most = maxsize
+        self._idle: deque[Any] = deque()
+
+    def put(self, connection: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, FBT001, FBT002  as urllib3 calls it
+        if 0 < self._most <= len(self._idle):
+            raise queue.Full
+        self._idle.append(connection)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002, FBT001, FBT002  likewise
+        try:
+            return self._idle.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def qsize(self) -> int:
+        return len(self._idle)
+
+
 @cache
 def _timed(pool: Any) -> Any:
     """A pool like ``pool``, whose connections send and read against the deadline."""
     connection = type(
         "TimedConnection", (_TimedSends, pool.ConnectionCls), {"response_class": _TimedResponse}
     )
-    return type("TimedPool", (pool,), {"ConnectionCls": connection, "is_timed": True})
+    return type(
+        "TimedPool", (pool,), {"ConnectionCls": connection, "QueueCls": _Connections, "is_timed": True}
+    )
 
 
 def _time(manager: Any) -> Any:
