@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -69,6 +71,25 @@ def test_a_busy_executor_holds_up_no_flush_and_one_that_is_cancelled_holds_up_no
     assert asyncio.run(main())
     assert time.monotonic() - began < 20  # it bounds a hang: the cancelled flush goes on for 30 s
     togai.release()
+
+
+NO_THREADS = """
+import _thread, asyncio, sys
+from togai_shipper import Shipper
+
+def refuse(*_):
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+
+_thread.start_new_thread = refuse
+shipper = Shipper("secret", base_url=sys.argv[1])
+shipper.track("api_call", "acme")
+assert asyncio.run(shipper.aclose())
+"""
+
+
+def test_a_coroutine_closes_by_itself_where_no_thread_can_be_had(togai: FakeTogai) -> None:
+    assert subprocess.run([sys.executable, "-c", NO_THREADS, togai.url], check=False).returncode == 0
+    assert togai.ledger.metered == 1
 
 
 def test_what_a_flush_raises_comes_to_whoever_awaits_it(ship: Ship) -> None:

@@ -652,6 +652,22 @@ def test_what_becomes_of_a_request_with_the_old_key_is_no_news_once_there_is_ano
     assert (told, caplog.text) == ([], "")
 
 
+def test_what_is_to_come_after_a_close_comes_after_it() -> None:
+    w = world()
+    seen: list[Any] = []
+
+    def interrupt(sent: Sent) -> Reply:  # as a signal handler does that cannot start a thread
+        seen.append(w.pipeline.is_closing_here)
+        w.pipeline.afterwards = lambda: seen.append(w.pipeline.health.state)
+        return OK
+
+    w.server.answer = interrupt
+    w.put(1)
+    w.pipeline.close(5)
+
+    assert (seen, w.pipeline.is_closing_here) == ([True, "closed"], False)
+
+
 def test_closing_while_a_probe_is_under_way_makes_no_other() -> None:
     w = world([FORBIDDEN])
     w.put(700)

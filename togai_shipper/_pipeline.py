@@ -491,12 +491,12 @@ class Pipeline:
             try:
                 yield
             finally:
-                if held_up and os.getpid() != self.pid:
+                if held_up and os.getpid() != self.pid:  # pragma: no cover  a forked child, unmeasured
                     self._forked_away()
         if held_up:
             self._look_who_works()
 
-    def _forked_away(self) -> None:
+    def _forked_away(self) -> None:  # pragma: no cover  likewise
         """A callback has forked, and the child came back from it: as a flusher of its parent's.
 
         Nothing here is its own, and with the end of this thread, its only one, it would end. So it does.

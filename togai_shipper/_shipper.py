@@ -54,22 +54,19 @@ async def _in_a_thread(wait: Callable[[float | None], FlushReport], timeout: flo
     loop = asyncio.get_running_loop()
     future: asyncio.Future[FlushReport] = loop.create_future()
 
-    def settle(report: FlushReport | None, error: Exception | None) -> None:
-        if future.done():  # cancelled
-            return
-        if error is not None:
-            future.set_exception(error)
-        elif report is not None:
-            future.set_result(report)
+    def settle(give: Callable[[Any], None], outcome: FlushReport | Exception) -> None:
+        if not future.done():  # cancelled
+            give(outcome)
 
     def run() -> None:
-        report, error = None, None
+        give: Callable[[Any], None] = future.set_result
+        outcome: FlushReport | Exception
         try:
-            report = wait(timeout)
-        except Exception as raised:  # told to whoever awaits
-            error = raised
+            outcome = wait(timeout)
+        except Exception as error:  # for whoever awaits
+            give, outcome = future.set_exception, error
         with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, report, error)
+            loop.call_soon_threadsafe(settle, give, outcome)
 
     try:
         start_thread(run, ())
