@@ -55,7 +55,7 @@ async def _in_a_thread(wait: Callable[[float | None], FlushReport], timeout: flo
     future: asyncio.Future[FlushReport] = loop.create_future()
 
     def settle(give: Callable[[Any], None], outcome: FlushReport | Exception) -> None:
-        if not future.done():  # cancelled
+        with suppress(asyncio.InvalidStateError):  # cancelled meanwhile
             give(outcome)
 
     def run() -> None:
