@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -34,6 +36,29 @@ def test_on_error_is_not_called_for_what_goes_wrong_inside_it() -> None:
     assert (len(told), shipper.stats().refused["invalid"]) == (2, 4)
 
 
+@contextmanager
+def logging_to(handler: logging.Handler) -> Iterator[None]:
+    """Our log lines go to ``handler``, too."""
+    logger = logging.getLogger("togai_shipper")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def test_callbacks_that_close_leaves_to_the_flushers_are_made_though_none_is_left() -> None:
+    told: list[Any] = []
+    w = world(on_delivered=told.extend)
+    ids = w.put(3)
+    with w.pipeline.reporter.leaving_callbacks():  # as while close() sends beside a flusher, which then ends
+        w.pipeline.flush(1)
+    assert told == []
+    w.pipeline.close(1)
+
+    assert [event.id for event in told] == ids
+
+
 def test_a_log_handler_is_still_recognised_after_it_made_us_log_once_more() -> None:
     shipper = unused()
     shipper.track("api_call", "acme")
@@ -43,12 +68,8 @@ def test_a_log_handler_is_still_recognised_after_it_made_us_log_once_more() -> N
             shipper.close(0)  # logs, inside the line that is being logged, that an event was given up
             shipper.track("log_line", "acme")
 
-    logger, handler = logging.getLogger("togai_shipper"), Handler()
-    logger.addHandler(handler)
-    try:
+    with logging_to(Handler()):
         shipper.track("", "acme")
-    finally:
-        logger.removeHandler(handler)
 
     stats = shipper.stats()
     assert (stats.refused["feedback"], stats.refused["closed"]) == (2, 0)
@@ -65,12 +86,8 @@ def test_garbage_that_is_collected_while_we_log_tracks_the_applications_own_even
         def emit(self, record: logging.LogRecord) -> None:
             Garbage()
 
-    logger, handler = logging.getLogger("togai_shipper"), Handler()
-    logger.addHandler(handler)
-    try:
+    with logging_to(Handler()):
         shipper.track("", "acme")
-    finally:
-        logger.removeHandler(handler)
 
     assert (shipper.pending, shipper.stats().refused["feedback"]) == (1, 0)
     shipper.close(0)

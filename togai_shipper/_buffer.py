@@ -407,10 +407,7 @@ class Buffer:
             self.closed = True
             while self._fresh:
                 self._given_up.append(self._pop_fresh())
-            left = [
-                *self._held.values(),
-                *(batch for batch in self._taken_batches() if batch not in self._held),
-            ]
+            left = [self._held.get(batch, batch) for batch in self._taken_batches()]
             for waiter in self.waiters:
                 waiter.dropped += self.outstanding(waiter)
             for place in (self._held, self._again, self._singles, self._aside, self._given_up):

@@ -98,7 +98,7 @@ class Delivery:
         key = self._ready(transport)
         if not isinstance(key, str):
             with gate.lock:
-                self._heed(carried, key, gate.heed(key, probe=batch.probe), source, trip)
+                self._heed(carried, key, None, source, trip)
             return key
         turn = gate.enter(batch.path, trip.deadline, probe=batch.probe)
         if not turn:
@@ -110,7 +110,7 @@ class Delivery:
             with gate.lock:
                 gate.step_out()
                 if verdict is not None:
-                    self._heed(carried, verdict, gate.heed(verdict, turn, probe=batch.probe), source, trip)
+                    self._heed(carried, verdict, turn, source, trip)
         return verdict or carried.verdict
 
     def _ready(self, transport: Transport) -> str | Verdict:
@@ -127,9 +127,8 @@ class Delivery:
         except KeyUnavailable as error:
             return Park(None, str(error), on_key=True)
 
-    def _heed(
-        self, carried: Carried, verdict: Verdict, parked: Park | None, source: Source, trip: Trip
-    ) -> None:
+    def _heed(self, carried: Carried, verdict: Verdict, turn: int | None, source: Source, trip: Trip) -> None:
+        parked = self._gate.heed(verdict, turn, probe=carried.batch.probe)
         if self._key.source is source:
             carried.parked = parked or carried.parked
         else:  # set_api_key() came meanwhile: this is no word on the key in use, and nobody is told of it

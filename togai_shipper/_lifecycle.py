@@ -11,6 +11,8 @@ import atexit
 import os
 import sys
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -75,24 +77,25 @@ def orphans() -> list[Pipeline]:
 def close_together(pipelines: list[Pipeline]) -> None:
     """Close these: all take no more first, then all are waited for, with one deadline."""
     timeout = max((pipeline.close_timeout for pipeline in pipelines), default=0.0)
-    raised: BaseException | None = None
-    for step in (_begin, _finish):
-        for pipeline in pipelines:
-            try:
-                step(pipeline, timeout, raised)
-            except BaseException as error:  # Ctrl-C, a callback's SystemExit: after all have ended
-                raised = raised or error
-    if raised is not None:
-        raise raised
+    raised: list[BaseException] = []
+    for pipeline in pipelines:
+        with _kept_for_later(raised):
+            pipeline.begin_closing(timeout)
+            pipeline.hasten(timeout)
+    for pipeline in pipelines:
+        with _kept_for_later(raised):
+            if any(isinstance(error, KeyboardInterrupt) for error in raised):
+                pipeline.give_up()
+            else:
+                pipeline.close(timeout)
+    if raised:
+        raise raised[0]
 
 
-def _begin(pipeline: Pipeline, timeout: float, _: BaseException | None) -> None:
-    pipeline.begin_closing(timeout)
-    pipeline.hasten(timeout)
-
-
-def _finish(pipeline: Pipeline, timeout: float, raised: BaseException | None) -> None:
-    if isinstance(raised, KeyboardInterrupt):
-        pipeline.give_up()
-    else:
-        pipeline.close(timeout)
+@contextmanager
+def _kept_for_later(raised: list[BaseException]) -> Iterator[None]:
+    """Ctrl-C, or a callback's SystemExit, at the end of one must not keep the others from theirs."""
+    try:
+        yield
+    except BaseException as error:  # raised again once all have ended
+        raised.append(error)

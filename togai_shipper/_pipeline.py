@@ -33,9 +33,7 @@ from ._verdict import Accepted, Park, TryLater, is_line_dead
 
 FOREVER = float("inf")
 GRACE = 1.0  # seconds over its deadline that close() waits for another thread to tell what it gave up
-JOIN_AFTER = (
-    0.5  # seconds that close() leaves all the sending to the flushers; a quarter of its time, if less
-)
+JOIN_AFTER = 0.5  # seconds that close() leaves all sending to the flushers; a quarter of its time, if less
 
 _system_random = random.SystemRandom().random  # not a generator of ours: forked workers would share its state
 
@@ -129,9 +127,7 @@ class Pipeline:
 
     def set_api_key(self, key: ApiKey) -> None:
         """Use another key; a parked line is probed with it at once."""
-        with (
-            self.lock
-        ):  # a request that returns with the old key's verdict sees, under it, that there is a new
+        with self.lock:  # under it, a request that is refused with the old key sees that there is another
             self.key.replace(key)
             self.gate.probe_now()
             self.buffer.work.ring()
@@ -213,22 +209,19 @@ class Pipeline:
                 self._last = self.buffer.hurry(now + timeout)
                 # close() answers for every event, however it came into the line.
                 self._last.target = self._last.left = sys.maxsize
-                self.gate.close(now + timeout)
-                plan = Closing(now + timeout, now + timeout * 2 / 3, probed=self.gate.is_probing)
-                self.buffer.close(plan)
+                self._close_by(now, timeout, probed=self.gate.is_probing)
 
     def hasten(self, timeout: float) -> None:
         """The process ends: have all over in ``timeout`` seconds, though an earlier close() had more."""
         with self.lock:
-            deadline = self._clock() + timeout
-            if self.buffer.closing and deadline < self.buffer.closing.deadline:
-                self._last.deadline = self.gate.closing = self.buffer.closing.deadline = deadline
-                self.buffer.closing.batches_until = min(
-                    self.buffer.closing.batches_until, deadline - timeout / 3
-                )
-                self.gate.turn.ring()
-                self.buffer.work.ring()
-                self.buffer.settled.ring()
+            now, plan = self._clock(), self.buffer.closing
+            if plan and now + timeout < plan.deadline:
+                self._last.deadline = now + timeout
+                self._close_by(now, timeout, probed=plan.probed)
+
+    def _close_by(self, now: float, timeout: float, *, probed: bool) -> None:
+        self.gate.close(now + timeout)
+        self.buffer.close(Closing(now + timeout, now + timeout * 2 / 3, probed=probed))
 
     def close(self, timeout: float) -> FlushReport:
         """Deliver what can be in ``timeout`` seconds (the first call's), and give up the rest."""
@@ -263,6 +256,8 @@ class Pipeline:
     def _close_or_give_up(self) -> None:
         try:
             self._deliver_the_rest()
+            if not self.flushers.alive:  # else they make those calls when they end
+                self.reporter.call_left()
         except BaseException:
             # Ctrl-C, or a signal handler's SystemExit: the first is honoured once what is on the wire is back
             # or the deadline is past, a second one at once.
@@ -433,9 +428,7 @@ class Pipeline:
 
     def _settle(self, batch: Batch, carried: Carried) -> None:
         with self.lock:
-            if not self.buffer.holds(
-                batch
-            ):  # given up by close() while on the wire: a late reply counts no more
+            if not self.buffer.holds(batch):  # given up while on the wire: a late reply counts no more
                 return
             self._splits += 1
             at = Circumstances(
@@ -496,7 +489,7 @@ class Pipeline:
         if held_up:
             self._look_who_works()
 
-    def _forked_away(self) -> None:  # pragma: no cover  likewise
+    def _forked_away(self) -> None:  # pragma: no cover  a forked child, unmeasured
         """A callback has forked, and the child came back from it: as a flusher of its parent's.
 
         Nothing here is its own, and with the end of this thread, its only one, it would end. So it does.

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from ._config import Config
@@ -141,11 +141,14 @@ class Reporter:
             yield
 
     def call_left(self) -> None:
-        """Make the calls that were left, by a flusher that has nothing else to do."""
+        """Make the calls that were left: a flusher at its end, or close() once there is none."""
         if threading.get_ident() not in self._leaving_callbacks:
-            with suppress(IndexError):
-                while True:
-                    self._call(*self._left.popleft())
+            while True:
+                try:
+                    call = self._left.popleft()
+                except IndexError:
+                    return
+                self._call(*call)
 
     def _call(self, name: str, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
         if threading.get_ident() in self._leaving_callbacks:

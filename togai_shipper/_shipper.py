@@ -121,8 +121,8 @@ class Shipper:
             it by ``None``. If it raises, the event is not sent.
         handle_sigterm: on SIGTERM close, then do what would have been done without: die of it, or call the
             handler that was there before (default false). Only from the main thread.
-        session_factory: returns a ``requests.Session`` (proxies, TLS), called once for each flusher thread.
-            It is made to keep to the bound on a reply's whole time, and not to retry by itself.
+        session_factory: returns a new ``requests.Session`` (proxies, TLS), called once for each flusher
+            thread. It is made to keep to the bound on a reply's whole time, and not to retry by itself.
         spool: reserved; this version keeps events in memory.
         max_spool_bytes: reserved.
 

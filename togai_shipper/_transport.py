@@ -244,26 +244,26 @@ class Transport:
         self._factory = factory
         self._session: requests.Session | None = None
 
-    def open(self) -> None:
-        """Have a session, if there is none yet. Raises ``NoSession``."""
+    def open(self) -> requests.Session:
+        """The session; made, if there is none yet. Raises ``NoSession``."""
         if self._session is None:
             try:
                 self._session = _tame(self._made())
             except Exception as error:  # whatever the caller's callable raises
                 text = f"session_factory raised {type(error).__name__}: {error}"
                 raise NoSession(printable(text[:MAX_WHY])) from error
+        return self._session
 
     def send(self, path: str, body: bytes, key: str, time_left: float) -> Reply:
         """``POST`` to ``path``; the reply, or why there is none, in at most ``time_left`` seconds."""
-        self.open()
-        assert self._session is not None  # noqa: S101  it is open
+        session = self.open()
         if time_left <= 0:
             return Reply(None, error="no reply: there was no time", sent=False)
         connect, total = (min(limit, time_left) for limit in self._timeout)
         me = threading.get_ident()
         _deadlines[me] = time.monotonic() + total
         try:
-            with self._session.post(
+            with session.post(
                 self._base_url + path,
                 data=body,
                 headers={
@@ -346,4 +346,6 @@ def _why(error: BaseException) -> str:
         parts = (getattr(cause, "reason", None), *cause.args)
         cause = next((part for part in parts if isinstance(part, BaseException)), cause)
     text = str(cause).rsplit(": ", 1)[-1] or type(cause).__name__
+    if not isinstance(error, (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)):
+        text = f"{type(error).__name__}: {text}"  # none of the network's: it says little without its kind
     return f"no reply: {printable(text[:MAX_WHY])}"

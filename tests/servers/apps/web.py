@@ -32,7 +32,7 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
     """``/`` answers at once, ``/slow`` after two seconds, ``/stuck`` never, and holds up gevent's hub."""
     tracked = track(3)
     if environ["PATH_INFO"] == "/slow":
-        time.sleep(2)
+        time.sleep(2)  # the slow request itself, in which a test stops the server; nobody waits by it
     if environ["PATH_INFO"] == "/stuck":
         os.read(never, 1)
     start_response("200 OK", [("Content-Type", "application/json")])
