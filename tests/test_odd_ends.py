@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,35 @@ def test_whoever_is_first_in_a_child_all_its_events_are_in_one_line(
     assert set(ended.words("status")) == {"0"}
     assert togai.ledger.lost(ended.words("accepted")) == set()
     assert togai.ledger.metered == len(ended.words("accepted"))
+
+
+LATE_CHILD = """
+shipper = make()
+
+def work():
+    def late():
+        multiprocessing.parent_process()
+        while not multiprocessing.util._exiting:
+            threading.Event().wait(0.001)
+        say("late", track(shipper, "child", 1))
+        say("refused", shipper.stats().refused["closed"])
+    threading.Thread(target=late).start()
+
+child = multiprocessing.get_context("fork").Process(target=work)
+child.start()
+child.join()
+"""
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="there such a child runs its atexit handlers last")
+def test_what_a_thread_that_outlives_a_child_of_multiprocessing_tracks_first_is_refused_and_told(
+    togai: FakeTogai, tmp_path: Path
+) -> None:
+    ended = Ended("import multiprocessing.util\n" + LATE_CHILD, togai, tmp_path)
+
+    assert ended.status == 0, ended.error
+    assert ended.words("refused") == ["1"]
+    assert "after close()" in ended.error
 
 
 CHAINED = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import queue
 import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -12,7 +13,17 @@ import pytest
 import requests
 
 from togai_shipper import ConfigurationError
-from togai_shipper._transport import MIN_READ, Key, KeyUnavailable, Transport, _Connections, _why
+from togai_shipper._transport import (
+    MIN_READ,
+    Key,
+    KeyUnavailable,
+    Transport,
+    _addresses,
+    _Connections,
+    _deadlines,
+    _TimedSends,
+    _why,
+)
 from togai_shipper._verdict import Reply
 from togai_shipper.testing import FakeTogai, faults
 
@@ -137,6 +148,30 @@ def test_a_connection_that_is_never_made_was_never_sent() -> None:
 
     assert {reply.status for reply in replies} == {None}
     assert replies[-1].sent is False
+
+
+def test_the_addresses_of_a_host_share_the_time_to_connect() -> None:
+    """Each of them may swallow what is sent there; urllib3 tries them in turn, and gives each all of it."""
+    seen: list[float] = []
+
+    class Connection:
+        host, port, timeout = "localhost", 80, 6.0
+
+        def connect(self) -> None:
+            seen.append(self.timeout)
+
+    class Timed(_TimedSends, Connection):
+        pass
+
+    Timed().connect()  # of the application's own
+    _deadlines[threading.get_ident()] = LONG
+    try:
+        Timed().connect()
+    finally:
+        del _deadlines[threading.get_ident()]
+
+    assert seen == [6.0, 6.0 / len(socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM))]
+    assert _addresses("no-such-host.invalid", 80) == 1
 
 
 def test_a_redirect_is_a_reply_like_any_other(togai: FakeTogai, transport: Transport) -> None:

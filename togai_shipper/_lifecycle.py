@@ -45,8 +45,7 @@ def expect_exit() -> None:
     if pid in _expecting:
         return
     _expecting.add(pid)
-    multiprocessing = sys.modules.get("multiprocessing.process")
-    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+    if _is_child():
         from multiprocessing.util import Finalize  # noqa: PLC0415  only a child of multiprocessing pays for it
 
         Finalize(None, end, exitpriority=0)
@@ -60,8 +59,13 @@ def end() -> None:
 
 
 def is_over() -> bool:
-    """Whether this process has ended, but for exit handlers that run after ours."""
-    return os.getpid() in _over
+    """Whether this process has ended, but for exit handlers, or threads, that run after ours."""
+    return os.getpid() in _over or (_is_child() and sys.modules["multiprocessing.util"]._exiting)  # noqa: SLF001  nothing public tells
+
+
+def _is_child() -> bool:
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    return multiprocessing is not None and multiprocessing.parent_process() is not None
 
 
 def close_all() -> None:

@@ -154,16 +154,32 @@ class _TimedResponse(http.client.HTTPResponse):
 
 
 class _TimedSends:
-    """A connection that gives up a request which the other side takes too slowly."""
+    """A connection that gives up a request which the other side takes too slowly, from connecting on."""
 
     sock: Any
+    host: str
+    port: int
+    timeout: float
+
+    def connect(self) -> None:
+        if threading.get_ident() in _deadlines:
+            self.timeout /= _addresses(self.host, self.port)  # urllib3 gives each of them all of it
+        super().connect()  # type: ignore[misc]  # the connection's, which this is mixed into
 
     def send(self, data: Any) -> None:
         if self.sock is None:
-            self.connect()  # type: ignore[attr-defined]  # the connection's, which this is mixed into
+            self.connect()
         for start in range(0, len(data), _CHUNK):
             _bound(self.sock)
             super().send(memoryview(data)[start : start + _CHUNK])  # type: ignore[misc]  # likewise
+
+
+def _addresses(host: str, port: int) -> int:
+    """How many a host has: they are tried one after the other, and all may swallow what is sent there."""
+    try:
+        return len(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)) or 1
+    except OSError:  # no such host, as the connection is about to find out itself
+        return 1
 
 
 class _Connections:
