@@ -1,0 +1,374 @@
+"""One SQLite file of events: the only file that knows sqlite3.
+
+What a call has written when it returns survives a power cut (WAL, ``synchronous=FULL``). A file has one
+process, and in it one connection, which callers use one at a time. A forked child never touches it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from .rows import DeadLetter, Row, checksum
+
+FORMAT = 1
+APPLICATION_ID = 0x546F6769  # "Togi", where SQLite keeps the kind of a file
+ROW_BYTES = 40  # about what a row takes beside its body
+BUSY_TIMEOUT = 5.0  # seconds that a statement waits for another connection, such as a command's that reads
+
+_SCHEMA = f"""
+BEGIN;
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY, accepted_ms INTEGER NOT NULL, known INTEGER NOT NULL, body BLOB NOT NULL,
+    crc INTEGER NOT NULL
+);
+CREATE TABLE dead (
+    id TEXT NOT NULL, accepted_ms INTEGER NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL,
+    reason TEXT NOT NULL, status INTEGER, message TEXT NOT NULL, attempts INTEGER NOT NULL,
+    dead_ms INTEGER NOT NULL, PRIMARY KEY (id, dead_ms)
+);
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {FORMAT};
+COMMIT;
+"""
+
+# One statement each: every call of SQLite gives up the GIL, and has to win it back from a busy application.
+_APPEND = """
+INSERT INTO event
+SELECT :first + key, json_extract(value, '$[2]'), json_extract(value, '$[3]'),
+       substr(:bodies, json_extract(value, '$[0]'), json_extract(value, '$[1]')), json_extract(value, '$[4]')
+FROM json_each(:rows)
+"""
+_READ = """
+SELECT json_group_array(json_array(seq, accepted_ms, known, crc, length(body))),
+       group_concat(CAST(body AS TEXT), '')
+FROM (SELECT * FROM event WHERE seq > ? ORDER BY seq LIMIT ?)
+"""
+_REMOVE = "DELETE FROM event WHERE seq IN (SELECT value FROM json_each(?))"
+_BURY = "INSERT OR IGNORE INTO dead VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+class SpoolError(Exception):
+    """The disk, or the file, does not do what it should. Never leaves the library."""
+
+
+class SpoolFull(SpoolError):  # noqa: N818  a state of the world, like those below
+    """There is no room on the disk; the file is as it was."""
+
+
+class NotOurs(SpoolError):  # noqa: N818
+    """The file is left alone: of a newer version, or no spool at all."""
+
+
+class Damaged(SpoolError):  # noqa: N818
+    """The file cannot be read as it should."""
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorname", "")  # from Python 3.11 on
+        text = f"{path}: {error}"
+        if code.startswith("SQLITE_FULL") or "is full" in str(error):
+            raise SpoolFull(text) from error
+        if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or _sounds_damaged(str(error)):
+            raise Damaged(text) from error
+        raise SpoolError(text) from error
+    except OSError as error:
+        raise SpoolError(f"{path}: {error.strerror or error}") from error
+
+
+def _sounds_damaged(text: str) -> bool:
+    return "malformed" in text or "not a database" in text or "no such table" in text
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.text_factory = bytes  # the bodies' text, as it is, damaged or not
+    return connection
+
+
+def _immortal(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Never destroyed, only closed: a forked child would, at its end, close what its parent uses."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+    return connection
+
+
+class SpoolFile:
+    """An open file. Every method raises ``SpoolError``, and has then changed nothing."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._next = 1
+
+    # --- opening ---
+
+    @classmethod
+    def create(cls, path: Path, meta: Mapping[str, str]) -> SpoolFile:
+        """A new file, with ``meta`` written in it."""
+        with _translated(path):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # SQLite would let others read
+            file = cls(path, _immortal(_connect(path, "rw")))
+            try:
+                file._set_up()
+                file._connection.executescript(_SCHEMA)
+                file._connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            except BaseException:
+                file.close()
+                raise
+            return file
+
+    @classmethod
+    def open(cls, path: Path) -> SpoolFile:
+        """One that a process has left. Raises ``NotOurs`` or ``Damaged`` where that is what it is."""
+        with _translated(path):
+            file = cls(path, _immortal(_connect(path, "rw")))
+            try:
+                file._check()
+                file._set_up()
+                (last,) = file._row("SELECT max(seq) FROM event")
+                file._next = (last or 0) + 1
+            except BaseException:
+                file.close()
+                raise
+            return file
+
+    @classmethod
+    def peek(cls, path: Path) -> SpoolFile:
+        """To be read only, while its process may be writing. Raises as ``open`` does."""
+        with _translated(path):
+            file = cls(path, _connect(path, "ro"))
+            try:
+                file._check()
+            except BaseException:
+                file.close()
+                raise
+            return file
+
+    def _check(self) -> None:
+        (kind,), (version,) = self._row("PRAGMA application_id"), self._row("PRAGMA user_version")
+        if kind == APPLICATION_ID and version > FORMAT:
+            raise NotOurs(
+                f"{self.path}: its format is {version}, of a newer version; this one reads {FORMAT}"
+            )
+        if kind != APPLICATION_ID:
+            (tables,) = self._row("SELECT count(*) FROM sqlite_master")
+            if tables:
+                raise NotOurs(f"{self.path}: is an SQLite file, but no spool")
+            raise Damaged(f"{self.path}: holds nothing; what was in it, or in its -wal, is gone")
+
+    def _set_up(self) -> None:
+        execute = self._connection.execute
+        execute("PRAGMA journal_mode = WAL").fetchone()  # where it cannot be had, FULL is durable as well
+        execute("PRAGMA synchronous = FULL")
+        execute("PRAGMA fullfsync = 1")
+        execute("PRAGMA journal_size_limit = 8388608")
+        execute("PRAGMA mmap_size = 0")
+        execute("PRAGMA cell_size_check = ON")
+        execute("PRAGMA trusted_schema = OFF")
+
+    def _row(self, statement: str, *parameters: Any) -> tuple[Any, ...]:
+        row: tuple[Any, ...] = self._connection.execute(statement, parameters).fetchone()
+        return row
+
+    # --- pending events ---
+
+    def append(self, events: Sequence[tuple[int, bool, bytes]]) -> int:
+        """Add ``(accepted_ms, known, body)`` of events, in one commit; returns the first one's ``seq``."""
+        rows, offset = [], 1
+        for accepted_ms, known, body in events:
+            rows.append((offset, len(body), accepted_ms, int(known), checksum(accepted_ms, known, body)))
+            offset += len(body)
+        first = self._next
+        with _translated(self.path):
+            self._connection.execute(
+                _APPEND,
+                {
+                    "first": first,
+                    "bodies": b"".join([body for _, _, body in events]),
+                    "rows": json.dumps(rows),
+                },
+            )
+        self._next += len(rows)
+        return first
+
+    def read(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
+        """The next rows, ``limit`` at most, beyond ``after``; and the ``seq`` of damaged ones among them."""
+        with _translated(self.path):
+            facts, bodies = self._row(_READ, after, limit)
+        rows, damaged, start = [], [], 0
+        for seq, accepted_ms, known, crc, length in json.loads(facts):
+            body = bytes(bodies[start : start + length])
+            start += length
+            if checksum(accepted_ms, bool(known), body) == crc:
+                rows.append(Row(seq, accepted_ms, bool(known), body))
+            else:
+                damaged.append(seq)
+        return rows, damaged
+
+    def read_one(self, seq: int) -> Row | None:
+        """The row with this ``seq``, if it is there and whole."""
+        rows, _ = self.read(seq - 1, 1)
+        return rows[0] if rows and rows[0].seq == seq else None
+
+    def last_seq(self) -> int:
+        """The highest ``seq`` in use, or 0."""
+        with _translated(self.path):
+            (last,) = self._row("SELECT max(seq) FROM event")
+        return last or 0
+
+    def remove(self, seqs: Iterable[int]) -> None:
+        """Forget settled events, in one commit."""
+        with _translated(self.path):
+            self._connection.execute(_REMOVE, (json.dumps(list(seqs)),))
+
+    def pending(self) -> tuple[int, int]:
+        """How many events there are, and their bytes."""
+        with _translated(self.path):
+            count, size = self._row("SELECT count(*), sum(length(body)) FROM event")
+        return count, (size or 0) + ROW_BYTES * count
+
+    # --- dead letters ---
+
+    def bury(self, letters: Iterable[DeadLetter], seqs: Iterable[int] = ()) -> None:
+        """Keep ``letters`` as dead, and forget the rows ``seqs`` that they were, in one transaction."""
+        with _translated(self.path), self._transaction():
+            self._connection.executemany(
+                _BURY,
+                [
+                    (
+                        letter.id,
+                        letter.accepted_ms,
+                        letter.body,
+                        checksum(letter.accepted_ms, known=True, body=letter.body),
+                        letter.reason,
+                        letter.status,
+                        letter.message,
+                        letter.attempts,
+                        letter.dead_ms,
+                    )
+                    for letter in letters
+                ],
+            )
+            self._connection.execute(_REMOVE, (json.dumps(list(seqs)),))
+
+    def dead(self) -> Iterator[tuple[int, DeadLetter]]:
+        """Every dead letter with a number that names it within this file, oldest first."""
+        after = 0
+        while True:
+            with _translated(self.path):
+                rows = self._connection.execute(
+                    "SELECT rowid, id, accepted_ms, body, reason, status, message, attempts, dead_ms "
+                    "FROM dead WHERE rowid > ? ORDER BY rowid LIMIT 500",
+                    (after,),
+                ).fetchall()
+            for number, event_id, accepted_ms, body, reason, status, message, attempts, dead_ms in rows:
+                after = number
+                yield (
+                    number,
+                    DeadLetter(
+                        _text(event_id),
+                        accepted_ms,
+                        bytes(body),
+                        _text(reason),
+                        status,
+                        _text(message),
+                        attempts,
+                        dead_ms,
+                    ),
+                )
+            if not rows:
+                return
+
+    def dead_count(self) -> int:
+        """How many dead letters there are."""
+        with _translated(self.path):
+            (count,) = self._row("SELECT count(*) FROM dead")
+        return int(count)
+
+    def purge(self, numbers: Iterable[int]) -> None:
+        """Forget dead letters, by their numbers."""
+        with _translated(self.path):
+            self._connection.execute(
+                "DELETE FROM dead WHERE rowid IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(numbers)),),
+            )
+
+    def replay(self, numbers: Sequence[int], now_ms: int) -> list[Row]:
+        """Make dead letters pending again, in one transaction; returns their rows."""
+        rows: list[Row] = []
+        with _translated(self.path), self._transaction():
+            for number, letter in list(self.dead()):
+                if number in numbers:
+                    rows.append(Row(self._next + len(rows), now_ms, known=True, body=letter.body))
+            self._connection.executemany(
+                "INSERT INTO event VALUES (?, ?, ?, ?, ?)",
+                [
+                    (
+                        row.seq,
+                        row.accepted_ms,
+                        row.known,
+                        row.body,
+                        checksum(row.accepted_ms, row.known, row.body),
+                    )
+                    for row in rows
+                ],
+            )
+            self._connection.execute(
+                "DELETE FROM dead WHERE rowid IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(numbers)),),
+            )
+        self._next += len(rows)
+        return rows
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
+
+    # --- about the file ---
+
+    def meta(self) -> dict[str, str]:
+        """What was written at its creation: ``base_url``, ``created_ms``, ``host``, ``pid``, ``version``."""
+        with _translated(self.path):
+            return {
+                _text(key): _text(value)
+                for key, value in self._connection.execute("SELECT key, value FROM meta").fetchall()
+            }
+
+    def complaints(self) -> list[str]:
+        """What SQLite's own check of the whole file finds wrong."""
+        with _translated(self.path):
+            found = [_text(text) for (text,) in self._connection.execute("PRAGMA integrity_check").fetchall()]
+        return [] if found == ["ok"] else found
+
+    def close(self) -> None:
+        """Let go of the file; what was written stays."""
+        with suppress(sqlite3.Error):
+            self._connection.close()
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")

@@ -1,0 +1,186 @@
+"""Whose file is whose: a spool's directory, and the locks that say who ships what.
+
+Each process has a file of its own, ``<host>-<pid>-<random>.db``, and holds a POSIX lock on ``….lock`` beside
+it, which the kernel lets go the moment the process ends, however it ends (``flock`` would live on in its
+forked children). POSIX locks exclude other processes, not this one; and closing any descriptor of a locked
+file gives the lock away. So a registry of this process says what it holds, or has inherited, and nothing
+listed there is ever opened again.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+
+from .file import SpoolError
+
+NETWORKED = frozenset(  # kinds of file systems, beside those of FUSE that say so
+    ("9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs")
+)
+NETWORKED_FUSE = ("ceph", "gluster", "s3fs", "sshfs", "gcsfuse", "rclone", "goofys", "juicefs")
+SUFFIXES = ("", "-wal", "-shm", "-journal")  # of the files that SQLite makes of one
+OURS = re.compile(r".+-\d+-[0-9a-f]{8}\.db")
+
+# Paths of lock files: of those held, and of those that a parent held when it forked us. Entered before the
+# file is opened, so that no thread closes what another one of this process has locked.
+_held: dict[str, object] = {}
+
+
+@attrs.define(eq=False)
+class Claim:
+    """A file that this process, and no other, may open."""
+
+    path: Path
+    _fd: int
+    _name: str
+
+    def release(self) -> None:
+        """Let another process have it."""
+        os.close(self._fd)
+        _held.pop(self._name, None)
+
+    def unlink(self) -> None:
+        """Remove the file, with all that belongs to it, and let go."""
+        for suffix in SUFFIXES:
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        _lock_of(self.path).unlink(missing_ok=True)
+        self.release()
+
+    def set_aside(self, now_ms: int) -> Path:
+        """Rename the file, so that nobody takes it for a spool any more, and let go; returns its new path."""
+        aside = Path(f"{self.path}.corrupt-{now_ms}")
+        for suffix in SUFFIXES:
+            with suppress(FileNotFoundError):
+                Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
+        _lock_of(self.path).unlink(missing_ok=True)
+        self.release()
+        return aside
+
+
+class Folder:
+    """A spool's directory."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def prepare(self) -> None:
+        """Make it, for its owner alone. Raises ``SpoolError`` where it cannot be what it has to be."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError:
+            raise SpoolError(f"{self.path}: is a file, not a directory") from None
+        except OSError as error:
+            raise SpoolError(f"{self.path}: cannot be made: {error.strerror}") from error
+        kind = filesystem_of(self.path)
+        if kind in NETWORKED or kind.removeprefix("fuse.").startswith(NETWORKED_FUSE):
+            raise SpoolError(
+                f"{self.path}: is on a network file system ({kind}), where locks cannot be trusted"
+            )
+        if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
+            raise SpoolError(f"{self.path}: cannot be written to")
+
+    def new(self) -> Claim:
+        """A file for this process, not made yet. Raises ``SpoolError``."""
+        host = re.sub("[^A-Za-z0-9.]", "_", socket.gethostname()) or "host"
+        path = self.path / f"{host}-{os.getpid()}-{os.urandom(4).hex()}.db"
+        claim = _claim(path)
+        if claim is None:
+            raise SpoolError(f"{path}: its lock cannot be had")
+        return claim
+
+    def paths(self) -> list[Path]:
+        """Every file that is named like one of ours, the oldest first."""
+        try:
+            found = [path for path in self.path.iterdir() if OURS.fullmatch(path.name)]
+        except FileNotFoundError:
+            return []
+        return sorted(found, key=_changed)
+
+    def orphans(self) -> Iterator[Claim]:
+        """Files whose process is gone, the oldest first; each is claimed for the caller, who lets it go."""
+        for path in self.paths():
+            with suppress(SpoolError):  # as if it were held: seen to the next time
+                claim = _claim(path)
+                if claim is None:
+                    continue
+                if path.exists():
+                    yield claim
+                else:  # its process has just removed it
+                    claim.unlink()
+
+    def sync(self) -> None:
+        """What was made or removed here survives a power cut."""
+        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def claim(self, path: Path) -> Claim | None:
+        """This file, unless a process has it."""
+        return _claim(path)
+
+
+def _changed(path: Path) -> tuple[float, str]:
+    try:
+        return path.stat().st_mtime, path.name
+    except FileNotFoundError:
+        return 0.0, path.name
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_suffix(".lock")
+
+
+def _claim(path: Path) -> Claim | None:
+    """Take the lock of ``path``, if nobody has it. Raises ``SpoolError`` where that cannot be tried."""
+    lock, token = _lock_of(path), object()
+    name = os.path.realpath(lock)
+    if _held.setdefault(name, token) is not token:  # before it is opened: see above
+        return None
+    fd = None
+    try:
+        while True:
+            fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_still(lock, fd):
+                return Claim(path, fd, name)
+            os.close(fd)  # whoever had it has removed it since we opened it
+    except OSError as error:
+        if fd is not None:
+            os.close(fd)
+        _held.pop(name, None)
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            return None
+        raise SpoolError(f"{lock}: {error.strerror}") from error
+
+
+def _is_still(lock: Path, fd: int) -> bool:
+    try:
+        return lock.stat().st_ino == os.fstat(fd).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def filesystem_of(path: Path, mounts: str = "/proc/mounts") -> str:
+    """The kind of file system that ``path`` is on; empty where that cannot be told."""
+    try:
+        lines = Path(mounts).read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    place, best, kind = os.path.realpath(path), "", ""
+    for line in lines:
+        _, mounted, its_kind, *_ = line.split(" ")
+        mounted = mounted.replace("\\040", " ")
+        inside = place == mounted or place.startswith(mounted.rstrip("/") + "/")
+        if inside and len(mounted) >= len(best):
+            best, kind = mounted, its_kind
+    return kind

@@ -1,0 +1,56 @@
+"""What is kept of an event, and how damage to it shows. Pure."""
+
+from __future__ import annotations
+
+import zlib
+
+import attrs
+
+
+@attrs.frozen
+class Row:
+    """One pending event on disk.
+
+    Attributes:
+        seq: its place in its file.
+        accepted_ms: wall clock at which it came to disk first, in milliseconds; kept when it is adopted.
+        known: Togai may know its id already: an earlier process may have sent it, or the caller chose it.
+        body: the event, encoded.
+
+    """
+
+    seq: int
+    accepted_ms: int
+    known: bool
+    body: bytes
+
+
+@attrs.frozen
+class DeadLetter:
+    """An event that was not delivered and will not be, until somebody replays it.
+
+    Attributes:
+        id: the event's.
+        accepted_ms: as in ``Row``.
+        body: the event, encoded.
+        reason: ``rejected``, ``past dedupe window`` or ``corrupt``.
+        status: Togai's HTTP status, if there was a reply.
+        message: what Togai said, or why it is here.
+        attempts: requests made with it.
+        dead_ms: wall clock at which it was buried, in milliseconds.
+
+    """
+
+    id: str
+    accepted_ms: int
+    body: bytes
+    reason: str
+    status: int | None
+    message: str
+    attempts: int
+    dead_ms: int
+
+
+def checksum(accepted_ms: int, known: bool, body: bytes) -> int:  # noqa: FBT001  a row's columns
+    """What guards a row: SQLite's own pages carry none, and a flipped bit may be somebody's bill."""
+    return zlib.crc32(body, zlib.crc32(b"%d,%d" % (accepted_ms, known)))
