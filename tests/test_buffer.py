@@ -105,7 +105,7 @@ def test_close_counts_an_event_that_came_into_the_line_after_it_had_begun() -> N
     w = world()
     w.pipeline.begin_closing(1)
     w.pipeline.buffer._fresh.append(b'{"id":"late"}')  # noqa: SLF001  whatever way it came
-    w.pipeline.buffer._marks.append((0, w.clock.now))  # noqa: SLF001  likewise
+    w.pipeline.buffer._marks.append((0, w.clock.now, False))  # noqa: SLF001  likewise
     w.clock.now += 5
 
     assert w.pipeline.close(1) == FlushReport(dropped=1)

@@ -223,12 +223,6 @@ def test_a_backoff_does_not_begin_above_its_most() -> None:
         load(backoff_max=0.1)
 
 
-def test_a_spool_is_not_taken_silently_for_memory() -> None:
-    for options in ({"spool": "/var/lib/app"}, {"environ": {"TOGAI_SPOOL": "/var/lib/app"}}):
-        with pytest.raises(ConfigurationError, match=r"^spool: "):
-            load(**options)
-
-
 class Word(str, Enum):
     """An enum's ``str()`` is not the text that it holds."""
 

@@ -443,11 +443,6 @@ def test_a_bad_new_key_is_refused_and_the_one_in_use_stays(togai: FakeTogai, shi
     assert shipper.flush(10)
 
 
-def test_a_spool_is_not_there_yet() -> None:
-    with pytest.raises(ConfigurationError, match="spool: not yet"):
-        Shipper("secret", spool="/tmp/spool")  # noqa: S108  nothing is written
-
-
 # --- records of our own doing
 # --------------------------------------------------------------------------------
 

@@ -23,8 +23,10 @@ from ._bell import Bell
 from ._config import Config
 from ._outcome import Delivered, Outcome, Rejected
 from ._pacing import Gate
+from ._store import Memory, Store
 
 MARK_EVERY = 0.1  # seconds: how exactly the age of pending events is known
+ALIKE = 3600.0  # seconds by which events of one batch differ in age at most: they grow too old together
 
 
 @attrs.define(eq=False)
@@ -85,7 +87,8 @@ class Buffer:
         self._fresh: deque[bytes] = deque()
         self._fresh_bytes = 0
         self._popped = 0  # events that ever left _fresh: the position of the next one
-        self._marks: deque[tuple[int, float]] = deque()  # (position, since), at most one for each MARK_EVERY
+        # (position, since, known): from that position on, at most one for each MARK_EVERY.
+        self._marks: deque[tuple[int, float, bool]] = deque()
         self._next_mark = 0.0
         self._again: deque[Batch] = deque()
         self._singles: deque[Batch] = deque()
@@ -101,6 +104,7 @@ class Buffer:
         self.closing: Closing | None = None
         self.closed = False
         self.attended = False  # a flusher lives
+        self.store: Store = Memory()
         self.attend: Callable[[], None] = lambda: None  # called, under the lock, when a flusher may be wanted
 
     # --- callers ---
@@ -121,7 +125,7 @@ class Buffer:
             if now >= self._next_mark:
                 if not fresh:
                     self._marks.clear()  # what is left there is the age of events long gone
-                self._marks.append((self._popped + len(fresh), now))
+                self._marks.append((self._popped + len(fresh), now, False))
                 self._next_mark = now + MARK_EVERY
                 is_overdue = now - self._marks[0][1] > self._config.flush_interval
             fresh.append(event)
@@ -143,6 +147,19 @@ class Buffer:
                 self._call_flusher()
             return None
 
+    def admit(self, events: Sequence[bytes], since: float, *, known: bool = False) -> None:
+        """Take events of one age from the store. Called under the lock.
+
+        ``known``: Togai may know their ids.
+        """
+        fresh = self._fresh
+        if not fresh:
+            self._marks.clear()
+        self._marks.append((self._popped + len(fresh), since, known))
+        fresh.extend(events)
+        self._fresh_bytes += sum(map(len, events))
+        self._call_flusher()
+
     def _call_flusher(self) -> None:
         idle = bool(self.work.waiting)
         self.work.ring()  # always: a flusher that saw nothing due may be just about to wait, for ever
@@ -154,7 +171,23 @@ class Buffer:
     @property
     def pending(self) -> int:
         """Events accepted and not settled."""
+        return self.in_memory + self.store.waiting
+
+    @property
+    def in_memory(self) -> int:
+        """Events pending that are in the buffer."""
         return len(self._fresh) + self._taken
+
+    @property
+    def memory_bytes(self) -> int:
+        """Their bytes."""
+        return self._fresh_bytes + self._taken_bytes
+
+    def events(self) -> Iterator[bytes]:
+        """All of them."""
+        for batch in self._taken_batches():
+            yield from batch.events
+        yield from self._fresh
 
     @property
     def in_flight(self) -> int:
@@ -183,13 +216,16 @@ class Buffer:
     @property
     def accepted_position(self) -> int:
         """How many events were ever accepted."""
-        return self._popped + len(self._fresh)
+        return self._popped + len(self._fresh) + self.store.waiting
 
     def oldest_since(self) -> float | None:
         """Monotonic seconds at which the oldest pending event was accepted."""
         ages = [batch.since for batch in self._taken_batches()]
         if self._fresh:
             ages.append(self._marks[0][1])
+        in_store = self.store.oldest_since()
+        if in_store is not None:
+            ages.append(in_store)
         return min(ages, default=None)
 
     def _taken_batches(self) -> Iterator[Batch]:
@@ -225,7 +261,8 @@ class Buffer:
                         return None
                     wait = min(until.deadline - now, until.deadline if wait is None else wait)
                 rings = self.work.rings
-            self.work.wait(rings, wait)
+            if not self.store.drive():
+                self.work.wait(rings, wait)
 
     def _next(self, now: float) -> tuple[Batch | None, float | None]:  # noqa: PLR0911  the cases, in order
         """The batch to go now, or else how long to wait for one (``None``: until rung)."""
@@ -269,9 +306,11 @@ class Buffer:
 
     def _pop_fresh(self, most: int | None = None) -> Batch:
         fresh = self._fresh
-        count = cut(map(len, fresh), most or self._config.batch_size, self.byte_cap.bytes)
+        most = min(most or self._config.batch_size, self._alike())
+        count = cut(map(len, fresh), most, self.byte_cap.bytes)
         events = [fresh.popleft() for _ in range(count)]
-        batch = Batch(events, self._popped, self._marks[0][1])
+        _, since, known = self._marks[0]
+        batch = Batch(events, self._popped, since, maybe_read=known)
         self._popped += count
         while len(self._marks) > 1 and self._marks[1][0] <= self._popped:
             self._marks.popleft()
@@ -282,6 +321,17 @@ class Buffer:
         self._taken += count
         self._taken_bytes += size
         return batch
+
+    def _alike(self) -> int:
+        """How many of the next events, as far as a batch goes, are of one age, and all known or none."""
+        most = self._config.batch_size
+        _, since, known = self._marks[0]
+        for position, its_since, its_known in self._marks:
+            if its_known is not known or abs(its_since - since) > ALIKE:
+                return min(position - self._popped, most)
+            if position - self._popped >= most:
+                break
+        return most
 
     def _probe(self) -> Batch | None:
         """One event by itself, to learn whether the line is open; each time the next one."""
@@ -300,7 +350,7 @@ class Buffer:
         self._gate.begin_probe()
         return attrs.evolve(probe, probe=True)
 
-    def _next_while_closing(self, plan: Closing, now: float) -> tuple[Batch | None, float | None]:
+    def _next_while_closing(self, plan: Closing, now: float) -> tuple[Batch | None, float | None]:  # noqa: PLR0911  the cases, in order
         """Batches first, then the stragglers; ``(None, None)``: nothing more can be sent."""
         left = plan.deadline - now
         if left <= 0 or self._gate.dead:
@@ -310,13 +360,15 @@ class Buffer:
                 return None, left if self._held else None
             plan.probed = True
             return self._probe(), None
-        if len(self._fresh) <= self._config.single_ingest_limit:
+        if len(self._fresh) <= self._config.single_ingest_limit and not self.store.waiting:
             while self._fresh:
                 self._singles += singles(self._pop_fresh())
         if self._again:
             return self._again.popleft(), None
         if self._fresh:
             return self._pop_fresh(), None
+        if self.store.waiting:
+            return None, left
         return self._next_straggler(plan, now)
 
     def _next_straggler(self, plan: Closing, now: float) -> tuple[Batch | None, float | None]:
@@ -367,6 +419,7 @@ class Buffer:
         for outcome in outcomes:
             self._taken -= len(outcome.events)
             self._taken_bytes -= sum(map(len, outcome.events))
+            self.store.settled(outcome)
             for waiter in self.waiters:
                 waiter.count(outcome, batch)
         self._look_again()
@@ -402,16 +455,23 @@ class Buffer:
             self._look_again()
 
     def abandon(self) -> list[Batch]:
-        """Give up whatever is left, even what a flusher still carries (its late reply changes nothing)."""
+        """Give up whatever is left, even what a flusher still carries (its late reply changes nothing).
+
+        What the store keeps is pending still; the rest is returned.
+        """
         with self.lock:
             self.closed = True
             while self._fresh:
                 self._given_up.append(self._pop_fresh())
-            left = [self._held.get(batch, batch) for batch in self._taken_batches()]
-            for waiter in self.waiters:
-                waiter.dropped += self.outstanding(waiter)
+            outstanding = [self.outstanding(waiter) for waiter in self.waiters]
+            lost = self.store.kept([self._held.get(batch, batch) for batch in self._taken_batches()])
             for place in (self._held, self._again, self._singles, self._aside, self._given_up):
                 place.clear()
             self._taken = self._taken_bytes = 0
+            count = sum(map(len, lost))
+            for waiter, waited_for in zip(self.waiters, outstanding, strict=True):
+                dropped = min(waited_for, count)
+                waiter.dropped += dropped
+                waiter.left -= dropped
             self._look_again()
-            return left
+            return lost

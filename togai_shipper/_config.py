@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
+from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -105,6 +107,19 @@ def _hook(value: Any) -> Any:
     return value
 
 
+def _directory(value: Any) -> str | None:
+    if value is None:
+        return None
+    wanted = "the path of a directory, or None"
+    try:
+        path = os.fspath(value)
+    except TypeError:
+        raise ValueError(wanted) from None
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ValueError(wanted)
+    return str(Path(path).absolute())  # a daemon may change its directory later
+
+
 def _base_url(value: Any) -> str:
     wanted = "an http(s) URL without query, fragment or credentials"
     if not isinstance(value, str) or not value.isprintable() or any(mark in value for mark in " ?#@\\"):
@@ -201,7 +216,7 @@ class Config:
     on_delivered: Any = attrs.field(default=None, metadata=_HOOK)
     before_send: Any = attrs.field(default=None, metadata=_HOOK)
     session_factory: Any = attrs.field(default=None, metadata=_HOOK)
-    spool: str | None = _option(None, lambda value: value, str)
+    spool: str | None = _option(None, _directory, str)
     max_spool_bytes: int = _option(1024**3, _whole(1), int)
 
     @classmethod
@@ -219,8 +234,6 @@ class Config:
 
     def check_together(self) -> None:
         """What no option can be checked for alone."""
-        if self.spool is not None:
-            raise ConfigurationError("spool: not yet; this version keeps events in memory only")
         if self.enabled and self.api_key is None:
             raise ConfigurationError("api_key: missing; give api_key=, or set TOGAI_API_KEY")
         plain = urlsplit(self.base_url).scheme == "http"

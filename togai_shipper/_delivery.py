@@ -80,6 +80,7 @@ class Delivery:
         self._clock = clock
         self._random = random
         self._failing = failing  # told before each backoff what the last attempt came to
+        self._dated: tuple[float, float] | None = None  # the server's wall clock, and ours when it said so
 
     def deliver(self, carried: Carried, transport: Transport, trip: Trip) -> None:
         """Send until there is a verdict other than "try later", or no time or sense in trying on."""
@@ -156,7 +157,17 @@ class Delivery:
             self._ledger.requests += 1
             self._ledger.retries += batch.attempts > 0
             self._ledger.bytes_sent += len(body)
-        return judge(transport.send(batch.path, body, key, trip.deadline() - self._clock()))
+        reply = transport.send(batch.path, body, key, trip.deadline() - self._clock())
+        if reply.date is not None:
+            self._dated = (reply.date, self._clock())
+        return judge(reply)
+
+    def server_time(self) -> float | None:
+        """The server's wall clock now, as far as its replies tell."""
+        if self._dated is None:
+            return None
+        date, at = self._dated
+        return date + self._clock() - at
 
     # --- retrying ---
 

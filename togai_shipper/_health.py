@@ -43,7 +43,7 @@ class Health:
             return "closing"
         return "parked" if self._gate.parking else "open"
 
-    def complaint(self) -> str | None:
+    def complaint(self) -> str | None:  # noqa: PLR0911  the cases, the worst first
         """Why events do not get through as they should; ``None`` if they do."""
         with self._lock:
             now = self._clock()
@@ -53,6 +53,8 @@ class Health:
                 return f"parked: {DeliveryError(cause.status, cause.message)}"
             if self._flushers.failure:
                 return self._flushers.failure
+            if complaint := self._buffer.store.complaint():
+                return complaint
             if self._buffer.set_aside:
                 return f"{self._buffer.set_aside} events are set aside: Togai answers 500 to them"
             if self._gate.failing_for(now) >= FAILING:
@@ -85,4 +87,5 @@ class Health:
                 oldest_pending_age=0.0 if oldest is None else max(0.0, self._clock() - oldest),
                 last_error=self.last_error(),
                 state=self.state,
+                **self._buffer.store.figures(),
             )

@@ -63,6 +63,13 @@ class Stats:
         requests: requests made.
         bytes_sent: bytes of their bodies.
         oldest_pending_age: seconds since the oldest pending event was accepted, to 0.1 s; 0 if none is.
+        spooled: pending events that are on disk; this and what follows is 0 or false without ``spool``.
+        spool_bytes: what they take there.
+        durable: the spool works: what is accepted is on disk some 10 ms later.
+        recovered: events taken over from earlier processes, or replayed; counted in ``accepted``, too.
+        stranded: events on disk that are not this shipper's to send: of another base URL.
+        corrupt_rows: events found damaged on disk, which are not sent.
+        dead_letters: events kept on disk that were not delivered and will not be, until replayed or purged.
         last_error: why delivery last failed, or why ``healthy`` is false; ``None`` when all is well.
         state: ``"open"``, ``"parked"``, ``"closing"`` or ``"closed"``.
 
@@ -80,6 +87,13 @@ class Stats:
     requests: int = 0
     bytes_sent: int = 0
     oldest_pending_age: float = 0.0
+    spooled: int = 0
+    spool_bytes: int = 0
+    durable: bool = False
+    recovered: int = 0
+    stranded: int = 0
+    corrupt_rows: int = 0
+    dead_letters: int = 0
     last_error: str | None = None
     state: State = "open"
 

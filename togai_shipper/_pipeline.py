@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from . import _lifecycle
 from ._batching import Batch
@@ -31,6 +31,9 @@ from ._settlement import Circumstances, Settlement, is_past_window, left_at_clos
 from ._transport import Key, Transport, connected
 from ._verdict import Accepted, Park, TryLater, is_line_dead
 
+if TYPE_CHECKING:
+    from .spool.writer import Spool
+
 FOREVER = float("inf")
 GRACE = 1.0  # seconds over its deadline that close() waits for another thread to tell what it gave up
 JOIN_AFTER = 0.5  # seconds that close() leaves all sending to the flushers; a quarter of its time, if less
@@ -46,6 +49,7 @@ class Pipeline:
         config: Config,
         *,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
         random: Callable[[], float] = _system_random,
         bell: Callable[[], Bell] = Bell,
         connect: Callable[[Config], Transport] = connected,
@@ -75,17 +79,52 @@ class Pipeline:
         )
         self.health = Health(self.lock, self.ledger, self.gate, self.buffer, self.flushers, clock)
         self.buffer.attend = self._attend
+        self._put: Callable[[bytes], Literal["closed", "full"] | None] = self.buffer.put
+        self.spool: Spool | None = None
+        if config.spool is not None:
+            self.spool = self._spooling(config.spool, clock, wall, random, bell, thread)
         self._splits = 0
         self._closer: int | None = None  # the thread inside close()
         self.afterwards: Callable[[], None] | None = None  # what that thread does once it is over
         self._last = Waiter(0, 0.0, 0)  # what close() waits for
         self._told = False  # closed, and what was given up was told
 
+    def _spooling(
+        self,
+        directory: str,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        random: Callable[[], float],
+        bell: Callable[[], Bell],
+        thread: Callable[[Callable[..., None], tuple[object, ...]], object],
+    ) -> Spool:
+        """The durable store, put before and behind the buffer."""
+        from .spool.writer import Spool  # noqa: PLC0415  who has no spool does not wait for sqlite3
+
+        spool = Spool(
+            self._config,
+            directory,
+            self.lock,
+            self.buffer,
+            self.reporter,
+            clock=clock,
+            wall=wall,
+            random=random,
+            work=bell(),
+            server_time=self.delivery.server_time,
+            record=self.ledger.record,
+            starting=self._starting,
+            ended=self._writer_ended,
+            thread=thread,
+        )
+        self._put, self.buffer.store = spool.put, spool
+        return spool
+
     # --- callers ---
 
     def put(self, event: bytes) -> Literal["closed", "full"] | None:
         """Take one encoded event; says why not."""
-        refused = self.buffer.put(event)
+        refused = self._put(event)
         if self.flushers.failure:
             message = "%s; tried again once a second, and flush() and close() send on their caller's thread"
             self.reporter.complain("thread", message, self.flushers.failure, level=logging.ERROR)
@@ -119,7 +158,7 @@ class Pipeline:
         while True:
             with self.lock:
                 rings = self.buffer.settled.rings
-                refused = self.buffer.put(event)
+                refused = self._put(event)
             left = until - self._clock()
             if refused != "full" or left <= 0:
                 return refused
@@ -169,6 +208,8 @@ class Pipeline:
         waits = not self._must_not_wait()
         with self.lock:
             waiter = self.buffer.hurry(self._clock() + timeout)
+            if self.spool is not None:
+                self.spool.attend()
             if self.buffer.pending:
                 self.buffer.attend()
             alone = not self.flushers.alive and self.buffer.pending and not self.buffer.closing
@@ -200,6 +241,12 @@ class Pipeline:
         with self.lock:
             pending = self.buffer.outstanding(waiter)
             return FlushReport(waiter.delivered, waiter.rejected, waiter.dropped, pending)
+
+    def sync(self, timeout: float) -> bool:
+        """Whether all that was accepted so far is on disk; waits for that, ``timeout`` seconds at most."""
+        if self.spool is None:
+            return False
+        return self.spool.sync(timeout, waits=not self._must_not_wait())
 
     def begin_closing(self, timeout: float) -> None:
         """Take no more events, and have all over in ``timeout`` seconds; only the first call counts."""
@@ -329,6 +376,12 @@ class Pipeline:
             f"a flusher was ended by {type(error).__name__}, no event is lost; another takes its place"
         )
 
+    def _writer_ended(self) -> None:
+        """The spool's thread has: if that is the end, or there is none, the closing thread does the rest."""
+        with self.lock:
+            self.buffer.work.ring()
+            self.buffer.settled.ring()
+
     def _flusher_ended(self) -> None:
         with self.lock:
             self.buffer.attended = self.flushers.available > 0
@@ -348,8 +401,11 @@ class Pipeline:
             outcomes = left_at_close(self.buffer.abandon())
             for outcome in outcomes:
                 self.ledger.record(outcome)
+            kept = self.buffer.pending
         try:
-            self.reporter.tell_closed(outcomes, why)
+            if self.spool is not None:
+                self.spool.finish()
+            self.reporter.tell_closed(outcomes, why, kept=kept, where=self._config.spool)
         finally:
             self._told = True
             self.buffer.settled.ring()

@@ -104,8 +104,13 @@ class Reporter:
         if self.complain(f"parked {cause.status}", text, error, pending, mend, level=logging.ERROR):
             self.undelivered(error)
 
-    def tell_closed(self, outcomes: Sequence[Dropped], why: str | None) -> None:
-        """What ``close()`` had to give up."""
+    def tell_closed(
+        self, outcomes: Sequence[Dropped], why: str | None, *, kept: int = 0, where: str | None = None
+    ) -> None:
+        """What ``close()`` had to give up, and what it had to leave for later."""
+        if kept:
+            text = "closed with %d events undelivered, kept in %s until they are; last error: %s"
+            self.log(logging.WARNING, text, kept, where, why or "there was no time")
         lost = sum(len(outcome.events) for outcome in outcomes)
         if lost:
             text = "closed with %d events undelivered, they are given up; last error: %s"

@@ -123,8 +123,9 @@ class Shipper:
             handler that was there before (default false). Only from the main thread.
         session_factory: returns a new ``requests.Session`` (proxies, TLS), called once for each flusher
             thread. It is made to keep to the bound on a reply's whole time, and not to retry by itself.
-        spool: reserved; this version keeps events in memory.
-        max_spool_bytes: reserved.
+        spool: a directory on a local disk. What is accepted is written there within some 10 ms, and stays
+            until it is settled: it survives the process, which a later one with the same directory delivers.
+        max_spool_bytes: bytes of pending events there; at that ``overflow`` decides (default 1 GiB).
 
     Raises:
         ConfigurationError: an option is missing or wrong; the message names it and its value, never the key.
@@ -164,7 +165,7 @@ class Shipper:
         before_send: Callable[[Event], Event | None] | None = None,
         handle_sigterm: bool | Unset = UNSET,
         session_factory: SessionFactory | None = None,
-        spool: str | Unset | None = UNSET,
+        spool: str | os.PathLike[str] | Unset | None = UNSET,
         max_spool_bytes: int | Unset = UNSET,
     ) -> None:
         options = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
@@ -382,6 +383,20 @@ class Shipper:
 
         """
         return self._here().flush(self._seconds(timeout))
+
+    def sync(self, timeout: float | None = None) -> bool:
+        """Wait until everything accepted so far is on disk (``spool``), though not delivered.
+
+        Inside a callback it does not wait.
+
+        Args:
+            timeout: seconds to wait at most (default ``close_timeout``).
+
+        Returns:
+            Whether it is: it now survives the process, and a power cut. Without ``spool``, false.
+
+        """
+        return self._here().sync(self._seconds(timeout))
 
     async def aflush(self, timeout: float | None = None) -> FlushReport:
         """``flush()`` for coroutines: the event loop goes on meanwhile."""

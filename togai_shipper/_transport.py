@@ -27,7 +27,7 @@ from requests.auth import AuthBase
 
 from . import __version__
 from ._config import ApiKey, Config, check_key, is_loopback
-from ._verdict import Reply, printable, retry_after
+from ._verdict import Reply, date_of, printable, retry_after
 from .exceptions import ConfigurationError
 
 SessionFactory = Callable[[], requests.Session]
@@ -316,6 +316,7 @@ class Transport:
             response.status_code,
             _unpacked(bytes(body), limit) if response.headers.get("Content-Encoding") else bytes(body),
             retry_after(response.headers.get("Retry-After"), time.time()),
+            date=date_of(response.headers.get("Date")),
         )
 
     def close(self) -> None:

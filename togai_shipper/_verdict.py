@@ -39,6 +39,7 @@ class Reply:
     retry_after: float | None = None  # seconds
     error: str = ""  # why there is no whole reply
     sent: bool = True  # false: the request cannot have reached the server
+    date: float | None = attrs.field(default=None, eq=False)  # the server's wall clock, where it says it
 
 
 @attrs.frozen
@@ -204,6 +205,17 @@ def _says_duplicate(answer: Mapping[str, Any]) -> bool:
     return any(isinstance(text, str) and _DUPLICATE.search(text) for text in texts)
 
 
+def date_of(header: str | None) -> float | None:
+    """An HTTP date as epoch seconds; ``None`` where it is none."""
+    try:
+        moment = parsedate_to_datetime(header or "")
+        if moment.tzinfo is None:  # HTTP has no local time; unasked, Python would take its own
+            moment = moment.replace(tzinfo=timezone.utc)
+        return moment.timestamp()
+    except (ValueError, OverflowError, TypeError):
+        return None
+
+
 def retry_after(header: str | None, now: float) -> float | None:
     """A Retry-After header, in seconds or as a date, as seconds from ``now`` (epoch seconds): 0 to 300."""
     if header is None:
@@ -212,11 +224,8 @@ def retry_after(header: str | None, now: float) -> float | None:
     if text.isascii() and text.isdigit():
         seconds = float(text)
     else:
-        try:
-            moment = parsedate_to_datetime(text)
-        except (ValueError, OverflowError):
+        moment = date_of(text)
+        if moment is None:
             return None
-        if moment.tzinfo is None:  # HTTP has no local time; unasked, Python would take its own
-            moment = moment.replace(tzinfo=timezone.utc)
-        seconds = moment.timestamp() - now
+        seconds = moment - now
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)

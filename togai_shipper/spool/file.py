@@ -227,6 +227,12 @@ class SpoolFile:
         rows, _ = self.read(seq - 1, 1)
         return rows[0] if rows and rows[0].seq == seq else None
 
+    def raw(self, seq: int) -> bytes:
+        """The body of this row as it is there, damaged or not; empty where it cannot be had."""
+        with _translated(self.path):
+            found = self._connection.execute("SELECT body FROM event WHERE seq = ?", (seq,)).fetchone()
+        return bytes(found[0]) if found else b""
+
     def last_seq(self) -> int:
         """The highest ``seq`` in use, or 0."""
         with _translated(self.path):

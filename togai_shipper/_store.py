@@ -1,0 +1,67 @@
+"""Where pending events are kept beyond a process's memory: the seam between the buffer and what is durable.
+
+The buffer is all that flushers see. What is durable stands before it (events come into the buffer once they
+are safe, and as there is room) and behind it (it learns what became of each, and keeps what is left at the
+end). ``Memory`` is the store that keeps nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from ._batching import Batch
+from ._outcome import Outcome
+
+
+class Store(Protocol):
+    """What the buffer asks of it, under the shipper's lock, but for ``drive``."""
+
+    @property
+    def waiting(self) -> int:
+        """Events accepted that are not in the buffer: they come into it after those that are."""
+
+    def oldest_since(self) -> float | None:
+        """Monotonic seconds at which the oldest of those was accepted."""
+
+    def settled(self, outcome: Outcome) -> None:
+        """These events of the buffer have their outcome."""
+
+    def kept(self, left: Sequence[Batch]) -> list[Batch]:
+        """The end: take back what is left in the buffer; returns what cannot be kept."""
+
+    def drive(self) -> bool:
+        """Do the store's own work here, if no thread of its own does; says whether there was some."""
+
+    def complaint(self) -> str | None:
+        """Why events are not as safe as they should be."""
+
+    def figures(self) -> dict[str, Any]:
+        """The store's part of ``Stats``."""
+
+
+class Memory:
+    """Nothing is kept: what memory holds at the end is given up."""
+
+    waiting = 0
+
+    def oldest_since(self) -> None:
+        """Nothing waits here."""
+
+    def settled(self, outcome: Outcome) -> None:
+        """Nothing to be forgotten."""
+
+    def kept(self, left: Sequence[Batch]) -> list[Batch]:
+        """All of it is given up."""
+        return list(left)
+
+    def drive(self) -> bool:
+        """Nothing to do."""
+        return False
+
+    def complaint(self) -> None:
+        """They are as safe as they should be."""
+
+    def figures(self) -> dict[str, Any]:
+        """Nothing to be told."""
+        return {}

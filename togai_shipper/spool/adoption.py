@@ -1,0 +1,172 @@
+"""What becomes of a file whose process is gone: piece by piece, what is in it moves into ours.
+
+A piece (events, dead letters) is written here before it is forgotten there. A crash between leaves it in
+both, and it is sent twice with the same ids, of which Togai counts one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import islice
+
+import attrs
+
+from togai_shipper._event import id_of
+from togai_shipper._settlement import DEDUPE_WINDOW
+
+from .file import Damaged, SpoolError, SpoolFile
+from .folder import Claim
+from .rows import DeadLetter, Row
+
+PIECE = 1000  # rows moved at once: a few milliseconds, between which our own events are written
+MAX_UNREADABLE = 10_000  # rows in a row that cannot be read; then there are no more
+PAST_WINDOW = "past dedupe window"
+
+
+@attrs.define
+class Haul:
+    """What one piece brought."""
+
+    moved: list[Row] = attrs.field(factory=list)  # as they stand in our file
+    expired: list[Row] = attrs.field(factory=list)  # now dead letters in our file
+    dead: int = 0  # dead letters moved
+    damaged: int = 0  # rows that cannot be read, or are not what was written
+    over: bool = False  # nothing is left to be moved
+
+
+class Orphan:
+    """One such file, claimed and open."""
+
+    def __init__(self, claim: Claim, file: SpoolFile) -> None:
+        self.claim = claim
+        self.file = file
+        self._after = 0
+        self._stays = False  # something in it cannot be moved: it is kept, under another name
+        self._waits = False  # something in it is to be moved later
+        self._is_damaged = False
+        self._unreadable = 0
+
+    @classmethod
+    def open(cls, claim: Claim) -> Orphan:
+        """Open what was claimed. Raises ``SpoolError``, and keeps the claim."""
+        return cls(claim, SpoolFile.open(claim.path))
+
+    def move(self, ours: SpoolFile, now_ms: int, server_ms: int | None) -> Haul:
+        """Move the next piece to ``ours``. Raises ``SpoolError`` where ours cannot be written.
+
+        An event that may be older than Togai's memory of its id is not sent again by itself. That it is has
+        to be said by the clock of the server (``server_ms``), too: until it is known, such an event stays.
+        """
+        haul = Haul()
+        rows = self._next(haul)
+        fresh = []
+        for row in rows:
+            if now_ms - row.accepted_ms <= DEDUPE_WINDOW * 1000 and (
+                server_ms is None or server_ms - row.accepted_ms <= DEDUPE_WINDOW * 1000
+            ):
+                fresh.append(row)
+            elif server_ms is None:
+                self._waits = True
+            elif server_ms - row.accepted_ms > DEDUPE_WINDOW * 1000:
+                haul.expired.append(row)
+            else:  # our own clock has jumped
+                fresh.append(row)
+        if fresh:
+            first = ours.append([(row.accepted_ms, True, row.body) for row in fresh])
+            haul.moved = [
+                Row(first + number, row.accepted_ms, known=True, body=row.body)
+                for number, row in enumerate(fresh)
+            ]
+        if haul.expired:
+            ours.bury([_expired(row, now_ms) for row in haul.expired])
+        self._forget([row.seq for row in (*fresh, *haul.expired)])
+        if haul.over:
+            self._move_dead(ours, haul)
+        return haul
+
+    def _next(self, haul: Haul) -> list[Row]:
+        try:
+            if self._is_damaged:
+                return self._next_readable(haul)
+            rows, damaged = self.file.read(self._after, PIECE)
+            self._after = max([row.seq for row in rows] + damaged, default=self._after)
+            haul.damaged = len(damaged)
+            haul.over = not rows and not damaged
+        except Damaged:
+            self._is_damaged = self._stays = True
+            return self._next_readable(haul)
+        self._stays = self._stays or bool(damaged)
+        return rows
+
+    def _next_readable(self, haul: Haul) -> list[Row]:
+        """Row by row, past what cannot be read."""
+        found: list[Row] = []
+        while len(found) < PIECE:
+            try:
+                rows, damaged = self.file.read(self._after, 1)
+            except SpoolError:
+                self._after += 1
+                self._unreadable += 1
+                if self._unreadable > MAX_UNREADABLE:
+                    haul.over = True
+                    return found
+                continue
+            if not rows and not damaged:
+                haul.over = True
+                return found
+            found += rows
+            haul.damaged += len(damaged)
+            self._after = max([row.seq for row in rows] + damaged)
+        return found
+
+    def _forget(self, seqs: list[int]) -> None:
+        if seqs and not self._is_damaged:  # else it is kept as it is
+            try:
+                self.file.remove(seqs)
+            except SpoolError:
+                self._is_damaged = self._stays = True
+
+    def _move_dead(self, ours: SpoolFile, haul: Haul) -> None:
+        try:
+            letters = self.file.dead()
+            while piece := list(islice(letters, PIECE)):
+                ours.bury([letter for _, letter in piece])
+                haul.dead += len(piece)
+        except Damaged:
+            self._stays = True
+
+    def leave(self) -> None:
+        """Not now: let another process, or a later time, have it."""
+        self.file.close()
+        self.claim.release()
+
+    def end(self, now_ms: int) -> str:
+        """All is moved that can be: remove the file, or keep it by another name; returns that, or nothing."""
+        self.file.close()
+        if self._waits:
+            self.claim.release()
+        elif self._stays:
+            return str(self.claim.set_aside(now_ms))
+        else:
+            self.claim.unlink()
+        return ""
+
+
+def _expired(row: Row, now_ms: int) -> DeadLetter:
+    message = "older than Togai's memory of ids: sent again, it might be billed twice"
+    return DeadLetter(
+        event_id(row.body), row.accepted_ms, row.body, PAST_WINDOW, None, message, attempts=0, dead_ms=now_ms
+    )
+
+
+def event_id(body: bytes) -> str:
+    """An event's id; empty where the body is damaged."""
+    with suppress(Exception):  # whatever a flipped bit makes of JSON
+        return id_of(body)
+    return ""
+
+
+def is_ours(meta: Mapping[str, str], base_url: str) -> bool:
+    """Whether a file's events are for the account that we ship to, as far as the URL says."""
+    return meta.get("base_url") == base_url
