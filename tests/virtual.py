@@ -19,6 +19,7 @@ from togai_shipper._pipeline import Pipeline
 from togai_shipper._verdict import Reply
 
 OK = Reply(202, b'{"success": true}')
+WALL = 1_790_000_000.0  # epoch seconds at which the clock was 0
 TOO_LONG = 10_000  # waits in a row, none of which the bell ended: the test would never end
 
 
@@ -137,6 +138,7 @@ def world(replies: Iterable[Any] = (), **options: Any) -> World:
     pipeline = Pipeline(
         Config.load({}, **options),
         clock=clock,
+        wall=lambda: WALL + clock.now,
         random=random,
         bell=lambda: VirtualBell(clock),
         connect=lambda _: server,  # type: ignore[arg-type,return-value]  # it sends, and closes
@@ -144,4 +146,6 @@ def world(replies: Iterable[Any] = (), **options: Any) -> World:
     )
     if thread is None:
         pipeline.buffer.attend = lambda: None  # nobody does: flush() and close() have to
+        if pipeline.spool is not None:
+            pipeline.spool.attend = lambda: None  # type: ignore[method-assign]  # likewise
     return World(clock, server, pipeline)

@@ -128,6 +128,7 @@ class Buffer:
                 self._marks.append((self._popped + len(fresh), now, False))
                 self._next_mark = now + MARK_EVERY
                 is_overdue = now - self._marks[0][1] > self._config.flush_interval
+            is_first = not fresh  # looked at before: a signal handler may append, too, right after us
             fresh.append(event)
             if self.closing and fresh[-1] is event:
                 # A signal handler interrupted us since we looked, and closed: perhaps nobody sends any more.
@@ -138,7 +139,7 @@ class Buffer:
             self._fresh_bytes += len(event)
             waiting = len(fresh)
             if (
-                waiting == 1
+                is_first
                 or not waiting % self._config.batch_size
                 or self._fresh_bytes >= self.byte_cap.bytes
                 or is_overdue

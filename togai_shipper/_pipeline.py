@@ -114,7 +114,7 @@ class Pipeline:
             server_time=self.delivery.server_time,
             record=self.ledger.record,
             starting=self._starting,
-            ended=self._writer_ended,
+            ended=self._flusher_ended,
             thread=thread,
         )
         self._put, self.buffer.store = spool.put, spool
@@ -206,10 +206,10 @@ class Pipeline:
     def flush(self, timeout: float) -> FlushReport:
         """Send what is pending now, and wait for it until ``timeout`` seconds have passed."""
         waits = not self._must_not_wait()
+        if self.spool is not None:
+            self.spool.begin(drives=waits)
         with self.lock:
             waiter = self.buffer.hurry(self._clock() + timeout)
-            if self.spool is not None:
-                self.spool.attend()
             if self.buffer.pending:
                 self.buffer.attend()
             alone = not self.flushers.alive and self.buffer.pending and not self.buffer.closing
@@ -376,12 +376,6 @@ class Pipeline:
             f"a flusher was ended by {type(error).__name__}, no event is lost; another takes its place"
         )
 
-    def _writer_ended(self) -> None:
-        """The spool's thread has: if that is the end, or there is none, the closing thread does the rest."""
-        with self.lock:
-            self.buffer.work.ring()
-            self.buffer.settled.ring()
-
     def _flusher_ended(self) -> None:
         with self.lock:
             self.buffer.attended = self.flushers.available > 0
@@ -393,7 +387,9 @@ class Pipeline:
             self._finish()
 
     def _finish(self) -> None:
-        """The end: what is still undelivered is given up, counted and told."""
+        """The end: what is still undelivered, and not on disk, is given up, counted and told."""
+        if self.spool is not None:
+            self.spool.save()
         with self.lock:
             if self.buffer.closed:
                 return

@@ -6,7 +6,7 @@ both, and it is sent twice with the same ids, of which Togai counts one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 
@@ -16,12 +16,13 @@ from togai_shipper._event import id_of
 from togai_shipper._settlement import DEDUPE_WINDOW
 
 from .file import Damaged, SpoolError, SpoolFile
-from .folder import Claim
+from .folder import Claim, Folder
 from .rows import DeadLetter, Row
 
 PIECE = 1000  # rows moved at once: a few milliseconds, between which our own events are written
 MAX_UNREADABLE = 10_000  # rows in a row that cannot be read; then there are no more
 PAST_WINDOW = "past dedupe window"
+ADOPT_EVERY = 60.0  # seconds between looks for such files, and up to half as much again, at random
 
 
 @attrs.define
@@ -46,11 +47,6 @@ class Orphan:
         self._waits = False  # something in it is to be moved later
         self._is_damaged = False
         self._unreadable = 0
-
-    @classmethod
-    def open(cls, claim: Claim) -> Orphan:
-        """Open what was claimed. Raises ``SpoolError``, and keeps the claim."""
-        return cls(claim, SpoolFile.open(claim.path))
 
     def move(self, ours: SpoolFile, now_ms: int, server_ms: int | None) -> Haul:
         """Move the next piece to ``ours``. Raises ``SpoolError`` where ours cannot be written.
@@ -153,6 +149,92 @@ class Orphan:
         return ""
 
 
+class Adoption:
+    """Looks for such files every minute or so, and moves what is in them, one piece a call."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        base_url: str,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        tell: Callable[[str, str], object],
+    ) -> None:
+        self._folder = folder
+        self._base_url = base_url
+        self._clock = clock
+        self._random = random
+        self._tell = tell  # told, by kind, what an operator has to know
+        self._found: Iterator[Claim] | None = None
+        self._orphan: Orphan | None = None
+        self.next_at = float("-inf")  # monotonic seconds
+        self.stranded: dict[str, int] = {}  # path -> events in it that are not ours to send
+
+    def find(self, now_ms: int) -> bool:
+        """Whether there is something to be moved. Raises ``SpoolError`` where the directory is none."""
+        if self._orphan is not None:
+            return True
+        if self._clock() < self.next_at:
+            return False
+        if self._found is None:
+            self._folder.prepare()
+            self.stranded = {}
+            self._found = self._folder.orphans()
+        for claim in self._found:
+            self._orphan = self._opened(claim, now_ms)
+            if self._orphan is not None:
+                return True
+        self.pause()
+        return False
+
+    def pause(self) -> None:
+        """Leave what is under way, and look again in a minute or so."""
+        if self._orphan is not None:
+            self._orphan.leave()
+        self._found = self._orphan = None
+        self.next_at = self._clock() + ADOPT_EVERY * (1.0 + self._random() / 2)
+
+    def move(self, ours: SpoolFile, now_ms: int, server_ms: int | None) -> Haul:
+        """Move one piece of what was found. Raises ``SpoolError`` where ``ours`` cannot be written."""
+        assert self._orphan  # noqa: S101  find() has found it
+        path = self._orphan.claim.path
+        haul = self._orphan.move(ours, now_ms, server_ms)
+        if haul.damaged:
+            self._tell(
+                f"damaged {path}", f"{haul.damaged} events in {path} are damaged on disk; they are not sent"
+            )
+        if haul.over:
+            aside = self._orphan.end(now_ms)
+            self._orphan = None
+            if aside:
+                self._tell(
+                    f"aside {path}", f"{path}: what can be read of it is adopted; it is set aside as {aside}"
+                )
+        return haul
+
+    def _opened(self, claim: Claim, now_ms: int) -> Orphan | None:
+        """What was claimed, if it is ours to send; else it is left, or set aside, and told."""
+        path = claim.path
+        try:
+            file = SpoolFile.open(path)
+        except Damaged as error:
+            aside = claim.set_aside(now_ms)
+            self._tell(f"aside {path}", f"{error}; set aside as {aside}")
+        except SpoolError as error:
+            claim.release()
+            self.stranded[str(path)] = 0
+            self._tell(f"left {path}", f"{error}; it is left alone")
+        else:
+            orphan = Orphan(claim, file)
+            whose = file.meta().get("base_url", "nobody")
+            if whose == self._base_url:
+                return orphan
+            self.stranded[str(path)] = file.pending()[0]
+            orphan.leave()
+            self._tell(f"left {path}", f"{path}: its events are for {whose}; they are not sent from here")
+        return None
+
+
 def _expired(row: Row, now_ms: int) -> DeadLetter:
     message = "older than Togai's memory of ids: sent again, it might be billed twice"
     return DeadLetter(
@@ -165,8 +247,3 @@ def event_id(body: bytes) -> str:
     with suppress(Exception):  # whatever a flipped bit makes of JSON
         return id_of(body)
     return ""
-
-
-def is_ours(meta: Mapping[str, str], base_url: str) -> bool:
-    """Whether a file's events are for the account that we ship to, as far as the URL says."""
-    return meta.get("base_url") == base_url

@@ -12,19 +12,17 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import sys
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Literal, Protocol
 
 import attrs
 
-from togai_shipper import __version__
 from togai_shipper._batching import Batch
 from togai_shipper._bell import Bell
 from togai_shipper._buffer import Buffer
@@ -35,10 +33,11 @@ from togai_shipper._outcome import Delivered, Dropped, Outcome, Rejected
 from togai_shipper._settlement import DEDUPE_WINDOW
 from togai_shipper.exceptions import EventDropped
 
-from .adoption import PAST_WINDOW, Haul, Orphan, event_id, is_ours
-from .file import ROW_BYTES, Damaged, NotOurs, SpoolError, SpoolFile, SpoolFull
-from .folder import Claim, Folder
-from .requests import asked
+from .adoption import PAST_WINDOW, Adoption, Haul, event_id
+from .disk import Disk
+from .file import ROW_BYTES, SpoolError, SpoolFile
+from .folder import Folder
+from .requests import Request, asked
 from .rows import DeadLetter, Row
 
 LINGER = 0.01  # seconds for which events gather before they are written
@@ -46,13 +45,13 @@ FORGET_EVERY = (
     0.1  # seconds for which settled events gather before they are forgotten; losing that costs nothing
 )
 COMMIT_MOST = 5000  # events in one commit, and rows read back at once
+READ_MOST = 4 * 1024 * 1024  # bytes read back at once, about
 FORGET_MOST = 2000  # settled events that are forgotten at once without waiting longer
-ADOPT_EVERY = 60.0  # seconds between looks for files whose process is gone; and half as much again at random
 REQUESTS_EVERY = 1.0  # seconds between looks for what an operator asks, where there are dead letters
-RETRY = (1.0, 60.0)  # seconds after the disk failed until it is tried again, doubling
 HOURLY = 3600.0
+CORRUPT = "corrupt"
 FORK_WAIT = 2.0  # seconds that a fork waits for a commit under way
-FINISH = 2.0  # seconds that close() takes at most for the last commit
+FINISH = 1.0  # seconds that close() waits at most for a commit under way
 FOREVER = float("inf")
 
 
@@ -108,14 +107,13 @@ class Spool:
         self._teller = teller
         self._clock = clock
         self._wall = wall
-        self._random = random
         self.work = work  # rung when there may be something to do
         self._server_time = server_time  # wall clock of the server, once it has replied
         self._record = record
         self._starting = starting
         self._io = threading.Lock()
         self._owner: int | None = None  # the thread that holds it
-        self._folder = Folder(directory)
+        folder = Folder(directory)
         self._writer = Flushers(1, lock, clock, self._work, self._writer_failed, ended, thread)
         # In memory, not yet on disk.
         self._entering: deque[bytes] = deque()
@@ -136,21 +134,11 @@ class Spool:
         self._gone: list[int] = []
         self._dying: list[tuple[int | None, bytes, Rejected | Dropped]] = []
         self._settled_at = 0.0
-        # The file, and how it fares.
-        self._claim: Claim | None = None
-        self._file: SpoolFile | None = None
-        self.failure: str | None = None
-        self._retry_at = 0.0
-        self._failures = 0
+        self._disk = Disk(folder, config.base_url, clock, self._now_ms)
+        self._adoption = Adoption(folder, config.base_url, clock, random, self._tell_operator)
         self._finished = False
-        # Other files.
-        self._adopt_at = -FOREVER
-        self._orphans: Iterator[Claim] = iter(())
-        self._orphan: Orphan | None = None
-        self._adopting = False
         self._look_at = 0.0
         self.recovered = 0
-        self.stranded: dict[str, int] = {}  # path -> events in it that are not ours to send
         self.corrupt_rows = 0
         self.dead_letters = 0
         self._news: list[Callable[[], object]] = []  # to be told once the file is let go
@@ -170,12 +158,13 @@ class Spool:
                 or self._bytes + self._entering_bytes + size > config.max_spool_bytes
             ):
                 return "full"
+            is_first = not entering
             entering.append(event)
             if self._buffer.closing and entering and entering[-1] is event:
                 entering.pop()  # a signal handler interrupted us, and closed: as in Buffer.put
                 return "closed"
             self._entering_bytes += size
-            if len(entering) == 1:
+            if is_first:
                 self._entered_at = self._clock()
                 self.work.ring()
             if not self._writer.alive:
@@ -191,6 +180,13 @@ class Spool:
             self._buffer.work.ring()
             self._buffer.attend()
 
+    def begin(self, *, drives: bool) -> None:
+        """See to it that what earlier processes have left is looked for."""
+        with self._lock:
+            self.attend()
+        if drives:
+            self.drive()
+
     def sync(self, timeout: float, *, waits: bool = True) -> bool:
         """Whether all that was accepted so far is on disk; waits for that, ``timeout`` seconds at most."""
         with self._lock:
@@ -203,8 +199,8 @@ class Spool:
             self.drive()
             with self._lock:
                 left = deadline - self._clock()
-                if self._through >= target or self.failure or left <= 0 or not waits:
-                    return self._through >= target and self.failure is None and self._file is not None
+                if self._through >= target or self._disk.failure or left <= 0 or not waits:
+                    return self._through >= target and self._disk.failure is None
                 rings = self._buffer.settled.rings
             self._buffer.settled.wait(rings, left)
 
@@ -253,20 +249,22 @@ class Spool:
 
     def drive(self) -> bool:
         """Do the writer's work on this thread, if there is no writer."""
-        if self._writer.alive or not self._is_due():
+        if self._writer.alive:
             return False
-        return self.step(0.0)
+        with self._lock:
+            is_due = bool(self._entering) or self._wait() <= 0.0
+        return is_due and self.step(0.0)
 
     # --- how it stands ---
 
     def complaint(self) -> str | None:
         """Why events are not as safe as they should be."""
-        if self.failure:
-            return f"the spool does not work, events are kept in memory alone: {self.failure}"
+        if self._disk.failure:
+            return f"the spool does not work, events are kept in memory alone: {self._disk.failure}"
         if self._writer.failure:
             return self._writer.failure
-        if self.stranded:
-            return f"{sum(self.stranded.values())} events on disk are not ours to send: {min(self.stranded)}"
+        if stranded := self._adoption.stranded:
+            return f"{sum(stranded.values())} events on disk are not ours to send, in {min(stranded)}"
         return None
 
     def figures(self) -> dict[str, int | bool]:
@@ -274,9 +272,9 @@ class Spool:
         return {
             "spooled": len(self._rows) + self._behind,
             "spool_bytes": max(0, self._bytes),
-            "durable": self.failure is None and self._file is not None,
+            "durable": self._disk.works,
             "recovered": self.recovered,
-            "stranded": sum(self.stranded.values()),
+            "stranded": sum(self._adoption.stranded.values()),
             "corrupt_rows": self.corrupt_rows,
             "dead_letters": self.dead_letters,
         }
@@ -301,27 +299,25 @@ class Spool:
         with self._lock:
             return self._finished or (self._buffer.closing is not None and not self._buffer.pending)
 
-    def _is_due(self) -> bool:
-        with self._lock:
-            return self._wait() <= 0.0
-
     def _wait(self) -> float:
         """Seconds until there is something to do."""
         if self._finished:
             return FOREVER
         now = self._clock()
-        times = [self._adopt_at if not self._adopting else now]
-        hurry = self._in_a_hurry or self._buffer.closing is not None
+        times = [FOREVER]
         if self._entering:
-            full = hurry or len(self._entering) >= COMMIT_MOST
+            in_a_hurry = self._in_a_hurry or self._buffer.closing is not None
+            full = in_a_hurry or len(self._entering) >= COMMIT_MOST
             times.append(now if full else self._entered_at + LINGER)
-        if self.failure:
-            times.append(self._retry_at)
+        if self._behind and self._room():
+            times.append(now)
+        if self._disk.failure is not None:
+            times.append(self._disk.retry_at)
         else:
             if self._gone or self._dying:
                 times.append(now if self._is_forgetting_due(now) else self._settled_at + FORGET_EVERY)
-            if self._behind and self._room():
-                times.append(now)
+            if self._may_adopt():
+                times.append(self._adoption.next_at)
             if self.dead_letters:
                 times.append(self._look_at)
         return max(0.0, min(times) - now)
@@ -355,8 +351,8 @@ class Spool:
             self._news.pop(0)()
 
     def _step(self) -> None:
-        if self.failure is not None and self._clock() >= self._retry_at:
-            self._is_ready()
+        if self._disk.failure is not None:
+            self._ready()
         self._commit()
         self._forget()
         self._fetch()
@@ -365,101 +361,53 @@ class Spool:
 
     # --- the file ---
 
-    def _is_ready(self) -> bool:
-        """Whether the file can be written; opens it, and after a failure tries it, when that is due."""
-        if self._file is not None and self.failure is None:
-            return True
-        if self.failure is not None and self._clock() < self._retry_at:
-            return False
+    def _ready(self) -> SpoolFile | None:
+        """The file, if it can be written; made if there is none, tried after a failure when that is due."""
+        if self._disk.works:
+            return self._disk.file
+        if not self._disk.may_try():
+            return None
         try:
-            if self._file is None:
-                self._open()
-            self._save_what_is_in_memory()
+            file = self._disk.open()
+            self._save_what_is_in_memory(file)
         except SpoolError as error:
             self._failed(error)
-            return False
-        with self._lock:
-            was, self.failure = self.failure, None
-            self._failures = 0
-        if was is not None:
-            self._news.append(lambda: self._teller.log(logging.INFO, "the spool works again: %s", self._path))
-        return True
-
-    @property
-    def _path(self) -> str:
-        return str(self._claim.path if self._claim else self._folder.path)
-
-    def _open(self) -> None:
-        self._folder.prepare()
-        claim = self._folder.new()
-        try:
-            self._file = SpoolFile.create(
-                claim.path,
-                {
-                    "base_url": self._config.base_url,
-                    "host": socket.gethostname(),
-                    "pid": str(self.pid),
-                    "created_ms": str(self._now_ms()),
-                    "version": __version__,
-                },
-            )
-            self._folder.sync()
-        except BaseException:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
-            claim.unlink()
-            raise
-        self._claim = claim
+            return None
+        if self._disk.mended():
+            text = "the spool works again: %s"
+            self._news.append(lambda: self._teller.log(logging.INFO, text, self._disk.path))
+        return file
 
     def _now_ms(self) -> int:
         return int(self._wall() * 1000)
 
     def _failed(self, error: SpoolError) -> None:
-        """Go on from memory alone, and try again later; with another file, unless there was no room."""
+        """Go on from memory alone; what is on disk alone waits there for whoever adopts it."""
         with self._lock:
-            first, last = RETRY
-            self._retry_at = self._clock() + min(last, first * 2.0 ** min(self._failures, 16))
-            self._failures += 1
-            self.failure = str(error)
-            left, path = self._behind, self._path
-            if not isinstance(error, SpoolFull):
-                self._let_go_of_the_file()
-        self._news.append(lambda: self._tell_failed(error, path, left))
-        self._buffer.settled.ring()
-
-    def _tell_failed(self, error: SpoolError, path: str, left: int) -> None:
+            left, path = self._behind, self._disk.path
+            if self._disk.failed(error):
+                self._adoption.pause()
+                self._rows.clear()
+                self._skips.clear()
+                self._gone.clear()
+                self._dying = [(None, event, outcome) for _, event, outcome in self._dying]
+                self._behind = self._cursor = self._bytes = self.dead_letters = 0
+            else:
+                left = 0
+            self._buffer.settled.ring()
         text = "the spool does not work: %s; delivery goes on from memory, which dies with this process"
-        if left and not isinstance(error, SpoolFull):
+        if left:
             text += f"; {left} events stay in {path} until it can be read"
-        self._teller.complain("spool", text, error, level=logging.ERROR)
+        self._news.append(lambda: self._teller.complain("spool", text, error, level=logging.ERROR))
 
-    def _let_go_of_the_file(self) -> None:
-        """Leave it, an orphan from now on: what can be read of it is adopted later."""
-        if self._file is not None:
-            self._file.close()
-        if self._claim is not None:
-            self._claim.release()
-        if self._orphan is not None:
-            self._orphan.leave()
-        self._file = self._claim = self._orphan = None
-        self._adopting = False
-        self._adopt_at = self._clock() + ADOPT_EVERY
-        self._rows.clear()
-        self._skips.clear()
-        self._gone.clear()
-        self._dying = [(None, event, outcome) for _, event, outcome in self._dying]
-        self._behind = self._cursor = self._bytes = self.dead_letters = 0
-
-    def _save_what_is_in_memory(self) -> None:
+    def _save_what_is_in_memory(self, file: SpoolFile) -> None:
         """After a failure: events that came into the buffer meanwhile, and are nowhere on disk."""
-        assert self._file  # noqa: S101  opened just now
         with self._lock:
             events = [event for event in self._buffer.events() if id(event) not in self._rows]
         if not events:
             return
         now = self._now_ms()
-        first = self._file.append([(now, True, event) for event in events])
+        first = file.append([(now, True, event) for event in events])
         with self._lock:
             there = {id(event) for event in self._buffer.events()}
             for seq, event in enumerate(events, first):
@@ -500,12 +448,12 @@ class Spool:
                     return
 
     def _append(self, events: Sequence[bytes]) -> int | None:
-        if not self._is_ready():
+        file = self._ready()
+        if file is None:
             return None
-        assert self._file  # noqa: S101  it is ready
         now = self._now_ms()
         try:
-            return self._file.append([(now, type(event) is ChosenId, event) for event in events])
+            return file.append([(now, type(event) is ChosenId, event) for event in events])
         except SpoolError as error:
             self._failed(error)
             return None
@@ -534,18 +482,23 @@ class Spool:
         """Read back what is on disk alone, in order, as far as there is room."""
         while True:
             with self._lock:
-                room = min(self._room(), COMMIT_MOST) if self._behind and self.failure is None else 0
-                after = self._cursor
-            if not room or self._file is None:
+                file, after = self._disk.file, self._cursor
+                most = self._room_to_read() if self._behind else 0
+            if not most or file is None:
                 return
             try:
-                rows, damaged = self._file.read(after, room)
+                rows, damaged = file.read(after, most)
+                if damaged:
+                    self._bury_damaged(file, damaged)
             except SpoolError as error:
                 self._failed(error)
                 return
             self._take_back(rows, damaged)
-            if damaged:
-                self._set_aside(damaged)
+
+    def _room_to_read(self) -> int:
+        """How many rows to read back at once: a few megabytes, whatever their size."""
+        on_disk = len(self._rows) + self._behind
+        return min(self._room(), COMMIT_MOST, max(1, READ_MOST * on_disk // max(1, self._bytes)))
 
     def _take_back(self, rows: list[Row], damaged: list[int]) -> None:
         with self._lock:
@@ -583,42 +536,36 @@ class Spool:
             age = min(age, DEDUPE_WINDOW - HOURLY)
         return self._clock() - max(0.0, age)
 
-    def _set_aside(self, damaged: list[int]) -> None:
+    def _bury_damaged(self, file: SpoolFile, damaged: list[int]) -> None:
         """Rows of our own file that are not what was written: never sent, kept as they are, and told."""
-        assert self._file  # noqa: S101  it was read from
-        path, now = self._path, self._now_ms()
-        letters = [
-            DeadLetter(
-                f"row {seq}", now, self._file.raw(seq), "corrupt", None, "its checksum is wrong", 0, now
-            )
-            for seq in damaged
-        ]
-        try:
-            self._file.bury(letters, damaged)
-        except SpoolError as failure:
-            self._failed(failure)
-            return
+        path, now, count = self._disk.path, self._now_ms(), len(damaged)
+        bodies = [file.raw(seq) for seq in damaged]
+        text = "its checksum is wrong"
+        file.bury(
+            [
+                DeadLetter(f"row {seq}", now, body, CORRUPT, None, text, 0, now)
+                for seq, body in zip(damaged, bodies, strict=True)
+            ],
+            damaged,
+        )
+        error = EventDropped(None, CORRUPT, 0, maybe_delivered=False)
         with self._lock:
-            count = len(damaged)
-            error = EventDropped(None, "corrupt", 0, maybe_delivered=False)
-            outcome = Dropped([letter.body for letter in letters], "corrupt", error)
-            self._record(outcome)
+            self._record(Dropped(bodies, CORRUPT, error))
             self._behind = max(0, self._behind - count)
             self.corrupt_rows += count
             self.dead_letters += count
-        self._news.append(lambda: self._tell_corrupt(count, path, error))
-
-    def _tell_corrupt(self, count: int, path: str, error: Exception) -> None:
-        text = "%d events in %s are damaged on disk; they are not sent, and kept as dead letters"
-        self._teller.complain("corrupt", text, count, path, level=logging.ERROR)
-        self._teller.undelivered(error)
+        self._news.append(lambda: self._teller.undelivered(error))
+        self._tell_operator(
+            f"corrupt {path}", f"{count} events in {path} are damaged on disk; they are kept as dead letters"
+        )
 
     # --- out ---
 
     def _forget(self) -> None:
         """Remove the rows of settled events; those that were not delivered become dead letters."""
         with self._lock:
-            if self.failure is not None or self._file is None or not (self._gone or self._dying):
+            file = self._disk.file if self._disk.works else None
+            if file is None or not (self._gone or self._dying):
                 return
             if not self._is_forgetting_due(self._clock()):
                 return
@@ -626,10 +573,10 @@ class Spool:
             dying, self._dying = self._dying, []
         try:
             if gone:
-                self._file.remove(gone)
+                file.remove(gone)
                 gone = []
             if dying:
-                self._file.bury([self._letter(*one) for one in dying], [seq for seq, _, _ in dying if seq])
+                file.bury([self._letter(file, *one) for one in dying], [seq for seq, _, _ in dying if seq])
         except SpoolError as error:
             with self._lock:
                 self._gone, self._dying = gone + self._gone, dying + self._dying
@@ -638,10 +585,11 @@ class Spool:
         with self._lock:
             self.dead_letters += len(dying)
 
-    def _letter(self, seq: int | None, event: bytes, outcome: Rejected | Dropped) -> DeadLetter:
-        assert self._file  # noqa: S101  it is being written to
+    def _letter(
+        self, file: SpoolFile, seq: int | None, event: bytes, outcome: Rejected | Dropped
+    ) -> DeadLetter:
         now, error = self._now_ms(), outcome.error
-        row = self._file.read_one(seq) if seq else None
+        row = file.read_one(seq) if seq else None
         reason = outcome.reason if isinstance(outcome, Dropped) else "rejected"
         return DeadLetter(
             event_id(event),
@@ -656,88 +604,28 @@ class Spool:
 
     # --- files whose process is gone ---
 
+    def _may_adopt(self) -> bool:
+        return (
+            self._disk.failure is None
+            and not self._buffer.closing
+            and self._bytes <= self._config.max_spool_bytes // 2
+        )
+
     def _adopt(self) -> None:
         """Move one piece of one such file into ours."""
-        if (
-            self.failure is not None
-            or self._buffer.closing
-            or self._bytes > self._config.max_spool_bytes // 2
-        ):
-            return
-        if self._orphan is None and not self._next_orphan():
-            return
-        if not self._is_ready():
-            return
-        assert self._orphan  # noqa: S101  found just now
-        assert self._file  # noqa: S101  it is ready
-        server = self._server_time()
-        path = self._orphan.claim.path
         try:
-            haul = self._orphan.move(
-                self._file, self._now_ms(), None if server is None else int(server * 1000)
-            )
+            if not self._may_adopt() or not self._adoption.find(self._now_ms()):
+                return
+            file = self._ready()
+            if file is None:
+                return
+            server = self._server_time()
+            server_ms = None if server is None else int(server * 1000)
+            haul = self._adoption.move(file, self._now_ms(), server_ms)
         except SpoolError as error:
             self._failed(error)
             return
         self._take_over(haul)
-        if haul.damaged:
-            text = "%d events in %s are damaged; they are not sent"
-            self._news.append(
-                lambda: self._teller.complain("damaged", text, haul.damaged, path, level=logging.ERROR)
-            )
-        if haul.over:
-            self._end_orphan()
-
-    def _next_orphan(self) -> bool:
-        """Open the next file whose process is gone, if it is time to look for them and there is one."""
-        if not self._adopting:
-            if self._clock() < self._adopt_at:
-                return False
-            self._adopting = True
-            self.stranded.clear()
-            try:
-                self._folder.prepare()
-            except SpoolError as error:
-                self._failed(error)
-                return False
-            self._orphans = self._folder.orphans()
-        for claim in self._orphans:
-            orphan = self._opened(claim)
-            if orphan is not None:
-                self._orphan = orphan
-                return True
-        self._adopting = False
-        self._adopt_at = self._clock() + ADOPT_EVERY * (1.0 + self._random() / 2)
-        return False
-
-    def _opened(self, claim: Claim) -> Orphan | None:
-        """What was claimed, if it is ours to send; else it is left, or set aside, and told."""
-        try:
-            orphan = Orphan.open(claim)
-            if is_ours(orphan.file.meta(), self._config.base_url):
-                return orphan
-            self.stranded[str(claim.path)] = orphan.file.pending()[0]
-            whose = orphan.file.meta().get("base_url", "nobody")
-            orphan.leave()
-            text = "%s: its events are for %s; they are not sent from here"
-            self._news.append(
-                lambda: self._teller.complain(
-                    f"stranded {claim.path}", text, claim.path, whose, level=logging.ERROR
-                )
-            )
-        except Damaged as error:
-            aside = claim.set_aside(self._now_ms())
-            message = f"{error}; set aside as {aside.name}"
-            self._news.append(lambda: self._teller.log(logging.ERROR, "%s", message))
-        except SpoolError as error:
-            if isinstance(error, NotOurs):
-                self.stranded[str(claim.path)] = 0
-            claim.release()
-            message = f"{error}; it is left alone"
-            self._news.append(
-                lambda: self._teller.complain(f"left {claim.path}", "%s", message, level=logging.ERROR)
-            )
-        return None
 
     def _take_over(self, haul: Haul) -> None:
         with self._lock:
@@ -755,52 +643,57 @@ class Spool:
             self._record(outcome)
         self._news.append(lambda: self._teller.undelivered(error, outcome.events))
 
-    def _end_orphan(self) -> None:
-        assert self._orphan  # noqa: S101  all of it was moved just now
-        path = self._orphan.claim.path
-        aside = self._orphan.end(self._now_ms())
-        self._orphan = None
-        if aside:
-            text = "%s: what could be read of it is sent; it is set aside as %s"
-            self._news.append(lambda: self._teller.log(logging.ERROR, text, path, aside))
+    def _tell_operator(self, kind: str, message: str) -> None:
+        self._news.append(lambda: self._teller.complain(kind, "%s", message, level=logging.ERROR))
 
     # --- what an operator asks ---
 
     def _heed_requests(self) -> None:
         """Replay or purge dead letters of our file, as the command line has asked for."""
-        now = self._clock()
-        if not self.dead_letters or now < self._look_at or self._file is None or self.failure is not None:
+        file, now = self._disk.file, self._clock()
+        if not self.dead_letters or now < self._look_at or file is None or not self._disk.works:
             return
         self._look_at = now + REQUESTS_EVERY
-        for request in asked(self._file.path):
+        for request in asked(file.path):
             try:
-                if request.what == "replay":
-                    replayed = self._file.replay(request.numbers, self._now_ms())
-                    with self._lock:
-                        self._behind += len(replayed)
-                        self._bytes += sum(len(row.body) + ROW_BYTES for row in replayed)
-                        self.recovered += len(replayed)
-                else:
-                    self._file.purge(request.numbers)
-                self.dead_letters = self._file.dead_count()
+                rows = self._heed(file, request)
+                dead_letters = file.dead_count()
             except SpoolError as error:
                 self._failed(error)
                 return
+            with self._lock:
+                if rows and not self._behind:
+                    self._behind_since = self._since(rows[0])
+                self._behind += len(rows)
+                self._bytes += sum(len(row.body) + ROW_BYTES for row in rows)
+                self.recovered += len(rows)
+                self.dead_letters = dead_letters
             request.path.unlink(missing_ok=True)
+
+    def _heed(self, file: SpoolFile, request: Request) -> list[Row]:
+        if request.what == "replay":
+            return file.replay(request.numbers, self._now_ms())
+        file.purge(request.numbers)
+        return []
 
     # --- the end ---
 
+    def save(self) -> None:
+        """Write what is in memory still, if the disk lets us."""
+        self.step(FINISH)
+
     def finish(self) -> None:
-        """The buffer is closed: write what is left to be written, and let go of the file."""
-        if self._owner == threading.get_ident() or not self._io.acquire(timeout=FINISH):
+        """The buffer is closed: forget what was settled last, and let go of the files."""
+        if not self.hold(FINISH):
             return  # the disk hangs; the file is left as if the process had been killed
         try:
             if not self._finished:
                 self._forget()
                 self._finished = True
-                self._close_files()
+                self._adoption.pause()
+                self._disk.close()
         finally:
-            self._io.release()
+            self.let_go()
         self._tell()
         self.work.ring()
 
@@ -811,21 +704,6 @@ class Spool:
     def let_go(self) -> None:
         """After ``hold``."""
         self._io.release()
-
-    def _close_files(self) -> None:
-        if self._orphan is not None:
-            self._orphan.leave()
-        if self._file is None or self._claim is None:
-            return
-        try:
-            is_empty = not self._file.last_seq() and not self._file.dead_count()
-        except SpoolError:
-            is_empty = False
-        self._file.close()
-        if is_empty:
-            self._claim.unlink()
-        else:
-            self._claim.release()
 
 
 # --- forks -------------------------------------------------------------------------------------------------

@@ -1,0 +1,506 @@
+"""The spool in virtual time: real files, a scripted server, and the test's own thread for a writer."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from virtual import OK, WALL, World, world
+
+from togai_shipper import DeliveryError, Event
+from togai_shipper._outcome import FlushReport
+from togai_shipper._verdict import Reply
+from togai_shipper.spool.file import SpoolFile
+from togai_shipper.spool.rows import DeadLetter
+
+DAY = 86_400.0
+DOWN = Reply(None, error="no reply: down")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def worlds(folder: Path) -> Iterator[Any]:
+    """Makes worlds that spool to one directory, and ends them."""
+    made: list[World] = []
+
+    def make(replies: Any = (), **options: Any) -> World:
+        made.append(world(replies, **{"spool": str(folder), **options}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        die(each)
+
+
+def die(w: World) -> None:
+    """As by kill -9: nothing more is written, and the kernel lets go of the locks."""
+    assert w.pipeline.spool
+    w.pipeline.spool._adoption.pause()  # noqa: SLF001  what the kernel does
+    w.pipeline.spool._disk.leave()  # noqa: SLF001  likewise
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.db"))
+
+
+def letters(folder: Path) -> list[DeadLetter]:
+    found = []
+    for path in files(folder):
+        file = SpoolFile.peek(path)
+        found += [letter for _, letter in file.dead()]
+        file.close()
+    return found
+
+
+def stats(w: World) -> Any:
+    return w.pipeline.health.stats()
+
+
+# --- one process ---
+
+
+def test_nothing_is_written_before_the_first_event(worlds: Any, folder: Path) -> None:
+    w = worlds()
+
+    assert not folder.exists()
+    assert not stats(w).durable
+    assert w.pipeline.sync(0.0)  # nothing was accepted: all of it is safe
+    assert not files(folder)
+
+
+def test_what_is_synced_is_on_disk_and_only_then_goes_out(worlds: Any, folder: Path) -> None:
+    w = worlds()
+    ids = w.put(3)
+    assert w.pipeline.buffer.in_memory == 0
+    assert stats(w).pending == stats(w).accepted == 3
+    assert stats(w).spooled == 0
+
+    assert w.pipeline.sync(1.0)
+
+    (path,) = files(folder)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
+    file = SpoolFile.peek(path)
+    assert [json.loads(row.body)["id"] for row in file.read(0, 10)[0]] == ids
+    file.close()
+    assert (stats(w).spooled, stats(w).durable, stats(w).pending) == (3, True, 3)
+    assert stats(w).spool_bytes > 0
+    assert w.pipeline.flush(10) == FlushReport(delivered=3)
+    assert stats(w).spooled == stats(w).spool_bytes == 0
+
+
+def test_a_clean_end_leaves_nothing_behind(worlds: Any, folder: Path) -> None:
+    w = worlds()
+    w.put(1001)
+
+    assert w.pipeline.close(10) == FlushReport(delivered=1001)
+    assert list(folder.iterdir()) == []
+    assert w.server.paths == [("/ingestBatch", 500), ("/ingestBatch", 500), ("/ingest", 1)]
+
+
+def test_what_close_cannot_deliver_stays_on_disk_and_goes_with_the_next_process(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = worlds()
+    first.server.answer = lambda sent: DOWN
+    ids = first.put(7)
+
+    assert first.pipeline.close(3) == FlushReport(pending=7)
+    assert (stats(first).pending, stats(first).dropped, stats(first).spooled) == (7, {}, 7)
+    assert "closed with 7 events undelivered, kept in " in caplog.text
+
+    second = worlds()
+    second.pipeline.flush(0.0)
+    assert (stats(second).accepted, stats(second).recovered, stats(second).pending) == (7, 7, 7)
+    assert second.pipeline.flush(10) == FlushReport(delivered=7)
+    assert set(second.server.metered) == set(ids)
+    second.pipeline.close(1)
+    assert list(folder.iterdir()) == []
+
+
+def test_close_without_time_writes_what_is_in_memory(worlds: Any, folder: Path) -> None:
+    w = worlds()
+    w.put(5)
+
+    assert w.pipeline.close(0.0) == FlushReport(pending=5)
+    assert len(files(folder)) == 1
+
+
+def test_events_of_a_process_that_was_killed_are_delivered_with_their_ids(worlds: Any) -> None:
+    first = worlds()
+    ids = first.put(600)
+    first.pipeline.sync(1.0)
+    first.put(1)  # not yet on disk
+    die(first)
+
+    second = worlds()
+    new = second.put(1)
+    assert second.pipeline.flush(10) == FlushReport(delivered=601)
+    assert set(second.server.metered) == {*ids, *new}
+    assert second.server.sent[0].ids == tuple(new)  # what is adopted comes behind our own
+
+
+def test_a_delivered_event_whose_row_outlived_it_is_sent_again_and_billed_once(worlds: Any) -> None:
+    first = worlds()
+    ids = first.put(3)
+    first.pipeline.sync(1.0)
+    batch = first.pipeline.buffer.take()
+    first.server.take(json.loads(event)["id"] for event in batch.events)
+    die(first)
+
+    second = worlds()
+    second.server.metered = first.server.metered
+    second.server.answer = lambda sent: Reply(409, b'{"message": "duplicate event id"}')
+    second.pipeline.flush(10)
+    assert (stats(second).delivered, stats(second).duplicates) == (3, 3)
+    assert second.server.metered == dict.fromkeys(ids, 1)
+
+
+def test_a_refused_event_becomes_a_dead_letter(worlds: Any, folder: Path) -> None:
+    w = worlds([Reply(400, b'{"message": "unknown schema"}')])
+    (event_id,) = w.put(1)
+    w.pipeline.sync(1.0)
+    w.clock.now += 20
+    w.pipeline.flush(10)
+    w.pipeline.close(1)
+
+    (letter,) = letters(folder)
+    assert (letter.id, letter.reason, letter.status) == (event_id, "rejected", 400)
+    assert (letter.message, letter.attempts) == ("unknown schema", 1)
+    assert letter.accepted_ms == int((WALL + 1000) * 1000)
+    assert letter.dead_ms >= letter.accepted_ms + 20_000
+    assert (stats(w).rejected, stats(w).dead_letters, stats(w).spooled) == (1, 1, 0)
+    assert len(files(folder)) == 1
+
+
+def test_dead_letters_of_a_process_that_is_gone_move_on_and_are_not_sent(worlds: Any, folder: Path) -> None:
+    first = worlds([Reply(400, b'{"message": "no"}')])
+    first.put(1)
+    first.pipeline.close(10)
+    before = letters(folder)
+
+    second = worlds()
+    second.put(1)
+    second.pipeline.flush(10)
+    assert letters(folder) == before
+    assert (stats(second).dead_letters, stats(second).delivered) == (1, 1)
+    assert len(files(folder)) == 1
+
+
+# --- more than memory holds ---
+
+
+def test_what_memory_has_no_room_for_stays_on_disk_and_is_read_back_in_order(worlds: Any) -> None:
+    w = worlds(max_queue_size=10, batch_size=4)
+    ids = []
+    for _ in range(25):
+        ids += w.put(4)
+        assert w.pipeline.sync(1.0)
+    assert (stats(w).pending, stats(w).spooled) == (100, 100)
+    assert w.pipeline.buffer.in_memory == 5
+    assert stats(w).oldest_pending_age == 0.0
+
+    assert w.pipeline.flush(100) == FlushReport(delivered=100)
+    assert [event_id for sent in w.server.sent for event_id in sent.ids] == ids
+
+
+def test_a_caller_who_is_faster_than_the_disk_meets_the_bounds_of_memory(worlds: Any) -> None:
+    w = worlds(max_queue_size=10)
+    w.put(10)
+
+    assert w.put_one("one too many") == "full"
+    w.pipeline.sync(1.0)
+    assert w.put_one("fits") is None
+
+
+def test_the_spool_is_bounded_in_bytes(worlds: Any) -> None:
+    w = worlds(max_spool_bytes=5000)
+    accepted = 0
+    while w.put_one(f"event-{accepted}", 1000) is None:
+        accepted += 1
+        w.pipeline.sync(1.0)
+    assert accepted == 4
+
+    w.pipeline.flush(10)
+    assert w.put_one("fits again", 1000) is None
+
+
+def test_large_events_are_read_back_a_few_megabytes_at_a_time(worlds: Any) -> None:
+    w = worlds(max_queue_bytes=3_000_000)
+    for number in range(60):
+        assert w.put_one(f"event-{number}", 100_000) is None
+        w.pipeline.sync(1.0)
+    assert w.pipeline.buffer.memory_bytes < 2_000_000
+
+    assert w.pipeline.flush(100) == FlushReport(delivered=60)
+
+
+# --- whose file, and how it is ---
+
+
+def test_a_file_for_another_base_url_is_never_shipped(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = worlds(base_url="http://127.0.0.1:9")
+    first.put(2)
+    first.pipeline.sync(1.0)
+    die(first)
+
+    second = worlds()
+    second.put(1)
+    assert second.pipeline.flush(10) == FlushReport(delivered=1)
+    assert (stats(second).stranded, stats(second).recovered) == (2, 0)
+    assert "2 events on disk are not ours to send" in str(second.pipeline.health.complaint())
+    assert "its events are for http://127.0.0.1:9; they are not sent from here" in caplog.text
+    assert second.server.paths == [("/ingestBatch", 1)]
+
+    third = worlds(base_url="http://127.0.0.1:9")
+    third.pipeline.flush(0.0)
+    assert third.pipeline.flush(10) == FlushReport(delivered=2)
+
+
+def of_a_newer_version(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+
+def no_spool(path: Path) -> None:
+    path.unlink()
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE theirs (a)")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [(of_a_newer_version, "of a newer version"), (no_spool, "is an SQLite file, but no spool")],
+)
+def test_a_file_that_is_not_ours_is_left_alone(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture, change: Any, says: str
+) -> None:
+    first = worlds()
+    first.put(1)
+    first.pipeline.sync(1.0)
+    die(first)
+    (path,) = files(folder)
+    change(path)
+    before = path.read_bytes()
+
+    second = worlds()
+    second.put(1)
+    assert second.pipeline.flush(10) == FlushReport(delivered=1)
+    assert path.read_bytes() == before
+    assert f"{path}: " in caplog.text
+    assert says in caplog.text
+    assert "it is left alone" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"garbage " * 1000, None], ids=["empty", "garbage", "without its WAL"]
+)
+def test_a_file_that_cannot_be_read_is_set_aside_and_told(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture, content: bytes | None
+) -> None:
+    first = worlds()
+    first.put(1)
+    first.pipeline.sync(1.0)
+    die(first)
+    (path,) = files(folder)
+    for suffix in ("-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    path.write_bytes(b"" if content is None else content)
+
+    second = worlds()
+    second.put(1)
+    assert second.pipeline.flush(10) == FlushReport(delivered=1)
+    assert second.pipeline.flush(0) == FlushReport()
+    (aside,) = folder.glob("*.corrupt-*")
+    assert f"set aside as {aside}" in caplog.text
+    assert path not in files(folder)
+
+
+def damage(path: Path, event_id: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(
+        "UPDATE event SET body = replace(CAST(body AS TEXT), '\"1\"', '\"9\"') WHERE instr(body, ?)",
+        (event_id,),
+    )
+    connection.commit()
+    connection.close()
+
+
+def test_a_damaged_row_of_an_orphan_is_never_sent_and_its_file_is_kept(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = worlds()
+    ids = first.put(3)
+    first.pipeline.sync(1.0)
+    die(first)
+    (path,) = files(folder)
+    damage(path, ids[1])
+
+    second = worlds()
+    second.pipeline.flush(0.0)
+    assert second.pipeline.flush(10) == FlushReport(delivered=2)
+    assert set(second.server.metered) == {ids[0], ids[2]}
+    assert (stats(second).corrupt_rows, stats(second).recovered) == (1, 2)
+    assert f"1 events in {path} are damaged on disk" in caplog.text
+    assert len(list(folder.glob("*.corrupt-*"))) == 1
+
+
+def test_a_damaged_row_of_our_own_is_dropped_and_told(worlds: Any, folder: Path) -> None:
+    told: list[tuple[Exception, tuple[Event, ...]]] = []
+    w = worlds(max_queue_size=2, on_error=lambda error, events: told.append((error, events)))
+    ids = [w.put(1)[0] for _ in range(4) if w.pipeline.sync(1.0)]
+    w.pipeline.sync(1.0)
+    damage(files(folder)[0], ids[2])
+
+    report = w.pipeline.flush(10)
+
+    assert (report.delivered, stats(w).dropped, stats(w).pending) == (3, {"corrupt": 1}, 0)
+    assert stats(w).accepted == 4
+    assert set(w.server.metered) == {ids[0], ids[1], ids[3]}
+    ((error, events),) = told
+    assert isinstance(error, DeliveryError)
+    assert "corrupt" in str(error)
+    assert events == ()
+    assert [letter.reason for letter in letters(folder)] == ["corrupt"]
+
+
+def test_a_file_with_damaged_pages_gives_what_can_be_read(worlds: Any, folder: Path) -> None:
+    first = worlds()
+    ids = first.put(2000)
+    first.pipeline.sync(1.0)
+    die(first)
+    (path,) = files(folder)
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    content = bytearray(path.read_bytes())
+    content[40 * 4096 : 43 * 4096] = b"\xff" * 3 * 4096
+    path.write_bytes(content)
+
+    second = worlds()
+    second.pipeline.flush(0.0)
+    second.pipeline.flush(100)
+
+    assert 1900 < len(second.server.metered) < 2000
+    assert set(second.server.metered) < set(ids)
+    assert len(list(folder.glob("*.corrupt-*"))) == 1
+
+
+# --- older than Togai's memory ---
+
+
+def dated(w: World, seconds: float = 0.0) -> None:
+    """The server says what time it is: that of our wall clock, and some more."""
+    w.server.answer = lambda sent: Reply(202, OK.body, date=WALL + w.clock.now + seconds)
+
+
+def later(w: World) -> None:
+    """Some minutes, in which the writer looks around as often as it does."""
+    for _ in range(5):
+        w.clock.now += 100
+        w.pipeline.flush(0.0)
+
+
+def left_for(worlds: Any, days: float) -> tuple[list[str], Any]:
+    first = worlds()
+    ids = first.put(2)
+    first.pipeline.sync(1.0)
+    die(first)
+    second = worlds()
+    second.clock.now += days * DAY
+    return ids, second
+
+
+def test_an_event_past_the_window_is_a_dead_letter_if_the_server_says_so_too(
+    worlds: Any, folder: Path
+) -> None:
+    ids, w = left_for(worlds, 41)
+    dated(w)
+
+    w.pipeline.flush(0.0)
+    assert (stats(w).recovered, stats(w).pending) == (0, 0)  # nobody has said what time it is
+    w.put(1)
+    w.pipeline.flush(10)
+    later(w)
+
+    assert {letter.id for letter in letters(folder)} == set(ids)
+    assert {letter.reason for letter in letters(folder)} == {"past dedupe window"}
+    assert stats(w).dropped == {"past dedupe window": 2}
+    assert len(w.server.metered) == 1
+
+
+def test_a_clock_that_has_jumped_throws_no_revenue_away(worlds: Any) -> None:
+    ids, w = left_for(worlds, 41)
+    dated(w, -40 * DAY)
+
+    w.put(1)
+    w.pipeline.flush(10)
+    later(w)
+    assert w.pipeline.flush(10) == FlushReport(delivered=2)
+    assert set(ids) < set(w.server.metered)
+
+
+def test_an_event_within_the_window_is_sent(worlds: Any) -> None:
+    ids, w = left_for(worlds, 39)
+    dated(w)
+
+    w.pipeline.flush(0.0)
+    assert stats(w).oldest_pending_age > 38 * DAY
+    assert w.pipeline.flush(10) == FlushReport(delivered=2)
+    assert set(w.server.metered) == set(ids)
+
+
+# --- a disk that fails ---
+
+
+def test_a_path_that_is_a_file_is_told_and_events_go_on_from_memory(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder.write_text("not a directory")
+    w = worlds()
+    w.put(3)
+
+    assert not w.pipeline.sync(1.0)
+    assert f"the spool does not work: {folder}: is a file, not a directory" in caplog.text
+    assert "is a file" in str(w.pipeline.health.complaint())
+    assert (stats(w).durable, stats(w).spooled, stats(w).pending) == (False, 0, 3)
+    assert w.pipeline.flush(10) == FlushReport(delivered=3)
+
+
+def test_once_the_disk_works_again_what_is_in_memory_is_written(worlds: Any, folder: Path) -> None:
+    folder.write_text("not a directory")
+    w = worlds()
+    ids = w.put(3)
+    w.pipeline.sync(1.0)
+    folder.unlink()
+    w.clock.now += 2
+
+    assert w.pipeline.sync(1.0)
+    assert (stats(w).durable, stats(w).spooled, w.pipeline.health.complaint()) == (True, 3, None)
+    die(w)
+    second = worlds()
+    second.pipeline.flush(0.0)
+    second.pipeline.flush(10)
+    assert set(second.server.metered) == set(ids)
+
+
+def test_without_a_spool_what_close_cannot_deliver_is_dropped_and_told(worlds: Any, folder: Path) -> None:
+    folder.write_text("not a directory")
+    w = worlds()
+    w.server.answer = lambda sent: DOWN
+    w.put(3)
+
+    assert w.pipeline.close(1) == FlushReport(dropped=3)
+    assert stats(w).dropped == {"closed": 3}

@@ -1,0 +1,116 @@
+"""This process's own file: made when it is first needed, left when it fails, and tried again.
+
+Used by one thread at a time, but for ``failure`` and ``file``, which others may look at.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+
+from togai_shipper import __version__
+
+from .file import SpoolError, SpoolFile, SpoolFull
+from .folder import Claim, Folder
+
+RETRY = (1.0, 60.0)  # seconds after a failure until the disk is tried again, doubling
+
+
+class Disk:
+    """A file, if there is one, and why there is none, if so."""
+
+    def __init__(
+        self, folder: Folder, base_url: str, clock: Callable[[], float], now_ms: Callable[[], int]
+    ) -> None:
+        self._folder = folder
+        self._base_url = base_url
+        self._clock = clock
+        self._now_ms = now_ms
+        self._claim: Claim | None = None
+        self._failures = 0
+        self.file: SpoolFile | None = None
+        self.failure: str | None = None  # why it does not work; cleared by ``mended``
+        self.retry_at = 0.0  # monotonic seconds
+
+    @property
+    def works(self) -> bool:
+        """There is a file, and the last use of it was good."""
+        return self.file is not None and self.failure is None
+
+    @property
+    def path(self) -> str:
+        """The file, or, while there is none, its directory."""
+        return str(self._claim.path if self._claim else self._folder.path)
+
+    def may_try(self) -> bool:
+        """Whether it did not fail, or not just now."""
+        return self.failure is None or self._clock() >= self.retry_at
+
+    def open(self) -> SpoolFile:
+        """The file, made if there is none. Raises ``SpoolError``."""
+        if self.file is None:
+            self._folder.prepare()
+            claim = self._folder.new()
+            try:
+                self.file = SpoolFile.create(
+                    claim.path,
+                    {
+                        "base_url": self._base_url,
+                        "host": socket.gethostname(),
+                        "pid": str(os.getpid()),
+                        "created_ms": str(self._now_ms()),
+                        "version": __version__,
+                    },
+                )
+                self._folder.sync()
+            except BaseException:
+                if self.file is not None:
+                    self.file.close()
+                    self.file = None
+                claim.unlink()
+                raise
+            self._claim = claim
+        return self.file
+
+    def mended(self) -> bool:
+        """It works; says whether it did not before."""
+        was, self.failure, self._failures = self.failure, None, 0
+        return was is not None
+
+    def failed(self, error: SpoolError) -> bool:
+        """It does not work, until it is tried again; says whether the file was left, an orphan from now on.
+
+        One that only has no room is kept: nothing of it is lost, and what leaves it makes room.
+        """
+        first, last = RETRY
+        self.retry_at = self._clock() + min(last, first * 2.0 ** min(self._failures, 16))
+        self._failures += 1
+        self.failure = str(error)
+        if isinstance(error, SpoolFull):
+            return False
+        self.leave()
+        return True
+
+    def leave(self) -> None:
+        """Let go of the file, as it is."""
+        if self.file is not None:
+            self.file.close()
+        if self._claim is not None:
+            self._claim.release()
+        self.file = self._claim = None
+
+    def close(self) -> None:
+        """The end: let go of the file; without anything in it, remove it."""
+        if self.file is None or self._claim is None:
+            return
+        try:
+            is_empty = not self.file.last_seq() and not self.file.dead_count()
+        except SpoolError:
+            is_empty = False
+        if not is_empty:
+            self.leave()
+            return
+        self.file.close()
+        self._claim.unlink()
+        self.file = self._claim = None
