@@ -804,3 +804,12 @@ def test_a_caller_who_waits_for_room_gets_in_when_there_is_some_or_gives_up() ->
     assert w.clock.now - began == 3.0
     w.pipeline.flush(1)
     assert w.pipeline.put_waiting(b"{}", 3.0) is None
+
+
+@pytest.mark.parametrize("count", [3, 7])
+def test_a_server_that_comes_back_in_the_last_second_of_close_gets_everything(count: int) -> None:
+    w = world()
+    w.put(count)
+    w.server.answer = lambda sent: OK if w.clock.now > 1009 else Reply(503)
+
+    assert w.pipeline.close(10) == FlushReport(delivered=count)

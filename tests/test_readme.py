@@ -18,6 +18,16 @@ PROGRAMS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE
 # What a program needs beside itself to do its work once: a request, a task, an invocation.
 USES = {
     "wsgi.py": 'print(app({"PATH_INFO": "/"}, lambda status, headers: None))',
+    "asgi.py": """
+import asyncio
+from starlette.requests import Request
+async def use():
+    async with lifespan(app):
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "server": ("localhost", 80)}
+        await hello(Request({**scope, "query_string": b""}))
+asyncio.run(use())
+assert shipper.stats().state == "closed"
+""",
     "tasks.py": 'from celery.signals import worker_process_shutdown\nrender.apply(args=["acme"])\n'
     'worker_process_shutdown.send(sender=None)\nassert shipper.stats().state == "closed"',
     "flush_after": 'handler({"account": "acme"}, None)\nassert shipper.pending == 0',
@@ -25,7 +35,7 @@ USES = {
 
 
 def test_there_are_programs_in_the_readme() -> None:
-    assert len(PROGRAMS) == 8
+    assert len(PROGRAMS) == 10
 
 
 @pytest.mark.parametrize("number", range(len(PROGRAMS)))

@@ -56,7 +56,7 @@ class Trip:
     """What one delivery may take, asked anew each time; and who has to know how its batch stands."""
 
     deadline: Callable[[], float]  # when the request under way has to be over
-    batches_until: Callable[[], float]  # until when it is tried again
+    tried_until: Callable[[], float]  # until when it is tried again
     noted: Callable[[Batch], bool]  # called under the lock; false: it was given up, and is not to be sent
 
 
@@ -179,7 +179,7 @@ class Delivery:
             or self._gate.dead
             or batch.server_errors >= MAX_SERVER_ERRORS
             or is_past_window(carried.batch, now)
-            or now >= trip.batches_until()
+            or now >= trip.tried_until()
             or (self._gate.closing is not None and batch.single and not is_line_dead(carried.verdict))
         )
 
@@ -195,11 +195,11 @@ class Delivery:
         return max(verdict.after or 0.0, self._random() * min(most, doubled))
 
     def _sleep(self, seconds: float, carried: Carried, trip: Trip) -> None:
-        """Wait; but no longer once the shipper closes, the line is parked, or time for batches is up."""
+        """Wait; but no longer once the shipper closes, the line is parked, or its time is up."""
         until = self._clock() + seconds
         while True:
             rings = self._gate.turn.rings
-            left = min(until, trip.batches_until()) - self._clock()
+            left = min(until, trip.tried_until()) - self._clock()
             if (
                 left <= 0
                 or self._gate.closing != carried.closing

@@ -447,7 +447,7 @@ class Pipeline:
             if not expired:
                 trip = Trip(
                     deadline=lambda: self._deadline(batch, until),
-                    batches_until=lambda: self._batches_until(until),
+                    tried_until=lambda: self._tried_until(batch, until),
                     noted=lambda as_it_stands: self.buffer.note(batch, as_it_stands),
                 )
                 self.delivery.deliver(carried, transport, trip)
@@ -473,10 +473,12 @@ class Pipeline:
             deadline = min(deadline, max(plan.batches_until, self._clock() + ANSWER_CLOSING))
         return min(deadline, plan.deadline)
 
-    def _batches_until(self, until: Waiter | None) -> float:
-        """Until when a batch is tried again."""
-        plan = self.buffer.closing
-        return min(plan.batches_until if plan else FOREVER, until.deadline if until else FOREVER)
+    def _tried_until(self, batch: Batch, until: Waiter | None) -> float:
+        """Until when it is tried again."""
+        plan, deadline = self.buffer.closing, until.deadline if until else FOREVER
+        if plan is None:
+            return deadline
+        return min(deadline, plan.deadline if batch.single else plan.batches_until)
 
     def _settle(self, batch: Batch, carried: Carried) -> None:
         with self.lock:

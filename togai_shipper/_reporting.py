@@ -21,7 +21,6 @@ from ._verdict import Park, printable
 from .exceptions import DeliveryError, Unauthorized
 
 logger = logging.getLogger("togai_shipper")
-logger.addHandler(logging.NullHandler())
 
 PATIENCE = 10.0  # seconds of failed attempts before the log speaks of them: most such mend themselves
 REPEAT = 60.0  # seconds before the same complaint is logged again
