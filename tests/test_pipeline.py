@@ -813,3 +813,17 @@ def test_a_server_that_comes_back_in_the_last_second_of_close_gets_everything(co
     w.server.answer = lambda sent: OK if w.clock.now > 1009 else Reply(503)
 
     assert w.pipeline.close(10) == FlushReport(delivered=count)
+
+
+def test_a_probe_that_has_grown_too_old_to_be_sent_leaves_the_line_to_the_next_one() -> None:
+    w = world([Reply(503), Reply(401)])
+    w.put(3)
+    w.pipeline.flush(5)
+    w.clock.now += 41 * 86_400
+    w.put(1)
+
+    w.pipeline.set_api_key("right")
+    w.pipeline.flush(100)
+
+    stats = w.pipeline.health.stats()
+    assert (stats.delivered, stats.dropped, stats.pending) == (1, {"past dedupe window": 3}, 0)

@@ -451,6 +451,8 @@ class Pipeline:
                     noted=lambda as_it_stands: self.buffer.note(batch, as_it_stands),
                 )
                 self.delivery.deliver(carried, transport, trip)
+            if expired and batch.probe:
+                self.gate.abandon_probe()
             if expired or carried.batch.attempts > batch.attempts:
                 self._settle(batch, carried)
         finally:

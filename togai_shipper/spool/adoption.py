@@ -44,7 +44,7 @@ class Orphan:
         self.file = file
         self._after = 0
         self._stays = False  # something in it cannot be moved: it is kept, under another name
-        self._waits = False  # something in it is to be moved later
+        self.waiting = 0  # events in it that wait for the server to say what time it is
         self._is_damaged = False
         self._unreadable = 0
 
@@ -63,7 +63,7 @@ class Orphan:
             ):
                 fresh.append(row)
             elif server_ms is None:
-                self._waits = True
+                self.waiting += 1
             elif server_ms - row.accepted_ms > DEDUPE_WINDOW * 1000:
                 haul.expired.append(row)
             else:  # our own clock has jumped
@@ -140,7 +140,7 @@ class Orphan:
     def end(self, now_ms: int) -> str:
         """All is moved that can be: remove the file, or keep it by another name; returns that, or nothing."""
         self.file.close()
-        if self._waits:
+        if self.waiting:
             self.claim.release()
         elif self._stays:
             return str(self.claim.set_aside(now_ms))
@@ -204,6 +204,8 @@ class Adoption:
                 f"damaged {path}", f"{haul.damaged} events in {path} are damaged on disk; they are not sent"
             )
         if haul.over:
+            if self._orphan.waiting:
+                self.stranded[str(path)] = self._orphan.waiting
             aside = self._orphan.end(now_ms)
             self._orphan = None
             if aside:

@@ -1,0 +1,142 @@
+"""The model of test_model.py with a spool: processes are killed, and disks are full; the rules hold.
+
+What ``sync()`` has called safe is, in the end, in the server's ledger or a dead letter, whatever happened;
+an event's bytes never change, in no process. Mutants that this catches: rows removed before the request is
+sent; an event sent again with another id; an orphan removed before its events were copied.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, precondition, rule
+from test_model import Life
+from test_spool import die, files
+from virtual import WALL, Sent, world
+
+from togai_shipper import Event
+from togai_shipper._verdict import Reply
+from togai_shipper.spool.file import SpoolFile
+
+
+class SpoolLife(Life):
+    """Track, commit, send, be killed, start again, adopt; fill the disk, and make room; grow too old."""
+
+    @initialize(batch_size=st.integers(1, 7), in_flight=st.integers(1, 4), singles=st.integers(0, 3))
+    def start(self, batch_size: int, in_flight: int, singles: int) -> None:
+        self.options = {
+            "batch_size": batch_size,
+            "max_in_flight": in_flight,
+            "single_ingest_limit": singles,
+            "max_queue_size": 20,
+            "on_delivered": lambda events: self.end("delivered", events),
+            "on_error": self.on_error,
+        }
+        self.folder = Path(tempfile.mkdtemp()) / "spool"
+        self.tracked = 0
+        self.fates = []
+        self.all: set[str] = set()
+        self.safe: set[str] = set()
+        self.told: set[str] = set()
+        self.doubtful: set[str] = set()
+        self.begin()
+
+    def begin(self) -> None:
+        """A process starts."""
+        before = getattr(self, "world", None)
+        self.accepted: list[str] = []
+        self.ends: dict[str, str] = {}
+        self.world = world(spool=str(self.folder), **self.options)
+        self.world.server.answer = self.serve
+        if before is not None:
+            self.world.clock.now = before.clock.now
+            self.world.server.metered = before.server.metered
+            self.world.server._seen = before.server._seen  # noqa: SLF001  events never change, in no process
+
+    def serve(self, sent: Sent) -> Reply:
+        reply = super().serve(sent)
+        return Reply(
+            reply.status, reply.body, reply.retry_after, reply.error, date=WALL + self.world.clock.now
+        )
+
+    def end(self, how: str, events: tuple[Event, ...]) -> None:
+        super().end(how, events)
+        self.told |= {event.id for event in events}
+
+    @rule(count=st.integers(1, 12))
+    def track(self, count: int) -> None:
+        before = len(self.accepted)
+        super().track(count)
+        self.all |= set(self.accepted[before:])
+
+    @rule()
+    def sync(self) -> None:
+        if self.world.pipeline.sync(1.0):
+            self.safe |= set(self.accepted)
+
+    @rule()
+    def be_killed(self) -> None:
+        die(self.world)
+        self.begin()
+
+    @rule(seconds=st.sampled_from((0.0, 3.0)))
+    @precondition(lambda self: len(self.accepted) > 5)
+    def close(self, seconds: float) -> None:
+        dropped = self.world.pipeline.close(seconds).dropped
+        assert dropped == 0 or self.world.pipeline.health.complaint()
+        self.safe |= set(self.accepted) - self.told
+        self.the_ledger_balances()
+        self.begin()
+
+    def disk(self) -> SpoolFile | None:
+        assert self.world.pipeline.spool
+        return self.world.pipeline.spool._disk.file  # noqa: SLF001  to fill it
+
+    @precondition(lambda self: self.disk())
+    @rule(pages=st.sampled_from((1, 1_000_000)))
+    def fill_or_free_the_disk(self, pages: int) -> None:
+        self.disk()._connection.execute(f"PRAGMA max_page_count = {pages}")  # type: ignore[union-attr]  # noqa: SLF001  as a full disk does
+
+    @rule()
+    def weeks_pass(self) -> None:
+        self.world.clock.now += 41 * 86_400
+
+    @invariant()
+    def the_ledger_balances(self) -> None:
+        stats = self.world.pipeline.health.stats()
+        settled = stats.delivered + stats.rejected + sum(stats.dropped.values())
+        assert stats.accepted == settled + stats.pending
+        assert stats.accepted == len(self.accepted) + stats.recovered
+        assert stats.spooled <= stats.pending
+        assert stats.in_flight == 0
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        self.fates = []
+        if file := self.disk():
+            file._connection.execute("PRAGMA max_page_count = 1000000")  # noqa: SLF001  there is room again
+        self.track(1)  # the reply to it says what time it is
+        for _ in range(8):
+            self.world.pipeline.set_api_key("right")
+            self.world.clock.now += 100
+            self.world.pipeline.flush(1000)
+        assert self.world.pipeline.close(100).pending == 0
+        dead: set[str] = set()
+        for path in files(self.folder):
+            file = SpoolFile.peek(path)
+            assert file.pending() == (0, 0)
+            dead |= {letter.id for _, letter in file.dead()}
+            file.close()
+        metered = set(self.world.server.metered)
+        assert self.safe <= metered | dead
+        assert metered | dead <= self.all
+        shutil.rmtree(self.folder.parent)
+
+
+TestSpoolLife = SpoolLife.TestCase
+TestSpoolLife.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
