@@ -230,7 +230,9 @@ def test_close_sends_itself_what_waits_while_every_flusher_is_in_a_callback(
     assert told == [(False, 1), (False, 10)]
 
 
-def test_a_callback_that_never_returns_does_not_keep_close_from_its_end(togai: FakeTogai, ship: Ship) -> None:
+def test_a_callback_that_never_returns_does_not_keep_close_from_its_end(
+    togai: FakeTogai, ship: Ship, caplog: pytest.LogCaptureFixture
+) -> None:
     busy = Busy()
 
     def hang(events: Any) -> None:
@@ -244,7 +246,89 @@ def test_a_callback_that_never_returns_does_not_keep_close_from_its_end(togai: F
         shipper.track("api_call", "acme")
 
     assert shipper.close(1) == FlushReport(delivered=10)
+    assert "1 calls of on_delivered are not made: an earlier one has not returned" in caplog.text
     busy.let_go.set()
+
+
+def test_close_makes_the_calls_that_a_flusher_cannot_make_since_its_request_hangs(
+    togai: FakeTogai, ship: Ship
+) -> None:
+    told: list[tuple[str, int]] = []
+    shipper = ship(
+        on_delivered=lambda events: told.append(("delivered", len(events))),
+        on_error=lambda error, events: told.append((type(error).__name__, len(events))),
+    )
+    stuck = shipper.track("api_call", "acme")
+    togai.poison(lambda event: event["accountId"] == "bad")
+    togai.on_request = lambda received: faults.Hold() if stuck in received.ids else None
+    assert togai.wait(lambda: len(togai.requests) == 1)
+    for _ in range(40):
+        shipper.track("api_call", "acme")
+    shipper.track("api_call", "bad")
+
+    assert shipper.close(2) == FlushReport(delivered=40, rejected=1, dropped=1)
+    assert told.index(("EventRejected", 1)) < told.index(("EventDropped", 1))
+    assert sum(count for kind, count in told if kind == "delivered") == 40
+    togai.release()
+
+
+def test_on_error_is_not_called_from_inside_itself_by_who_makes_the_calls_that_were_left(
+    togai: FakeTogai, ship: Ship
+) -> None:
+    busy = Busy()
+    told: list[str] = []
+
+    def on_error(error: Exception, events: Any) -> None:
+        told.append(type(error).__name__)
+        shipper.track("api_call", "acme")  # refused: it is closing
+
+    shipper = ship(on_delivered=lambda events: busy(), on_error=on_error, max_in_flight=1)
+    shipper.track("api_call", "acme")
+    assert busy.entered.wait(10)
+    togai.poison(lambda event: event["accountId"] == "bad")
+    shipper.track("api_call", "bad")
+    togai.on_request = lambda received: busy.let_go.set()
+
+    assert shipper.close(30) == FlushReport(rejected=1)
+    assert told == ["EventRejected"]
+
+
+def test_a_callback_that_the_end_of_close_makes_may_close_once_more(togai: FakeTogai, ship: Ship) -> None:
+    over = threading.Event()
+    reports: list[FlushReport] = []
+
+    def on_error(error: Exception, events: Any) -> None:
+        reports.append(shipper.close(60))
+        if events:
+            over.set()
+
+    togai.set_api_key("another")
+    shipper = ship(on_error=on_error)
+    shipper.track("api_call", "acme")
+
+    assert over.wait(20)
+    assert reports == [FlushReport(pending=1), FlushReport(dropped=1)]
+
+
+def test_a_shorter_close_ends_a_longer_one_that_hangs_in_a_request_of_its_own(
+    togai: FakeTogai, ship: Ship
+) -> None:
+    told: list[int] = []
+    shipper = ship(on_error=lambda error, events: told.append(len(events)))
+    togai.on_request = lambda received: faults.Hold()
+    shipper.track("api_call", "acme")
+    assert togai.wait(lambda: len(togai.requests) == 1)
+    for _ in range(200):
+        shipper.track("api_call", "acme")
+    longer = threading.Thread(target=shipper.close, args=(60,))
+    longer.start()
+    assert togai.wait(lambda: len(togai.requests) > 1)
+
+    shipper._pipeline.hasten(1)  # noqa: SLF001  as the end of the process does
+    assert shipper.close() == FlushReport(dropped=201)
+    assert sum(told) == 201
+    togai.release()
+    longer.join()
 
 
 def test_a_request_that_hangs_does_not_keep_a_flush_from_sending_what_came_after_it(

@@ -827,3 +827,35 @@ def test_a_probe_that_has_grown_too_old_to_be_sent_leaves_the_line_to_the_next_o
 
     stats = w.pipeline.health.stats()
     assert (stats.delivered, stats.dropped, stats.pending) == (1, {"past dedupe window": 3}, 0)
+
+
+def test_a_line_that_is_parked_by_a_block_of_bad_events_is_probed_with_others_too() -> None:
+    w = world(batch_size=100, rate_limit=None)
+    bad = set(w.put(60))
+    good = w.put(500)
+    no = Reply(400, b'{"message": "no"}')
+    w.server.answer = lambda sent: no if bad & set(sent.ids) else OK
+
+    for _ in range(6):
+        w.pipeline.flush(100)
+        w.clock.now += 6  # the first probe is due; a second one in a row would be later
+
+    assert set(good) == set(w.server.metered)
+    assert w.pipeline.health.stats().rejected == 60
+
+
+def test_a_throttled_close_waits_no_longer_than_a_second_of_its_own_accord() -> None:
+    w = world([Reply(202, b"{}"), *[Reply(429)] * 12], random=lambda: 1.0)
+    w.put(1)
+    w.pipeline.flush(1)
+    w.put(100)
+
+    assert w.pipeline.close(30) == FlushReport(delivered=100)
+
+
+def test_while_closing_each_time_that_the_line_is_parked_it_is_probed() -> None:
+    w = world()
+    ids = w.put(64)
+    w.server.answer = lambda sent: Reply(403) if ids[63] in sent.ids else OK
+
+    assert w.pipeline.close(10).delivered > 32

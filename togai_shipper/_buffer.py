@@ -99,6 +99,7 @@ class Buffer:
         self._taken_bytes = 0
         self._hurry_to = 0  # events before this position go without the linger
         self._single_went_last = False
+        self._probe_fresh = False
         self.byte_cap = ByteCap(config.max_batch_bytes)
         self.waiters: list[Waiter] = []
         self.closing: Closing | None = None
@@ -335,8 +336,12 @@ class Buffer:
         return most
 
     def _probe(self) -> Batch | None:
-        """One event by itself, to learn whether the line is open; each time the next one."""
-        if self._again:
+        """One event by itself, to learn whether the line is open; each time the next one.
+
+        In turn from what has never been sent and from what has: that may be what parked the line.
+        """
+        self._probe_fresh = not self._probe_fresh
+        if self._again and not (self._fresh and self._probe_fresh):
             first = self._again.popleft()
             (probe,) = singles(first, first.events[:1])
             if len(first) > 1:

@@ -22,6 +22,7 @@ ROUNDING = 1e-6  # of a token: less is not missing, but lost in the arithmetic
 ANSWER = 5.0  # seconds that a request which goes alone has for its reply before the next may go after all
 ANSWER_CLOSING = 1.0  # the same while closing
 MAX_PAUSE = 60.0  # seconds: our own exponential after a 429; a Retry-After may ask for more
+MAX_PAUSE_CLOSING = 1.0  # the same while closing
 MAX_REJECTED_IN_A_ROW = 20  # single events; then Togai is refusing everything, and the rest is kept
 KEY_PROBES = (
     600.0,
@@ -182,7 +183,8 @@ class Gate:
                 self._failing_since = self._clock()
 
     def _pause(self, verdict: TryLater, now: float) -> None:
-        own = self._random() * min(MAX_PAUSE, self._config.backoff_initial * 2.0**self._pauses)
+        most = MAX_PAUSE if self.closing is None else MAX_PAUSE_CLOSING
+        own = self._random() * min(most, self._config.backoff_initial * 2.0**self._pauses)
         self._pauses = min(self._pauses + 1, 16)
         self.trusted = False
         self._stops += 1

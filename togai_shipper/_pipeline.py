@@ -87,7 +87,8 @@ class Pipeline:
         self._closer: int | None = None  # the thread inside close()
         self.afterwards: Callable[[], None] | None = None  # what that thread does once it is over
         self._last = Waiter(0, 0.0, 0)  # what close() waits for
-        self._told = False  # closed, and what was given up was told
+        self._teller: int | None = None  # the thread that tells of what was given up
+        self._told = False  # closed, and that was told
 
     def _spooling(
         self,
@@ -197,9 +198,9 @@ class Pipeline:
         """Whether waiting would be for ourselves.
 
         On a flusher, in a callback; or in a signal handler or ``__del__`` that interrupts this very thread
-        while it holds the lock, without which no flusher gets on.
+        while it holds the lock, without which no flusher gets on; or in a callback that close() itself makes.
         """
-        return self.is_on_flusher or bool(self.lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001  what Condition asks, too
+        return self.is_on_flusher or self._teller == threading.get_ident() or bool(self.lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001  what Condition asks, too
 
     # --- flush and close ---
 
@@ -365,10 +366,15 @@ class Pipeline:
         """Wait for whoever closes, this thread or another, to have told of what was given up."""
         while True:
             with self.lock:
-                left = self._last.deadline + GRACE - self._clock()
-                if self._told or left <= 0:
+                closed, left = self.buffer.closed, self._last.deadline - self._clock()
+                if closed:
+                    left += GRACE
+                if self._told or (closed and left <= 0):
                     return
                 rings = self.buffer.settled.rings
+            if left <= 0:  # whoever closes hangs in a request that had longer
+                self._finish()
+                return
             self.buffer.settled.wait(rings, left)
 
     def _flusher_failed(self, error: BaseException) -> None:
@@ -398,12 +404,13 @@ class Pipeline:
             for outcome in outcomes:
                 self.ledger.record(outcome)
             kept = self.buffer.pending
+            self._teller = threading.get_ident()
         try:
             if self.spool is not None:
                 self.spool.finish()
             self.reporter.tell_closed(outcomes, why, kept=kept, where=self._config.spool)
         finally:
-            self._told = True
+            self._told, self._teller = True, None
             self.buffer.settled.ring()
 
     # --- flushers ---
@@ -503,6 +510,8 @@ class Pipeline:
             if at.closing and batch.single and is_line_dead(carried.verdict):
                 self.gate.give_up()
         if batch.probe and isinstance(carried.verdict, Accepted):
+            if self.buffer.closing:
+                self.buffer.closing.probed = False  # what parks the line again is probed again
             self.reporter.log(logging.INFO, "Togai takes events again; %d wait", self.buffer.pending)
         self._tell(settlement, parked)
 

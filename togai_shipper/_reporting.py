@@ -37,7 +37,7 @@ class Reporter:
         self._away = away  # entered around each callback
         # complaint -> when it was logged, and how often it came since
         self._said: dict[str, tuple[float, int]] = {}
-        self._in_error_callback: set[int] = set()  # threads inside on_error
+        self._inside: dict[int, str] = {}  # threads inside a callback, and which
         self._speaking: set[int] = set()  # threads inside our own logging
         self._leaving_callbacks: set[int] = set()  # threads that leave callbacks to others
         self._left: deque[tuple[str, Callable[..., object], Any]] = deque()
@@ -114,9 +114,24 @@ class Reporter:
         if lost:
             text = "closed with %d events undelivered, they are given up; last error: %s"
             self.log(logging.ERROR, text, lost, why or "there was no time")
-        with ExitStack() as all_of_them:  # though one raises SystemExit
-            for outcome in outcomes:
-                all_of_them.callback(self.undelivered, outcome.error, outcome.events)
+        on_error = self._config.on_error
+        if on_error is not None and self._inside.get(threading.get_ident()) != "on_error":
+            self._left += [("on_error", on_error, (each.error, _decoded(each.events))) for each in outcomes]
+        self._end_calls()
+
+    def _end_calls(self) -> None:
+        """The calls that nobody has made so far; but none of a callback that is still inside another call."""
+        left, self._left = self._left, deque()
+        inside = set(self._inside.values())
+        with ExitStack() as all_of_them:  # though one raises SystemExit; the last to be entered comes first
+            for name in ("on_delivered", "on_error"):
+                calls = [call for call in left if call[0] == name]
+                if calls and name in inside:
+                    text = "%d calls of %s are not made: an earlier one has not returned"
+                    self.log(logging.ERROR, text, len(calls), name)
+                else:
+                    for call in reversed(calls):
+                        all_of_them.callback(self._call, *call)
 
     # --- callbacks ---
 
@@ -134,9 +149,8 @@ class Reporter:
 
     def undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
         """Call ``on_error``, but not from inside itself."""
-        if self._config.on_error is not None and threading.get_ident() not in self._in_error_callback:
-            with self._within(self._in_error_callback):
-                self._call("on_error", self._config.on_error, (error, _decoded(events)))
+        if self._config.on_error is not None and self._inside.get(threading.get_ident()) != "on_error":
+            self._call("on_error", self._config.on_error, (error, _decoded(events)))
 
     @contextmanager
     def leaving_callbacks(self) -> Iterator[None]:
@@ -158,11 +172,19 @@ class Reporter:
         if threading.get_ident() in self._leaving_callbacks:
             self._left.append((name, callback, args))
             return
+        me = threading.get_ident()
+        outer = self._inside.get(me)
+        self._inside[me] = name
         try:
             with self._away():
                 callback(*args)
         except Exception:  # the application's code: whatever it raises stays there
             self.log(logging.ERROR, "%s raised; nothing is lost", name, exc_info=True)
+        finally:
+            if outer is None:
+                del self._inside[me]
+            else:
+                self._inside[me] = outer
 
 
 def _decoded(events: Sequence[bytes]) -> tuple[Event, ...]:
