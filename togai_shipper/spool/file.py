@@ -15,11 +15,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .rows import DeadLetter, Row, checksum
+from .rows import CORRUPT, DeadLetter, Row, checksum, is_past_window
 
 FORMAT = 1
 APPLICATION_ID = 0x546F6769  # "Togi", where SQLite keeps the kind of a file
 ROW_BYTES = 40  # about what a row takes beside its body
+PAGE = 100  # rows that are in memory at once while a file is gone through
 BUSY_TIMEOUT = 5.0  # seconds that a statement waits for another connection, such as a command's that reads
 
 _SCHEMA = f"""
@@ -29,9 +30,10 @@ CREATE TABLE event (
     crc INTEGER NOT NULL
 );
 CREATE TABLE dead (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL, accepted_ms INTEGER NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL,
     reason TEXT NOT NULL, status INTEGER, message TEXT NOT NULL, attempts INTEGER NOT NULL,
-    dead_ms INTEGER NOT NULL, PRIMARY KEY (id, dead_ms)
+    dead_ms INTEGER NOT NULL, UNIQUE (id, dead_ms, crc)
 );
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 PRAGMA application_id = {APPLICATION_ID};
@@ -52,7 +54,20 @@ SELECT json_group_array(json_array(seq, accepted_ms, known, crc, length(body))),
 FROM (SELECT * FROM event WHERE seq > ? ORDER BY seq LIMIT ?)
 """
 _REMOVE = "DELETE FROM event WHERE seq IN (SELECT value FROM json_each(?))"
-_BURY = "INSERT OR IGNORE INTO dead VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_READ_DEAD = """
+SELECT number, id, accepted_ms, body, crc, reason, status, message, attempts, dead_ms
+FROM dead WHERE number > ? ORDER BY number LIMIT ?
+"""
+_READ_THESE_DEAD = """
+SELECT number, id, accepted_ms, body, crc, reason, status, message, attempts, dead_ms
+FROM dead WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number
+"""
+# A letter that is there already was moved here twice, since a move was cut short. Only that is no error: what
+# OR IGNORE would pass over as well (a NULL, another event with this id) would be lost.
+_BURY = """
+INSERT INTO dead (id, accepted_ms, body, crc, reason, status, message, attempts, dead_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id, dead_ms, crc) DO NOTHING
+"""
 
 
 class SpoolError(Exception):
@@ -83,12 +98,16 @@ def _translated(path: Path) -> Iterator[None]:
         if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or _sounds_damaged(str(error)):
             raise Damaged(text) from error
         raise SpoolError(text) from error
+    except UnicodeDecodeError as error:  # a name in it, which SQLite told Python of
+        raise Damaged(f"{path}: database disk image is malformed") from error
     except OSError as error:
         raise SpoolError(f"{path}: {error.strerror or error}") from error
 
 
 def _sounds_damaged(text: str) -> bool:
-    return "malformed" in text or "not a database" in text or "no such table" in text
+    return (
+        "malformed" in text or "not a database" in text or "no such table" in text or "no such column" in text
+    )
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -155,6 +174,7 @@ class SpoolFile:
         with _translated(path):
             file = cls(path, _connect(path, "ro"))
             try:
+                file._distrust()
                 file._check()
             except BaseException:
                 file.close()
@@ -179,6 +199,10 @@ class SpoolFile:
         execute("PRAGMA synchronous = FULL")
         execute("PRAGMA fullfsync = 1")
         execute("PRAGMA journal_size_limit = 8388608")
+        self._distrust()
+
+    def _distrust(self) -> None:
+        execute = self._connection.execute
         execute("PRAGMA mmap_size = 0")
         execute("PRAGMA cell_size_check = ON")
         execute("PRAGMA trusted_schema = OFF")
@@ -211,7 +235,14 @@ class SpoolFile:
     def read(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
         """The next rows, ``limit`` at most, beyond ``after``; and the ``seq`` of damaged ones among them."""
         with _translated(self.path):
-            facts, bodies = self._row(_READ, after, limit)
+            try:
+                return self._read_at_once(after, limit)
+            except (sqlite3.OperationalError, TypeError, ValueError):
+                # A flipped bit can make a column another type, on which JSON, or the lengths, come to grief.
+                return self._read_one_by_one(after, limit)
+
+    def _read_at_once(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
+        facts, bodies = self._row(_READ, after, limit)
         rows, damaged, start = [], [], 0
         for seq, accepted_ms, known, crc, length in json.loads(facts):
             body = bytes(bodies[start : start + length])
@@ -220,7 +251,31 @@ class SpoolFile:
                 rows.append(Row(seq, accepted_ms, bool(known), body))
             else:
                 damaged.append(seq)
+        if start != len(bodies or b""):
+            raise ValueError("a length is not that of its body")
         return rows, damaged
+
+    def _read_one_by_one(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
+        rows, damaged = [], []
+        for seq, accepted_ms, known, body, crc in self._connection.execute(
+            "SELECT seq, accepted_ms, known, body, crc FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
+            (after, limit),
+        ).fetchall():
+            if _is_whole(accepted_ms, known, body, crc):
+                rows.append(Row(seq, accepted_ms, bool(known), body))
+            else:
+                damaged.append(seq)
+        return rows, damaged
+
+    def scan(self) -> Iterator[tuple[list[Row], list[int]]]:
+        """All rows, a page at a time, each with the ``seq`` of damaged ones; no page is empty."""
+        after = -(2**63)  # a damaged seq can be negative
+        while True:
+            rows, damaged = self.read(after, PAGE)
+            if not rows and not damaged:
+                return
+            yield rows, damaged
+            after = max([after + 1, *damaged, *(row.seq for row in rows)])  # not the last: damage disorders
 
     def read_one(self, seq: int) -> Row | None:
         """The row with this ``seq``, if it is there and whole."""
@@ -250,6 +305,12 @@ class SpoolFile:
             count, size = self._row("SELECT count(*), sum(length(body)) FROM event")
         return count, (size or 0) + ROW_BYTES * count
 
+    def oldest_ms(self) -> int | None:
+        """When the oldest of them was accepted."""
+        with _translated(self.path):
+            (oldest,) = self._row("SELECT min(accepted_ms) FROM event")
+        return oldest if isinstance(oldest, int) else None
+
     # --- dead letters ---
 
     def bury(self, letters: Iterable[DeadLetter], seqs: Iterable[int] = ()) -> None:
@@ -275,32 +336,28 @@ class SpoolFile:
             self._connection.execute(_REMOVE, (json.dumps(list(seqs)),))
 
     def dead(self) -> Iterator[tuple[int, DeadLetter]]:
-        """Every dead letter with a number that names it within this file, oldest first."""
-        after = 0
+        """Every dead letter with a number that names it within this file, oldest first.
+
+        The number of one that is gone is never given to another. A damaged one is ``CORRUPT``.
+        """
+        for number, letter, _ in self._dead():
+            yield number, letter
+
+    def damaged_dead(self) -> Iterator[int]:
+        """The numbers of the dead letters that are damaged here."""
+        for number, _, whole in self._dead():
+            if not whole:
+                yield number
+
+    def _dead(self) -> Iterator[tuple[int, DeadLetter, bool]]:
+        after = -(2**63)
         while True:
             with _translated(self.path):
-                rows = self._connection.execute(
-                    "SELECT rowid, id, accepted_ms, body, reason, status, message, attempts, dead_ms "
-                    "FROM dead WHERE rowid > ? ORDER BY rowid LIMIT 500",
-                    (after,),
-                ).fetchall()
-            for number, event_id, accepted_ms, body, reason, status, message, attempts, dead_ms in rows:
-                after = number
-                yield (
-                    number,
-                    DeadLetter(
-                        _text(event_id),
-                        accepted_ms,
-                        bytes(body),
-                        _text(reason),
-                        status,
-                        _text(message),
-                        attempts,
-                        dead_ms,
-                    ),
-                )
-            if not rows:
+                page = self._connection.execute(_READ_DEAD, (after, PAGE)).fetchall()
+            if not page:
                 return
+            yield from map(_letter, page)
+            after = max([after + 1, *(number for number, *_ in page)])
 
     def dead_count(self) -> int:
         """How many dead letters there are."""
@@ -308,21 +365,50 @@ class SpoolFile:
             (count,) = self._row("SELECT count(*) FROM dead")
         return int(count)
 
+    def dead_reasons(self) -> dict[str, int]:
+        """How many dead letters there are, by reason."""
+        with _translated(self.path):
+            return {
+                _text(reason): count
+                for reason, count in self._connection.execute(
+                    "SELECT reason, count(*) FROM dead GROUP BY reason ORDER BY count(*) DESC, reason"
+                ).fetchall()
+            }
+
     def purge(self, numbers: Iterable[int]) -> None:
         """Forget dead letters, by their numbers."""
         with _translated(self.path):
-            self._connection.execute(
-                "DELETE FROM dead WHERE rowid IN (SELECT value FROM json_each(?))",
-                (json.dumps(list(numbers)),),
-            )
+            self._delete_dead(numbers)
+
+    def _delete_dead(self, numbers: Iterable[int]) -> None:
+        self._connection.execute(
+            "DELETE FROM dead WHERE number IN (SELECT value FROM json_each(?))", (json.dumps(list(numbers)),)
+        )
+
+    def _whole_ones(self, numbers: Sequence[int]) -> dict[int, DeadLetter]:
+        found = self._connection.execute(_READ_THESE_DEAD, (json.dumps(numbers),)).fetchall()
+        return {number: letter for number, letter, _ in map(_letter, found) if letter.reason != CORRUPT}
 
     def replay(self, numbers: Sequence[int], now_ms: int) -> list[Row]:
-        """Make dead letters pending again, in one transaction; returns their rows."""
+        """Make dead letters pending again, in one transaction; returns their rows.
+
+        They keep the time at which they were accepted, and with it the end of the window in which Togai knows
+        their ids; those whose window is past begin a new one. What is damaged stays dead.
+        """
         rows: list[Row] = []
         with _translated(self.path), self._transaction():
-            for number, letter in list(self.dead()):
-                if number in numbers:
-                    rows.append(Row(self._next + len(rows), now_ms, known=True, body=letter.body))
+            for start in range(0, len(numbers), PAGE):
+                letters = self._whole_ones(numbers[start : start + PAGE])
+                rows += [
+                    Row(
+                        self._next + place,
+                        now_ms if is_past_window(letter, now_ms) else letter.accepted_ms,
+                        known=True,
+                        body=letter.body,
+                    )
+                    for place, letter in enumerate(letters.values(), len(rows))
+                ]
+                self._delete_dead(letters)
             self._connection.executemany(
                 "INSERT INTO event VALUES (?, ?, ?, ?, ?)",
                 [
@@ -335,10 +421,6 @@ class SpoolFile:
                     )
                     for row in rows
                 ],
-            )
-            self._connection.execute(
-                "DELETE FROM dead WHERE rowid IN (SELECT value FROM json_each(?))",
-                (json.dumps(list(numbers)),),
             )
         self._next += len(rows)
         return rows
@@ -376,5 +458,37 @@ class SpoolFile:
             self._connection.close()
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace")
+def _text(raw: Any) -> str:
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+
+
+def _is_whole(accepted_ms: Any, known: Any, body: Any, crc: Any) -> bool:
+    return (
+        isinstance(accepted_ms, int)
+        and isinstance(body, bytes)
+        and checksum(accepted_ms, bool(known), body) == crc
+    )
+
+
+def _letter(raw: tuple[Any, ...]) -> tuple[int, DeadLetter, bool]:
+    """A row of ``dead`` with its number, and whether it is as it was written."""
+    number, event_id, accepted_ms, body, crc, reason, status, message, attempts, dead_ms = raw
+    whole = _is_whole(accepted_ms, known=True, body=body, crc=crc)
+    return (
+        number,
+        DeadLetter(
+            _text(event_id),
+            _number(accepted_ms),
+            body if isinstance(body, bytes) else b"",
+            _text(reason) if whole else CORRUPT,
+            status if isinstance(status, int) else None,
+            _text(message) if whole else f"damaged on disk; it was {_text(reason)}: {_text(message)}",
+            _number(attempts),
+            _number(dead_ms),
+        ),
+        whole,
+    )
+
+
+def _number(raw: Any) -> int:
+    return raw if isinstance(raw, int) else 0

@@ -6,6 +6,13 @@ import zlib
 
 import attrs
 
+from togai_shipper._settlement import DEDUPE_WINDOW
+
+PAST_WINDOW = "past dedupe window"
+CORRUPT = (
+    "corrupt"  # damaged on disk; what is left of such an event is kept to be looked at, never to be sent
+)
+
 
 @attrs.frozen
 class Row:
@@ -49,6 +56,11 @@ class DeadLetter:
     message: str
     attempts: int
     dead_ms: int
+
+
+def is_past_window(letter: DeadLetter, now_ms: int) -> bool:
+    """Whether Togai may have forgotten the id: if it has the event already, it would bill it again."""
+    return letter.reason == PAST_WINDOW or now_ms - letter.accepted_ms > DEDUPE_WINDOW * 1000
 
 
 def checksum(accepted_ms: int, known: bool, body: bytes) -> int:  # noqa: FBT001  a row's columns
