@@ -14,7 +14,8 @@ import fcntl
 import os
 import re
 import socket
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,8 +27,11 @@ NETWORKED = frozenset(  # kinds of file systems, beside those of FUSE that say s
     ("9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs")
 )
 NETWORKED_FUSE = ("ceph", "gluster", "s3fs", "sshfs", "gcsfuse", "rclone", "goofys", "juicefs")
+MOUNTS = "/proc/mounts"
 SUFFIXES = ("", "-wal", "-shm", "-journal")  # of the files that SQLite makes of one
+_FLOCK = "hhqqi4x"  # Linux's struct flock, for questions that Python has no function for
 OURS = re.compile(r".+-\d+-[0-9a-f]{8}\.db")
+ASIDE = re.compile(OURS.pattern + r"\.corrupt-\d+")
 
 # Paths of lock files: of those held, and of those that a parent held when it forked us. Entered before the
 # file is opened, so that no thread closes what another one of this process has locked.
@@ -51,6 +55,8 @@ class Claim:
         """Remove the file, with all that belongs to it, and let go."""
         for suffix in SUFFIXES:
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        for request in self.path.parent.glob(f"{self.path.name}.request-*"):
+            request.unlink(missing_ok=True)
         _lock_of(self.path).unlink(missing_ok=True)
         self.release()
 
@@ -71,7 +77,7 @@ class Folder:
     def __init__(self, path: str) -> None:
         self.path = Path(path)
 
-    def prepare(self) -> None:
+    def prepare(self, mounts: str = MOUNTS) -> None:
         """Make it, for its owner alone. Raises ``SpoolError`` where it cannot be what it has to be."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -79,18 +85,18 @@ class Folder:
             raise SpoolError(f"{self.path}: is a file, not a directory") from None
         except OSError as error:
             raise SpoolError(f"{self.path}: cannot be made: {error.strerror}") from error
-        kind = filesystem_of(self.path)
-        if kind in NETWORKED or kind.removeprefix("fuse.").startswith(NETWORKED_FUSE):
+        kind = filesystem_of(self.path, mounts)
+        if is_networked(kind):
             raise SpoolError(
                 f"{self.path}: is on a network file system ({kind}), where locks cannot be trusted"
             )
-        if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
+        if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
             raise SpoolError(f"{self.path}: cannot be written to")
 
-    def new(self) -> Claim:
+    def new(self, chance: Callable[[int], bytes] = os.urandom) -> Claim:
         """A file for this process, not made yet. Raises ``SpoolError``."""
         host = re.sub("[^A-Za-z0-9.]", "_", socket.gethostname()) or "host"
-        path = self.path / f"{host}-{os.getpid()}-{os.urandom(4).hex()}.db"
+        path = self.path / f"{host}-{os.getpid()}-{chance(4).hex()}.db"
         claim = _claim(path)
         if claim is None:
             raise SpoolError(f"{path}: its lock cannot be had")
@@ -128,6 +134,28 @@ class Folder:
         """This file, unless a process has it."""
         return _claim(path)
 
+    def owner(self, path: Path) -> int | None:
+        """The process that has this file: its pid, or 0 where it is in another container; takes nothing."""
+        lock = _lock_of(path)
+        if os.path.realpath(lock) in _held:  # which closing it below would give away
+            return os.getpid()
+        try:
+            fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise SpoolError(f"{lock}: {error.strerror}") from error
+        try:
+            asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_GETLK, asked))
+        finally:
+            os.close(fd)
+        return None if kind == fcntl.F_UNLCK else max(pid, 0)
+
+    def set_aside(self) -> list[Path]:
+        """The files that were found damaged, and renamed."""
+        return sorted(path for path in self.path.iterdir() if ASIDE.fullmatch(path.name))
+
 
 def _changed(path: Path) -> tuple[float, str]:
     try:
@@ -140,7 +168,14 @@ def _lock_of(path: Path) -> Path:
     return path.with_suffix(".lock")
 
 
-def _claim(path: Path) -> Claim | None:
+def _is_still(lock: Path, fd: int) -> bool:
+    try:
+        return lock.stat().st_ino == os.fstat(fd).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _claim(path: Path, is_still: Callable[[Path, int], bool] = _is_still) -> Claim | None:
     """Take the lock of ``path``, if nobody has it. Raises ``SpoolError`` where that cannot be tried."""
     lock, token = _lock_of(path), object()
     name = os.path.realpath(lock)
@@ -151,9 +186,10 @@ def _claim(path: Path) -> Claim | None:
         while True:
             fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_still(lock, fd):
+            if is_still(lock, fd):
                 return Claim(path, fd, name)
-            os.close(fd)  # whoever had it has removed it since we opened it
+            stale, fd = fd, None  # whoever had it has removed it since we opened it
+            os.close(stale)
     except OSError as error:
         if fd is not None:
             os.close(fd)
@@ -163,14 +199,12 @@ def _claim(path: Path) -> Claim | None:
         raise SpoolError(f"{lock}: {error.strerror}") from error
 
 
-def _is_still(lock: Path, fd: int) -> bool:
-    try:
-        return lock.stat().st_ino == os.fstat(fd).st_ino
-    except FileNotFoundError:
-        return False
+def is_networked(filesystem: str) -> bool:
+    """Whether locks and syncs of this kind of file system cannot be trusted."""
+    return filesystem in NETWORKED or filesystem.removeprefix("fuse.").startswith(NETWORKED_FUSE)
 
 
-def filesystem_of(path: Path, mounts: str = "/proc/mounts") -> str:
+def filesystem_of(path: Path, mounts: str = MOUNTS) -> str:
     """The kind of file system that ``path`` is on; empty where that cannot be told."""
     try:
         lines = Path(mounts).read_text("utf-8", "replace").splitlines()
@@ -178,9 +212,9 @@ def filesystem_of(path: Path, mounts: str = "/proc/mounts") -> str:
         return ""
     place, best, kind = os.path.realpath(path), "", ""
     for line in lines:
-        _, mounted, its_kind, *_ = line.split(" ")
+        _, mounted, its_kind, *_ = (*line.split(" "), "", "")
         mounted = mounted.replace("\\040", " ")
         inside = place == mounted or place.startswith(mounted.rstrip("/") + "/")
-        if inside and len(mounted) >= len(best):
+        if mounted and inside and len(mounted) >= len(best):
             best, kind = mounted, its_kind
     return kind
