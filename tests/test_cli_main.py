@@ -25,7 +25,11 @@ def test_its_version_is_the_library_s() -> None:
     assert result.output == f"togai-shipper, version {__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["sandbox"]])
+COMMANDS = [[], ["demo"], ["sandbox"], ["spool"]]
+COMMANDS += [["spool", name] for name in ("ls", "show", "verify", "replay", "export", "purge")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_help_has_examples(command: list[str]) -> None:
     for option in ("-h", "--help"):
         result = CliRunner().invoke(cli, [*command, option])
@@ -35,7 +39,7 @@ def test_each_help_has_examples(command: list[str]) -> None:
 
 
 def test_every_line_of_help_fits_a_terminal() -> None:
-    for command in ([], ["demo"], ["sandbox"]):
+    for command in COMMANDS:
         text = CliRunner().invoke(cli, [*command, "--help"]).output
 
         assert max(map(len, text.splitlines())) <= 80

@@ -10,6 +10,7 @@ from togai_shipper import TogaiShipperError, __version__
 
 from .demo import demo
 from .sandbox import sandbox
+from .spool import spool
 
 
 class _Group(click.Group):
@@ -31,8 +32,10 @@ def cli() -> None:
     Examples:
       togai-shipper demo                  see it work, with nothing else running
       togai-shipper sandbox --fail 0.3    a Togai of your own, that misbehaves
+      togai-shipper spool ls DIR          what waits on disk, and why
     """  # noqa: D301  \b is click's sign for "keep these lines"
 
 
 cli.add_command(demo)
 cli.add_command(sandbox)
+cli.add_command(spool)

@@ -1,0 +1,56 @@
+"""Ages, sizes and moments, as people write and read them."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import datetime, timezone
+
+import click
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}  # seconds
+_AGE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([smhdw])")
+
+
+def seconds_of(text: str) -> float:
+    """An age such as ``90s``, ``15m``, ``12h``, ``2d`` or ``1w``; raises ``BadParameter``."""
+    found = _AGE.fullmatch(text)
+    if not found:
+        raise click.BadParameter(f"{text!r} is no age; write 90s, 15m, 12h, 2d or 1w")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def age(seconds: float) -> str:
+    """Such as ``2 min``, rounded down."""
+    seconds = max(seconds, 0)  # a clock may have been set back
+    for unit, length, until in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 2 * 86_400)):
+        if seconds < until:
+            return f"{int(seconds // length)} {unit}"
+    return f"{int(seconds // 86_400):,} d"
+
+
+def size(count: float) -> str:
+    """Such as ``1.5 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:  # noqa: PLR2004  what would be written as 1000
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 99.5 else f"{count:.1f} {unit}"  # noqa: PLR2004
+        count /= 1000
+    return f"{count:,.1f} TB"
+
+
+def now_ms() -> int:
+    """The wall clock, in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def moment(milliseconds: int) -> str:
+    """Such as ``2026-11-24T19:20:01Z``; a question mark for what is no time."""
+    try:
+        return datetime.fromtimestamp(milliseconds // 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, OSError, ValueError):
+        return "?"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """Such as ``1 event`` or ``1,204 events``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

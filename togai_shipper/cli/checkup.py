@@ -1,0 +1,78 @@
+"""Whether a file is whole: SQLite's own check, and the checksum of every row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import attrs
+
+from togai_shipper.spool.file import SpoolError, SpoolFile
+from togai_shipper.spool.folder import Folder
+
+MAX_NAMED = 5  # of complaints that are repeated; SQLite makes up to 100
+
+
+@attrs.frozen
+class Findings:
+    """What was found in one file.
+
+    Attributes:
+        path: the file.
+        owner: the process that has it, as in ``FileFacts``.
+        pending: whole events that are pending.
+        dead: whole dead letters.
+        is_readable: whether it could be read to its end.
+        problems: what is wrong with it, a sentence each.
+
+    """
+
+    path: Path
+    owner: int | None
+    pending: int
+    dead: int
+    is_readable: bool
+    problems: tuple[str, ...]
+
+
+def verify(folder: Folder, path: Path) -> Findings:
+    """Look at all of a file, in constant memory, whoever has it."""
+    problems = list(_lacks_wal(path))
+    owner, pending, dead, is_readable = None, 0, 0, False
+    try:
+        owner = folder.owner(path)
+        with closing(SpoolFile.peek(path)) as file:
+            complaints = file.complaints()
+            problems += [f"SQLite: {text}" for text in complaints[:MAX_NAMED]]
+            if len(complaints) > MAX_NAMED:
+                problems.append(f"SQLite: and {len(complaints) - MAX_NAMED} more")
+            pending, damaged = _pending(file)
+            problems += _told(damaged, "pending event", "it is not sent", "they are not sent")
+            wrong = sum(1 for _ in file.damaged_dead())
+            dead = file.dead_count() - wrong
+            problems += _told(wrong, "dead letter", "it is not replayed", "they are not replayed")
+        is_readable = True
+    except SpoolError as error:
+        problems.append(str(error).removeprefix(f"{path}: "))
+    return Findings(path, owner, pending, dead, is_readable, tuple(problems))
+
+
+def _pending(file: SpoolFile) -> tuple[int, int]:
+    whole = damaged = 0
+    for rows, wrong in file.scan():
+        whole += len(rows)
+        damaged += len(wrong)
+    return whole, damaged
+
+
+def _told(count: int, what: str, one: str, many: str) -> Iterator[str]:
+    if count:
+        are = f"{what} is damaged (wrong checksum); {one}"
+        yield f"1 {are}" if count == 1 else f"{count:,} {what}s are damaged (wrong checksums); {many}"
+
+
+def _lacks_wal(path: Path) -> Iterator[str]:
+    """Asked before the file is opened, which makes a new one. A process that ends well removes both."""
+    if Path(f"{path}-shm").exists() and not Path(f"{path}-wal").exists():
+        yield "its -wal is missing beside its -shm: what was written last is gone with it"
