@@ -9,6 +9,7 @@ import click
 from togai_shipper import TogaiShipperError, __version__
 
 from .demo import demo
+from .doctor import doctor
 from .sandbox import sandbox
 from .spool import spool
 
@@ -32,10 +33,12 @@ def cli() -> None:
     Examples:
       togai-shipper demo                  see it work, with nothing else running
       togai-shipper sandbox --fail 0.3    a Togai of your own, that misbehaves
+      togai-shipper doctor                is all there that delivery needs?
       togai-shipper spool ls DIR          what waits on disk, and why
     """  # noqa: D301  \b is click's sign for "keep these lines"
 
 
 cli.add_command(demo)
+cli.add_command(doctor)
 cli.add_command(sandbox)
 cli.add_command(spool)
