@@ -630,3 +630,6 @@ def test_a_file_that_vanishes_while_it_is_read_is_told(spool: Spool) -> None:
     assert result.exit_code == 1
     assert f"Error: {vanished}: is gone meanwhile; another process may have taken over" in result.stderr
     assert "a  api_call for acme" in result.stdout
+    assert [Path(facts["path"]) for facts in json.loads(run("ls", "--json", spool.path).stdout)["files"]] == [
+        claim.path
+    ]

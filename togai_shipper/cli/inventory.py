@@ -84,8 +84,9 @@ class FileFacts:
 
 def take_stock(folder: Folder) -> list[FileFacts]:
     """Every file, those of living processes too, the oldest first; behind them those set aside."""
+    found = [_facts(folder, path) for path in folder.paths()]
     return [
-        *(_facts(folder, path) for path in folder.paths()),
+        *(facts for facts in found if facts.state == OK or facts.path.exists()),  # else it went meanwhile
         *(
             FileFacts(
                 path=path,
