@@ -325,6 +325,13 @@ def test_a_pending_event_is_shown_with_its_place(spool: Spool) -> None:
     claim.release()
 
 
+def test_an_id_of_any_letters_is_found(spool: Spool) -> None:
+    spool.file('"ü"\n', "a")
+
+    assert run("show", '"ü"\n', spool.path).exit_code == 0
+    assert run("show", "acme", spool.path).exit_code == 1  # which is in a body, but is no id
+
+
 def test_a_dead_one_is_shown_with_why(spool: Spool) -> None:
     spool.file("other", letters=(letter("a", days=2),))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from json.encoder import encode_basestring as quoted
 from typing import Any
 
 import click
@@ -91,9 +92,10 @@ def show(ctx: click.Context, /, *, event_id: str, directory: str, as_json: bool)
       TOGAI_SPOOL=DIR togai-shipper spool show order-7
     """  # noqa: D301  \b is click's sign for "keep these lines"
     reading, found = Reading(open_folder(directory)), 0
+    written = quoted(event_id).encode()  # as it is in a body: few have to be decoded
     for entries in (reading.dead(), reading.pending()):
         for entry in entries:
-            if entry.id == event_id:
+            if (entry.letter or written in entry.body) and entry.id == event_id:
                 found += 1
                 _show(entry, as_json=as_json)
     if found:
