@@ -61,14 +61,12 @@ def chosen(entries: Iterable[Entry], selection: Selection, now_ms: int) -> Itera
 def filters(command: _Command) -> _Command:
     """The options that make a ``Selection``, for a command that takes them as ``**given``."""
     for option in (
-        click.option(
-            "--newer-than", type=seconds_of, metavar="AGE", help="Less than so long (90s, 15m, 12h, 2d)."
-        ),
-        click.option("--older-than", type=seconds_of, metavar="AGE", help="Dead (or pending) for so long."),
+        click.option("--newer-than", type=seconds_of, metavar="AGE", help="For less than so long."),
+        click.option("--older-than", type=seconds_of, metavar="AGE", help="For so long: 90s, 15m, 12h, 2d."),
         click.option("--account", "accounts", multiple=True, metavar="ID", help="Of this account."),
         click.option("--schema", "schemas", multiple=True, metavar="NAME", help="Of this schema."),
         click.option("--reason", "reasons", multiple=True, metavar="REASON", help="Dead for this reason."),
-        click.option("--id", "ids", multiple=True, metavar="ID", help="This event. May be repeated, as all."),
+        click.option("--id", "ids", multiple=True, metavar="ID", help="This event (repeat it for more)."),
     ):
         command = option(command)
     return command
