@@ -15,6 +15,7 @@ from togai_shipper import DeliveryError, Event
 from togai_shipper._outcome import FlushReport
 from togai_shipper._verdict import Reply
 from togai_shipper.spool.file import SpoolFile
+from togai_shipper.spool.requests import ask
 from togai_shipper.spool.rows import DeadLetter
 
 DAY = 86_400.0
@@ -504,3 +505,35 @@ def test_without_a_spool_what_close_cannot_deliver_is_dropped_and_told(worlds: A
 
     assert w.pipeline.close(1) == FlushReport(dropped=3)
     assert stats(w).dropped == {"closed": 3}
+
+
+# --- what an operator asks ---
+
+
+@pytest.mark.parametrize("whose", ["of a process that lives", "of one that is gone"])
+def test_a_dead_letter_is_replayed_or_purged_as_it_was_asked(worlds: Any, folder: Path, whose: str) -> None:
+    w = worlds()
+    w.server.answer = lambda sent: Reply(400, b'{"message": "unknown schema"}')
+    ids = w.put(3)
+    w.pipeline.flush(10)
+    w.clock.now += 1
+    w.pipeline.flush(0.0)
+    (path,) = files(folder)
+    file = SpoolFile.peek(path)
+    numbers = {letter.id: number for number, letter in file.dead()}
+    file.close()
+    ask(path, "replay", [numbers[ids[0]]])
+    ask(path, "purge", [numbers[ids[1]]])
+    if "gone" in whose:
+        die(w)
+        w = worlds()
+    w.server.answer = lambda sent: OK
+
+    for _ in range(6):
+        w.clock.now += 2
+        w.pipeline.flush(10)
+
+    assert set(w.server.metered) == {ids[0]}
+    assert [letter.id for letter in letters(folder)] == [ids[2]]
+    assert (stats(w).dead_letters, stats(w).recovered) == (1, 1)
+    assert not list(folder.glob("*request*"))

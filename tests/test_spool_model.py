@@ -122,7 +122,7 @@ class SpoolLife(Life):
         if file := self.disk():
             file._connection.execute("PRAGMA max_page_count = 1000000")  # noqa: SLF001  there is room again
         self.track(1)  # the reply to it says what time it is
-        for _ in range(8):
+        for _ in range(60):  # a look around, a file opened, a piece moved: each is a step of its own here
             self.world.pipeline.set_api_key("right")
             self.world.clock.now += 100
             self.world.pipeline.flush(1000)

@@ -17,11 +17,11 @@ from togai_shipper._settlement import DEDUPE_WINDOW
 
 from .file import Damaged, SpoolError, SpoolFile
 from .folder import Claim, Folder
-from .rows import DeadLetter, Row
+from .requests import asked, heed
+from .rows import PAST_WINDOW, DeadLetter, Row
 
 PIECE = 1000  # rows moved at once: a few milliseconds, between which our own events are written
 MAX_UNREADABLE = 10_000  # rows in a row that cannot be read; then there are no more
-PAST_WINDOW = "past dedupe window"
 ADOPT_EVERY = 60.0  # seconds between looks for such files, and up to half as much again, at random
 
 
@@ -77,9 +77,22 @@ class Orphan:
         if haul.expired:
             ours.bury([_expired(row, now_ms) for row in haul.expired])
         self._forget([row.seq for row in (*fresh, *haul.expired)])
+        if haul.over and self._heed_requests(now_ms):
+            haul.over = False
         if haul.over:
             self._move_dead(ours, haul)
         return haul
+
+    def _heed_requests(self, now_ms: int) -> bool:
+        """Do what was asked of the process that is gone; in our file its dead letters get other numbers."""
+        requests = asked(self.claim.path)
+        try:
+            for request in requests:
+                heed(request, self.file, now_ms)
+        except SpoolError:
+            self._stays = True
+            return False
+        return bool(requests)
 
     def _next(self, haul: Haul) -> list[Row]:
         try:

@@ -15,7 +15,8 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from .file import SpoolError
+from .file import SpoolError, SpoolFile
+from .rows import Row
 
 What: TypeAlias = Literal["replay", "purge"]
 
@@ -56,6 +57,17 @@ def ask(db_path: Path, what: What, numbers: Iterable[int]) -> Path:
             unfinished.unlink()
         raise SpoolError(f"{path}: cannot be written: {error.strerror}") from error
     return path
+
+
+def heed(request: Request, file: SpoolFile, now_ms: int) -> list[Row]:
+    """Do what is asked, in the file that it is about; returns what is pending again."""
+    rows = []
+    if request.what == "replay":
+        rows = file.replay(request.numbers, now_ms)
+    else:
+        file.purge(request.numbers)
+    request.path.unlink(missing_ok=True)  # after it is done: done twice, it finds nothing
+    return rows
 
 
 def _give(fd: int, owner: os.stat_result) -> None:

@@ -33,12 +33,12 @@ from togai_shipper._outcome import Delivered, Dropped, Outcome, Rejected
 from togai_shipper._settlement import DEDUPE_WINDOW
 from togai_shipper.exceptions import EventDropped
 
-from .adoption import PAST_WINDOW, Adoption, Haul, event_id
+from .adoption import Adoption, Haul, event_id
 from .disk import Disk
 from .file import ROW_BYTES, SpoolError, SpoolFile
 from .folder import Folder
-from .requests import Request, asked
-from .rows import DeadLetter, Row
+from .requests import asked, heed
+from .rows import CORRUPT, PAST_WINDOW, DeadLetter, Row
 
 LINGER = 0.01  # seconds for which events gather before they are written
 FORGET_EVERY = (
@@ -49,7 +49,6 @@ READ_MOST = 4 * 1024 * 1024  # bytes read back at once, about
 FORGET_MOST = 2000  # settled events that are forgotten at once without waiting longer
 REQUESTS_EVERY = 1.0  # seconds between looks for what an operator asks, where there are dead letters
 HOURLY = 3600.0
-CORRUPT = "corrupt"
 FORK_WAIT = 2.0  # seconds that a fork waits for a commit under way
 FINISH = 1.0  # seconds that close() waits at most for a commit under way
 FOREVER = float("inf")
@@ -220,7 +219,8 @@ class Spool:
     def settled(self, outcome: Outcome) -> None:
         """These events have their outcome: their rows may go, or are buried."""
         rows = self._rows
-        if not self._gone and not self._dying:
+        is_first = not self._gone and not self._dying
+        if is_first:
             self._settled_at = self._clock()
         for event in outcome.events:
             seq = rows.pop(id(event), None)
@@ -230,7 +230,7 @@ class Spool:
                 self._dying.append((seq, event, outcome))
             elif seq is not None:
                 self._gone.append(seq)
-        if self._is_forgetting_due(self._settled_at) or (self._behind and self._room()):
+        if is_first or self._is_forgetting_due(self._settled_at) or (self._behind and self._room()):
             self.work.ring()
 
     def kept(self, left: Sequence[Batch]) -> list[Batch]:
@@ -656,7 +656,7 @@ class Spool:
         self._look_at = now + REQUESTS_EVERY
         for request in asked(file.path):
             try:
-                rows = self._heed(file, request)
+                rows = heed(request, file, self._now_ms())
                 dead_letters = file.dead_count()
             except SpoolError as error:
                 self._failed(error)
@@ -668,13 +668,6 @@ class Spool:
                 self._bytes += sum(len(row.body) + ROW_BYTES for row in rows)
                 self.recovered += len(rows)
                 self.dead_letters = dead_letters
-            request.path.unlink(missing_ok=True)
-
-    def _heed(self, file: SpoolFile, request: Request) -> list[Row]:
-        if request.what == "replay":
-            return file.replay(request.numbers, self._now_ms())
-        file.purge(request.numbers)
-        return []
 
     # --- the end ---
 
