@@ -10,6 +10,7 @@ from togai_shipper import TogaiShipperError, __version__
 
 from .demo import demo
 from .doctor import doctor
+from .drain import drain
 from .sandbox import sandbox
 from .spool import spool
 
@@ -35,10 +36,12 @@ def cli() -> None:
       togai-shipper sandbox --fail 0.3    a Togai of your own, that misbehaves
       togai-shipper doctor                is all there that delivery needs?
       togai-shipper spool ls DIR          what waits on disk, and why
+      togai-shipper drain --once DIR      ship it, where the application is gone
     """  # noqa: D301  \b is click's sign for "keep these lines"
 
 
 cli.add_command(demo)
 cli.add_command(doctor)
+cli.add_command(drain)
 cli.add_command(sandbox)
 cli.add_command(spool)

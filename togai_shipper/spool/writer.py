@@ -473,6 +473,8 @@ class Spool:
 
     def _room(self) -> int:
         """How many events the buffer may take: half of memory is left to those that come in."""
+        if self._buffer.closed:
+            return 0
         most = max(1, self._config.max_queue_size // 2)
         if self._buffer.memory_bytes >= self._config.max_queue_bytes // 2 and self._buffer.in_memory:
             return 0

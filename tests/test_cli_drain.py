@@ -1,0 +1,150 @@
+"""``togai-shipper drain``: what is left in a spool is shipped, and what is not is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from togai_shipper import Shipper, Stats
+from togai_shipper.cli.app import cli
+from togai_shipper.cli.drain import Drained, Lines
+from togai_shipper.testing import FakeTogai
+
+Ship = Callable[..., Shipper]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "spool"
+
+
+def leave(ship: Ship, folder: Path, count: int, *, account: str = "acme", **options: object) -> list[str]:
+    """Events that an application has tracked before it was gone."""
+    shipper = ship(spool=str(folder), flush_interval=60, **options)
+    ids = [str(shipper.track("api_call", account)) for _ in range(count)]
+    assert shipper.sync()
+    shipper.close(0)
+    return ids
+
+
+def drain(togai: FakeTogai, *arguments: str) -> Result:
+    environment = {"TOGAI_API_KEY": "secret", "TOGAI_BASE_URL": togai.url, "TOGAI_CLOSE_TIMEOUT": "20"}
+    return CliRunner().invoke(cli, ["drain", "--rate-limit", "500", *arguments], env=environment)
+
+
+def test_what_several_processes_have_left_is_shipped_once(togai: FakeTogai, ship: Ship, folder: Path) -> None:
+    shippers = [ship(spool=str(folder), flush_interval=60) for _ in range(3)]
+    ids = [str(shipper.track("api_call", "acme")) for _ in range(200) for shipper in shippers]
+    for shipper in shippers:
+        assert shipper.sync()
+    for shipper in shippers:
+        shipper.close(0)
+    assert len(list(folder.glob("*.db"))) == 3
+
+    result = drain(togai, "--once", str(folder))
+
+    assert result.exit_code == 0, result.output
+    assert "600 delivered, 0 waiting" in result.output
+    assert togai.ledger.lost(ids) == set()
+    assert togai.ledger.metered == 600
+    assert list(folder.iterdir()) == []
+
+
+def test_an_empty_spool_is_drained_at_once(togai: FakeTogai, folder: Path) -> None:
+    folder.mkdir()
+
+    assert drain(togai, "--once", str(folder)).output.splitlines()[-1] == "0 delivered, 0 waiting."
+
+
+def test_what_togai_refuses_is_a_dead_letter_and_shows_in_the_exit_status(
+    togai: FakeTogai, ship: Ship, folder: Path
+) -> None:
+    leave(ship, folder, 3)
+    leave(ship, folder, 1, account="bad")
+    togai.poison(lambda event: event["accountId"] == "bad")
+
+    result = drain(togai, "--once", "--json", str(folder))
+
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {
+        "recovered": 4,
+        "delivered": 3,
+        "duplicates": 0,
+        "rejected": 1,
+        "dropped": {},
+        "pending": 0,
+        "stranded": 0,
+        "corrupt_rows": 0,
+        "files_left": 0,
+        "files_unread": 0,
+        "last_error": None,
+    }
+    assert "1 dead letter" in result.stderr
+
+
+def test_events_for_another_base_url_are_left_where_they_are(
+    togai: FakeTogai, ship: Ship, folder: Path
+) -> None:
+    leave(ship, folder, 2, base_url="http://127.0.0.1:9")
+
+    result = drain(togai, "--once", str(folder))
+
+    assert result.exit_code == 1
+    assert "2 not for this base URL" in result.output
+
+
+def test_a_directory_that_is_not_there_is_an_error_of_one_line(togai: FakeTogai, folder: Path) -> None:
+    result = drain(togai, str(folder))
+
+    assert (result.exit_code, result.output) == (1, f"Error: {folder}: is not there\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_goes_on_until_it_is_stopped(
+    togai: FakeTogai, ship: Ship, folder: Path, number: signal.Signals
+) -> None:
+    ids = leave(ship, folder, 10)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "togai_shipper", "drain", str(folder)],
+        env={**os.environ, "TOGAI_API_KEY": "secret", "TOGAI_BASE_URL": togai.url},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert togai.wait(lambda: togai.ledger.metered == 10, 20)
+
+    process.send_signal(number)
+
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+    assert output.endswith("10 delivered, 0 waiting.\n")
+    assert togai.ledger.lost(ids) == set()
+
+
+def test_how_it_goes_is_one_line() -> None:
+    stats = Stats(delivered=5, pending=7, rejected=1, dropped={"past dedupe window": 1}, last_error="parked")
+
+    assert Drained(stats, 1, 3, 2).line() == (
+        "5 delivered, 7 waiting, in 1 file, 2 dead letters, 3 not for this base URL, "
+        "2 files that cannot be read, parked"
+    )
+
+
+def test_without_a_terminal_a_line_is_printed_when_it_is_new_and_not_too_often() -> None:
+    from rich.console import Console  # noqa: PLC0415  what the command prints on
+
+    now = [0.0]
+    console = Console(record=True, width=80)
+    say = Lines(console, lambda: now[0])
+    for at, line in ((0, "a"), (1, "b"), (6, "b"), (20, "b"), (21, "c")):
+        now[0] = at
+        say(line)
+
+    assert console.export_text().split() == ["a", "b", "c"]

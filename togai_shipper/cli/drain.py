@@ -1,0 +1,198 @@
+"""``togai-shipper drain``: ship what processes that are gone have left in a spool."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import attrs
+import click
+from rich.console import Console
+from rich.status import Status
+
+from togai_shipper import Shipper, Stats
+from togai_shipper._config import Config
+from togai_shipper.spool.folder import Folder
+
+from .amounts import plural
+from .inventory import ASIDE, OK, directory_argument, open_folder, take_stock
+
+LOOK_EVERY = 0.25  # seconds between looks at how it goes
+LINE_EVERY = 5.0  # seconds between lines where there is no terminal
+
+
+@attrs.frozen
+class Drained:
+    """How a spool stands, and what was shipped from it."""
+
+    stats: Stats
+    left: int = 0  # files that nobody else has, with events for this base URL
+    stranded: int = 0  # events that are for another one
+    unread: int = 0  # files that nobody has, and that cannot be read
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing waits, in no file that is ours to send."""
+        return not self.stats.pending and not self.left
+
+    @property
+    def is_good(self) -> bool:
+        """All of it is delivered."""
+        stats = self.stats
+        lost = stats.rejected or stats.dropped or stats.corrupt_rows
+        return self.is_empty and not (lost or self.stranded or self.unread)
+
+    def line(self) -> str:
+        """It in one line."""
+        stats = self.stats
+        parts = [f"{stats.delivered:,} delivered", f"{stats.pending:,} waiting"]
+        if self.left:
+            parts.append(f"in {plural(self.left, 'file')}")
+        if stats.rejected or stats.dropped:
+            lost = stats.rejected + sum(stats.dropped.values())
+            parts.append(f"{plural(lost, 'dead letter')}")
+        if self.stranded:
+            parts.append(f"{self.stranded:,} not for this base URL")
+        if self.unread:
+            parts.append(f"{plural(self.unread, 'file')} that cannot be read")
+        if stats.last_error:
+            parts.append(stats.last_error)
+        return ", ".join(parts)
+
+    def as_json(self) -> str:
+        """It for a script."""
+        stats = self.stats
+        return json.dumps(
+            {
+                "recovered": stats.recovered,
+                "delivered": stats.delivered,
+                "duplicates": stats.duplicates,
+                "rejected": stats.rejected,
+                "dropped": dict(stats.dropped),
+                "pending": stats.pending,
+                "stranded": self.stranded,
+                "corrupt_rows": stats.corrupt_rows,
+                "files_left": self.left,
+                "files_unread": self.unread,
+                "last_error": stats.last_error,
+            }
+        )
+
+
+def look(shipper: Shipper, folder: Folder, base_url: str) -> Drained:
+    """How it stands now."""
+    stats = shipper.stats()  # first: what moves from another file into ours meanwhile is seen in one of them
+    free = [facts for facts in take_stock(folder) if facts.owner in (None, os.getpid())]
+    ours = [facts for facts in free if facts.state == OK and facts.base_url == base_url]
+    return Drained(
+        stats,
+        left=sum(facts.pending > 0 for facts in ours),
+        stranded=sum(facts.pending for facts in free if facts.base_url != base_url),
+        unread=sum(facts.state not in (OK, ASIDE) for facts in free),
+    )
+
+
+@contextmanager
+def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM ask for the end, which then comes in its own time; a second one is as ever."""
+    before: dict[int, Any] = {}
+
+    def ask(number: int, _: object) -> None:
+        signal.signal(number, before[number])
+        stop.set()
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        before[each] = signal.signal(each, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def watch(
+    see: Callable[[], Drained], say: Callable[[str], None], stop: threading.Event, *, once: bool
+) -> Drained:
+    """Look until there is nothing left (``once``), or somebody asks for the end."""
+    while True:
+        now = see()
+        say(now.line())
+        if (once and now.is_empty) or stop.wait(LOOK_EVERY):
+            return now
+
+
+class Lines:
+    """A line now and then, and only if it says something new."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._said = ""
+        self._next = 0.0
+
+    def __call__(self, line: str) -> None:
+        """Print it, perhaps."""
+        now = self._clock()
+        if line != self._said and now >= self._next:
+            self._said, self._next = line, now + LINE_EVERY
+            self._console.print(line, soft_wrap=True, markup=False)
+
+
+@click.command()
+@directory_argument
+@click.option("--once", is_flag=True, help="Stop once nothing is left.")
+@click.option("--base-url", help="Where to ship to (default: TOGAI_BASE_URL, or Togai).")
+@click.option("--rate-limit", type=float, help="Requests a second (default: TOGAI_RATE_LIMIT, or 45).")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; progress goes to stderr.")
+@click.pass_context
+def drain(
+    ctx: click.Context,
+    /,
+    *,
+    directory: str,
+    once: bool,
+    base_url: str | None,
+    rate_limit: float | None,
+    as_json: bool,
+) -> None:
+    """Ship what is left in a spool whose application is gone.
+
+    Takes over every file in DIR without a living owner, and ships its events, with the ids that they have had
+    from the start, until it is stopped (Ctrl-C, SIGTERM), or, with --once, until nothing is left. Files of
+    living processes are theirs. The key is read from TOGAI_API_KEY.
+
+    Exit status: 0 if all of it is delivered, 1 if something is not.
+
+    \b
+    Examples:
+      togai-shipper drain --once /var/lib/app/togai-spool
+      TOGAI_BASE_URL=https://sandbox-api.togai.com togai-shipper drain DIR
+    """  # noqa: D301  \b is click's sign for "keep these lines"
+    folder, console = open_folder(directory), Console(stderr=as_json, highlight=False)
+    given = {"base_url": base_url, "rate_limit": rate_limit}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    config = Config.load(os.environ, **options)
+    shipper = Shipper(spool=directory, enabled=True, **options)
+    stop = threading.Event()
+    live = Status("", console=console) if console.is_interactive else None
+    say = live.update if live else Lines(console)
+
+    def see() -> Drained:
+        shipper.flush(0.0)  # starts it, and lets nothing linger
+        return look(shipper, folder, config.base_url)
+
+    with stopped_by_signals(stop), live or nullcontext():
+        watch(see, say, stop, once=once)
+        say("closing")
+        shipper.close()
+    end = see()
+    click.echo(f"{end.line()}.", err=as_json)
+    if as_json:
+        click.echo(end.as_json())
+    ctx.exit(0 if end.is_good else 1)
