@@ -17,8 +17,7 @@ from multiprocessing.connection import Connection
 import attrs
 
 REPLY = (
-    b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n"
-    + b'{"success":true}'
+    b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{"success":true}'
 )
 
 

@@ -35,7 +35,7 @@ assert shipper.stats().state == "closed"
 
 
 def test_there_are_programs_in_the_readme() -> None:
-    assert len(PROGRAMS) == 10
+    assert len(PROGRAMS) == 11
 
 
 @pytest.mark.parametrize("number", range(len(PROGRAMS)))
@@ -50,6 +50,7 @@ def test_a_program_of_the_readme_runs_and_delivers_what_it_tracks(number: int, t
         done = subprocess.run(
             [sys.executable, "-W", "error::ResourceWarning", str(script)],
             env=environment,
+            cwd=tmp_path,
             capture_output=True,
             text=True,
             timeout=60,
