@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ import pytest
 from virtual import OK, WALL, World, world
 
 from togai_shipper import DeliveryError, Event
+from togai_shipper._config import Config
+from togai_shipper._event import encode, fresh_id
 from togai_shipper._outcome import FlushReport
+from togai_shipper._pipeline import Pipeline
 from togai_shipper._verdict import Reply
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.requests import ask
 from togai_shipper.spool.rows import DeadLetter
+from togai_shipper.testing import FakeTogai
 
 DAY = 86_400.0
 DOWN = Reply(None, error="no reply: down")
@@ -537,3 +542,224 @@ def test_a_dead_letter_is_replayed_or_purged_as_it_was_asked(worlds: Any, folder
     assert [letter.id for letter in letters(folder)] == [ids[2]]
     assert (stats(w).dead_letters, stats(w).recovered) == (1, 1)
     assert not list(folder.glob("*request*"))
+
+
+# --- the writer's own troubles ---
+
+
+def test_a_disk_that_is_full_is_told_and_tried_again_and_nothing_is_sent_twice(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    w = worlds(max_queue_size=20, batch_size=4)
+    ids = []
+    for _ in range(5):
+        ids += w.put(5)
+        w.pipeline.sync(1.0)
+    full(w)
+    for _ in range(2):
+        ids += [w.put_one(f"event-{len(ids)}", 3000) or f"event-{len(ids)}"]
+    assert not w.pipeline.sync(1.0)
+    assert not w.pipeline.sync(1.0)
+    assert caplog.text.count("database or disk is full") == 1
+    assert stats(w).pending == 27
+
+    roomy(w)
+    w.clock.now += 5
+    assert w.pipeline.sync(1.0)
+    ids += w.put(3)
+    w.pipeline.sync(1.0)
+    assert w.pipeline.flush(100) == FlushReport(delivered=30)
+    assert sorted(event_id for sent in w.server.sent for event_id in sent.ids) == sorted(ids)
+    w.pipeline.close(1)
+    assert list(folder.iterdir()) == []
+
+
+def full(w: World) -> None:
+    w.pipeline.spool._disk.file._connection.execute("PRAGMA max_page_count = 1")  # noqa: SLF001  as a disk can be
+
+
+def roomy(w: World) -> None:
+    w.pipeline.spool._disk.file._connection.execute("PRAGMA max_page_count = 1000000")  # noqa: SLF001  likewise
+
+
+def broken(w: World) -> None:
+    w.pipeline.spool._disk.file._connection.close()  # noqa: SLF001  nothing can be done with it any more
+
+
+def test_a_file_that_fails_is_left_to_be_adopted_and_another_is_begun(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    w = worlds(max_queue_size=10)
+    ids = []
+    for _ in range(4):
+        ids += w.put(5)
+        w.pipeline.sync(1.0)
+    broken(w)
+    ids += w.put(1)
+    assert not w.pipeline.sync(1.0)
+    assert "; 15 events stay in " in caplog.text
+    assert (stats(w).pending, stats(w).durable) == (6, False)
+
+    for _ in range(6):
+        w.clock.now += 100
+        w.pipeline.flush(100)
+
+    assert set(w.server.metered) == set(ids)
+    assert stats(w).durable
+    w.pipeline.close(1)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("verdict", ["taken", "refused"])
+def test_a_row_that_cannot_be_forgotten_costs_nothing_but_another_attempt(
+    worlds: Any, folder: Path, verdict: str
+) -> None:
+    w = worlds()
+    if verdict == "refused":
+        w.server.answer = lambda sent: Reply(400, b'{"message": "no"}')
+    w.put(1)
+    w.pipeline.sync(1.0)
+    broken(w)
+    w.pipeline.flush(10)
+    assert stats(w).pending == 0
+    for _ in range(5):
+        w.clock.now += 100
+        w.pipeline.flush(10)
+
+    assert stats(w).recovered == 1
+    assert len(w.server.metered) == (verdict == "taken")
+    assert {letter.reason for letter in letters(folder)} == ({"rejected"} if verdict == "refused" else set())
+
+
+def test_rows_that_somebody_has_removed_are_not_waited_for(worlds: Any, folder: Path) -> None:
+    w = worlds(max_queue_size=2)
+    for _ in range(5):
+        w.put(1)
+        w.pipeline.sync(1.0)
+    connection = sqlite3.connect(files(folder)[0])
+    connection.execute("DELETE FROM event")
+    connection.commit()
+    connection.close()
+
+    w.pipeline.flush(10)
+    assert stats(w).pending == 0
+
+
+def test_more_than_one_commit_holds_is_written_in_several(worlds: Any) -> None:
+    w = worlds()
+    w.put(12_000)
+
+    assert w.pipeline.sync(1.0)
+    assert stats(w).spooled == 12_000
+
+
+def test_a_file_that_fails_while_an_orphan_moves_into_it_loses_nothing(worlds: Any) -> None:
+    first = worlds()
+    ids = first.put(1500)
+    first.pipeline.sync(1.0)
+    die(first)
+    w = worlds()
+    w.pipeline.flush(0.0)  # moves the first piece
+    broken(w)
+    for _ in range(6):
+        w.clock.now += 100
+        w.pipeline.flush(100)
+
+    assert set(w.server.metered) == set(ids)
+
+
+def test_an_orphan_waits_while_half_of_the_spool_is_full_or_the_disk_fails(worlds: Any, folder: Path) -> None:
+    first = worlds()
+    first.put(10)
+    first.pipeline.sync(1.0)
+    die(first)
+    w = worlds(max_spool_bytes=2000)
+    w.put_one("event", 1500)
+    w.pipeline.sync(1.0)
+    assert stats(w).recovered == 0
+
+    w.pipeline.flush(10)
+    w.pipeline.flush(10)
+    assert stats(w).recovered == 10
+
+
+def test_a_replay_on_a_file_that_fails_is_asked_again(worlds: Any, folder: Path) -> None:
+    w = worlds([Reply(400, b'{"message": "no"}')])
+    ids = w.put(1)
+    w.pipeline.flush(10)
+    w.clock.now += 1
+    w.pipeline.flush(0.0)
+    ask(files(folder)[0], "replay", [1])
+    broken(w)
+    for _ in range(6):
+        w.clock.now += 100
+        w.pipeline.flush(10)
+
+    assert set(w.server.metered) == set(ids)
+
+
+def test_close_does_not_wait_for_a_disk_that_hangs(worlds: Any) -> None:
+    w = worlds()
+    w.put(1)
+    assert w.pipeline.spool
+    assert w.pipeline.spool.hold(0)  # as a commit does that does not end
+
+    assert not w.pipeline.sync(0.5)
+    assert w.pipeline.close(1) == FlushReport(dropped=1)
+    w.pipeline.spool.let_go()
+    assert stats(w).dropped == {"closed": 1}
+
+
+def test_a_closed_spool_takes_nothing(worlds: Any) -> None:
+    w = worlds()
+    w.put(1)
+    w.pipeline.close(1)
+
+    assert w.put_one("late") == "closed"
+
+
+def test_an_event_that_is_met_by_a_close_is_refused(worlds: Any) -> None:
+    w = worlds()
+
+    class Met(bytes):
+        """Its size is asked for when it has been seen that the shipper is open."""
+
+        __slots__ = ()
+
+        def __len__(self) -> int:
+            w.pipeline.begin_closing(1)  # as a signal handler may
+            return super().__len__()
+
+    assert w.pipeline.put(Met(b'{"id":"late"}')) == "closed"
+    assert w.pipeline.close(1) == FlushReport()
+
+
+def test_a_writer_that_cannot_be_started_is_told_and_its_work_done_by_others(worlds: Any) -> None:
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    w = worlds(thread=refuse)
+    w.put(3)
+
+    assert "can't start new thread" in str(w.pipeline.health.complaint())
+    assert w.pipeline.sync(1.0)
+    assert w.pipeline.flush(10) == FlushReport(delivered=3)
+
+
+def test_a_writer_that_is_ended_is_told_of_and_replaced(
+    togai: FakeTogai, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    raising = [SystemExit("somebody else's handler")]
+
+    def wall() -> float:
+        if raising:
+            raise raising.pop()
+        return time.time()
+
+    config = Config.load({}, api_key="secret", base_url=togai.url, spool=str(folder))
+    pipeline = Pipeline(config, wall=wall)
+    event = encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", fresh_id())
+    assert pipeline.put(event) is None
+    assert togai.wait(lambda: "the spool's writer was ended by SystemExit" in caplog.text)
+
+    assert pipeline.close(20) == FlushReport(delivered=1)
