@@ -625,6 +625,7 @@ class Spool:
             server_ms = None if server is None else int(server * 1000)
             haul = self._adoption.move(file, self._now_ms(), server_ms)
         except SpoolError as error:
+            self._adoption.pause()  # what was read last is not moved: it is read again
             self._failed(error)
             return
         self._take_over(haul)
