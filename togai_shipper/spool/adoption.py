@@ -15,7 +15,7 @@ import attrs
 from togai_shipper._event import id_of
 from togai_shipper._settlement import DEDUPE_WINDOW
 
-from .file import Damaged, SpoolError, SpoolFile
+from .file import Damaged, HoldsNothing, SpoolError, SpoolFile
 from .folder import Claim, Folder
 from .requests import asked, heed
 from .rows import PAST_WINDOW, DeadLetter, Row
@@ -232,9 +232,14 @@ class Adoption:
         path = claim.path
         try:
             file = SpoolFile.open(path)
+        except HoldsNothing as error:
+            if claim.was_being_made:
+                with suppress(SpoolError):
+                    claim.unlink()  # its process had accepted nothing
+            else:
+                self._set_aside(claim, error, now_ms)
         except Damaged as error:
-            aside = claim.set_aside(now_ms)
-            self._tell(f"aside {path}", f"{error}; set aside as {aside}")
+            self._set_aside(claim, error, now_ms)
         except SpoolError as error:
             claim.release()
             self.stranded[str(path)] = 0
@@ -248,6 +253,13 @@ class Adoption:
             orphan.leave()
             self._tell(f"left {path}", f"{path}: its events are for {whose}; they are not sent from here")
         return None
+
+    def _set_aside(self, claim: Claim, error: Damaged, now_ms: int) -> None:
+        try:
+            what = f"set aside as {claim.set_aside(now_ms)}"
+        except SpoolError as failure:
+            what = f"left as it is: {failure}"
+        self._tell(f"aside {claim.path}", f"{error}; {what}")
 
 
 def _expired(row: Row, now_ms: int) -> DeadLetter:

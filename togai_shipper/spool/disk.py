@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 from togai_shipper import __version__
 
@@ -68,8 +69,10 @@ class Disk:
                 if self.file is not None:
                     self.file.close()
                     self.file = None
-                claim.unlink()
+                with suppress(SpoolError):
+                    claim.unlink()
                 raise
+            claim.made()
             self._claim = claim
         return self.file
 
@@ -112,5 +115,6 @@ class Disk:
             self.leave()
             return
         self.file.close()
-        self._claim.unlink()
+        with suppress(SpoolError):
+            self._claim.unlink()
         self.file = self._claim = None

@@ -26,23 +26,25 @@ ROW_BYTES = 40  # about what a row takes beside its body
 PAGE = 100  # rows that are in memory at once while a file is gone through
 BUSY_TIMEOUT = 5.0  # seconds that a statement waits for another connection, such as a command's that reads
 
-_SCHEMA = f"""
-BEGIN;
+_SCHEMA = (
+    """
 CREATE TABLE event (
     seq INTEGER PRIMARY KEY, accepted_ms INTEGER NOT NULL, known INTEGER NOT NULL, body BLOB NOT NULL,
     crc INTEGER NOT NULL
-);
+)
+""",
+    """
 CREATE TABLE dead (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL, accepted_ms INTEGER NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL,
     reason TEXT NOT NULL, status INTEGER, message TEXT NOT NULL, attempts INTEGER NOT NULL,
     dead_ms INTEGER NOT NULL, UNIQUE (id, dead_ms, crc)
-);
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {FORMAT};
-COMMIT;
-"""
+)
+""",
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {FORMAT}",
+)
 
 # One statement each: every call of SQLite gives up the GIL, and has to win it back from a busy application.
 _APPEND = """
@@ -87,6 +89,10 @@ class NotOurs(SpoolError):  # noqa: N818
 
 class Damaged(SpoolError):  # noqa: N818
     """The file cannot be read as it should."""
+
+
+class HoldsNothing(Damaged):
+    """There is not even a table in it."""
 
 
 @contextmanager
@@ -149,8 +155,10 @@ class SpoolFile:
             file = cls(path, _immortal(_connect(path, "rw")))
             try:
                 file._set_up()
-                file._connection.executescript(_SCHEMA)
-                file._connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+                with file._transaction():  # one: a file whose tables are there says whose it is
+                    for statement in _SCHEMA:
+                        file._connection.execute(statement)
+                    file._connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
             except BaseException:
                 file.close()
                 raise
@@ -194,7 +202,7 @@ class SpoolFile:
             (tables,) = self._row("SELECT count(*) FROM sqlite_master")
             if tables:
                 raise NotOurs(f"{self.path}: is an SQLite file, but no spool")
-            raise Damaged(f"{self.path}: holds nothing; what was in it, or in its -wal, is gone")
+            raise HoldsNothing(f"{self.path}: holds nothing; what was in it, or in its -wal, is gone")
 
     def _set_up(self) -> None:
         execute = self._connection.execute

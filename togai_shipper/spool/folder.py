@@ -30,6 +30,7 @@ NETWORKED_FUSE = ("ceph", "gluster", "s3fs", "sshfs", "gcsfuse", "rclone", "goof
 MOUNTS = "/proc/mounts"
 SUFFIXES = ("", "-wal", "-shm", "-journal")  # of the files that SQLite makes of one
 _FLOCK = "hhqqi4x"  # Linux's struct flock, for questions that Python has no function for
+TRIES = 10  # names for a new file, of which somebody who cleans up may take the lock at the wrong moment
 OURS = re.compile(r".+-\d+-[0-9a-f]{8}\.db")
 ASIDE = re.compile(OURS.pattern + r"\.corrupt-\d+")
 
@@ -46,28 +47,53 @@ class Claim:
     _fd: int
     _name: str
 
+    def made(self) -> None:
+        """The file has its tables now: should they be missing later, something has been lost."""
+        with suppress(OSError):
+            os.ftruncate(self._fd, 0)
+
+    @property
+    def was_being_made(self) -> bool:
+        """Whether its process died before that."""
+        with suppress(OSError):
+            return os.fstat(self._fd).st_size > 0
+        return False
+
     def release(self) -> None:
-        """Let another process have it."""
-        os.close(self._fd)
-        _held.pop(self._name, None)
+        """Let another process have it; only the first call counts."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+            _held.pop(self._name, None)
 
     def unlink(self) -> None:
-        """Remove the file, with all that belongs to it, and let go."""
-        for suffix in SUFFIXES:
-            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-        for request in self.path.parent.glob(f"{self.path.name}.request-*"):
-            request.unlink(missing_ok=True)
-        _lock_of(self.path).unlink(missing_ok=True)
-        self.release()
+        """Remove the file, with all that belongs to it, and let go. Raises ``SpoolError``, having let go."""
+        try:
+            for suffix in SUFFIXES:
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+            for request in self.path.parent.glob(f"{self.path.name}.request-*"):
+                request.unlink(missing_ok=True)
+            _lock_of(self.path).unlink(missing_ok=True)
+        except OSError as error:
+            raise SpoolError(f"{self.path}: cannot be removed: {error.strerror}") from error
+        finally:
+            self.release()
 
     def set_aside(self, now_ms: int) -> Path:
-        """Rename the file, so that nobody takes it for a spool any more, and let go; returns its new path."""
+        """Rename the file, so that nobody takes it for a spool any more, and let go; returns its new path.
+
+        Raises ``SpoolError``, having let go.
+        """
         aside = Path(f"{self.path}.corrupt-{now_ms}")
-        for suffix in SUFFIXES:
-            with suppress(FileNotFoundError):
-                Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
-        _lock_of(self.path).unlink(missing_ok=True)
-        self.release()
+        try:
+            for suffix in SUFFIXES:
+                with suppress(FileNotFoundError):
+                    Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
+            _lock_of(self.path).unlink(missing_ok=True)
+        except OSError as error:
+            raise SpoolError(f"{self.path}: cannot be renamed: {error.strerror}") from error
+        finally:
+            self.release()
         return aside
 
 
@@ -96,23 +122,34 @@ class Folder:
     def new(self, chance: Callable[[int], bytes] = os.urandom) -> Claim:
         """A file for this process, not made yet. Raises ``SpoolError``."""
         host = re.sub("[^A-Za-z0-9.]", "_", socket.gethostname()) or "host"
-        path = self.path / f"{host}-{os.getpid()}-{chance(4).hex()}.db"
-        claim = _claim(path)
-        if claim is None:
-            raise SpoolError(f"{path}: its lock cannot be had")
-        return claim
+        for _ in range(TRIES):
+            path = self.path / f"{host}-{os.getpid()}-{chance(4).hex()}.db"
+            claim = _claim(path, being_made=True)
+            if claim is not None:
+                return claim
+        raise SpoolError(f"{path}: its lock cannot be had")
 
     def paths(self) -> list[Path]:
-        """Every file that is named like one of ours, the oldest first."""
+        """Every file that is named like one of ours, the oldest first. Raises ``SpoolError``."""
+        return sorted((path for path in self._all() if OURS.fullmatch(path.name)), key=_changed)
+
+    def _all(self) -> list[Path]:
         try:
-            found = [path for path in self.path.iterdir() if OURS.fullmatch(path.name)]
+            return list(self.path.iterdir())
         except FileNotFoundError:
             return []
-        return sorted(found, key=_changed)
+        except OSError as error:
+            raise SpoolError(f"{self.path}: cannot be read: {error.strerror}") from error
+
+    def _remains(self) -> list[Path]:
+        """What is named by a lock alone: its process died while it made the file, or removed it."""
+        locks = [path for path in self._all() if path.suffix == ".lock"]
+        found = [path.with_suffix(".db") for path in locks]
+        return [path for path in found if OURS.fullmatch(path.name) and not path.exists()]
 
     def orphans(self) -> Iterator[Claim]:
         """Files whose process is gone, the oldest first; each is claimed for the caller, who lets it go."""
-        for path in self.paths():
+        for path in self._remains() + self.paths():
             with suppress(SpoolError):  # as if it were held: seen to the next time
                 claim = _claim(path)
                 if claim is None:
@@ -123,12 +160,15 @@ class Folder:
                     claim.unlink()
 
     def sync(self) -> None:
-        """What was made or removed here survives a power cut."""
-        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        """What was made or removed here survives a power cut. Raises ``SpoolError``."""
         try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+            fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise SpoolError(f"{self.path}: {error.strerror}") from error
 
     def claim(self, path: Path) -> Claim | None:
         """This file, unless a process has it."""
@@ -175,8 +215,13 @@ def _is_still(lock: Path, fd: int) -> bool:
         return False
 
 
-def _claim(path: Path, is_still: Callable[[Path, int], bool] = _is_still) -> Claim | None:
-    """Take the lock of ``path``, if nobody has it. Raises ``SpoolError`` where that cannot be tried."""
+def _claim(
+    path: Path, is_still: Callable[[Path, int], bool] = _is_still, *, being_made: bool = False
+) -> Claim | None:
+    """Take the lock of ``path``, if nobody has it. Raises ``SpoolError`` where that cannot be tried.
+
+    ``being_made``: until ``made()`` is called the lock says so.
+    """
     lock, token = _lock_of(path), object()
     name = os.path.realpath(lock)
     if _held.setdefault(name, token) is not token:  # before it is opened: see above
@@ -187,6 +232,8 @@ def _claim(path: Path, is_still: Callable[[Path, int], bool] = _is_still) -> Cla
             fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if is_still(lock, fd):
+                if being_made:
+                    os.write(fd, b"being made")
                 return Claim(path, fd, name)
             stale, fd = fd, None  # whoever had it has removed it since we opened it
             os.close(stale)
