@@ -15,6 +15,7 @@ from togai_shipper import __version__
 from .file import SpoolError, SpoolFile, SpoolFull
 from .folder import Claim, Folder
 
+LOOK_EVERY = 1.0  # seconds between looks whether the file is there still
 RETRY = (1.0, 60.0)  # seconds after a failure until the disk is tried again, doubling
 
 
@@ -30,6 +31,7 @@ class Disk:
         self._now_ms = now_ms
         self._claim: Claim | None = None
         self._failures = 0
+        self._look_at = 0.0
         self.file: SpoolFile | None = None
         self.failure: str | None = None  # why it does not work; cleared by ``mended``
         self.retry_at = 0.0  # monotonic seconds
@@ -47,6 +49,13 @@ class Disk:
     def may_try(self) -> bool:
         """Whether it did not fail, or not just now."""
         return self.failure is None or self._clock() >= self.retry_at
+
+    def look(self) -> None:
+        """Raises ``SpoolError`` where somebody has removed the file: SQLite would write on, to nowhere."""
+        if self.file is not None and self._clock() >= self._look_at:
+            self._look_at = self._clock() + LOOK_EVERY
+            if not os.path.exists(self.file.path):  # noqa: PTH110  Path's raises where it cannot be told
+                raise SpoolError(f"{self.file.path}: was removed")
 
     def open(self) -> SpoolFile:
         """The file, made if there is none. Raises ``SpoolError``."""

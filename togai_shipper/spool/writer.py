@@ -363,11 +363,12 @@ class Spool:
 
     def _ready(self) -> SpoolFile | None:
         """The file, if it can be written; made if there is none, tried after a failure when that is due."""
-        if self._disk.works:
-            return self._disk.file
-        if not self._disk.may_try():
-            return None
         try:
+            self._disk.look()
+            if self._disk.works:
+                return self._disk.file
+            if not self._disk.may_try():
+                return None
             file = self._disk.open()
             self._save_what_is_in_memory(file)
         except SpoolError as error:
