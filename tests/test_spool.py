@@ -19,6 +19,7 @@ from togai_shipper._outcome import FlushReport
 from togai_shipper._pipeline import Pipeline
 from togai_shipper._verdict import Reply
 from togai_shipper.spool.file import SpoolFile
+from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.requests import ask
 from togai_shipper.spool.rows import DeadLetter
 from togai_shipper.testing import FakeTogai
@@ -763,3 +764,82 @@ def test_a_writer_that_is_ended_is_told_of_and_replaced(
     assert togai.wait(lambda: "the spool's writer was ended by SystemExit" in caplog.text)
 
     assert pipeline.close(20) == FlushReport(delivered=1)
+
+
+def test_a_disk_that_is_full_in_the_middle_of_an_adoption_costs_no_row(worlds: Any, folder: Path) -> None:
+    w, other = worlds(), worlds()
+    w.put(1)
+    assert w.pipeline.sync(1.0)
+    w.pipeline.flush(10)
+    ids = other.put(2500)
+    assert other.pipeline.sync(1.0)
+    die(other)
+    limit = w.pipeline.spool._disk.file._connection.execute  # noqa: SLF001  a full disk, as SQLite sees it
+    limit("PRAGMA max_page_count = 1")
+    w.clock.now += 100
+    w.pipeline.flush(1)
+    assert "full" in str(w.pipeline.health.complaint())
+    limit("PRAGMA max_page_count = 1000000")
+    w.clock.now += 100
+    w.pipeline.flush(1)
+    w.clock.now += 100
+
+    while w.pipeline.flush(10) != FlushReport() or len(files(folder)) > 1:
+        pass
+    assert set(w.server.metered) > set(ids)
+    assert len(w.server.metered) == 2501
+
+
+def test_a_file_that_somebody_has_removed_is_made_anew(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    w = worlds()
+    ids = w.put(3)
+    assert w.pipeline.sync(1.0)
+    for path in folder.iterdir():
+        path.unlink()
+    w.clock.now += 2
+    ids += w.put(1)
+
+    assert not w.pipeline.sync(1.0)
+    assert ".db: was removed; delivery goes on from memory" in caplog.text
+    w.clock.now += 2
+    assert w.pipeline.sync(1.0)
+    die(w)
+    second = worlds()
+    second.pipeline.flush(0.0)
+    second.pipeline.flush(10)
+    assert set(second.server.metered) == set(ids)
+
+
+def test_a_file_whose_process_died_while_it_was_made_is_removed_without_a_word(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = Folder(str(folder))
+    made.prepare()
+    claim = made.new()
+    claim.path.touch()
+    claim.release()
+
+    w = worlds()
+    w.put(1)
+    assert w.pipeline.flush(10) == FlushReport(delivered=1)
+    w.pipeline.close(1)
+    assert list(folder.iterdir()) == []
+    assert caplog.text == ""
+
+
+def test_a_damaged_file_that_cannot_be_set_aside_is_left_and_told(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = Folder(str(folder))
+    made.prepare()
+    path = folder / "host-1-00000000.db"
+    path.write_bytes(b"garbage " * 1000)
+    Path(f"{path}.corrupt-{int((WALL + 1000.0) * 1000)}").mkdir()
+
+    w = worlds()
+    w.put(1)
+    w.pipeline.flush(0.0)
+    assert f"left as it is: {path}: cannot be renamed" in caplog.text
+    assert w.pipeline.flush(10) == FlushReport(delivered=1)

@@ -388,3 +388,65 @@ def test_a_lock_that_cannot_be_had_for_a_new_file_is_told(folder: Folder) -> Non
     with pytest.raises(SpoolError, match="its lock cannot be had"):
         folder.new(bytes)
     claim.release()
+
+
+# --- what a killed process, or a failing disk, leaves ---------------------------------------------------
+
+
+def test_what_is_left_of_a_file_that_was_being_made_or_removed_is_cleaned_up(folder: Folder) -> None:
+    folder.new().release()
+    (folder.path / "host-1-00000000.lock").touch()
+    (folder.path / "host-1-00000000.db-wal").touch()
+    (folder.path / "another.lock").touch()
+
+    assert list(folder.orphans()) == []
+    assert [each.name for each in folder.path.iterdir()] == ["another.lock"]
+
+
+def test_a_lock_says_whether_its_file_was_being_made(folder: Folder, path: Path) -> None:
+    left = folder.new()
+    left.release()
+    claim = folder.claim(left.path)
+    assert claim is not None
+    assert claim.was_being_made
+    claim.made()
+    assert not claim.was_being_made
+    claim.release()
+    claim.release()  # only the first call counts
+
+    assert not claim.was_being_made
+    claim.made()
+
+
+def test_a_file_that_cannot_be_removed_is_told_and_let_go(folder: Folder, path: Path) -> None:
+    Path(f"{path}-journal").mkdir()
+    claim = folder.claim(path)
+    assert claim is not None
+
+    with pytest.raises(SpoolError, match=f"{path}: cannot be removed: "):
+        claim.unlink()
+    again = folder.claim(path)
+    assert again is not None
+    again.release()
+
+
+def test_a_file_that_cannot_be_renamed_is_told_and_let_go(folder: Folder, path: Path) -> None:
+    Path(f"{path}.corrupt-7").mkdir()
+    claim = folder.claim(path)
+    assert claim is not None
+
+    with pytest.raises(SpoolError, match=f"{path}: cannot be renamed: "):
+        claim.set_aside(7)
+    again = folder.claim(path)
+    assert again is not None
+    again.release()
+
+
+def test_a_directory_that_cannot_be_read_or_synced_is_told(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.touch()
+
+    with pytest.raises(SpoolError, match=f"{place}: cannot be read: Not a directory"):
+        Folder(str(place)).paths()
+    with pytest.raises(SpoolError, match=f"{place}: Not a directory"):
+        Folder(str(place)).sync()
