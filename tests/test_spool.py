@@ -843,3 +843,34 @@ def test_a_damaged_file_that_cannot_be_set_aside_is_left_and_told(
     w.pipeline.flush(0.0)
     assert f"left as it is: {path}: cannot be renamed" in caplog.text
     assert w.pipeline.flush(10) == FlushReport(delivered=1)
+
+
+def test_the_spool_works_again_once_something_can_be_written(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    w = worlds()
+    w.put(1)
+    assert w.pipeline.flush(10) == FlushReport(delivered=1)
+    execute = w.pipeline.spool._disk.file._connection.execute  # noqa: SLF001  a full disk, as SQLite sees it
+    for event in ("INSERT", "DELETE"):
+        for table in ("event", "meta"):
+            execute(
+                f"CREATE TRIGGER {event}_{table} BEFORE {event} ON {table} "
+                "BEGIN SELECT raise(ABORT, 'database or disk is full'); END"
+            )
+    w.put(1)
+    assert w.pipeline.flush(10) == FlushReport(delivered=1)
+    caplog.set_level("INFO")
+    for _ in range(3):
+        w.clock.now += 100
+        w.pipeline.flush(0)
+        assert "full" in str(w.pipeline.health.complaint())
+    assert "works again" not in caplog.text
+    for event in ("INSERT", "DELETE"):
+        for table in ("event", "meta"):
+            execute(f"DROP TRIGGER {event}_{table}")
+    w.clock.now += 100
+    w.pipeline.flush(0)
+    assert w.pipeline.health.complaint() is None
+    assert stats(w).durable
+    assert "works again" in caplog.text

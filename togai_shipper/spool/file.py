@@ -458,6 +458,11 @@ class SpoolFile:
                 for key, value in self._connection.execute("SELECT key, value FROM meta").fetchall()
             }
 
+    def try_out(self) -> None:
+        """Write something, to see whether that can be done."""
+        with _translated(self.path):
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('tried', hex(randomblob(8)))")
+
     def complaints(self) -> list[str]:
         """What SQLite's own check of the whole file finds wrong."""
         with _translated(self.path):

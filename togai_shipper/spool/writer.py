@@ -370,6 +370,8 @@ class Spool:
             if not self._disk.may_try():
                 return None
             file = self._disk.open()
+            if self._disk.failure is not None:
+                file.try_out()
             self._save_what_is_in_memory(file)
         except SpoolError as error:
             self._failed(error)
