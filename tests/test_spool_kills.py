@@ -1,0 +1,223 @@
+"""Processes that are killed: what was said to be safe is billed once, or is a dead letter, by Togai's ledger.
+
+``TOGAI_TEST_KILLS`` says how many times the random ones are killed (20 by default).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+
+import pytest
+from herd import KILLED, POISON, Herd, Judgement, behave, herd, is_poison, judged, misbehave, show
+
+from togai_shipper.testing import FakeTogai, Received, faults
+
+pytestmark = pytest.mark.processes
+
+__all__ = ["herd"]  # a fixture
+
+KILLS = int(os.environ.get("TOGAI_TEST_KILLS", "20"))
+
+
+# --- killed at random ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("many", [1, 4])
+def test_what_is_safe_survives_kills_at_random_times(togai: FakeTogai, herd: Herd, many: int) -> None:
+    chance = random.Random(many)
+    misbehave(togai, many)
+    for _ in range(max(1, KILLS // many)):
+        herd.killed_at_random(chance, many, "produce")
+    behave(togai)
+    herd.drained()
+
+    judgement = judged(togai, herd)
+    show(judgement, togai)
+    assert judgement.is_right, judgement
+    assert judgement.safe > KILLS
+    assert herd.words("unsafe") == []
+    assert herd.complaints == []
+    assert herd.left_behind == []
+
+
+def test_what_is_safe_survives_kills_of_parents_and_of_children_forked_in_the_middle(
+    togai: FakeTogai, herd: Herd
+) -> None:
+    chance = random.Random(5)
+    misbehave(togai, 5)
+    for _ in range(max(1, KILLS // 2)):
+        herd.killed_at_random(chance, 2, "fork")
+    herd.bury()
+    behave(togai)
+    herd.drained()
+
+    judgement = judged(togai, herd)
+    show(judgement, togai)
+    assert judgement.is_right, judgement
+    assert len(herd.words("child")) >= KILLS // 4
+    assert herd.words("unsafe") == []
+    assert herd.complaints == []
+    assert herd.left_behind == []
+
+
+# --- killed at a named point -----------------------------------------------------------------------------
+
+BEFORE_COMMIT = ("ours", "INSERT INTO event")
+POINTS = {
+    "before its file is made": ("event", "open .lock", 1),
+    "before its file has anything in it": ("ours", "PRAGMA journal_mode", 1),
+    "before its file is of its kind": ("ours", "CREATE TABLE event", 1),
+    "before its file has its tables": ("ours", "COMMIT", 1),
+    "before its file says whose it is": ("ours", "INSERT INTO meta", 1),
+    "before the first commit": (*BEFORE_COMMIT, 1),
+    "before a later commit": (*BEFORE_COMMIT, 5),
+    "after the reply, before the row is deleted": ("reply", "", 2),
+    "before the rows are deleted": ("ours", "DELETE FROM event", 1),
+    "after the rows were deleted": ("ours", "DELETE FROM event", 3),
+    "before the move of a dead letter": ("ours", "BEGIN IMMEDIATE", 2),
+    "in the move of a dead letter, before it is there": ("ours", "INSERT INTO dead", 1),
+    "in the move of a dead letter, before it is gone from where it was": ("ours", "DELETE FROM event", 2),
+    "in the move of a dead letter, before the commit": ("ours", "COMMIT", 2),
+}
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_what_is_safe_survives_a_kill_at(togai: FakeTogai, herd: Herd, point: str) -> None:
+    togai.poison(is_poison)
+    where, what, nth = POINTS[point]
+    herd.killed("produce", "--die", where, what, str(nth))
+    herd.drained()
+
+    judgement = judged(togai, herd)
+    assert judgement.is_right, judgement
+    assert judgement.dead >= len([name for name in herd.safe if int(name.rsplit(".")[-1]) % POISON == 0])
+    assert herd.complaints == []
+    assert herd.left_behind == []
+
+
+def killed_after_the_request(
+    togai: FakeTogai, herd: Herd, ingest: faults.Ingest, *arguments: str
+) -> Judgement:
+    producer = herd.start("produce", *arguments)
+
+    def kill(received: Received) -> faults.Fault:
+        producer.kill()
+        return faults.Reset(ingest=ingest)
+
+    togai.on_request = kill
+    assert producer.wait(60) == KILLED
+    behave(togai)
+    herd.drained()
+    return judged(togai, herd)
+
+
+@pytest.mark.parametrize("ingest", ["none", "all"])
+def test_what_is_safe_survives_a_kill_after_the_request_was_sent(
+    togai: FakeTogai, herd: Herd, ingest: faults.Ingest
+) -> None:
+    """Would notice rows that are deleted before the request."""
+    judgement = killed_after_the_request(togai, herd, ingest)
+
+    assert judgement.is_right, judgement
+    assert judgement.safe > 0
+    assert herd.complaints == []
+
+
+def test_rows_deleted_before_the_request_would_be_noticed(togai: FakeTogai, herd: Herd) -> None:
+    assert killed_after_the_request(togai, herd, "none", "--mutant", "delete before the request").lost
+
+
+def retried(togai: FakeTogai, herd: Herd, *arguments: str) -> Judgement:
+    togai.script(faults.Refuse(503, ingest="all"), faults.Reset(ingest="all"))
+    herd.start("hold", "--events", "20", *arguments)
+    assert togai.wait(lambda: len(togai.requests) == 3 and togai.requests[2].status)
+    return judged(togai, herd)
+
+
+def test_what_is_sent_again_is_billed_once(togai: FakeTogai, herd: Herd) -> None:
+    """Would notice a new id on a retry."""
+    judgement = retried(togai, herd)
+
+    assert judgement.is_right, judgement
+    assert judgement.metered == 20
+
+
+def test_a_new_id_on_a_retry_would_be_noticed(togai: FakeTogai, herd: Herd) -> None:
+    assert retried(togai, herd, "--mutant", "a new id on retry").twice
+
+
+ADOPTION = {
+    "before anything is copied": ("ours", "INSERT INTO event", 1),
+    "after the copy, before the delete": ("theirs", "DELETE FROM event", 1),
+    "in the middle, after the copy": ("theirs", "DELETE FROM event", 2),
+    "in the middle, before the copy": ("ours", "INSERT INTO event", 2),
+    "before the dead letters are copied": ("theirs", "FROM dead", 1),
+    "in the middle of the dead letters": ("ours", "COMMIT", 2),
+    "before the file is removed": ("event", "os.remove .db", 1),
+    "before its WAL is removed": ("event", "os.remove .db-wal", 1),
+    "before its lock is removed": ("event", "os.remove .lock", 1),
+}
+
+
+@pytest.mark.parametrize("point", ADOPTION)
+def test_what_is_safe_survives_a_kill_in_the_middle_of_an_adoption(
+    togai: FakeTogai, herd: Herd, point: str
+) -> None:
+    unavailable = faults.Refuse(503)
+    togai.poison(is_poison)
+    herd.left("hold", "--events", "360", "--flush", word="flushed")
+    togai.on_request = lambda received: unavailable
+    herd.left("hold", "--events", "2500", word="tracked")
+    where, what, nth = ADOPTION[point]
+    herd.killed("drain", "--die", where, what, str(nth))
+    behave(togai)
+    herd.drained()
+
+    judgement = judged(togai, herd)
+    assert judgement.is_right, judgement
+    assert judgement.safe == 2860
+    assert judgement.dead == 360 // POISON + 2500 // POISON
+    assert herd.complaints == []
+    assert herd.left_behind == []
+
+
+# --- forks -----------------------------------------------------------------------------------------------
+
+
+def outlived(togai: FakeTogai, herd: Herd, *arguments: str) -> bool:
+    """Whether all that a killed parent has left is delivered while its child lives."""
+    togai.on_request = lambda received: faults.Refuse(503)
+    herd.left("outlive", "--events", "20", *arguments, word="child")
+    behave(togai)
+    adopter = herd.start("drain", *arguments)
+    is_adopted = togai.wait(lambda: not togai.ledger.lost(herd.safe.values()), 5.0)
+    adopter.kill()
+    os.kill(int(herd.words("child")[0]), signal.SIGKILL)
+    herd.bury()
+    return is_adopted
+
+
+def test_what_a_parent_has_left_is_adopted_while_a_child_that_it_has_forked_lives(
+    togai: FakeTogai, herd: Herd
+) -> None:
+    """Would notice ``flock``, which children inherit, and a child that takes itself for its parent."""
+    assert outlived(togai, herd)
+    herd.drained()
+
+    judgement = judged(togai, herd)
+    assert judgement.is_right, judgement
+    assert judgement.safe == 40
+    assert herd.words("unsafe") == []
+    assert herd.complaints == []
+    assert herd.left_behind == []
+
+
+def test_flock_would_be_noticed(togai: FakeTogai, herd: Herd) -> None:
+    assert not outlived(togai, herd, "--mutant", "flock for lockf")
+
+
+def test_a_child_that_takes_itself_for_its_parent_would_be_noticed(togai: FakeTogai, herd: Herd) -> None:
+    outlived(togai, herd, "--mutant", "no pid check", "--patience", "2")
+    assert len(herd.words("unsafe")) == 20
