@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from virtual import OK, WALL, World, world
 from togai_shipper import DeliveryError, Event
 from togai_shipper._config import Config
 from togai_shipper._event import encode, fresh_id
-from togai_shipper._outcome import FlushReport
+from togai_shipper._outcome import Delivered, FlushReport
 from togai_shipper._pipeline import Pipeline
 from togai_shipper._verdict import Reply
 from togai_shipper.spool.file import SpoolFile
@@ -874,3 +875,138 @@ def test_the_spool_works_again_once_something_can_be_written(
     assert w.pipeline.health.complaint() is None
     assert stats(w).durable
     assert "works again" in caplog.text
+
+
+def test_a_writer_alone_that_cannot_be_started_is_told(worlds: Any) -> None:
+    refusals = [RuntimeError("can't start new thread")]
+
+    def refuse_once(*_: Any) -> None:
+        if refusals:
+            raise refusals.pop()
+
+    w = worlds(thread=refuse_once)
+    w.put(1)
+
+    assert "can't start new thread" in str(w.pipeline.health.complaint())
+
+
+def test_a_flush_in_a_callback_does_not_wait_for_the_disk(togai: FakeTogai, ship: Any, folder: Path) -> None:
+    reports: list[Any] = []
+    shipper = ship(spool=folder, on_delivered=lambda events: reports.append(shipper.flush()))
+    shipper.track("api_call", "acme")
+
+    assert shipper.flush(20)
+    assert shipper.close(20)
+    assert reports == [FlushReport()]
+
+
+class Interrupted:
+    """A wall clock that does something when the writer looks at it, in the middle of its work."""
+
+    def __init__(self) -> None:
+        self.act: Any = None
+
+    def __call__(self) -> float:
+        act, self.act = self.act, None
+        if act:
+            act()
+        return WALL + 1000.0
+
+
+def test_what_is_settled_while_it_is_written_is_forgotten_again(worlds: Any, folder: Path) -> None:
+    wall = Interrupted()
+    w = worlds(wall=wall)
+    folder.write_text("no directory")
+    w.put(2)
+    w.pipeline.sync(1.0)
+    folder.unlink()
+    w.clock.now += 2
+
+    def deliver() -> None:
+        wall.act = deliver_now
+
+    def deliver_now() -> None:
+        batch = w.pipeline.buffer.take()
+        w.pipeline.buffer.release(batch, [Delivered(batch.events)])
+
+    wall.act = deliver  # the first look is for the new file, the second for what is in memory
+    assert w.pipeline.sync(1.0)
+    w.clock.now += 1
+    w.pipeline.flush(0.0)
+    file = SpoolFile.peek(files(folder)[0])
+    assert file.pending() == (0, 0)
+    file.close()
+
+
+def test_a_signal_handler_in_the_middle_of_a_commit_does_not_wait_for_it(worlds: Any) -> None:
+    wall = Interrupted()
+    w = worlds(wall=wall)
+    w.put(2)
+    done: list[bool] = []
+    wall.act = lambda: done.append(w.pipeline.spool.step(60))
+
+    assert w.pipeline.sync(1.0)
+    assert done == [False]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # other tests' threads may run still
+def test_a_fork_in_the_middle_of_a_commit_does_not_wait_for_it(worlds: Any) -> None:
+    wall = Interrupted()
+    w = worlds(wall=wall)
+    w.put(2)
+    statuses: list[int] = []
+
+    def fork() -> None:
+        child = os.fork()
+        if child == 0:
+            os._exit(0)  # unmeasured
+        statuses.append(os.waitpid(child, 0)[1])
+
+    wall.act = fork
+    assert w.pipeline.sync(1.0)
+    assert statuses == [0]
+
+
+def test_once_closed_nothing_is_read_back(worlds: Any) -> None:
+    w = worlds()
+    w.put(5)
+    w.pipeline.sync(1.0)
+    w.pipeline.begin_closing(1)
+    w.pipeline.buffer.abandon()
+
+    w.pipeline.spool.step(0.0)
+    assert w.pipeline.pending == 5
+    w.pipeline.spool.finish()
+    w.pipeline.spool.finish()
+    assert w.pipeline.pending == 5
+
+
+def test_an_orphan_waits_for_a_file_of_our_own_that_can_be_written(worlds: Any, folder: Path) -> None:
+    first = worlds()
+    ids = first.put(1)
+    first.pipeline.sync(1.0)
+    w = worlds()
+    w.put(1)
+    w.pipeline.flush(10)
+    die(first)
+    w.pipeline.spool._disk.file.path.unlink()  # noqa: SLF001  as who cleans up too much
+    w.clock.now += 100
+    w.pipeline.flush(0.0)
+    assert stats(w).recovered == 0
+
+    for _ in range(4):
+        w.clock.now += 100
+        w.pipeline.flush(10)
+    assert set(ids) < set(w.server.metered)
+
+
+def test_while_the_disk_fails_it_is_not_tried_for_each_event(worlds: Any, folder: Path) -> None:
+    folder.write_text("no directory")
+    w = worlds()
+    for _ in range(3):
+        w.put(1)
+        assert not w.pipeline.sync(1.0)
+
+    assert stats(w).pending == 3
+    folder.unlink()
+    assert not w.pipeline.sync(1.0)  # not yet

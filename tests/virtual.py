@@ -134,11 +134,12 @@ def world(replies: Iterable[Any] = (), **options: Any) -> World:
     server = Server(clock, replies)
     random = options.pop("random", lambda: 0.5)
     thread = options.pop("thread", None)
+    wall = options.pop("wall", lambda: WALL + clock.now)
     options = {"api_key": "secret", "base_url": "http://127.0.0.1:1", **options}
     pipeline = Pipeline(
         Config.load({}, **options),
         clock=clock,
-        wall=lambda: WALL + clock.now,
+        wall=wall,
         random=random,
         bell=lambda: VirtualBell(clock),
         connect=lambda _: server,  # type: ignore[arg-type,return-value]  # it sends, and closes

@@ -79,7 +79,7 @@ class Orphan:
         self._forget([row.seq for row in (*fresh, *haul.expired)])
         if haul.over and self._heed_requests(now_ms):
             haul.over = False
-        if haul.over:
+        if haul.over and not self.waiting:  # else the file stays, and they in it
             self._move_dead(ours, haul)
         return haul
 

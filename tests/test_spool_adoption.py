@@ -1,0 +1,117 @@
+"""``spool.adoption`` and ``spool.disk``: files that fail while they are moved, made, or left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from togai_shipper.spool.adoption import Orphan, event_id
+from togai_shipper.spool.disk import Disk
+from togai_shipper.spool.file import Damaged, SpoolError, SpoolFile
+from togai_shipper.spool.folder import Claim, Folder
+from togai_shipper.spool.requests import ask
+from togai_shipper.spool.rows import DeadLetter
+
+NOW = 1_790_000_000_000
+LETTER = DeadLetter("dead", NOW, b'{"id":"dead"}', "rejected", 400, "no", 1, NOW)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(str(tmp_path))
+
+
+@pytest.fixture
+def ours(folder: Folder) -> SpoolFile:
+    return SpoolFile.create(folder.new().path, {})
+
+
+@pytest.fixture
+def claim(folder: Folder) -> Claim:
+    """A file with two events and a dead letter, and a request to replay that."""
+    claim = folder.new()
+    file = SpoolFile.create(claim.path, {})
+    file.append([(NOW, False, b'{"id":"1"}'), (NOW, False, b'{"id":"2"}')])
+    file.bury([LETTER])
+    file.close()
+    return claim
+
+
+def failing(claim: Claim, **failures: Exception) -> SpoolFile:
+    """The file, of which these methods fail."""
+
+    def fail(name: str) -> Any:
+        def method(*_: object) -> Any:
+            raise failures[name]
+
+        return method
+
+    return type("Failing", (SpoolFile,), {name: fail(name) for name in failures}).open(claim.path)
+
+
+def move_all(orphan: Orphan, ours: SpoolFile) -> list[bytes]:
+    moved: list[bytes] = []
+    over = False
+    while not over:
+        haul = orphan.move(ours, NOW, None)
+        moved += [row.body for row in haul.moved]
+        over = haul.over
+    return moved
+
+
+def test_what_was_asked_of_a_file_that_cannot_be_written_is_not_done_and_the_file_kept(
+    claim: Claim, ours: SpoolFile
+) -> None:
+    ask(claim.path, "replay", [1])
+    orphan = Orphan(claim, failing(claim, replay=SpoolError("no")))
+
+    assert len(move_all(orphan, ours)) == 2
+    assert ours.dead_count() == 1
+    assert ".corrupt-" in orphan.end(NOW)
+
+
+def test_a_file_of_which_nothing_can_be_read_comes_to_an_end(claim: Claim, ours: SpoolFile) -> None:
+    orphan = Orphan(claim, failing(claim, read=Damaged("no"), dead=Damaged("no")))
+
+    assert move_all(orphan, ours) == []
+    assert ".corrupt-" in orphan.end(NOW)
+
+
+def test_a_file_of_which_nothing_can_be_forgotten_is_moved_once_and_kept(
+    claim: Claim, ours: SpoolFile
+) -> None:
+    orphan = Orphan(claim, failing(claim, remove=SpoolError("no")))
+
+    assert move_all(orphan, ours) == [b'{"id":"1"}', b'{"id":"2"}']
+    assert ".corrupt-" in orphan.end(NOW)
+
+
+def test_a_damaged_event_has_no_id() -> None:
+    assert event_id(b'{"id":') == ""
+
+
+class Unsynced(Folder):
+    """A directory that cannot be synced."""
+
+    def sync(self) -> None:
+        raise SpoolError("no")
+
+
+def test_a_file_whose_name_may_not_survive_is_not_begun(tmp_path: Path) -> None:
+    disk = Disk(Unsynced(str(tmp_path)), "https://api.togai.com", lambda: 0.0, lambda: NOW)
+
+    with pytest.raises(SpoolError):
+        disk.open()
+    assert list(tmp_path.iterdir()) == []
+    assert not disk.works
+
+
+def test_a_file_that_cannot_be_looked_into_at_the_end_is_left(folder: Folder) -> None:
+    disk = Disk(folder, "https://api.togai.com", lambda: 0.0, lambda: NOW)
+    disk.open()._connection.close()  # noqa: SLF001  nothing can be done with it any more
+    disk.close()
+
+    assert len(folder.paths()) == 1
+    assert len(list(folder.orphans())) == 1
