@@ -12,6 +12,7 @@ from .demo import demo
 from .doctor import doctor
 from .drain import drain
 from .sandbox import sandbox
+from .send import send
 from .spool import spool
 
 
@@ -34,6 +35,7 @@ def cli() -> None:
     Examples:
       togai-shipper demo                  see it work, with nothing else running
       togai-shipper sandbox --fail 0.3    a Togai of your own, that misbehaves
+      togai-shipper send usage.ndjson     the events of a file, each billed once
       togai-shipper doctor                is all there that delivery needs?
       togai-shipper spool ls DIR          what waits on disk, and why
       togai-shipper drain --once DIR      ship it, where the application is gone
@@ -44,4 +46,5 @@ cli.add_command(demo)
 cli.add_command(doctor)
 cli.add_command(drain)
 cli.add_command(sandbox)
+cli.add_command(send)
 cli.add_command(spool)

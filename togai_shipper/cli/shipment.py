@@ -1,0 +1,284 @@
+"""From inputs to the shipper, and the book of what came of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+
+from togai_shipper import (
+    DeliveryError,
+    Event,
+    EventDropped,
+    EventRejected,
+    InvalidEvent,
+    Shipper,
+    Stats,
+)
+
+from .facts import BadLine, named
+from .occurrences import Counter, LineIds
+from .reading import Input, Unreadable
+
+LISTED = 1000  # problems that the summary repeats, of each kind; all are told when they turn up
+_REMEMBERED = 50_000  # lines whose numbers are known should their events be refused: some 15 MB at most
+_LOOK = 1.0  # seconds between two looks at whether all is settled; it ends at once when it is
+
+
+# --- the book ---------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Tally:
+    """How it ended.
+
+    Attributes:
+        lines: read, blank ones and headers excepted.
+        bad: of them, no events.
+        delivered: events that Togai has taken.
+        refused: events that Togai has refused for good.
+        undelivered: events read and neither delivered nor refused.
+        complete: whether every input was read to its end.
+        stopped_by: why it was stopped before, if not by the user.
+        dry_run: whether nothing was to be sent.
+        seconds: that it took.
+
+    """
+
+    lines: int = 0
+    bad: int = 0
+    delivered: int = 0
+    refused: int = 0
+    undelivered: int = 0
+    complete: bool = True
+    stopped_by: str | None = None
+    dry_run: bool = False
+    seconds: float = 0.0
+
+    @property
+    def exit_status(self) -> int:
+        """0 if everything is delivered, or would be; else 1."""
+        return 0 if self.complete and not (self.bad or self.refused or self.undelivered) else 1
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the same command again would get further."""
+        return not self.dry_run and (self.undelivered > 0 or not self.complete)
+
+
+@attrs.frozen
+class Problem:
+    """A line that was not delivered, and why.
+
+    Attributes:
+        file: the input's name; ``None`` where it is not known any more.
+        line: its number there.
+        reason: what is wrong with it, or what Togai said.
+        id: the event's id, if Togai has refused it.
+
+    """
+
+    file: str | None
+    line: int | None
+    reason: str
+    id: str | None = None
+
+    def __str__(self) -> str:
+        where = "" if self.file is None else f"{self.file}:{self.line}: "
+        return where + (self.reason if self.id is None else f"event {named(self.id)}: {self.reason}")
+
+
+class Rejects(Protocol):
+    """Where bad lines are kept."""
+
+    def write(self, line: bytes | None, header: bytes | None) -> None:
+        """Keep one, as it is."""
+
+
+class Book:
+    """What came of every line. Written by the reading thread, and by flushers for what Togai refuses.
+
+    Args:
+        say: tells a problem when it turns up.
+        rejects: where bad lines are kept.
+
+    """
+
+    def __init__(self, say: Callable[[str], None], rejects: Rejects | None = None) -> None:
+        self._say = say
+        self._rejects = rejects
+        self._lock = threading.Lock()
+        self._recent = _Recent(_REMEMBERED)
+        self.lines = 0
+        self.bad = 0
+        self.incomplete: set[str] = set()  # names of inputs that could not be read to their end
+        self.stopped_by: str | None = None
+        self.bad_lines: list[Problem] = []
+        self.refused_events: list[Problem] = []
+
+    def note_bad(self, source: Input, number: int, line: bytes | None, why: object) -> None:
+        """This line is no event."""
+        self.bad += 1
+        if self._rejects is not None:
+            self._rejects.write(line, source.header)
+        self._list(self.bad_lines, Problem(source.name, number, str(why)))
+
+    def note_unreadable(self, source: Input, number: int, why: object) -> None:
+        """The input cannot be read beyond this line."""
+        self.incomplete.add(source.name)
+        self._list(self.bad_lines, Problem(source.name, number + 1, f"cannot be read any further: {why}"))
+
+    def remember(self, event_id: str, source: str, number: int) -> None:
+        """Where the event came from."""
+        self._recent.put(event_id, (source, number))
+
+    def note_refused(self, event_id: str, why: object) -> None:
+        """Togai has refused this event for good."""
+        file, line = self._recent.get(event_id)
+        self._list(self.refused_events, Problem(file, line, f"refused by Togai: {why}", event_id))
+
+    def _list(self, problems: list[Problem], problem: Problem) -> None:
+        with self._lock:
+            if len(problems) < LISTED:
+                problems.append(problem)
+        self._say(str(problem))
+
+    def close(self, stats: Stats, *, complete: bool, dry_run: bool, seconds: float) -> Tally:
+        """The tally, by the library's own counts."""
+        return Tally(
+            lines=self.lines,
+            bad=self.bad,
+            delivered=stats.delivered,
+            refused=stats.rejected,
+            undelivered=stats.pending + sum(stats.dropped.values()),
+            complete=complete and not self.incomplete,
+            stopped_by=self.stopped_by,
+            dry_run=dry_run,
+            seconds=seconds,
+        )
+
+
+class _Recent:
+    """The last so many entries, and perhaps as many before them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most // 2
+        self._new: dict[str, tuple[str, int]] = {}
+        self._old: dict[str, tuple[str, int]] = {}
+
+    def put(self, key: str, value: tuple[str, int]) -> None:
+        if len(self._new) >= self._most:
+            self._old, self._new = self._new, {}
+        self._new[key] = value
+
+    def get(self, key: str) -> tuple[str, int] | tuple[None, None]:
+        return self._new.get(key) or self._old.get(key) or (None, None)
+
+
+# --- the way ----------------------------------------------------------------------------------------------
+
+
+def job_of(path: Path) -> str:
+    """The name of a job that is not named: the file's, whether it is gzipped or not."""
+    return path.name.removesuffix(".gz")
+
+
+class Shipment:
+    """Reads inputs and hands their events over, each with the same id whenever it is done.
+
+    A full buffer holds up the reading; nothing is dropped for it. Where Togai takes nothing any more (it
+    refuses the key, or everything), there is no use in reading on: it stops.
+    """
+
+    def __init__(self, make: Callable[..., Shipper], book: Book) -> None:
+        self._book = book
+        self.shipper = make(on_error=self._on_error)
+
+    def run(self, inputs: Iterable[tuple[Input, str]]) -> bool:
+        """Read each input under its job's name, and have everything settled; says whether that is done."""
+        counter = Counter()
+        jobs: dict[str, LineIds] = {}
+        try:
+            for source, job in inputs:
+                ids = jobs.setdefault(job, LineIds(job, counter))
+                if not self._read(source, ids):
+                    return False
+        finally:
+            counter.close()
+        return self._settle()
+
+    def _read(self, source: Input, ids: LineIds) -> bool:
+        book, track, name = self._book, self.shipper.track, source.name
+        number = 0
+        try:
+            for number, line, facts in source.events():
+                book.lines += 1
+                if isinstance(facts, BadLine):
+                    book.note_bad(source, number, line, facts)
+                    continue
+                if line is not None and "event_id" not in facts and "idempotency_key" not in facts:
+                    facts["event_id"] = ids.next(line)
+                try:
+                    event_id = track(**facts)
+                except InvalidEvent as invalid:
+                    book.note_bad(source, number, line, invalid)
+                    continue
+                if event_id is None:  # closed, by _on_error
+                    return False
+                book.remember(event_id, name, number)
+        except Unreadable as error:
+            book.note_unreadable(source, number, error)
+        return True
+
+    def _settle(self) -> bool:
+        """Wait until nothing is pending, for as long as it takes."""
+        while self.shipper.pending and self._book.stopped_by is None:
+            self.shipper.flush(_LOOK)
+        return self._book.stopped_by is None
+
+    def _on_error(self, error: Exception, events: tuple[Event, ...]) -> None:
+        """Called on flushers."""
+        if isinstance(error, EventRejected):
+            for event in events:
+                self._book.note_refused(event.id, error)
+        elif isinstance(error, DeliveryError) and not isinstance(error, EventDropped):
+            self._book.stopped_by = str(error)  # parked
+            self.shipper.close(0.0)  # so that track() takes no more, and waits no more
+
+
+# --- told -------------------------------------------------------------------------------------------------
+
+
+def summary(tally: Tally) -> str:
+    """The tally for a person, in a few lines."""
+    bad = f", {tally.bad:,} bad" if tally.bad else ""
+    if tally.dry_run:
+        text = f"{tally.lines:,} lines: {tally.lines - tally.bad:,} good{bad}; nothing was sent"
+    else:
+        refused = f", {tally.refused:,} refused by Togai" if tally.refused else ""
+        undelivered = f", {tally.undelivered:,} not delivered" if tally.undelivered else ""
+        text = f"{tally.lines:,} lines: {tally.delivered:,} delivered{refused}{undelivered}{bad}"
+    rate = tally.lines / max(tally.seconds, 0.001)
+    text += f" ({tally.seconds:.1f} s, {rate:,.0f} lines/s)"
+    if tally.stopped_by is not None:
+        text += f"\nStopped, since Togai takes nothing more: {tally.stopped_by}"
+    elif not tally.complete:
+        text += "\nNot everything was read."
+    if tally.can_go_on:
+        text += "\nRun the same command again to go on: what is delivered is not billed twice."
+    return text
+
+
+def as_json(tally: Tally, book: Book) -> str:
+    """The same for a program, with the first problems of each kind."""
+    told: dict[str, Any] = attrs.asdict(tally)
+    told["seconds"] = round(tally.seconds, 3)
+    told["bad_lines"] = [
+        {"file": each.file, "line": each.line, "reason": each.reason} for each in book.bad_lines
+    ]
+    told["refused_events"] = [attrs.asdict(each) for each in book.refused_events]
+    return json.dumps(told, indent=2)
