@@ -25,7 +25,7 @@ def test_its_version_is_the_library_s() -> None:
     assert result.output == f"togai-shipper, version {__version__}\n"
 
 
-COMMANDS = [[], ["demo"], ["sandbox"], ["doctor"], ["spool"]]
+COMMANDS = [[], ["demo"], ["sandbox"], ["doctor"], ["send"], ["spool"]]
 COMMANDS += [["spool", name] for name in ("ls", "show", "verify", "replay", "export", "purge")]
 
 

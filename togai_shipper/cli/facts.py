@@ -27,6 +27,7 @@ _FIELDS = {  # a field of a line, in Togai's words or in ours -> the keyword of 
     "idempotency_key": "idempotency_key",
 }
 _NEEDED = ("schema_name", "account_id", "timestamp")
+_BLANKS = " \t\r\n"  # of JSON
 _PARTS = frozenset(("name", "value", "unit"))  # of an attribute, in Togai's words
 
 
@@ -122,17 +123,21 @@ def _no_number(text: str) -> NoReturn:
 
 
 # Decimal keeps the digits that were written: float would bill 0.1 + 0.2 of a cent.
-_decode: Callable[[str], Any] = json.JSONDecoder(
+_decode: Callable[[str], tuple[Any, int]] = json.JSONDecoder(
     object_pairs_hook=_distinct, parse_float=Decimal, parse_constant=_no_number
-).decode
+).raw_decode
 
 
 def _parsed(text: str) -> Any:
+    text = text.strip(_BLANKS)
     try:
-        return _decode(text)
+        value, end = _decode(text)
     except json.JSONDecodeError as error:
         raise BadLine(f"is no JSON: {error.msg} (column {error.colno})") from None
     except RecursionError:
         raise BadLine("is nested too deeply") from None
     except ValueError:  # Python reads no whole number of more than 4,300 digits
         raise BadLine("has a number that is too long") from None
+    if end < len(text):
+        raise BadLine(f"is no JSON: something follows the object (column {end + 1})")
+    return value

@@ -13,6 +13,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -96,13 +97,10 @@ def _over_several_lines(
 ) -> tuple[bytes, list[str]]:
     """The whole row that ``raw`` begins, taken out of what comes; raises ``BadLine`` and takes nothing."""
     if raw.count(b'"') % 2:
-        for count in range(1, MAX_ROW_LINES):
-            if len(ahead) < count:
-                following = next(lines, None)
-                if following is None:
-                    break
-                ahead.append(following)
-            more = ahead[count - 1][1]
+        # Nothing was looked at beyond this line: looking ends at a line with an odd number of quotes.
+        for following in islice(lines, MAX_ROW_LINES):
+            ahead.append(following)
+            more = following[1]
             if more is None or len(raw) + len(more) >= MAX_ROW:
                 break
             raw += b"\n" + more
@@ -110,8 +108,7 @@ def _over_several_lines(
                 row = _cells_or_none(raw)
                 if row is None or len(row) != width:
                     break
-                for _ in range(count):
-                    ahead.popleft()
+                ahead.clear()
                 return raw, row
     raise BadLine(f"is no CSV: {error}")
 
@@ -207,6 +204,9 @@ class Input:
         except (OSError, EOFError, zlib.error) as error:
             self.close()
             raise Unreadable(_why(error)) from error
+        except BadHeader:
+            self.close()
+            raise
 
     def _opened(self) -> BinaryIO | io.BufferedIOBase:
         if self._path is None:
@@ -218,7 +218,8 @@ class Input:
         buffered = io.BufferedReader(self._raw, _BLOCK)
         if self._path.suffix != ".gz":
             return buffered
-        return io.BufferedReader(gzip.GzipFile(fileobj=buffered), _BLOCK)
+        # Not in another buffer: where a file is cut, that would lose what it holds.
+        return gzip.GzipFile(fileobj=buffered)
 
     def _begin_csv(self) -> None:
         first = next(self._lines, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,10 +15,17 @@ class RejectsFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._has_header = False
+        self._file: BinaryIO
+
+    def __enter__(self) -> None:
         try:
-            self._file: BinaryIO = path.open("wb")
+            self._file = self._path.open("wb")
         except OSError as error:
-            raise click.UsageError(f"--rejects {path}: {error.strerror}") from error
+            raise click.UsageError(f"--rejects {self._path}: {error.strerror}") from error
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # all of it is written already, or it was told that it cannot be
+            self._file.close()
 
     def write(self, line: bytes | None, header: bytes | None) -> None:
         """Keep a line; one that is longer than any event can be (``None``) is not kept, only told of."""
@@ -32,7 +40,3 @@ class RejectsFile:
             self._file.flush()
         except OSError as error:
             raise click.ClickException(f"--rejects {self._path}: {error.strerror}") from error
-
-    def close(self) -> None:
-        """Close it."""
-        self._file.close()

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +92,13 @@ def send(
     A line of NDJSON is an event as Togai writes it, or as track() takes it:
 
     \b
-      {"schemaName": "api_call", "accountId": "acme", "timestamp":
-       "2026-01-31T23:59:59Z", "attributes": [{"name": "count", "value": "1"}],
+      {"schemaName": "api_call", "accountId": "acme",
+       "timestamp": "2026-01-31T23:59:59Z",
+       "attributes": [{"name": "ms", "value": "9", "unit": "Milliseconds"}],
        "dimensions": {"region": "eu"}}
-      {"schema_name": "api_call", "account_id": "acme", "timestamp":
-       "2026-01-31T23:59:59Z", "attributes": {"count": 1, "ms": [12.5, "Milliseconds"]}}
+      {"schema_name": "api_call", "account_id": "acme",
+       "timestamp": "2026-01-31T23:59:59Z",
+       "attributes": {"count": 1, "ms": [9, "Milliseconds"]}}
 
     It may have an id, or an idempotency_key. A CSV file has columns named schema_name, account_id, timestamp,
     id, idempotency_key, attributes.NAME, attributes.NAME.unit and dimensions.NAME, or is told by --map which
@@ -145,17 +147,14 @@ def send(
             **options,
         )
 
+    kept = None if rejects is None else RejectsFile(rejects)
+    book = Book(say, kept)
     try:
-        kept = None if rejects is None else RejectsFile(rejects)
-        book = Book(say, kept)
         sent = Shipment(make, book)
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
-    try:
+    with kept or nullcontext():
         tally = _attend(sent, book, inputs, console, say, dry_run=dry_run)
-    finally:
-        if kept is not None:
-            kept.close()
     click.echo(shipment.as_json(tally, book) if as_json else shipment.summary(tally))
     ctx.exit(tally.exit_status)
 

@@ -41,7 +41,7 @@ class Tally:
         bad: of them, no events.
         delivered: events that Togai has taken.
         refused: events that Togai has refused for good.
-        undelivered: events read and neither delivered nor refused.
+        undelivered: events read, or left by an earlier run, and neither delivered nor refused.
         complete: whether every input was read to its end.
         stopped_by: why it was stopped before, if not by the user.
         dry_run: whether nothing was to be sent.
@@ -115,6 +115,7 @@ class Book:
         self._recent = _Recent(_REMEMBERED)
         self.lines = 0
         self.bad = 0
+        self.accepted = 0  # handed over; counted here, since the library counts what earlier runs left, too
         self.incomplete: set[str] = set()  # names of inputs that could not be read to their end
         self.stopped_by: str | None = None
         self.bad_lines: list[Problem] = []
@@ -132,8 +133,9 @@ class Book:
         self.incomplete.add(source.name)
         self._list(self.bad_lines, Problem(source.name, number + 1, f"cannot be read any further: {why}"))
 
-    def remember(self, event_id: str, source: str, number: int) -> None:
-        """Where the event came from."""
+    def note_accepted(self, event_id: str, source: str, number: int) -> None:
+        """An event is handed over; where it came from."""
+        self.accepted += 1
         self._recent.put(event_id, (source, number))
 
     def note_refused(self, event_id: str, why: object) -> None:
@@ -148,13 +150,15 @@ class Book:
         self._say(str(problem))
 
     def close(self, stats: Stats, *, complete: bool, dry_run: bool, seconds: float) -> Tally:
-        """The tally, by the library's own counts."""
+        """The tally."""
+        left = self.accepted + stats.recovered - stats.delivered - stats.rejected
         return Tally(
             lines=self.lines,
             bad=self.bad,
             delivered=stats.delivered,
             refused=stats.rejected,
-            undelivered=stats.pending + sum(stats.dropped.values()),
+            # Ctrl-C between the library's count of an event and ours makes it -1.
+            undelivered=0 if dry_run else max(left, 0),
             complete=complete and not self.incomplete,
             stopped_by=self.stopped_by,
             dry_run=dry_run,
@@ -229,7 +233,7 @@ class Shipment:
                     continue
                 if event_id is None:  # closed, by _on_error
                     return False
-                book.remember(event_id, name, number)
+                book.note_accepted(event_id, name, number)
         except Unreadable as error:
             book.note_unreadable(source, number, error)
         return True
