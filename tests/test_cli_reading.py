@@ -153,6 +153,7 @@ OPEN = "is no CSV: unexpected end of data"
         [ROW + b"1" * 40_000] * 2,  # more than a row's bytes
         [ROW + b"1", ROW + b'2" long', ROW + b"3"],  # a quote that closes nothing
         [ROW + b'"closed', b'elsewhere"'],
+        [ROW + b"1", b'closed",and,too,many,columns'],
         [ROW + b'\xff"'],
         [b"x" * (MAX_LINE + 1), ROW + b"2"],
     ],

@@ -130,7 +130,7 @@ def test_whatever_befalls_a_request_every_line_is_billed_once(send: Send, togai:
     togai.script(faults.Refuse(503, ingest="all"), faults.Reset(ingest="half"), faults.Refuse(429))
     write("a.ndjson", *[line(f"a{number}") for number in range(1000)])
 
-    result = send("a.ndjson")
+    result = send("a.ndjson", TOGAI_CLOSE_TIMEOUT="0")  # it does not leave the waiting to close()
 
     assert result.exit_code == 0, result.output
     assert len(set(accounts(togai))) == togai.ledger.metered == 1000
@@ -284,13 +284,25 @@ def test_a_refused_key_stops_it_and_the_same_command_goes_on(send: Send, togai: 
     assert togai.ledger.metered == 30_000
 
 
+def test_where_togai_refuses_everything_it_stops(send: Send, togai: FakeTogai) -> None:
+    togai.poison(lambda event: True, 400, "no such\x1b[2J schema")
+    write("a.ndjson", *[line(f"a{number}") for number in range(100)])
+
+    result = send("a.ndjson")
+
+    assert result.exit_code == 1
+    assert "Stopped, since Togai takes nothing more: " in result.stdout
+    assert "refused by Togai: no such [2J schema (HTTP 400)\n" in result.stderr
+    assert "\x1b" not in result.output
+
+
 def test_where_the_last_lines_are_refused_with_the_key_it_stops_too(send: Send) -> None:
     write("a.ndjson", line())
 
     result = send("a.ndjson", TOGAI_API_KEY="wrong")
 
     assert result.exit_code == 1
-    assert result.stdout.startswith("1 lines: 0 delivered, 1 not delivered (")
+    assert result.stdout.startswith("1 line: 0 delivered, 1 not delivered (")
 
 
 def test_ctrl_c_ends_it_with_a_report_and_the_same_command_goes_on(togai: FakeTogai, send: Send) -> None:
@@ -477,3 +489,26 @@ def test_each_key_and_address_has_a_spool_of_its_own() -> None:
     assert len({spool("a"), spool("b"), spool("a", "http://localhost")}) == 3
     assert spool("a", "http://x") == spool("a", TOGAI_BASE_URL="http://x")
     assert default_spool({}, None).startswith(str(Path.home() / ".local/state/togai-shipper/spool/"))
+
+
+def test_what_is_kept_on_disk_is_billed_once_though_it_is_read_again(send: Send, togai: FakeTogai) -> None:
+    write("a.ndjson", *[line(f"a{number}") for number in range(1000)])
+    assert send("a.ndjson", "--spool", "kept", spool=True, TOGAI_API_KEY="wrong").exit_code == 1
+    assert list(Path("kept").glob("*.db"))
+
+    result = send("a.ndjson", "--spool", "kept", spool=True)
+
+    assert result.exit_code == 0, result.output
+    assert len(set(accounts(togai))) == togai.ledger.metered == 1000
+    assert togai.ledger.billed_twice == set()
+
+
+def test_unless_told_otherwise_what_is_read_is_kept_in_the_user_s_state(
+    send: Send, togai: FakeTogai, tmp_path: Path
+) -> None:
+    write("a.ndjson", line())
+
+    assert send("a.ndjson", spool=True, XDG_STATE_HOME=str(tmp_path / "state")).exit_code == 0
+
+    assert list((tmp_path / "state" / "togai-shipper" / "spool").iterdir())
+    assert accounts(togai) == ["acme"]

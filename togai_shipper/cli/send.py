@@ -218,7 +218,9 @@ def _inputs(
     if "-" not in files:
         return [
             (
-                Input(name, Path(name), _form(name, format_, mapped, ignoring=ignoring)),
+                Input(
+                    click.format_filename(name), Path(name), _form(name, format_, mapped, ignoring=ignoring)
+                ),
                 job or job_of(Path(name)),
             )
             for name in files

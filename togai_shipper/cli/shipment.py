@@ -20,7 +20,7 @@ from togai_shipper import (
     Stats,
 )
 
-from .facts import BadLine, named
+from .facts import BadLine, named, printable
 from .occurrences import Counter, LineIds
 from .reading import Input, Unreadable
 
@@ -141,7 +141,9 @@ class Book:
     def note_refused(self, event_id: str, why: object) -> None:
         """Togai has refused this event for good."""
         file, line = self._recent.get(event_id)
-        self._list(self.refused_events, Problem(file, line, f"refused by Togai: {why}", event_id))
+        self._list(
+            self.refused_events, Problem(file, line, f"refused by Togai: {printable(str(why))}", event_id)
+        )
 
     def _list(self, problems: list[Problem], problem: Problem) -> None:
         with self._lock:
@@ -250,7 +252,7 @@ class Shipment:
             for event in events:
                 self._book.note_refused(event.id, error)
         elif isinstance(error, DeliveryError) and not isinstance(error, EventDropped):
-            self._book.stopped_by = str(error)  # parked
+            self._book.stopped_by = printable(str(error))  # parked
             self.shipper.close(0.0)  # so that track() takes no more, and waits no more
 
 
@@ -259,13 +261,14 @@ class Shipment:
 
 def summary(tally: Tally) -> str:
     """The tally for a person, in a few lines."""
+    lines = f"{tally.lines:,} line{'' if tally.lines == 1 else 's'}"
     bad = f", {tally.bad:,} bad" if tally.bad else ""
     if tally.dry_run:
-        text = f"{tally.lines:,} lines: {tally.lines - tally.bad:,} good{bad}; nothing was sent"
+        text = f"{lines}: {tally.lines - tally.bad:,} good{bad}; nothing was sent"
     else:
         refused = f", {tally.refused:,} refused by Togai" if tally.refused else ""
         undelivered = f", {tally.undelivered:,} not delivered" if tally.undelivered else ""
-        text = f"{tally.lines:,} lines: {tally.delivered:,} delivered{refused}{undelivered}{bad}"
+        text = f"{lines}: {tally.delivered:,} delivered{refused}{undelivered}{bad}"
     rate = tally.lines / max(tally.seconds, 0.001)
     text += f" ({tally.seconds:.1f} s, {rate:,.0f} lines/s)"
     if tally.stopped_by is not None:
