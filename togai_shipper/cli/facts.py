@@ -72,11 +72,6 @@ def named(name: str) -> str:
     return text if len(text) <= 60 else text[:60] + "…"  # noqa: PLR2004  arbitrary
 
 
-def printable(text: str) -> str:
-    """A text of the server's, without what a terminal might obey."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
 def _kind(value: object) -> str:
     return "null" if value is None else type(value).__name__
 

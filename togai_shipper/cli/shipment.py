@@ -20,7 +20,7 @@ from togai_shipper import (
     Stats,
 )
 
-from .facts import BadLine, named, printable
+from .facts import BadLine, named
 from .occurrences import Counter, LineIds
 from .reading import Input, Unreadable
 
@@ -141,9 +141,7 @@ class Book:
     def note_refused(self, event_id: str, why: object) -> None:
         """Togai has refused this event for good."""
         file, line = self._recent.get(event_id)
-        self._list(
-            self.refused_events, Problem(file, line, f"refused by Togai: {printable(str(why))}", event_id)
-        )
+        self._list(self.refused_events, Problem(file, line, f"refused by Togai: {why}", event_id))
 
     def _list(self, problems: list[Problem], problem: Problem) -> None:
         with self._lock:
@@ -252,7 +250,7 @@ class Shipment:
             for event in events:
                 self._book.note_refused(event.id, error)
         elif isinstance(error, DeliveryError) and not isinstance(error, EventDropped):
-            self._book.stopped_by = printable(str(error))  # parked
+            self._book.stopped_by = str(error)  # parked
             self.shipper.close(0.0)  # so that track() takes no more, and waits no more
 
 
