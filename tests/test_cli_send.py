@@ -408,6 +408,7 @@ def test_a_program_gets_the_summary_as_json(send: Send, togai: FakeTogai) -> Non
         "bad": 1,
         "delivered": 1,
         "refused": 1,
+        "recovered": 0,
         "undelivered": 0,
         "complete": True,
         "stopped_by": None,
@@ -438,6 +439,12 @@ def test_the_summary_says_what_was_not_delivered() -> None:
     assert summary(Tally(lines=1000, delivered=900, undelivered=100, complete=False, seconds=2)) == (
         "1,000 lines: 900 delivered, 100 not delivered (2.0 s, 500 lines/s)\nNot everything was read.\n"
         "Run the same command again to go on: what is delivered is not billed twice."
+    )
+
+
+def test_the_summary_says_why_more_is_delivered_than_there_are_lines() -> None:
+    assert summary(Tally(lines=10, delivered=15, recovered=5, seconds=1)) == (
+        "10 lines: 15 delivered; among them 5 that an earlier run had left (1.0 s, 10 lines/s)"
     )
 
 

@@ -41,6 +41,8 @@ class Tally:
         bad: of them, no events.
         delivered: events that Togai has taken.
         refused: events that Togai has refused for good.
+        recovered: events that an earlier run had left on disk; they count as delivered, refused or undelivered,
+            too, beside the lines.
         undelivered: events read, or left by an earlier run, and neither delivered nor refused.
         complete: whether every input was read to its end.
         stopped_by: why it was stopped before, if not by the user.
@@ -53,6 +55,7 @@ class Tally:
     bad: int = 0
     delivered: int = 0
     refused: int = 0
+    recovered: int = 0
     undelivered: int = 0
     complete: bool = True
     stopped_by: str | None = None
@@ -157,6 +160,7 @@ class Book:
             bad=self.bad,
             delivered=stats.delivered,
             refused=stats.rejected,
+            recovered=stats.recovered,
             # Ctrl-C between the library's count of an event and ours makes it -1.
             undelivered=0 if dry_run else max(left, 0),
             complete=complete and not self.incomplete,
@@ -267,6 +271,8 @@ def summary(tally: Tally) -> str:
         refused = f", {tally.refused:,} refused by Togai" if tally.refused else ""
         undelivered = f", {tally.undelivered:,} not delivered" if tally.undelivered else ""
         text = f"{lines}: {tally.delivered:,} delivered{refused}{undelivered}{bad}"
+        if tally.recovered:
+            text += f"; among them {tally.recovered:,} that an earlier run had left"
     rate = tally.lines / max(tally.seconds, 0.001)
     text += f" ({tally.seconds:.1f} s, {rate:,.0f} lines/s)"
     if tally.stopped_by is not None:
