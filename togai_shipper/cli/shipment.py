@@ -41,8 +41,8 @@ class Tally:
         bad: of them, no events.
         delivered: events that Togai has taken.
         refused: events that Togai has refused for good.
-        recovered: events that an earlier run had left on disk; they count as delivered, refused or undelivered,
-            too, beside the lines.
+        recovered: events that an earlier run had left on disk; they count as delivered, refused or
+            undelivered, too, beside the lines.
         undelivered: events read, or left by an earlier run, and neither delivered nor refused.
         complete: whether every input was read to its end.
         stopped_by: why it was stopped before, if not by the user.
