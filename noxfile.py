@@ -1,4 +1,4 @@
-"""How a process ends differs from one Python to the next: the tests of that, on each that is here."""
+"""How a process ends, and what SQLite does, differs from one Python to the next: the tests of that, on each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ nox.options.error_on_missing_interpreters = False  # a missing one is skipped, a
 
 @nox.session(python=["3.10", "3.11", "3.12", "3.13"])
 def ends(session: nox.Session) -> None:
-    """Exits, signals, forks and re-entrancy, by real processes."""
+    """Exits, signals, forks, re-entrancy and the spool, by real processes."""
     session.install("--quiet", "-e", ".[test]")
     session.run(
         "python",
@@ -25,4 +25,10 @@ def ends(session: nox.Session) -> None:
         "tests/test_odd_ends.py",
         "tests/test_reentrancy.py",
         "tests/test_sigterm.py",
+        "tests/test_spool.py",
+        "tests/test_spool_adoption.py",
+        "tests/test_spool_disks.py",
+        "tests/test_spool_file.py",
+        "tests/test_spool_folder.py",
+        "tests/test_spool_kills.py",
     )
