@@ -1,4 +1,4 @@
-"""How a process ends, and what SQLite does, differs from one Python to the next: the tests of that, on each."""
+"""How a process ends, and what SQLite does, differs with the Python: tests of that, on each that is here."""
 
 from __future__ import annotations
 

@@ -978,6 +978,7 @@ def test_once_closed_nothing_is_read_back(worlds: Any) -> None:
     assert w.pipeline.pending == 5
     w.pipeline.spool.finish()
     w.pipeline.spool.finish()
+    assert w.pipeline.spool.step(0.0)  # which finds nothing to do
     assert w.pipeline.pending == 5
 
 

@@ -29,21 +29,20 @@ from togai_shipper._buffer import Buffer
 from togai_shipper._config import Config
 from togai_shipper._event import ChosenId
 from togai_shipper._flusher import Flushers
-from togai_shipper._outcome import Delivered, Dropped, Outcome, Rejected
+from togai_shipper._outcome import Dropped, Outcome, Rejected
 from togai_shipper._settlement import DEDUPE_WINDOW
 from togai_shipper.exceptions import EventDropped
 
 from .adoption import Adoption, Haul, event_id
 from .disk import Disk
-from .file import ROW_BYTES, SpoolError, SpoolFile
+from .file import SpoolError, SpoolFile
 from .folder import Folder
 from .requests import asked, heed
 from .rows import CORRUPT, PAST_WINDOW, DeadLetter, Row
+from .shelf import Leaving, Shelf
 
 LINGER = 0.01  # seconds for which events gather before they are written
-FORGET_EVERY = (
-    0.1  # seconds for which settled events gather before they are forgotten; losing that costs nothing
-)
+FORGET_EVERY = 0.1  # seconds for which settled events gather until they are forgotten: no loss costs money
 COMMIT_MOST = 5000  # events in one commit, and rows read back at once
 READ_MOST = 4 * 1024 * 1024  # bytes read back at once, about
 FORGET_MOST = 2000  # settled events that are forgotten at once without waiting longer
@@ -120,19 +119,8 @@ class Spool:
         self._entered_at = 0.0
         self._through = 0  # events that ever left _entering
         self._in_a_hurry = False  # somebody waits for the commit
-        # On disk.
-        self._rows: dict[int, int] = {}  # id() of an event in the buffer -> its seq
-        self._behind = 0  # events on disk alone
-        self._behind_since = 0.0  # about when the oldest of them was accepted
-        self._cursor = 0  # up to this seq everything came into the buffer
-        self._skips: deque[tuple[int, int]] = (
-            deque()
-        )  # ranges of seq beyond the cursor that are in the buffer
-        self._bytes = 0
-        # Settled, not yet forgotten.
-        self._gone: list[int] = []
-        self._dying: list[tuple[int | None, bytes, Rejected | Dropped]] = []
-        self._settled_at = 0.0
+        self._shelf = Shelf()  # what is on disk
+        self._settled_at = 0.0  # since when something may leave it
         self._disk = Disk(folder, config.base_url, clock, self._now_ms)
         self._adoption = Adoption(folder, config.base_url, clock, random, self._tell_operator)
         self._finished = False
@@ -154,7 +142,7 @@ class Spool:
             if (
                 len(entering) + self._buffer.in_memory >= config.max_queue_size
                 or self._entering_bytes + self._buffer.memory_bytes + size > config.max_queue_bytes
-                or self._bytes + self._entering_bytes + size > config.max_spool_bytes
+                or self._shelf.bytes + self._entering_bytes + size > config.max_spool_bytes
             ):
                 return "full"
             is_first = not entering
@@ -208,39 +196,26 @@ class Spool:
     @property
     def waiting(self) -> int:
         """Events accepted that are not in the buffer."""
-        return len(self._entering) + self._behind
+        return len(self._entering) + self._shelf.behind
 
     def oldest_since(self) -> float | None:
         """When the oldest of those was accepted, about."""
-        if self._behind:
-            return self._behind_since
+        if self._shelf.behind:
+            return self._shelf.behind_since
         return self._entered_at if self._entering else None
 
     def settled(self, outcome: Outcome) -> None:
         """These events have their outcome: their rows may go, or are buried."""
-        rows = self._rows
-        is_first = not self._gone and not self._dying
+        is_first = not self._shelf.leaving
         if is_first:
             self._settled_at = self._clock()
-        for event in outcome.events:
-            seq = rows.pop(id(event), None)
-            if seq is not None:
-                self._bytes -= len(event) + ROW_BYTES
-            if not isinstance(outcome, Delivered):
-                self._dying.append((seq, event, outcome))
-            elif seq is not None:
-                self._gone.append(seq)
-        if is_first or self._is_forgetting_due(self._settled_at) or (self._behind and self._room()):
+        self._shelf.settled(outcome)
+        if is_first or self._is_forgetting_due(self._settled_at) or (self._shelf.behind and self._room()):
             self.work.ring()
 
     def kept(self, left: Sequence[Batch]) -> list[Batch]:
         """What is on disk stays there; the rest is lost."""
-        lost = []
-        for batch in left:
-            events = [event for event in batch.events if self._rows.pop(id(event), None) is None]
-            self._behind += len(batch) - len(events)
-            if events:
-                lost.append(attrs.evolve(batch, events=events))
+        lost = self._shelf.kept(left)
         if self._entering:
             lost.append(Batch(list(self._entering), sys.maxsize, self._entered_at))
             self._entering.clear()
@@ -270,8 +245,8 @@ class Spool:
     def figures(self) -> dict[str, int | bool]:
         """The spool's part of ``Stats``."""
         return {
-            "spooled": len(self._rows) + self._behind,
-            "spool_bytes": max(0, self._bytes),
+            "spooled": len(self._shelf),
+            "spool_bytes": self._shelf.bytes,
             "durable": self._disk.works,
             "recovered": self.recovered,
             "stranded": sum(self._adoption.stranded.values()),
@@ -309,12 +284,12 @@ class Spool:
             in_a_hurry = self._in_a_hurry or self._buffer.closing is not None
             full = in_a_hurry or len(self._entering) >= COMMIT_MOST
             times.append(now if full else self._entered_at + LINGER)
-        if self._behind and self._room():
+        if self._shelf.behind and self._room():
             times.append(now)
         if self._disk.failure is not None:
             times.append(self._disk.retry_at)
         else:
-            if self._gone or self._dying:
+            if self._shelf.leaving:
                 times.append(now if self._is_forgetting_due(now) else self._settled_at + FORGET_EVERY)
             if self._may_adopt():
                 times.append(self._adoption.next_at)
@@ -324,7 +299,7 @@ class Spool:
 
     def _is_forgetting_due(self, now: float) -> bool:
         return (
-            len(self._gone) + len(self._dying) >= FORGET_MOST
+            self._shelf.leaving >= FORGET_MOST
             or now >= self._settled_at + FORGET_EVERY
             or self._buffer.closing is not None
         )
@@ -387,14 +362,11 @@ class Spool:
     def _failed(self, error: SpoolError) -> None:
         """Go on from memory alone; what is on disk alone waits there for whoever adopts it."""
         with self._lock:
-            left, path = self._behind, self._disk.path
+            left, path = self._shelf.behind, self._disk.path
             if self._disk.failed(error):
                 self._adoption.pause()
-                self._rows.clear()
-                self._skips.clear()
-                self._gone.clear()
-                self._dying = [(None, event, outcome) for _, event, outcome in self._dying]
-                self._behind = self._cursor = self._bytes = self.dead_letters = 0
+                self._shelf = self._shelf.replaced()
+                self.dead_letters = 0
             else:
                 left = 0
             self._buffer.settled.ring()
@@ -406,24 +378,13 @@ class Spool:
     def _save_what_is_in_memory(self, file: SpoolFile) -> None:
         """After a failure: events that came into the buffer meanwhile, and are nowhere on disk."""
         with self._lock:
-            events = [event for event in self._buffer.events() if id(event) not in self._rows]
+            events = [event for event in self._buffer.events() if event not in self._shelf]
         if not events:
             return
         now = self._now_ms()
         first = file.append([(now, True, event) for event in events])
         with self._lock:
-            there = {id(event) for event in self._buffer.events()}
-            for seq, event in enumerate(events, first):
-                if id(event) in there:
-                    self._rows[id(event)] = seq
-                    self._bytes += len(event) + ROW_BYTES
-                else:
-                    self._gone.append(seq)
-            last = first + len(events) - 1
-            if self._behind:
-                self._skips.append((first, last))
-            else:
-                self._cursor = last
+            self._shelf.saved(events, first, there=self._buffer.events())
 
     # --- in ---
 
@@ -443,9 +404,10 @@ class Spool:
                 self._entering_bytes = sum(map(len, self._entering)) if self._entering else 0
                 self._through += len(events)
                 if first is None:
-                    self._buffer.admit(events, since)
+                    self._admit(events, since)
                 else:
-                    self._admit_new(events, first, since)
+                    room = self._room()
+                    self._admit(self._shelf.written(events, first, room, since), since)
                 self._buffer.settled.ring()
                 if len(self._entering) < COMMIT_MOST:
                     return
@@ -461,18 +423,9 @@ class Spool:
             self._failed(error)
             return None
 
-    def _admit_new(self, events: list[bytes], first: int, since: float) -> None:
-        self._bytes += sum(map(len, events)) + ROW_BYTES * len(events)
-        room = 0 if self._behind else self._room()
-        into = events[:room]
-        if into:
-            self._rows.update(zip(map(id, into), range(first, first + len(into)), strict=True))
-            self._cursor = first + len(into) - 1
-            self._buffer.admit(into, since)
-        if len(into) < len(events):
-            if not self._behind:
-                self._behind_since = since
-            self._behind += len(events) - len(into)
+    def _admit(self, events: Sequence[bytes], since: float, *, known: bool = False) -> None:
+        if events:
+            self._buffer.admit(events, since, known=known)
 
     def _room(self) -> int:
         """How many events the buffer may take: half of memory is left to those that come in."""
@@ -487,42 +440,27 @@ class Spool:
         """Read back what is on disk alone, in order, as far as there is room."""
         while True:
             with self._lock:
-                file, after = self._disk.file, self._cursor
-                most = self._room_to_read() if self._behind else 0
+                file, after = self._disk.file, self._shelf.cursor
+                most = min(self._room(), COMMIT_MOST, READ_MOST // self._shelf.average() + 1)
+                if not self._shelf.behind:
+                    return
             if not most or file is None:
                 return
             try:
                 rows, damaged = file.read(after, most)
-                if damaged:
-                    self._bury_damaged(file, damaged)
+                dropped = self._bury_damaged(file, damaged) if damaged else None
             except SpoolError as error:
                 self._failed(error)
                 return
-            self._take_back(rows, damaged)
-
-    def _room_to_read(self) -> int:
-        """How many rows to read back at once: a few megabytes, whatever their size."""
-        on_disk = len(self._rows) + self._behind
-        return min(self._room(), COMMIT_MOST, max(1, READ_MOST * on_disk // max(1, self._bytes)))
-
-    def _take_back(self, rows: list[Row], damaged: list[int]) -> None:
-        with self._lock:
-            if not rows and not damaged:  # somebody else has removed them
-                self._behind = 0
-                return
-            self._cursor = max([row.seq for row in rows] + damaged)
-            rows = [row for row in rows if not self._is_skipped(row.seq)]
-            while self._skips and self._skips[0][1] <= self._cursor:
-                self._skips.popleft()
-            for lot in self._lots(rows):
-                events = [row.body for row in lot.rows]
-                self._rows.update(zip(map(id, events), (row.seq for row in lot.rows), strict=True))
-                self._buffer.admit(events, lot.since, known=lot.known)
-                self._behind_since = lot.since
-            self._behind = max(0, self._behind - len(rows))
-
-    def _is_skipped(self, seq: int) -> bool:
-        return any(low <= seq <= high for low, high in self._skips)
+            with self._lock:
+                if dropped is not None:
+                    self._record(dropped)
+                    self.corrupt_rows += len(damaged)
+                    self.dead_letters += len(damaged)
+                into = self._shelf.returned(rows, damaged, dropped.events if dropped else ())
+                for lot in self._lots(into):
+                    self._buffer.admit([row.body for row in lot.rows], lot.since, known=lot.known)
+                    self._shelf.behind_since = lot.since
 
     def _lots(self, rows: Sequence[Row]) -> list[Lot]:
         lots: list[Lot] = []
@@ -541,7 +479,7 @@ class Spool:
             age = min(age, DEDUPE_WINDOW - HOURLY)
         return self._clock() - max(0.0, age)
 
-    def _bury_damaged(self, file: SpoolFile, damaged: list[int]) -> None:
+    def _bury_damaged(self, file: SpoolFile, damaged: list[int]) -> Dropped:
         """Rows of our own file that are not what was written: never sent, kept as they are, and told."""
         path, now, count = self._disk.path, self._now_ms(), len(damaged)
         bodies = [file.raw(seq) for seq in damaged]
@@ -554,15 +492,11 @@ class Spool:
             damaged,
         )
         error = EventDropped(None, CORRUPT, 0, maybe_delivered=False)
-        with self._lock:
-            self._record(Dropped(bodies, CORRUPT, error))
-            self._behind = max(0, self._behind - count)
-            self.corrupt_rows += count
-            self.dead_letters += count
         self._news.append(lambda: self._teller.undelivered(error))
         self._tell_operator(
             f"corrupt {path}", f"{count} events in {path} are damaged on disk; they are kept as dead letters"
         )
+        return Dropped(bodies, CORRUPT, error)
 
     # --- out ---
 
@@ -570,25 +504,23 @@ class Spool:
         """Remove the rows of settled events; those that were not delivered become dead letters."""
         with self._lock:
             file = self._disk.file if self._disk.works else None
-            if file is None or not (self._gone or self._dying):
+            if file is None or not self._shelf.leaving or not self._is_forgetting_due(self._clock()):
                 return
-            if not self._is_forgetting_due(self._clock()):
-                return
-            gone, self._gone = self._gone, []
-            dying, self._dying = self._dying, []
+            leaving = self._shelf.take_leaving()
         try:
-            if gone:
-                file.remove(gone)
-                gone = []
-            if dying:
-                file.bury([self._letter(file, *one) for one in dying], [seq for seq, _, _ in dying if seq])
+            if leaving.gone:
+                file.remove(leaving.gone)
+                leaving = Leaving(dying=leaving.dying)
+            if leaving.dying:
+                letters = [self._letter(file, *one) for one in leaving.dying]
+                file.bury(letters, [seq for seq, _, _ in leaving.dying if seq])
         except SpoolError as error:
             with self._lock:
-                self._gone, self._dying = gone + self._gone, dying + self._dying
+                self._shelf.put_back(leaving)
             self._failed(error)
             return
         with self._lock:
-            self.dead_letters += len(dying)
+            self.dead_letters += len(leaving.dying)
 
     def _letter(
         self, file: SpoolFile, seq: int | None, event: bytes, outcome: Rejected | Dropped
@@ -613,7 +545,7 @@ class Spool:
         return (
             self._disk.failure is None
             and not self._buffer.closing
-            and self._bytes <= self._config.max_spool_bytes // 2
+            and self._shelf.bytes <= self._config.max_spool_bytes // 2
         )
 
     def _adopt(self) -> None:
@@ -635,10 +567,8 @@ class Spool:
 
     def _take_over(self, haul: Haul) -> None:
         with self._lock:
-            if haul.moved and not self._behind:
-                self._behind_since = self._since(haul.moved[0])
-            self._behind += len(haul.moved)
-            self._bytes += sum(len(row.body) + ROW_BYTES for row in haul.moved)
+            if haul.moved:
+                self._shelf.joined(haul.moved, self._since(haul.moved[0]))
             self.recovered += len(haul.moved) + len(haul.expired)
             self.corrupt_rows += haul.damaged
             self.dead_letters += haul.dead + len(haul.expired)
@@ -668,10 +598,8 @@ class Spool:
                 self._failed(error)
                 return
             with self._lock:
-                if rows and not self._behind:
-                    self._behind_since = self._since(rows[0])
-                self._behind += len(rows)
-                self._bytes += sum(len(row.body) + ROW_BYTES for row in rows)
+                if rows:
+                    self._shelf.joined(rows, self._since(rows[0]))
                 self.recovered += len(rows)
                 self.dead_letters = dead_letters
 

@@ -1,0 +1,154 @@
+"""What of ours is on disk: which row is whose, which wait there alone, which may go.
+
+Counts and names only, no I/O; all of it is touched only while holding the shipper's lock. A row is on disk
+exactly as long as its event is not settled; the event itself is in the buffer, or on disk alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+from togai_shipper._batching import Batch
+from togai_shipper._outcome import Delivered, Dropped, Outcome, Rejected
+
+from .file import ROW_BYTES
+from .rows import Row
+
+
+@attrs.frozen
+class Leaving:
+    """Settled events that are still on disk: delivered ones (``gone``), and others, to be buried."""
+
+    gone: Sequence[int] = ()
+    dying: Sequence[tuple[int | None, bytes, Rejected | Dropped]] = ()
+
+
+class Shelf:
+    """The rows of one file."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, int] = {}  # id() of an event in the buffer -> its seq
+        self.behind = 0  # events on disk alone
+        self.behind_since = 0.0  # about when the oldest of them was accepted
+        self.cursor = 0  # up to this seq every event came into the buffer
+        self._skips: deque[range] = deque()  # of seq beyond the cursor: those came into the buffer, too
+        self.bytes = 0
+        self._gone: list[int] = []
+        self._dying: list[tuple[int | None, bytes, Rejected | Dropped]] = []
+
+    def __len__(self) -> int:
+        return len(self._rows) + self.behind
+
+    def __contains__(self, event: bytes) -> bool:
+        return id(event) in self._rows
+
+    # --- in ---
+
+    def written(self, events: Sequence[bytes], first: int, room: int, since: float) -> list[bytes]:
+        """New events are on disk, the first as row ``first``; returns those that go into the buffer now."""
+        into = list(events[: 0 if self.behind else room])
+        self._rows.update(zip(map(id, into), range(first, first + len(into)), strict=True))
+        self.bytes += sum(map(len, events)) + ROW_BYTES * len(events)
+        if into:
+            self.cursor = first + len(into) - 1
+        self._wait_behind(len(events) - len(into), since)
+        return into
+
+    def saved(self, events: Sequence[bytes], first: int, there: Iterable[bytes]) -> None:
+        """Events of the buffer are on disk now; those that are not ``there`` any more may go again."""
+        still = set(map(id, there))
+        for seq, event in enumerate(events, first):
+            if id(event) in still:
+                self._rows[id(event)] = seq
+                self.bytes += len(event) + ROW_BYTES
+            else:
+                self._gone.append(seq)
+        seqs = range(first, first + len(events))
+        if self.behind:
+            self._skips.append(seqs)
+        else:
+            self.cursor = seqs[-1]
+
+    def joined(self, rows: Sequence[Row], since: float) -> None:
+        """Rows came to the end of the file: adopted, or replayed."""
+        self.bytes += sum(len(row.body) + ROW_BYTES for row in rows)
+        self._wait_behind(len(rows), since)
+
+    def _wait_behind(self, count: int, since: float) -> None:
+        if count and not self.behind:
+            self.behind_since = since
+        self.behind += count
+
+    # --- back into the buffer ---
+
+    def average(self) -> int:
+        """Bytes of a row."""
+        return self.bytes // max(1, len(self)) + 1
+
+    def returned(
+        self, rows: Sequence[Row], damaged: Sequence[int] = (), bodies: Sequence[bytes] = ()
+    ) -> list[Row]:
+        """These were read beyond the cursor; returns those that go into the buffer.
+
+        ``damaged`` are rows that are gone, being no events any more, and ``bodies`` what they were.
+        """
+        self.bytes -= sum(len(body) + ROW_BYTES for body in bodies)
+        if not rows and not damaged:  # somebody else has removed them
+            self.behind = 0
+            return []
+        self.cursor = max([row.seq for row in rows] + list(damaged))
+        rows = [row for row in rows if not any(row.seq in skip for skip in self._skips)]
+        while self._skips and self._skips[0][-1] <= self.cursor:
+            self._skips.popleft()
+        self._rows.update({id(row.body): row.seq for row in rows})
+        self.behind = max(0, self.behind - len(rows) - len(damaged))
+        return rows
+
+    # --- out ---
+
+    def settled(self, outcome: Outcome) -> None:
+        """These events have their outcome: their rows may go, or are to be buried."""
+        rows = self._rows
+        for event in outcome.events:
+            seq = rows.pop(id(event), None)
+            if seq is not None:
+                self.bytes -= len(event) + ROW_BYTES
+            if not isinstance(outcome, Delivered):
+                self._dying.append((seq, event, outcome))
+            elif seq is not None:
+                self._gone.append(seq)
+
+    @property
+    def leaving(self) -> int:
+        """How many are settled and still on disk."""
+        return len(self._gone) + len(self._dying)
+
+    def take_leaving(self) -> Leaving:
+        """Those; they are the caller's now."""
+        leaving = Leaving(self._gone, self._dying)
+        self._gone, self._dying = [], []
+        return leaving
+
+    def put_back(self, leaving: Leaving) -> None:
+        """They could not be removed."""
+        self._gone[:0] = leaving.gone
+        self._dying[:0] = leaving.dying
+
+    def kept(self, left: Sequence[Batch]) -> list[Batch]:
+        """The buffer gives these up: what is on disk waits there; returns the rest."""
+        lost = []
+        for batch in left:
+            events = [event for event in batch.events if self._rows.pop(id(event), None) is None]
+            self.behind += len(batch) - len(events)
+            if events:
+                lost.append(attrs.evolve(batch, events=events))
+        return lost
+
+    def replaced(self) -> Shelf:
+        """One for another file, when this one is left as it is: what was to be buried is buried there."""
+        shelf = Shelf()
+        shelf._dying = [(None, event, outcome) for _, event, outcome in self._dying]
+        return shelf
