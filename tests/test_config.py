@@ -57,13 +57,14 @@ OPTIONS: list[tuple[str, Any, Any, str | None]] = [
     ("on_delivered", None, hook, None),
     ("before_send", None, hook, None),
     ("session_factory", None, hook, None),
+    ("spool", None, "/var/lib/app/spool", "/var/lib/app/spool"),
     ("max_spool_bytes", 1024**3, 1, "1"),
 ]
 NAMES = [option for option, *_ in OPTIONS]
 
 
 def test_this_table_is_complete() -> None:
-    assert sorted([*NAMES, "spool"]) == sorted(field.name for field in attrs.fields(Config))
+    assert sorted(NAMES) == sorted(field.name for field in attrs.fields(Config))
 
 
 @pytest.mark.parametrize(("option", "default", "other", "said"), OPTIONS, ids=NAMES)
@@ -146,6 +147,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "on_delivered": NOT_CALLABLE,
     "before_send": NOT_CALLABLE,
     "session_factory": NOT_CALLABLE,
+    "spool": ("", 7, b"spool", "a\0b"),
     "max_spool_bytes": (*NOT_WHOLE, 0),
     "base_url": (
         "", "api.togai.com", "//api.togai.com", "ftp://api.togai.com", "https://", "https://:443", "https:/x",

@@ -820,9 +820,10 @@ def test_a_probe_that_has_grown_too_old_to_be_sent_leaves_the_line_to_the_next_o
     w.put(3)
     w.pipeline.flush(5)
     w.clock.now += 41 * 86_400
-    w.put(1)
 
     w.pipeline.set_api_key("right")
+    w.pipeline.flush(100)
+    w.put(1)
     w.pipeline.flush(100)
 
     stats = w.pipeline.health.stats()

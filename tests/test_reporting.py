@@ -36,6 +36,20 @@ def test_on_error_is_not_called_for_what_goes_wrong_inside_it() -> None:
     assert (len(told), shipper.stats().refused["invalid"]) == (2, 4)
 
 
+def test_a_callback_inside_another_leaves_that_as_it_was() -> None:
+    told: list[Any] = []
+
+    def on_delivered(events: Any) -> None:
+        w.pipeline.reporter.undelivered(ValueError("from the first"))
+        w.pipeline.reporter.undelivered(ValueError("from the second"))
+
+    w = world(on_delivered=on_delivered, on_error=lambda error, events: told.append(str(error)))
+    w.put(1)
+    w.pipeline.flush(1)
+
+    assert told == ["from the first", "from the second"]
+
+
 @contextmanager
 def logging_to(handler: logging.Handler) -> Iterator[None]:
     """Our log lines go to ``handler``, too."""

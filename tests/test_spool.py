@@ -384,7 +384,8 @@ def test_a_damaged_row_of_our_own_is_dropped_and_told(worlds: Any, folder: Path)
     assert [letter.reason for letter in letters(folder)] == ["corrupt"]
 
 
-def test_a_file_with_damaged_pages_gives_what_can_be_read(worlds: Any, folder: Path) -> None:
+@pytest.mark.parametrize("how", ["overwritten", "cut off"])
+def test_a_file_with_damaged_pages_gives_what_can_be_read(worlds: Any, folder: Path, how: str) -> None:
     first = worlds()
     ids = first.put(2000)
     first.pipeline.sync(1.0)
@@ -394,16 +395,37 @@ def test_a_file_with_damaged_pages_gives_what_can_be_read(worlds: Any, folder: P
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     content = bytearray(path.read_bytes())
-    content[40 * 4096 : 43 * 4096] = b"\xff" * 3 * 4096
+    if how == "overwritten":
+        content[40 * 4096 : 43 * 4096] = b"\xff" * 3 * 4096
+    else:
+        del content[-5 * 4096 :]
     path.write_bytes(content)
 
     second = worlds()
     second.pipeline.flush(0.0)
     second.pipeline.flush(100)
 
-    assert 1900 < len(second.server.metered) < 2000
+    assert 1850 < len(second.server.metered) < 2000
     assert set(second.server.metered) < set(ids)
     assert len(list(folder.glob("*.corrupt-*"))) == 1
+
+
+def test_a_file_of_which_the_beginning_alone_is_left_is_set_aside(worlds: Any, folder: Path) -> None:
+    first = worlds()
+    first.put(2000)
+    first.pipeline.sync(1.0)
+    die(first)
+    (path,) = files(folder)
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    path.write_bytes(path.read_bytes()[:4096])
+
+    second = worlds()
+    second.put(1)
+    assert second.pipeline.flush(10) == FlushReport(delivered=1)
+    assert len(list(folder.glob("*.corrupt-*"))) == 1
+    assert stats(second).durable
 
 
 # --- older than Togai's memory ---
@@ -502,6 +524,21 @@ def test_once_the_disk_works_again_what_is_in_memory_is_written(worlds: Any, fol
     second.pipeline.flush(0.0)
     second.pipeline.flush(10)
     assert set(second.server.metered) == set(ids)
+
+
+def test_once_the_disk_works_again_a_batch_that_was_sent_in_vain_is_written_too(
+    worlds: Any, folder: Path
+) -> None:
+    folder.write_text("not a directory")
+    w = worlds([DOWN] * 20)
+    w.put(3)
+    assert w.pipeline.flush(5).pending == 3
+    folder.unlink()
+    w.clock.now += 2
+
+    w.pipeline.sync(1.0)
+    assert (stats(w).durable, stats(w).spooled) == (True, 3)
+    assert w.pipeline.flush(1000) == FlushReport(delivered=3)
 
 
 def test_without_a_spool_what_close_cannot_deliver_is_dropped_and_told(worlds: Any, folder: Path) -> None:

@@ -39,13 +39,13 @@ class Haul:
 class Orphan:
     """One such file, claimed and open."""
 
-    def __init__(self, claim: Claim, file: SpoolFile) -> None:
+    def __init__(self, claim: Claim, file: SpoolFile, *, damaged: bool = False) -> None:
         self.claim = claim
         self.file = file
         self._after = 0
-        self._stays = False  # something in it cannot be moved: it is kept, under another name
+        self._stays = damaged  # something in it cannot be moved: it is kept, under another name
         self.waiting = 0  # events in it that wait for the server to say what time it is
-        self._is_damaged = False
+        self._is_damaged = damaged
         self._unreadable = 0
 
     def move(self, ours: SpoolFile, now_ms: int, server_ms: int | None) -> Haul:
@@ -231,7 +231,7 @@ class Adoption:
         """What was claimed, if it is ours to send; else it is left, or set aside, and told."""
         path = claim.path
         try:
-            file = SpoolFile.open(path)
+            return self._ours(self._open(claim))
         except HoldsNothing as error:
             if claim.was_being_made:
                 with suppress(SpoolError):
@@ -244,14 +244,29 @@ class Adoption:
             claim.release()
             self.stranded[str(path)] = 0
             self._tell(f"left {path}", f"{error}; it is left alone")
-        else:
-            orphan = Orphan(claim, file)
-            whose = file.meta().get("base_url", "nobody")
+        return None
+
+    def _open(self, claim: Claim) -> Orphan:
+        try:
+            return Orphan(claim, SpoolFile.open(claim.path))
+        except HoldsNothing:
+            raise
+        except Damaged:
+            return Orphan(claim, SpoolFile.salvage(claim.path), damaged=True)
+
+    def _ours(self, orphan: Orphan) -> Orphan | None:
+        """It, if its events are for where we ship to; else it is let go."""
+        path = orphan.claim.path
+        try:
+            whose = orphan.file.meta().get("base_url", "nobody")
             if whose == self._base_url:
                 return orphan
-            self.stranded[str(path)] = file.pending()[0]
-            orphan.leave()
-            self._tell(f"left {path}", f"{path}: its events are for {whose}; they are not sent from here")
+            self.stranded[str(path)] = orphan.file.pending()[0]
+        except SpoolError:
+            orphan.file.close()
+            raise
+        orphan.leave()
+        self._tell(f"left {path}", f"{path}: its events are for {whose}; they are not sent from here")
         return None
 
     def _set_aside(self, claim: Claim, error: Damaged, now_ms: int) -> None:

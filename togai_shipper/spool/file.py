@@ -180,6 +180,20 @@ class SpoolFile:
             return file
 
     @classmethod
+    def salvage(cls, path: Path) -> SpoolFile:
+        """One of which ``open`` says that it is damaged: to be read as far as that goes, not written."""
+        with _translated(path):
+            file = cls(path, _immortal(_connect(path, "rw")))
+            try:
+                file._connection.execute("PRAGMA writable_schema = ON")  # read also where the end is missing
+                file._distrust()
+                file._check()
+            except BaseException:
+                file.close()
+                raise
+            return file
+
+    @classmethod
     def peek(cls, path: Path) -> SpoolFile:
         """To be read only, while its process may be writing. Raises as ``open`` does."""
         with _translated(path):
