@@ -131,7 +131,7 @@ def test_it_goes_on_until_it_is_stopped(
 def test_how_it_goes_is_one_line() -> None:
     stats = Stats(delivered=5, pending=7, rejected=1, dropped={"past dedupe window": 1}, last_error="parked")
 
-    assert Drained(stats, 1, 3, 2).line() == (
+    assert Drained(stats, 1, 7, 3, 2).line() == (
         "5 delivered, 7 waiting, in 1 file, 2 dead letters, 3 not for this base URL, "
         "2 files that cannot be read, parked"
     )

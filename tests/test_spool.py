@@ -402,8 +402,8 @@ def test_a_file_with_damaged_pages_gives_what_can_be_read(worlds: Any, folder: P
     path.write_bytes(content)
 
     second = worlds()
-    second.pipeline.flush(0.0)
-    second.pipeline.flush(100)
+    for _ in range(40):  # a piece each
+        second.pipeline.flush(100)
 
     assert 1850 < len(second.server.metered) < 2000
     assert set(second.server.metered) < set(ids)
@@ -487,7 +487,7 @@ def test_an_event_within_the_window_is_sent(worlds: Any) -> None:
     dated(w)
 
     w.pipeline.flush(0.0)
-    assert stats(w).oldest_pending_age > 38 * DAY
+    assert stats(w).oldest_pending_age == DAY  # no more of it is believed before the server has said a word
     assert w.pipeline.flush(10) == FlushReport(delivered=2)
     assert set(w.server.metered) == set(ids)
 
@@ -637,14 +637,17 @@ def test_a_file_that_fails_is_left_to_be_adopted_and_another_is_begun(
     ids += w.put(1)
     assert not w.pipeline.sync(1.0)
     assert "; 15 events stay in " in caplog.text
-    assert (stats(w).pending, stats(w).durable) == (6, False)
+    assert (stats(w).pending, stats(w).accepted, stats(w).durable) == (21, 21, False)
+    assert not w.pipeline.flush(10)
+    assert not w.pipeline.health.complaint() or stats(w).pending == 15
 
     for _ in range(6):
         w.clock.now += 100
         w.pipeline.flush(100)
 
     assert set(w.server.metered) == set(ids)
-    assert stats(w).durable
+    assert (stats(w).durable, stats(w).pending) == (True, 0)
+    assert stats(w).accepted == 21 + stats(w).recovered  # those that were in memory, too, came once more
     w.pipeline.close(1)
     assert list(folder.iterdir()) == []
 
@@ -801,7 +804,8 @@ def test_a_writer_that_is_ended_is_told_of_and_replaced(
     assert pipeline.put(event) is None
     assert togai.wait(lambda: "the spool's writer was ended by SystemExit" in caplog.text)
 
-    assert pipeline.close(20) == FlushReport(delivered=1)
+    assert pipeline.close(20)
+    assert togai.ledger.metered == 1
 
 
 def test_a_disk_that_is_full_in_the_middle_of_an_adoption_costs_no_row(worlds: Any, folder: Path) -> None:
@@ -1048,3 +1052,108 @@ def test_while_the_disk_fails_it_is_not_tried_for_each_event(worlds: Any, folder
     assert stats(w).pending == 3
     folder.unlink()
     assert not w.pipeline.sync(1.0)  # not yet
+
+
+def test_a_file_that_somebody_removes_takes_what_was_there_alone_along_and_that_is_told(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+    w = worlds(max_queue_size=10, on_error=lambda error, events: told.append(str(error)))
+    for _ in range(4):
+        w.put(5)
+        w.pipeline.sync(1.0)
+    files(folder)[0].unlink()
+    w.clock.now += 2
+    w.put(1)
+
+    w.pipeline.flush(10)
+    assert (stats(w).delivered, stats(w).dropped, stats(w).accepted) == (6, {"corrupt": 15}, 21)
+    assert "15 events are lost" in caplog.text
+    assert len(told) == 1
+
+
+def left_behind(worlds: Any, folder: Path) -> tuple[World, Path, list[str]]:
+    """A world whose first file has failed, with 15 events in it alone."""
+    w = worlds(max_queue_size=10)
+    ids = []
+    for _ in range(4):
+        ids += w.put(5)
+        w.pipeline.sync(1.0)
+    (path,) = files(folder)
+    broken(w)
+    w.put(1)
+    w.pipeline.sync(1.0)
+    return w, path, ids
+
+
+def test_a_file_that_failed_and_was_adopted_by_another_process_is_not_waited_for(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    w, path, _ = left_behind(worlds, folder)
+    claim = Folder(str(folder)).claim(path)  # as another process
+    assert claim
+    w.clock.now += 100
+    assert not w.pipeline.flush(10)
+    assert "15 events wait in a file that failed" in str(w.pipeline.health.complaint())
+    claim.unlink()
+    for _ in range(3):
+        w.clock.now += 100
+        w.pipeline.flush(10)
+
+    assert (stats(w).pending, stats(w).dropped, stats(w).accepted) == (0, {}, 6)
+    assert f"15 events in {path} were taken over by another process" in caplog.text
+    assert w.pipeline.health.complaint() is None
+
+
+def test_what_cannot_be_read_any_more_of_a_file_that_failed_is_told(worlds: Any, folder: Path) -> None:
+    w, path, ids = left_behind(worlds, folder)
+    for event_id in ids[10:]:
+        damage(path, event_id)
+    for _ in range(4):
+        w.clock.now += 100
+        w.pipeline.flush(10)
+
+    assert (stats(w).pending, stats(w).dropped) == (0, {"corrupt": 5})
+    assert stats(w).corrupt_rows == 10
+    assert set(w.server.metered) >= set(ids[:10])
+
+
+def test_a_flush_does_not_take_adopted_events_for_its_own(worlds: Any) -> None:
+    first = worlds()
+    first.put(50)
+    first.pipeline.sync(1.0)
+    die(first)
+    w = worlds()
+    (ours,) = w.put(1)
+    spool = w.pipeline.spool
+    waiter = w.pipeline.buffer.hurry(w.clock.now + 100)
+    spool._adopt()  # noqa: SLF001  before our own event is written, as a thread may
+    assert stats(w).recovered == 50
+
+    w.pipeline.flushers.work_here(waiter)
+    assert ours in w.server.metered
+    assert waiter.left == 0
+
+
+def test_our_own_events_do_not_wait_for_all_that_is_adopted(worlds: Any) -> None:
+    first = worlds()
+    first.put(30_000)
+    first.pipeline.sync(1.0)
+    die(first)
+    w = worlds(max_queue_size=1000)
+    for _ in range(3):
+        w.pipeline.flush(0.0)
+    (ours,) = w.put(1)
+    w.pipeline.flush(1)
+
+    assert ours in w.server.metered
+    assert stats(w).recovered < 5000
+
+
+def test_who_waits_is_told_of_damaged_events(worlds: Any, folder: Path) -> None:
+    w = worlds(max_queue_size=2)
+    ids = [w.put(1)[0] for _ in range(4) if w.pipeline.sync(1.0)]
+    w.pipeline.sync(1.0)
+    damage(files(folder)[0], ids[2])
+
+    assert w.pipeline.flush(10) == FlushReport(delivered=3, dropped=1)

@@ -185,6 +185,20 @@ class Buffer:
         """Their bytes."""
         return self._fresh_bytes + self._taken_bytes
 
+    def overtaken(self, count: int, coming: int) -> None:
+        """So many events came before the last ``coming`` ones of the store, and who waits waits longer."""
+        for waiter in self.waiters:
+            if waiter.target > self.accepted_position - coming:
+                waiter.target += count
+                waiter.left += count
+
+    def lost(self, count: int) -> None:
+        """So many events of the store are lost: nobody who waits is told that all is delivered."""
+        for waiter in self.waiters:
+            lost = min(count, waiter.left)
+            waiter.left -= lost
+            waiter.dropped += lost
+
     def events(self) -> Iterator[bytes]:
         """All of them."""
         for batch in self._taken_batches():
@@ -218,7 +232,7 @@ class Buffer:
     @property
     def accepted_position(self) -> int:
         """How many events were ever accepted."""
-        return self._popped + len(self._fresh) + self.store.waiting
+        return self._popped + len(self._fresh) + self.store.coming
 
     def oldest_since(self) -> float | None:
         """Monotonic seconds at which the oldest pending event was accepted."""
@@ -366,14 +380,14 @@ class Buffer:
                 return None, left if self._held else None
             plan.probed = True
             return self._probe(), None
-        if len(self._fresh) <= self._config.single_ingest_limit and not self.store.waiting:
+        if len(self._fresh) <= self._config.single_ingest_limit and not self.store.coming:
             while self._fresh:
                 self._singles += singles(self._pop_fresh())
         if self._again:
             return self._again.popleft(), None
         if self._fresh:
             return self._pop_fresh(), None
-        if self.store.waiting:
+        if self.store.coming:
             return None, left
         return self._next_straggler(plan, now)
 

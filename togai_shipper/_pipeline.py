@@ -444,6 +444,7 @@ class Pipeline:
         try:
             while (batch := self.buffer.take(until)) is not None:
                 self._carry(batch, transport, until)
+                self.reporter.call_left()
         finally:
             transport.close()
 

@@ -19,7 +19,11 @@ class Store(Protocol):
 
     @property
     def waiting(self) -> int:
-        """Events accepted that are not in the buffer: they come into it after those that are."""
+        """Events accepted that are not in the buffer."""
+
+    @property
+    def coming(self) -> int:
+        """How many of them come into it, after those that are there; the others wait for another time."""
 
     def oldest_since(self) -> float | None:
         """Monotonic seconds at which the oldest of those was accepted."""
@@ -44,6 +48,7 @@ class Memory:
     """Nothing is kept: what memory holds at the end is given up."""
 
     waiting = 0
+    coming = 0
 
     def oldest_since(self) -> None:
         """Nothing waits here."""

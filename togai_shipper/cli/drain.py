@@ -33,20 +33,21 @@ class Drained:
 
     stats: Stats
     left: int = 0  # files that nobody else has, with events for this base URL
+    waiting: int = 0  # events in them
     stranded: int = 0  # events that are for another one
     unread: int = 0  # files that nobody has, and that cannot be read
 
     @property
     def is_empty(self) -> bool:
-        """Nothing waits, in no file that is ours to send."""
-        return not self.stats.pending and not self.left
+        """Nothing waits that could be sent, in no file that is ours to send."""
+        return not self.stats.pending and self.waiting <= self.stats.stranded
 
     @property
     def is_good(self) -> bool:
         """All of it is delivered."""
         stats = self.stats
         lost = stats.rejected or stats.dropped or stats.corrupt_rows
-        return self.is_empty and not (lost or self.stranded or self.unread)
+        return self.is_empty and not (lost or self.left or self.stranded or self.unread)
 
     def line(self) -> str:
         """It in one line."""
@@ -93,6 +94,7 @@ def look(shipper: Shipper, folder: Folder, base_url: str) -> Drained:
     return Drained(
         stats,
         left=sum(facts.pending > 0 for facts in ours),
+        waiting=sum(facts.pending for facts in ours),
         stranded=sum(facts.pending for facts in free if facts.base_url != base_url),
         unread=sum(facts.state not in (OK, ASIDE) for facts in free),
     )

@@ -21,6 +21,8 @@ from .requests import asked, heed
 from .rows import PAST_WINDOW, DeadLetter, Row
 
 PIECE = 1000  # rows moved at once: a few milliseconds, between which our own events are written
+PIECE_BYTES = 4 * 1024 * 1024  # of events moved at once, about
+PIECE_DAMAGED = 100  # rows moved at once where their size cannot be told
 MAX_UNREADABLE = 10_000  # rows in a row that cannot be read; then there are no more
 ADOPT_EVERY = 60.0  # seconds between looks for such files, and up to half as much again, at random
 
@@ -46,7 +48,14 @@ class Orphan:
         self._stays = damaged  # something in it cannot be moved: it is kept, under another name
         self.waiting = 0  # events in it that wait for the server to say what time it is
         self._is_damaged = damaged
+        self._most = self._rows_at_once()
         self._unreadable = 0
+
+    def _rows_at_once(self) -> int:
+        with suppress(SpoolError):
+            count, size = self.file.pending()
+            return max(1, min(PIECE, PIECE_BYTES * count // max(1, size)))
+        return PIECE_DAMAGED
 
     def move(self, ours: SpoolFile, now_ms: int, server_ms: int | None) -> Haul:
         """Move the next piece to ``ours``. Raises ``SpoolError`` where ours cannot be written.
@@ -98,7 +107,7 @@ class Orphan:
         try:
             if self._is_damaged:
                 return self._next_readable(haul)
-            rows, damaged = self.file.read(self._after, PIECE)
+            rows, damaged = self.file.read(self._after, self._most)
             self._after = max([row.seq for row in rows] + damaged, default=self._after)
             haul.damaged = len(damaged)
             haul.over = not rows and not damaged
@@ -111,7 +120,7 @@ class Orphan:
     def _next_readable(self, haul: Haul) -> list[Row]:
         """Row by row, past what cannot be read."""
         found: list[Row] = []
-        while len(found) < PIECE:
+        while len(found) < self._most:
             try:
                 rows, damaged = self.file.read(self._after, 1)
             except SpoolError:
@@ -182,6 +191,11 @@ class Adoption:
         self._orphan: Orphan | None = None
         self.next_at = float("-inf")  # monotonic seconds
         self.stranded: dict[str, int] = {}  # path -> events in it that are not ours to send
+
+    @property
+    def path(self) -> str:
+        """What is being moved."""
+        return str(self._orphan.claim.path) if self._orphan else ""
 
     def find(self, now_ms: int) -> bool:
         """Whether there is something to be moved. Raises ``SpoolError`` where the directory is none."""

@@ -80,7 +80,7 @@ class SpoolError(Exception):
 
 
 class SpoolFull(SpoolError):  # noqa: N818  a state of the world, like those below
-    """There is no room on the disk; the file is as it was."""
+    """There is no room on the disk, or somebody else has locked the file; it is as it was."""
 
 
 class NotOurs(SpoolError):  # noqa: N818
@@ -102,7 +102,7 @@ def _translated(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorname", "")  # from Python 3.11 on
         text = f"{path}: {error}"
-        if code.startswith("SQLITE_FULL") or "is full" in str(error):
+        if code.startswith(("SQLITE_FULL", "SQLITE_BUSY")) or "is full" in text or "is locked" in text:
             raise SpoolFull(text) from error
         if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or _sounds_damaged(str(error)):
             raise Damaged(text) from error

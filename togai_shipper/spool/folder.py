@@ -176,9 +176,16 @@ class Folder:
 
     def owner(self, path: Path) -> int | None:
         """The process that has this file: its pid, or 0 where it is in another container; takes nothing."""
-        lock = _lock_of(path)
-        if os.path.realpath(lock) in _held:  # which closing it below would give away
+        lock, token = _lock_of(path), object()
+        name = os.path.realpath(lock)
+        if _held.setdefault(name, token) is not token:  # which closing it below would give away
             return os.getpid()
+        try:
+            return self._asked(lock)
+        finally:
+            del _held[name]
+
+    def _asked(self, lock: Path) -> int | None:
         try:
             fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:

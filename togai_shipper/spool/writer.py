@@ -18,6 +18,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Literal, Protocol
 
@@ -30,7 +31,6 @@ from togai_shipper._config import Config
 from togai_shipper._event import ChosenId
 from togai_shipper._flusher import Flushers
 from togai_shipper._outcome import Dropped, Outcome, Rejected
-from togai_shipper._settlement import DEDUPE_WINDOW
 from togai_shipper.exceptions import EventDropped
 
 from .adoption import Adoption, Haul, event_id
@@ -47,7 +47,7 @@ COMMIT_MOST = 5000  # events in one commit, and rows read back at once
 READ_MOST = 4 * 1024 * 1024  # bytes read back at once, about
 FORGET_MOST = 2000  # settled events that are forgotten at once without waiting longer
 REQUESTS_EVERY = 1.0  # seconds between looks for what an operator asks, where there are dead letters
-HOURLY = 3600.0
+DAY = 86_400.0  # seconds of age that our own wall clock is believed
 FORK_WAIT = 2.0  # seconds that a fork waits for a commit under way
 FINISH = 1.0  # seconds that close() waits at most for a commit under way
 FOREVER = float("inf")
@@ -66,6 +66,9 @@ class Teller(Protocol):
 
     def undelivered(self, error: Exception, events: Sequence[bytes] = ...) -> None:
         """Call ``on_error``."""
+
+    def leaving_callbacks(self) -> AbstractContextManager[None]:
+        """Meanwhile callbacks are left to others."""
 
 
 @attrs.define
@@ -121,6 +124,7 @@ class Spool:
         self._in_a_hurry = False  # somebody waits for the commit
         self._shelf = Shelf()  # what is on disk
         self._settled_at = 0.0  # since when something may leave it
+        self._left: dict[str, int] = {}  # a file of ours that had to be left -> events in it alone
         self._disk = Disk(folder, config.base_url, clock, self._now_ms)
         self._adoption = Adoption(folder, config.base_url, clock, random, self._tell_operator)
         self._finished = False
@@ -196,6 +200,11 @@ class Spool:
     @property
     def waiting(self) -> int:
         """Events accepted that are not in the buffer."""
+        return self.coming + sum(self._left.values())
+
+    @property
+    def coming(self) -> int:
+        """How many of them come into it; those in a file that had to be left do when that is adopted."""
         return len(self._entering) + self._shelf.behind
 
     def oldest_since(self) -> float | None:
@@ -238,8 +247,13 @@ class Spool:
             return f"the spool does not work, events are kept in memory alone: {self._disk.failure}"
         if self._writer.failure:
             return self._writer.failure
+        if self._left:
+            return f"{sum(self._left.values())} events wait in a file that failed, until it can be read"
         if stranded := self._adoption.stranded:
-            return f"{sum(stranded.values())} events on disk are not ours to send, in {min(stranded)}"
+            return (
+                f"{sum(stranded.values())} events on disk are not ours to send, or so old that Togai has to "
+                f"say first what time it is; in {min(stranded)}"
+            )
         return None
 
     def figures(self) -> dict[str, int | bool]:
@@ -322,8 +336,9 @@ class Spool:
         return True
 
     def _tell(self) -> None:
-        while self._news:
-            self._news.pop(0)()
+        with self._teller.leaving_callbacks():  # to a flusher: one may take its time, and commits do not wait
+            while self._news:
+                self._news.pop(0)()
 
     def _step(self) -> None:
         if self._disk.failure is not None:
@@ -352,6 +367,7 @@ class Spool:
             self._failed(error)
             return None
         if self._disk.mended():
+            self._adoption.next_at = self._clock()  # what had to be left may be read again
             text = "the spool works again: %s"
             self._news.append(lambda: self._teller.log(logging.INFO, text, self._disk.path))
         return file
@@ -367,6 +383,11 @@ class Spool:
                 self._adoption.pause()
                 self._shelf = self._shelf.replaced()
                 self.dead_letters = 0
+                if left and os.path.exists(path):  # noqa: PTH110  Path's raises where it cannot be told
+                    self._left[path] = left
+                elif left:
+                    self._lose(left, path)
+                    left = 0
             else:
                 left = 0
             self._buffer.settled.ring()
@@ -374,6 +395,16 @@ class Spool:
         if left:
             text += f"; {left} events stay in {path} until it can be read"
         self._news.append(lambda: self._teller.complain("spool", text, error, level=logging.ERROR))
+
+    def _lose(self, count: int, path: str) -> None:
+        """Events that were on disk alone are no more: somebody has removed the file."""
+        error = EventDropped(None, CORRUPT, 0, maybe_delivered=False)
+        self._record(Dropped([b""] * count, CORRUPT, error))
+        self._buffer.lost(count)
+        self._tell_operator(
+            f"lost {path}", f"{count} events are lost: {path}, where alone they were, is gone"
+        )
+        self._news.append(lambda: self._teller.undelivered(error))
 
     def _save_what_is_in_memory(self, file: SpoolFile) -> None:
         """After a failure: events that came into the buffer meanwhile, and are nowhere on disk."""
@@ -455,6 +486,7 @@ class Spool:
             with self._lock:
                 if dropped is not None:
                     self._record(dropped)
+                    self._buffer.lost(len(damaged))
                     self.corrupt_rows += len(damaged)
                     self.dead_letters += len(damaged)
                 into = self._shelf.returned(rows, damaged, dropped.events if dropped else ())
@@ -476,7 +508,7 @@ class Spool:
         server = self._server_time()
         age = (self._wall() if server is None else server) - row.accepted_ms / 1000
         if server is None:
-            age = min(age, DEDUPE_WINDOW - HOURLY)
+            age = min(age, DAY)
         return self._clock() - max(0.0, age)
 
     def _bury_damaged(self, file: SpoolFile, damaged: list[int]) -> Dropped:
@@ -546,30 +578,53 @@ class Spool:
             self._disk.failure is None
             and not self._buffer.closing
             and self._shelf.bytes <= self._config.max_spool_bytes // 2
+            and self._shelf.behind <= self._config.batch_size  # our own events do not wait for all of it
         )
 
     def _adopt(self) -> None:
         """Move one piece of one such file into ours."""
         try:
             if not self._may_adopt() or not self._adoption.find(self._now_ms()):
+                self._look_for_what_was_left()
                 return
             file = self._ready()
             if file is None:
                 return
             server = self._server_time()
             server_ms = None if server is None else int(server * 1000)
+            path = self._adoption.path
             haul = self._adoption.move(file, self._now_ms(), server_ms)
         except SpoolError as error:
             self._adoption.pause()  # what was read last is not moved: it is read again
             self._failed(error)
             return
-        self._take_over(haul)
+        self._take_over(haul, path)
 
-    def _take_over(self, haul: Haul) -> None:
+    def _look_for_what_was_left(self) -> None:
+        """Another process may have adopted it: then its events are in that one's account, not in ours."""
+        for path in [path for path in self._left if not os.path.exists(path)]:  # noqa: PTH110  likewise
+            with self._lock:
+                count = self._left.pop(path)
+                self._buffer.lost(count)  # for who waits: they are not known to be delivered
+            self._tell_operator(
+                f"gone {path}", f"{count} events in {path} were taken over by another process"
+            )
+
+    def _join(self, rows: list[Row]) -> None:
+        """Rows came to the end of our file: before what has not been written yet."""
+        self._buffer.overtaken(len(rows), len(self._entering))
+        self._shelf.joined(rows, self._since(rows[0]))
+
+    def _take_over(self, haul: Haul, path: str) -> None:
         with self._lock:
             if haul.moved:
-                self._shelf.joined(haul.moved, self._since(haul.moved[0]))
-            self.recovered += len(haul.moved) + len(haul.expired)
+                self._join(haul.moved)
+            came_back = min(self._left.get(path, 0), len(haul.moved) + len(haul.expired))
+            if came_back:
+                self._left[path] -= came_back
+            self.recovered += len(haul.moved) + len(haul.expired) - came_back
+            if haul.over and (missing := self._left.pop(path, 0)):
+                self._lose(missing, path)
             self.corrupt_rows += haul.damaged
             self.dead_letters += haul.dead + len(haul.expired)
             if not haul.expired:
@@ -599,7 +654,7 @@ class Spool:
                 return
             with self._lock:
                 if rows:
-                    self._shelf.joined(rows, self._since(rows[0]))
+                    self._join(rows)
                 self.recovered += len(rows)
                 self.dead_letters = dead_letters
 
