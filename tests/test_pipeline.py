@@ -860,3 +860,10 @@ def test_while_closing_each_time_that_the_line_is_parked_it_is_probed() -> None:
     w.server.answer = lambda sent: Reply(403) if ids[63] in sent.ids else OK
 
     assert w.pipeline.close(10).delivered > 32
+
+
+def test_in_memory_nothing_is_ever_safe() -> None:
+    w = world()
+    w.put(1)
+
+    assert not w.pipeline.sync(1)
