@@ -194,3 +194,13 @@ def test_a_callback_does_not_wait_for_the_room_that_only_its_own_thread_can_make
     w.pipeline.flush(1)
 
     assert said == [("full", 0.0)]
+
+
+def test_what_close_gave_up_is_told_though_another_thread_is_inside_on_error_just_now() -> None:
+    told: list[int] = []
+    w = world(on_error=lambda error, events: told.append(len(events)))
+    w.put(3)
+    w.pipeline.reporter._inside[-1] = ("on_error", w.clock.now + 1)  # noqa: SLF001  as who tracks while it closes
+    w.pipeline.close(0)
+
+    assert told == [3]

@@ -23,6 +23,7 @@ from .exceptions import DeliveryError, Unauthorized
 logger = logging.getLogger("togai_shipper")
 
 PATIENCE = 10.0  # seconds of failed attempts before the log speaks of them: most such mend themselves
+STUCK_AFTER = 0.5  # seconds after which, at the end, a callback that has not returned is not called once more
 REPEAT = 60.0  # seconds before the same complaint is logged again
 
 
@@ -37,7 +38,7 @@ class Reporter:
         self._away = away  # entered around each callback
         # complaint -> when it was logged, and how often it came since
         self._said: dict[str, tuple[float, int]] = {}
-        self._inside: dict[int, str] = {}  # threads inside a callback, and which
+        self._inside: dict[int, tuple[str, float]] = {}  # threads inside a callback, which, and since when
         self._speaking: set[int] = set()  # threads inside our own logging
         self._leaving_callbacks: set[int] = set()  # threads that leave callbacks to others
         self._left: deque[tuple[str, Callable[..., object], Any]] = deque()
@@ -115,14 +116,15 @@ class Reporter:
             text = "closed with %d events undelivered, they are given up; last error: %s"
             self.log(logging.ERROR, text, lost, why or "there was no time")
         on_error = self._config.on_error
-        if on_error is not None and self._inside.get(threading.get_ident()) != "on_error":
+        if on_error is not None and not self._is_in_on_error():
             self._left += [("on_error", on_error, (each.error, _decoded(each.events))) for each in outcomes]
         self._end_calls()
 
     def _end_calls(self) -> None:
         """The calls that nobody has made so far; but none of a callback that is still inside another call."""
         left, self._left = self._left, deque()
-        inside = set(self._inside.values())
+        before = self._clock() - STUCK_AFTER
+        inside = {name for name, since in list(self._inside.values()) if since <= before}
         with ExitStack() as all_of_them:  # though one raises SystemExit; the last to be entered comes first
             for name in ("on_delivered", "on_error"):
                 calls = [call for call in left if call[0] == name]
@@ -149,8 +151,11 @@ class Reporter:
 
     def undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
         """Call ``on_error``, but not from inside itself."""
-        if self._config.on_error is not None and self._inside.get(threading.get_ident()) != "on_error":
+        if self._config.on_error is not None and not self._is_in_on_error():
             self._call("on_error", self._config.on_error, (error, _decoded(events)))
+
+    def _is_in_on_error(self) -> bool:
+        return self._inside.get(threading.get_ident(), ("", 0.0))[0] == "on_error"
 
     @contextmanager
     def leaving_callbacks(self) -> Iterator[None]:
@@ -174,7 +179,7 @@ class Reporter:
             return
         me = threading.get_ident()
         outer = self._inside.get(me)
-        self._inside[me] = name
+        self._inside[me] = (name, self._clock())
         try:
             with self._away():
                 callback(*args)
