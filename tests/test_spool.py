@@ -50,9 +50,8 @@ def worlds(folder: Path) -> Iterator[Any]:
 
 def die(w: World) -> None:
     """As by kill -9: nothing more is written, and the kernel lets go of the locks."""
-    assert w.pipeline.spool
-    w.pipeline.spool._adoption.pause()  # noqa: SLF001  what the kernel does
-    w.pipeline.spool._disk.leave()  # noqa: SLF001  likewise
+    w.pipeline.buffer.store._adoption.pause()  # noqa: SLF001  what the kernel does
+    w.pipeline.buffer.store._disk.leave()  # noqa: SLF001  likewise
 
 
 def files(folder: Path) -> list[Path]:
@@ -614,15 +613,15 @@ def test_a_disk_that_is_full_is_told_and_tried_again_and_nothing_is_sent_twice(
 
 
 def full(w: World) -> None:
-    w.pipeline.spool._disk.file._connection.execute("PRAGMA max_page_count = 1")  # noqa: SLF001  as a disk can be
+    w.pipeline.buffer.store._disk.file._connection.execute("PRAGMA max_page_count = 1")  # noqa: SLF001  as a disk can be
 
 
 def roomy(w: World) -> None:
-    w.pipeline.spool._disk.file._connection.execute("PRAGMA max_page_count = 1000000")  # noqa: SLF001  likewise
+    w.pipeline.buffer.store._disk.file._connection.execute("PRAGMA max_page_count = 1000000")  # noqa: SLF001  likewise
 
 
 def broken(w: World) -> None:
-    w.pipeline.spool._disk.file._connection.close()  # noqa: SLF001  nothing can be done with it any more
+    w.pipeline.buffer.store._disk.file._connection.close()  # noqa: SLF001  nothing can be done with it any more
 
 
 def test_a_file_that_fails_is_left_to_be_adopted_and_another_is_begun(
@@ -743,12 +742,11 @@ def test_a_replay_on_a_file_that_fails_is_asked_again(worlds: Any, folder: Path)
 def test_close_does_not_wait_for_a_disk_that_hangs(worlds: Any) -> None:
     w = worlds()
     w.put(1)
-    assert w.pipeline.spool
-    assert w.pipeline.spool.hold(0)  # as a commit does that does not end
+    assert w.pipeline.buffer.store.hold(0)  # as a commit does that does not end
 
     assert not w.pipeline.sync(0.5)
     assert w.pipeline.close(1) == FlushReport(dropped=1)
-    w.pipeline.spool.let_go()
+    w.pipeline.buffer.store.let_go()
     assert stats(w).dropped == {"closed": 1}
 
 
@@ -816,7 +814,7 @@ def test_a_disk_that_is_full_in_the_middle_of_an_adoption_costs_no_row(worlds: A
     ids = other.put(2500)
     assert other.pipeline.sync(1.0)
     die(other)
-    limit = w.pipeline.spool._disk.file._connection.execute  # noqa: SLF001  a full disk, as SQLite sees it
+    limit = w.pipeline.buffer.store._disk.file._connection.execute  # noqa: SLF001  a full disk, as SQLite sees it
     limit("PRAGMA max_page_count = 1")
     w.clock.now += 100
     w.pipeline.flush(1)
@@ -893,7 +891,7 @@ def test_the_spool_works_again_once_something_can_be_written(
     w = worlds()
     w.put(1)
     assert w.pipeline.flush(10) == FlushReport(delivered=1)
-    execute = w.pipeline.spool._disk.file._connection.execute  # noqa: SLF001  a full disk, as SQLite sees it
+    execute = w.pipeline.buffer.store._disk.file._connection.execute  # noqa: SLF001  a full disk, as SQLite sees it
     for event in ("INSERT", "DELETE"):
         for table in ("event", "meta"):
             execute(
@@ -984,7 +982,7 @@ def test_a_signal_handler_in_the_middle_of_a_commit_does_not_wait_for_it(worlds:
     w = worlds(wall=wall)
     w.put(2)
     done: list[bool] = []
-    wall.act = lambda: done.append(w.pipeline.spool.step(60))
+    wall.act = lambda: done.append(w.pipeline.buffer.store.step(60))
 
     assert w.pipeline.sync(1.0)
     assert done == [False]
@@ -1015,11 +1013,11 @@ def test_once_closed_nothing_is_read_back(worlds: Any) -> None:
     w.pipeline.begin_closing(1)
     w.pipeline.buffer.abandon()
 
-    w.pipeline.spool.step(0.0)
+    w.pipeline.buffer.store.step(0.0)
     assert w.pipeline.pending == 5
-    w.pipeline.spool.finish()
-    w.pipeline.spool.finish()
-    assert w.pipeline.spool.step(0.0)  # which finds nothing to do
+    w.pipeline.buffer.store.finish()
+    w.pipeline.buffer.store.finish()
+    assert w.pipeline.buffer.store.step(0.0)  # which finds nothing to do
     assert w.pipeline.pending == 5
 
 
@@ -1031,7 +1029,7 @@ def test_an_orphan_waits_for_a_file_of_our_own_that_can_be_written(worlds: Any, 
     w.put(1)
     w.pipeline.flush(10)
     die(first)
-    w.pipeline.spool._disk.file.path.unlink()  # noqa: SLF001  as who cleans up too much
+    w.pipeline.buffer.store._disk.file.path.unlink()  # noqa: SLF001  as who cleans up too much
     w.clock.now += 100
     w.pipeline.flush(0.0)
     assert stats(w).recovered == 0
@@ -1125,7 +1123,7 @@ def test_a_flush_does_not_take_adopted_events_for_its_own(worlds: Any) -> None:
     die(first)
     w = worlds()
     (ours,) = w.put(1)
-    spool = w.pipeline.spool
+    spool = w.pipeline.buffer.store
     waiter = w.pipeline.buffer.hurry(w.clock.now + 100)
     spool._adopt()  # noqa: SLF001  before our own event is written, as a thread may
     assert stats(w).recovered == 50

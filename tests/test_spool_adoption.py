@@ -9,7 +9,7 @@ import pytest
 
 from togai_shipper.spool.adoption import Orphan, event_id
 from togai_shipper.spool.disk import Disk
-from togai_shipper.spool.file import Damaged, SpoolError, SpoolFile
+from togai_shipper.spool.file import Damaged, SpoolError, SpoolFile, SpoolFull
 from togai_shipper.spool.folder import Claim, Folder
 from togai_shipper.spool.requests import ask
 from togai_shipper.spool.rows import DeadLetter
@@ -86,6 +86,33 @@ def test_a_file_of_which_nothing_can_be_forgotten_is_moved_once_and_kept(
 
     assert move_all(orphan, ours) == [b'{"id":"1"}', b'{"id":"2"}']
     assert ".corrupt-" in orphan.end(NOW)
+
+
+def test_a_file_on_a_disk_that_fails_is_no_failure_of_ours(claim: Claim, ours: SpoolFile) -> None:
+    """Nor are dead letters that cannot be read; what was never read stays, by another name."""
+    orphan = Orphan(claim, failing(claim, read=SpoolError("input/output error"), dead=SpoolError("the same")))
+
+    assert move_all(orphan, ours) == []
+    assert ".corrupt-" in orphan.end(NOW)
+
+
+def test_a_file_that_somebody_has_locked_is_left_for_later(claim: Claim, ours: SpoolFile) -> None:
+    orphan = Orphan(claim, failing(claim, read=SpoolFull("database is locked")))
+
+    with pytest.raises(SpoolFull):
+        orphan.move(ours, NOW, None)
+    orphan.leave()
+    assert claim.path.exists()
+
+
+def test_dead_letters_that_cannot_be_written_here_stay_there(claim: Claim, ours: SpoolFile) -> None:
+    ours.close()
+    orphan = Orphan(claim, failing(claim, read=Damaged("no")))
+
+    with pytest.raises(SpoolError):
+        move_all(orphan, ours)
+    orphan.leave()
+    assert claim.path.exists()
 
 
 def test_a_damaged_event_has_no_id() -> None:

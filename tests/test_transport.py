@@ -19,6 +19,7 @@ from togai_shipper._transport import (
     KeyUnavailable,
     Transport,
     _addresses,
+    _bound,
     _Connections,
     _deadlines,
     _TimedSends,
@@ -172,6 +173,15 @@ def test_the_addresses_of_a_host_share_the_time_to_connect() -> None:
 
     assert seen == [6.0, 6.0 / len(socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM))]
     assert _addresses("no-such-host.invalid", 80) == 1
+
+
+def test_a_wait_that_begins_after_the_deadline_ends_at_once() -> None:
+    _deadlines[threading.get_ident()] = 0.0
+    try:
+        with socket.socket() as sock, pytest.raises(TimeoutError, match="not whole by its deadline"):
+            _bound(sock)
+    finally:
+        del _deadlines[threading.get_ident()]
 
 
 def test_a_redirect_is_a_reply_like_any_other(togai: FakeTogai, transport: Transport) -> None:

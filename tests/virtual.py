@@ -16,6 +16,7 @@ from togai_shipper._bell import Bell
 from togai_shipper._config import Config
 from togai_shipper._event import encode, fresh_id
 from togai_shipper._pipeline import Pipeline
+from togai_shipper._store import Memory
 from togai_shipper._verdict import Reply
 
 OK = Reply(202, b'{"success": true}')
@@ -147,6 +148,6 @@ def world(replies: Iterable[Any] = (), **options: Any) -> World:
     )
     if thread is None:
         pipeline.buffer.attend = lambda: None  # nobody does: flush() and close() have to
-        if pipeline.spool is not None:
-            pipeline.spool.attend = lambda: None  # type: ignore[method-assign]  # likewise
+        if pipeline.buffer.store.__class__ is not Memory:
+            pipeline.buffer.store.attend = lambda: None  # type: ignore[attr-defined]  # likewise
     return World(clock, server, pipeline)

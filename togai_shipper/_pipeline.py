@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from . import _lifecycle
 from ._batching import Batch
@@ -30,9 +30,6 @@ from ._reporting import Reporter
 from ._settlement import Circumstances, Settlement, is_past_window, left_at_close, settle
 from ._transport import Key, Transport, connected
 from ._verdict import Accepted, Park, TryLater, is_line_dead
-
-if TYPE_CHECKING:
-    from .spool.writer import Spool
 
 FOREVER = float("inf")
 GRACE = 1.0  # seconds over its deadline that close() waits for another thread to tell what it gave up
@@ -80,9 +77,8 @@ class Pipeline:
         self.health = Health(self.lock, self.ledger, self.gate, self.buffer, self.flushers, clock)
         self.buffer.attend = self._attend
         self._put: Callable[[bytes], Literal["closed", "full"] | None] = self.buffer.put
-        self.spool: Spool | None = None
         if config.spool is not None:
-            self.spool = self._spooling(config.spool, clock, wall, random, bell, thread)
+            self._spool(config.spool, clock, wall, random, bell, thread)
         self._splits = 0
         self._closer: int | None = None  # the thread inside close()
         self.afterwards: Callable[[], None] | None = None  # what that thread does once it is over
@@ -90,7 +86,7 @@ class Pipeline:
         self._teller: int | None = None  # the thread that tells of what was given up
         self._told = False  # closed, and that was told
 
-    def _spooling(
+    def _spool(
         self,
         directory: str,
         clock: Callable[[], float],
@@ -98,7 +94,7 @@ class Pipeline:
         random: Callable[[], float],
         bell: Callable[[], Bell],
         thread: Callable[[Callable[..., None], tuple[object, ...]], object],
-    ) -> Spool:
+    ) -> None:
         """The durable store, put before and behind the buffer."""
         from .spool.writer import Spool  # noqa: PLC0415  who has no spool does not wait for sqlite3
 
@@ -119,7 +115,6 @@ class Pipeline:
             thread=thread,
         )
         self._put, self.buffer.store = spool.put, spool
-        return spool
 
     # --- callers ---
 
@@ -207,8 +202,7 @@ class Pipeline:
     def flush(self, timeout: float) -> FlushReport:
         """Send what is pending now, and wait for it until ``timeout`` seconds have passed."""
         waits = not self._must_not_wait()
-        if self.spool is not None:
-            self.spool.begin(drives=waits)
+        self.buffer.store.begin(drives=waits)
         with self.lock:
             waiter = self.buffer.hurry(self._clock() + timeout)
             if self.buffer.pending:
@@ -245,9 +239,7 @@ class Pipeline:
 
     def sync(self, timeout: float) -> bool:
         """Whether all that was accepted so far is on disk; waits for that, ``timeout`` seconds at most."""
-        if self.spool is None:
-            return False
-        return self.spool.sync(timeout, waits=not self._must_not_wait())
+        return self.buffer.store.sync(timeout, waits=not self._must_not_wait())
 
     def begin_closing(self, timeout: float) -> None:
         """Take no more events, and have all over in ``timeout`` seconds; only the first call counts."""
@@ -394,8 +386,7 @@ class Pipeline:
 
     def _finish(self) -> None:
         """The end: what is still undelivered, and not on disk, is given up, counted and told."""
-        if self.spool is not None:
-            self.spool.save()
+        self.buffer.store.save()
         with self.lock:
             if self.buffer.closed:
                 return
@@ -406,8 +397,7 @@ class Pipeline:
             kept = self.buffer.pending
             self._teller = threading.get_ident()
         try:
-            if self.spool is not None:
-                self.spool.finish()
+            self.buffer.store.finish()
             self.reporter.tell_closed(outcomes, why, kept=kept, where=self._config.spool)
         finally:
             self._told, self._teller = True, None

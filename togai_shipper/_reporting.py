@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any
 
 from ._config import Config
@@ -122,7 +122,10 @@ class Reporter:
 
     def _end_calls(self) -> None:
         """The calls that nobody has made so far; but none of a callback that is still inside another call."""
-        left, self._left = self._left, deque()
+        left = []
+        with suppress(IndexError):
+            while True:
+                left.append(self._left.popleft())
         before = self._clock() - STUCK_AFTER
         inside = {name for name, since in list(self._inside.values()) if since <= before}
         with ExitStack() as all_of_them:  # though one raises SystemExit; the last to be entered comes first

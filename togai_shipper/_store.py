@@ -15,7 +15,7 @@ from ._outcome import Outcome
 
 
 class Store(Protocol):
-    """What the buffer asks of it, under the shipper's lock, but for ``drive``."""
+    """What the buffer asks of it under the shipper's lock, and, below, the pipeline without."""
 
     @property
     def waiting(self) -> int:
@@ -34,14 +34,28 @@ class Store(Protocol):
     def kept(self, left: Sequence[Batch]) -> list[Batch]:
         """The end: take back what is left in the buffer; returns what cannot be kept."""
 
-    def drive(self) -> bool:
-        """Do the store's own work here, if no thread of its own does; says whether there was some."""
-
     def complaint(self) -> str | None:
         """Why events are not as safe as they should be."""
 
     def figures(self) -> dict[str, Any]:
         """The store's part of ``Stats``."""
+
+    # --- without the lock ---
+
+    def begin(self, *, drives: bool) -> None:
+        """Somebody flushes: see to it that what earlier processes have left is looked for."""
+
+    def drive(self) -> bool:
+        """Do the store's own work here, if no thread of its own does; says whether there was some."""
+
+    def sync(self, timeout: float, *, waits: bool = True) -> bool:
+        """Whether all that was accepted so far is durable; waits for that, ``timeout`` seconds at most."""
+
+    def save(self) -> None:
+        """The end is near: make durable what can be."""
+
+    def finish(self) -> None:
+        """The end: the buffer is closed, and has given back what was left."""
 
 
 class Memory:
@@ -60,13 +74,26 @@ class Memory:
         """All of it is given up."""
         return list(left)
 
-    def drive(self) -> bool:
-        """Nothing to do."""
-        return False
-
     def complaint(self) -> None:
         """They are as safe as they should be."""
 
     def figures(self) -> dict[str, Any]:
         """Nothing to be told."""
         return {}
+
+    def begin(self, *, drives: bool) -> None:
+        """Nothing was left."""
+
+    def drive(self) -> bool:
+        """Nothing to do."""
+        return False
+
+    def sync(self, timeout: float, *, waits: bool = True) -> bool:  # noqa: ARG002  a store's own
+        """Nothing is durable."""
+        return False
+
+    def save(self) -> None:
+        """Nothing can be."""
+
+    def finish(self) -> None:
+        """Nothing is open."""

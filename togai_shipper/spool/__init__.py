@@ -1,4 +1,9 @@
-"""The durable buffer: accepted events stay on disk until they are settled.
+"""The durable store: accepted events stay on disk until they are settled.
 
-``rows`` is what is kept of an event, ``file`` one SQLite file of rows, ``folder`` says whose file is whose.
+    track() -> writer -> disk -> buffer -> ... -> outcome -> shelf -> row removed, or buried
+
+``rows`` is what is kept of an event, ``file`` one SQLite file of them, ``folder`` says whose file is whose,
+``disk`` is our own file and how it fares, ``shelf`` which event is where on it, ``adoption`` what becomes of
+the files of processes that are gone, ``requests`` what an operator asks, ``forks`` what a fork waits for, and
+``writer`` the thread that puts it together.
 """

@@ -13,12 +13,11 @@ from itertools import islice
 import attrs
 
 from togai_shipper._event import id_of
-from togai_shipper._settlement import DEDUPE_WINDOW
 
-from .file import Damaged, HoldsNothing, SpoolError, SpoolFile
+from .file import Damaged, HoldsNothing, SpoolError, SpoolFile, SpoolFull
 from .folder import Claim, Folder
 from .requests import asked, heed
-from .rows import PAST_WINDOW, DeadLetter, Row
+from .rows import PAST_WINDOW, DeadLetter, Row, is_old
 
 PIECE = 1000  # rows moved at once: a few milliseconds, between which our own events are written
 PIECE_BYTES = 4 * 1024 * 1024  # of events moved at once, about
@@ -67,16 +66,12 @@ class Orphan:
         rows = self._next(haul)
         fresh = []
         for row in rows:
-            if now_ms - row.accepted_ms <= DEDUPE_WINDOW * 1000 and (
-                server_ms is None or server_ms - row.accepted_ms <= DEDUPE_WINDOW * 1000
-            ):
+            if not is_old(row.accepted_ms, now_ms if server_ms is None else server_ms):
                 fresh.append(row)
             elif server_ms is None:
                 self.waiting += 1
-            elif server_ms - row.accepted_ms > DEDUPE_WINDOW * 1000:
+            else:
                 haul.expired.append(row)
-            else:  # our own clock has jumped
-                fresh.append(row)
         if fresh:
             first = ours.append([(row.accepted_ms, True, row.body) for row in fresh])
             haul.moved = [
@@ -111,7 +106,9 @@ class Orphan:
             self._after = max([row.seq for row in rows] + damaged, default=self._after)
             haul.damaged = len(damaged)
             haul.over = not rows and not damaged
-        except Damaged:
+        except SpoolFull:  # locked for the moment, by somebody who looks into it
+            raise
+        except SpoolError:  # damaged, or on a disk that is: no failure of ours
             self._is_damaged = self._stays = True
             return self._next_readable(haul)
         self._stays = self._stays or bool(damaged)
@@ -146,12 +143,16 @@ class Orphan:
                 self._is_damaged = self._stays = True
 
     def _move_dead(self, ours: SpoolFile, haul: Haul) -> None:
+        for piece in self._dead():
+            ours.bury(piece)
+            haul.dead += len(piece)
+
+    def _dead(self) -> Iterator[list[DeadLetter]]:
         try:
             letters = self.file.dead()
-            while piece := list(islice(letters, PIECE)):
-                ours.bury([letter for _, letter in piece])
-                haul.dead += len(piece)
-        except Damaged:
+            while piece := [letter for _, letter in islice(letters, PIECE)]:
+                yield piece
+        except SpoolError:
             self._stays = True
 
     def leave(self) -> None:

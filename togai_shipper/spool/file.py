@@ -10,8 +10,9 @@ import ctypes
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -128,12 +129,8 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.text_factory = bytes  # the bodies' text, as it is, damaged or not
-    return connection
-
-
-def _immortal(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Never destroyed, only closed: a forked child would, at its end, close what its parent uses."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+    if mode == "rw":  # never destroyed, only closed: a forked child would, at its end, close its parent's
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
     return connection
 
 
@@ -148,63 +145,52 @@ class SpoolFile:
     # --- opening ---
 
     @classmethod
+    def _opened(cls, path: Path, mode: str, *steps: Callable[[SpoolFile], None]) -> SpoolFile:
+        """Opened, and closed again where one of the steps fails."""
+        with _translated(path):
+            file = cls(path, _connect(path, mode))
+            try:
+                for step in steps:
+                    step(file)
+            except BaseException:
+                file.close()
+                raise
+            return file
+
+    @classmethod
     def create(cls, path: Path, meta: Mapping[str, str]) -> SpoolFile:
         """A new file, with ``meta`` written in it."""
         with _translated(path):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # SQLite would let others read
-            file = cls(path, _immortal(_connect(path, "rw")))
-            try:
-                file._set_up()
-                with file._transaction():  # one: a file whose tables are there says whose it is
-                    for statement in _SCHEMA:
-                        file._connection.execute(statement)
-                    file._connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-            except BaseException:
-                file.close()
-                raise
-            return file
+        return cls._opened(path, "rw", cls._set_up, partial(cls._begin, meta=meta))
 
     @classmethod
     def open(cls, path: Path) -> SpoolFile:
         """One that a process has left. Raises ``NotOurs`` or ``Damaged`` where that is what it is."""
-        with _translated(path):
-            file = cls(path, _immortal(_connect(path, "rw")))
-            try:
-                file._check()
-                file._set_up()
-                (last,) = file._row("SELECT max(seq) FROM event")
-                file._next = (last or 0) + 1
-            except BaseException:
-                file.close()
-                raise
-            return file
+        return cls._opened(path, "rw", cls._check, cls._set_up, cls._go_on)
 
     @classmethod
     def salvage(cls, path: Path) -> SpoolFile:
         """One of which ``open`` says that it is damaged: to be read as far as that goes, not written."""
-        with _translated(path):
-            file = cls(path, _immortal(_connect(path, "rw")))
-            try:
-                file._connection.execute("PRAGMA writable_schema = ON")  # read also where the end is missing
-                file._distrust()
-                file._check()
-            except BaseException:
-                file.close()
-                raise
-            return file
+        return cls._opened(path, "rw", cls._read_though_cut_off, cls._distrust, cls._check)
 
     @classmethod
     def peek(cls, path: Path) -> SpoolFile:
         """To be read only, while its process may be writing. Raises as ``open`` does."""
-        with _translated(path):
-            file = cls(path, _connect(path, "ro"))
-            try:
-                file._distrust()
-                file._check()
-            except BaseException:
-                file.close()
-                raise
-            return file
+        return cls._opened(path, "ro", cls._distrust, cls._check)
+
+    def _begin(self, meta: Mapping[str, str]) -> None:
+        with self._transaction():  # one: a file whose tables are there says whose it is
+            for statement in _SCHEMA:
+                self._connection.execute(statement)
+            self._connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+
+    def _go_on(self) -> None:
+        (last,) = self._row("SELECT max(seq) FROM event")
+        self._next = (last or 0) + 1
+
+    def _read_though_cut_off(self) -> None:
+        self._connection.execute("PRAGMA writable_schema = ON")  # else SQLite reads nothing of such a file
 
     def _check(self) -> None:
         (kind,), (version,) = self._row("PRAGMA application_id"), self._row("PRAGMA user_version")

@@ -9,9 +9,7 @@ import attrs
 from togai_shipper._settlement import DEDUPE_WINDOW
 
 PAST_WINDOW = "past dedupe window"
-CORRUPT = (
-    "corrupt"  # damaged on disk; what is left of such an event is kept to be looked at, never to be sent
-)
+CORRUPT = "corrupt"  # damaged on disk: what is left of such an event is kept to be looked at, never sent
 
 
 @attrs.frozen
@@ -58,9 +56,14 @@ class DeadLetter:
     dead_ms: int
 
 
+def is_old(accepted_ms: int, now_ms: int) -> bool:
+    """Whether Togai may have forgotten the id of an event that was accepted then."""
+    return now_ms - accepted_ms > DEDUPE_WINDOW * 1000
+
+
 def is_past_window(letter: DeadLetter, now_ms: int) -> bool:
     """Whether Togai may have forgotten the id: if it has the event already, it would bill it again."""
-    return letter.reason == PAST_WINDOW or now_ms - letter.accepted_ms > DEDUPE_WINDOW * 1000
+    return letter.reason == PAST_WINDOW or is_old(letter.accepted_ms, now_ms)
 
 
 def checksum(accepted_ms: int, known: bool, body: bytes) -> int:  # noqa: FBT001  a row's columns

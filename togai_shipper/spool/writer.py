@@ -14,13 +14,10 @@ import logging
 import os
 import sys
 import threading
-import time
-import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from itertools import islice
-from typing import Literal, Protocol
+from typing import Literal
 
 import attrs
 
@@ -31,8 +28,10 @@ from togai_shipper._config import Config
 from togai_shipper._event import ChosenId
 from togai_shipper._flusher import Flushers
 from togai_shipper._outcome import Dropped, Outcome, Rejected
+from togai_shipper._reporting import Reporter
 from togai_shipper.exceptions import EventDropped
 
+from . import forks
 from .adoption import Adoption, Haul, event_id
 from .disk import Disk
 from .file import SpoolError, SpoolFile
@@ -48,27 +47,8 @@ READ_MOST = 4 * 1024 * 1024  # bytes read back at once, about
 FORGET_MOST = 2000  # settled events that are forgotten at once without waiting longer
 REQUESTS_EVERY = 1.0  # seconds between looks for what an operator asks, where there are dead letters
 DAY = 86_400.0  # seconds of age that our own wall clock is believed
-FORK_WAIT = 2.0  # seconds that a fork waits for a commit under way
 FINISH = 1.0  # seconds that close() waits at most for a commit under way
 FOREVER = float("inf")
-
-
-class Teller(Protocol):
-    """Who speaks for the shipper."""
-
-    def complain(
-        self, kind: str, message: str, *args: object, level: int = ..., exc_info: bool = ...
-    ) -> bool:
-        """Log, the same kind once a minute."""
-
-    def log(self, level: int, message: str, *args: object, exc_info: bool = ...) -> None:
-        """Log."""
-
-    def undelivered(self, error: Exception, events: Sequence[bytes] = ...) -> None:
-        """Call ``on_error``."""
-
-    def leaving_callbacks(self) -> AbstractContextManager[None]:
-        """Meanwhile callbacks are left to others."""
 
 
 @attrs.define
@@ -89,7 +69,7 @@ class Spool:
         directory: str,
         lock: threading.RLock,
         buffer: Buffer,
-        teller: Teller,
+        reporter: Reporter,
         *,
         clock: Callable[[], float],
         wall: Callable[[], float],
@@ -105,7 +85,7 @@ class Spool:
         self._config = config
         self._lock = lock
         self._buffer = buffer
-        self._teller = teller
+        self._reporter = reporter
         self._clock = clock
         self._wall = wall
         self.work = work  # rung when there may be something to do
@@ -133,7 +113,7 @@ class Spool:
         self.corrupt_rows = 0
         self.dead_letters = 0
         self._news: list[Callable[[], object]] = []  # to be told once the file is let go
-        _spools.add(self)
+        forks.watch(self)
 
     # --- callers ---
 
@@ -272,7 +252,7 @@ class Spool:
 
     def _writer_failed(self, error: BaseException) -> None:
         text = "the spool's writer was ended by %s, no event is lost; another takes its place"
-        self._teller.complain("writer", text, type(error).__name__, level=logging.ERROR, exc_info=True)
+        self._reporter.complain("writer", text, type(error).__name__, level=logging.ERROR, exc_info=True)
 
     def _work(self, _: object = None) -> None:
         while not self._is_over():
@@ -336,7 +316,9 @@ class Spool:
         return True
 
     def _tell(self) -> None:
-        with self._teller.leaving_callbacks():  # to a flusher: one may take its time, and commits do not wait
+        with (
+            self._reporter.leaving_callbacks()
+        ):  # to a flusher: one may take its time, and commits do not wait
             while self._news:
                 self._news.pop(0)()
 
@@ -369,7 +351,7 @@ class Spool:
         if self._disk.mended():
             self._adoption.next_at = self._clock()  # what had to be left may be read again
             text = "the spool works again: %s"
-            self._news.append(lambda: self._teller.log(logging.INFO, text, self._disk.path))
+            self._news.append(lambda: self._reporter.log(logging.INFO, text, self._disk.path))
         return file
 
     def _now_ms(self) -> int:
@@ -394,17 +376,18 @@ class Spool:
         text = "the spool does not work: %s; delivery goes on from memory, which dies with this process"
         if left:
             text += f"; {left} events stay in {path} until it can be read"
-        self._news.append(lambda: self._teller.complain("spool", text, error, level=logging.ERROR))
+        self._news.append(lambda: self._reporter.complain("spool", text, error, level=logging.ERROR))
 
     def _lose(self, count: int, path: str) -> None:
-        """Events that were on disk alone are no more: somebody has removed the file."""
+        """Events that were on disk alone are no more."""
         error = EventDropped(None, CORRUPT, 0, maybe_delivered=False)
         self._record(Dropped([b""] * count, CORRUPT, error))
         self._buffer.lost(count)
         self._tell_operator(
-            f"lost {path}", f"{count} events are lost: {path}, where alone they were, is gone"
+            f"lost {path}",
+            f"{count} events are lost: they were in {path} alone, which was removed or cannot be read",
         )
-        self._news.append(lambda: self._teller.undelivered(error))
+        self._news.append(lambda: self._reporter.undelivered(error))
 
     def _save_what_is_in_memory(self, file: SpoolFile) -> None:
         """After a failure: events that came into the buffer meanwhile, and are nowhere on disk."""
@@ -454,9 +437,9 @@ class Spool:
             self._failed(error)
             return None
 
-    def _admit(self, events: Sequence[bytes], since: float, *, known: bool = False) -> None:
+    def _admit(self, events: Sequence[bytes], since: float) -> None:
         if events:
-            self._buffer.admit(events, since, known=known)
+            self._buffer.admit(events, since)
 
     def _room(self) -> int:
         """How many events the buffer may take: half of memory is left to those that come in."""
@@ -524,7 +507,7 @@ class Spool:
             damaged,
         )
         error = EventDropped(None, CORRUPT, 0, maybe_delivered=False)
-        self._news.append(lambda: self._teller.undelivered(error))
+        self._news.append(lambda: self._reporter.undelivered(error))
         self._tell_operator(
             f"corrupt {path}", f"{count} events in {path} are damaged on disk; they are kept as dead letters"
         )
@@ -632,10 +615,10 @@ class Spool:
             error = EventDropped(None, PAST_WINDOW, 0, maybe_delivered=True)
             outcome = Dropped([row.body for row in haul.expired], PAST_WINDOW, error)
             self._record(outcome)
-        self._news.append(lambda: self._teller.undelivered(error, outcome.events))
+        self._news.append(lambda: self._reporter.undelivered(error, outcome.events))
 
     def _tell_operator(self, kind: str, message: str) -> None:
-        self._news.append(lambda: self._teller.complain(kind, "%s", message, level=logging.ERROR))
+        self._news.append(lambda: self._reporter.complain(kind, "%s", message, level=logging.ERROR))
 
     # --- what an operator asks ---
 
@@ -686,28 +669,3 @@ class Spool:
     def let_go(self) -> None:
         """After ``hold``."""
         self._io.release()
-
-
-# --- forks -------------------------------------------------------------------------------------------------
-
-_spools: weakref.WeakSet[Spool] = weakref.WeakSet()
-_held: list[Spool] = []
-
-
-def _hold() -> None:
-    """Let no commit be under way while this process forks: the child would find SQLite's locks taken."""
-    until = time.monotonic() + FORK_WAIT
-    for spool in list(_spools):
-        if spool.pid == os.getpid() and spool.hold(max(0.0, until - time.monotonic())):
-            _held.append(spool)  # noqa: PERF401  what is held is known at once, whatever interrupts this
-
-
-def _let_go() -> None:
-    """In the parent. A child never touches what it inherited, its lock neither."""
-    while _held:
-        spool = _held.pop()
-        if spool.pid == os.getpid():
-            spool.let_go()
-
-
-os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)
