@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from togai_shipper.spool.adoption import Orphan, event_id
+from togai_shipper.spool.adoption import PIECE_BYTES, Orphan, event_id
 from togai_shipper.spool.disk import Disk
 from togai_shipper.spool.file import Damaged, SpoolError, SpoolFile, SpoolFull
 from togai_shipper.spool.folder import Claim, Folder
@@ -113,6 +113,26 @@ def test_dead_letters_that_cannot_be_written_here_stay_there(claim: Claim, ours:
         move_all(orphan, ours)
     orphan.leave()
     assert claim.path.exists()
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_large_events_are_taken_a_few_megabytes_at_a_time(
+    folder: Folder, ours: SpoolFile, *, damaged: bool
+) -> None:
+    claim = folder.new()
+    file = SpoolFile.create(claim.path, {})
+    file.append([(NOW, False, b"x" * 60_000) for _ in range(200)])
+    orphan = Orphan(claim, file, damaged=damaged)
+    pieces = []
+    over = False
+    while not over:
+        haul = orphan.move(ours, NOW, None)
+        pieces.append(sum(len(row.body) for row in haul.moved))
+        over = haul.over
+    orphan.leave()
+
+    assert sum(pieces) == 200 * 60_000
+    assert PIECE_BYTES / 2 < max(pieces) <= PIECE_BYTES
 
 
 def test_a_damaged_event_has_no_id() -> None:
