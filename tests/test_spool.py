@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -1146,6 +1147,30 @@ def test_our_own_events_do_not_wait_for_all_that_is_adopted(worlds: Any) -> None
 
     assert ours in w.server.metered
     assert stats(w).recovered < 5000
+
+
+def test_a_slow_on_error_holds_up_a_flusher_and_not_the_writer(worlds: Any, folder: Path) -> None:
+    told: list[tuple[int, int]] = []  # the thread, and how many requests had been made
+
+    def on_error(*_: object) -> None:
+        told.append((threading.get_ident(), len(w.server.sent)))
+
+    w = worlds(max_queue_size=10, batch_size=1, on_error=on_error)
+    ids = [w.put(1)[0] for _ in range(7) if w.pipeline.sync(1.0)]
+    damage(files(folder)[0], ids[5])
+    batch = w.pipeline.buffer.take()
+    w.pipeline.buffer.release(batch, [Delivered(batch.events)])  # and with that there is room to read it back
+    w.clock.now += 1
+
+    writer = threading.Thread(target=w.pipeline.buffer.store.step, args=(0.0,))
+    writer.start()
+    writer.join()
+    assert stats(w).dropped == {"corrupt": 1}
+    assert told == []
+
+    w.pipeline.flush(10)
+    assert len(w.server.sent) == 5
+    assert told == [(threading.get_ident(), 1)]  # by the first that comes along, not once all is sent
 
 
 def test_who_waits_is_told_of_damaged_events(worlds: Any, folder: Path) -> None:
