@@ -17,7 +17,7 @@ import pytest
 
 from togai_shipper.spool import folder as spool_folder
 from togai_shipper.spool.file import SpoolError, SpoolFile
-from togai_shipper.spool.folder import OURS, Folder, filesystem_of
+from togai_shipper.spool.folder import OURS, Claim, Folder, filesystem_of
 
 # Another process: says what came of its claim, keeps it until it is told to let go, or is killed.
 CLAIMANT = """
@@ -296,6 +296,25 @@ def test_to_ask_whose_a_file_is_does_not_give_it_away(
 
     assert folder.owner(path) == os.getpid()
 
+    assert said(another(path)) == "held"
+    claim.release()
+
+
+def test_to_ask_whose_a_file_is_does_not_give_away_what_is_claimed_meanwhile(
+    folder: Folder, path: Path, another: Callable[[Path], subprocess.Popen[str]]
+) -> None:
+    """Whoever closes a descriptor of a lock file lets go of a lock that another thread has just taken."""
+
+    class Asking(Folder):
+        def _asked(self, lock: Path) -> int | None:
+            claims.append(self.claim(path))  # as another thread may, while the lock file is looked into
+            return super()._asked(lock)
+
+    claims: list[Claim | None] = []
+    Asking(str(folder.path)).owner(path)
+    claim = claims[0] or folder.claim(path)
+
+    assert claim is not None
     assert said(another(path)) == "held"
     claim.release()
 
