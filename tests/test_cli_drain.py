@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,11 @@ from click.testing import CliRunner, Result
 from togai_shipper import Shipper, Stats
 from togai_shipper.cli.app import cli
 from togai_shipper.cli.drain import Drained, Lines
+from togai_shipper.spool.file import SpoolFile
+from togai_shipper.spool.folder import Folder
 from togai_shipper.testing import FakeTogai
+
+DAY = 86_400  # seconds
 
 Ship = Callable[..., Shipper]
 
@@ -99,6 +104,38 @@ def test_events_for_another_base_url_are_left_where_they_are(
 
     assert result.exit_code == 1
     assert "2 not for this base URL" in result.output
+
+
+def test_events_that_are_too_old_to_be_sent_stay_and_are_not_waited_for(
+    togai: FakeTogai, folder: Path
+) -> None:
+    """Togai, of which nothing is asked, does not say what time it is, and our own clock may be wrong."""
+    spool = Folder(str(folder))
+    spool.prepare()
+    claim = spool.new()
+    file = SpoolFile.create(claim.path, {"base_url": togai.url})
+    accepted_ms = int((time.time() - 41 * DAY) * 1000)
+    file.append([(accepted_ms, False, b'{"id":"1"}'), (accepted_ms, False, b'{"id":"2"}')])
+    file.close()
+    claim.release()
+
+    result = subprocess.run(
+        [sys.executable, "-m", "togai_shipper", "drain", "--once", "--json", str(folder)],
+        env={**os.environ, "TOGAI_API_KEY": "secret", "TOGAI_BASE_URL": togai.url},
+        capture_output=True,
+        text=True,
+        timeout=60,  # it ends at once, or never
+        check=False,
+    )
+
+    told = json.loads(result.stdout)
+    assert result.returncode == 1, result.stderr
+    assert (told["delivered"], told["dropped"], told["files_left"]) == (0, {}, 1)
+    assert "2 events on disk are " in told["last_error"]
+    assert "so old that Togai has to say first what time it is" in told["last_error"]
+    assert "0 delivered, 0 waiting, in 1 file, 2 events on disk" in result.stderr.splitlines()[-1]
+    assert claim.path.exists()
+    assert not togai.requests
 
 
 def test_a_directory_that_is_not_there_is_an_error_of_one_line(togai: FakeTogai, folder: Path) -> None:
