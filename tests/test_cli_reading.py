@@ -141,6 +141,23 @@ def test_a_cell_may_go_over_several_lines() -> None:
     ]
 
 
+def test_of_blank_lines_those_within_a_cell_are_part_of_it() -> None:
+    cell = b'"\n\none\r\n\r\n \t\ntwo\n"'
+    content = b"\n" + HEADER + b"\r\n" + ROW + b"1\n \n" + ROW + cell + b"\n\n" + ROW + b"2\n\n"
+
+    assert read(content, CSV) == [
+        (4, ROW + b"1", "1"),
+        (6, ROW + cell.replace(b"\r", b""), "\n\none\n\n \t\ntwo\n"),
+        (14, ROW + b"2", "2"),
+    ]
+
+
+def test_blank_lines_within_a_cell_do_not_count_as_lines_of_a_row() -> None:
+    note = "\n\n".join(["x"] * 100)
+
+    assert read(HEADER + ROW + f'"{note}"'.encode(), CSV) == [(2, ROW + f'"{note}"'.encode(), note)]
+
+
 OPEN = "is no CSV: unexpected end of data"
 
 
@@ -153,6 +170,8 @@ OPEN = "is no CSV: unexpected end of data"
         [ROW + b"1" * 40_000] * 2,  # more than a row's bytes
         [ROW + b"1", ROW + b'2" long', ROW + b"3"],  # a quote that closes nothing
         [ROW + b'"closed', b'elsewhere"'],
+        [b"", ROW + b"1", b" ", ROW + b'2" long', b"", ROW + b"3", b""],
+        [b""] * 70_000 + [b'closed"', ROW + b"1"],  # more than a row's bytes, though nothing is in them
         [ROW + b"1", b'closed",and,too,many,columns'],
         [ROW + b'\xff"'],
         [b"x" * (MAX_LINE + 1), ROW + b"2"],

@@ -13,7 +13,6 @@ import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -25,7 +24,7 @@ from .facts import BadLine, Facts
 
 MAX_LINE = 1 << 20  # bytes; an event has at most 900,000
 MAX_ROW = 1 << 16  # bytes of a row that goes over several lines
-MAX_ROW_LINES = 100
+MAX_ROW_LINES = 100  # after its first, and without blank ones
 _BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 18  # bytes that are read at once
 
@@ -37,8 +36,8 @@ Read: TypeAlias = tuple[int, bytes | None, Facts | BadLine]
 _TOO_LONG = BadLine(f"has more than {MAX_LINE:,} bytes")
 
 
-def lines_of(stream: BinaryIO | io.BufferedIOBase) -> Iterator[Line]:
-    """Each line that is not blank."""
+def lines_of(stream: BinaryIO | io.BufferedIOBase, *, blank: bool = False) -> Iterator[Line]:
+    """Each line that is not blank, and with ``blank`` those, too."""
     number = 0
     for line in iter(partial(stream.readline, MAX_LINE), b""):
         number += 1
@@ -50,8 +49,12 @@ def lines_of(stream: BinaryIO | io.BufferedIOBase) -> Iterator[Line]:
         text = line.rstrip(b"\r\n")
         if number == 1:
             text = text.removeprefix(_BOM)
-        if text and not text.isspace():
+        if blank or not _is_blank(text):
             yield number, text
+
+
+def _is_blank(line: bytes | None) -> bool:
+    return line is not None and (not line or line.isspace())
 
 
 # --- the two formats --------------------------------------------------------------------------------------
@@ -70,7 +73,7 @@ def read_json(lines: Iterator[Line]) -> Iterator[Read]:
 
 
 def read_csv(lines: Iterator[Line], columns: Columns) -> Iterator[Read]:
-    """CSV: an event a row, which may go over several lines where a cell does.
+    """CSV: an event a row, which may go over several lines where a cell does; blank ones are part of that.
 
     A quote that is opened by mistake would swallow all rows up to the next quote. So what goes over several
     lines is a row only if it has the right number of columns; else its first line is bad, and the second one
@@ -81,6 +84,8 @@ def read_csv(lines: Iterator[Line], columns: Columns) -> Iterator[Read]:
         number, raw = line
         if raw is None:
             yield number, None, _TOO_LONG
+            continue
+        if _is_blank(raw):
             continue
         try:
             try:
@@ -98,18 +103,24 @@ def _over_several_lines(
     """The whole row that ``raw`` begins, taken out of what comes; raises ``BadLine`` and takes nothing."""
     if raw.count(b'"') % 2:
         # Nothing was looked at beyond this line: looking ends at a line with an odd number of quotes.
-        for following in islice(lines, MAX_ROW_LINES):
+        parts, size, not_blank = [raw], len(raw), 0
+        for following in lines:
             ahead.append(following)
             more = following[1]
-            if more is None or len(raw) + len(more) >= MAX_ROW:
+            if more is None or size + len(more) >= MAX_ROW:
                 break
-            raw += b"\n" + more
+            parts.append(more)
+            size += 1 + len(more)
             if more.count(b'"') % 2:
-                row = _cells_or_none(raw)
+                whole = b"\n".join(parts)
+                row = _cells_or_none(whole)
                 if row is None or len(row) != width:
                     break
                 ahead.clear()
-                return raw, row
+                return whole, row
+            not_blank += not _is_blank(more)
+            if not_blank == MAX_ROW_LINES:
+                break
     raise BadLine(f"is no CSV: {error}")
 
 
@@ -198,7 +209,7 @@ class Input:
     def _open(self) -> None:
         try:
             self._stream = self._opened()
-            self._lines = lines_of(self._stream)
+            self._lines = lines_of(self._stream, blank=self.form.is_csv)
             if self.form.is_csv:
                 self._begin_csv()
         except (OSError, EOFError, zlib.error) as error:
@@ -222,7 +233,7 @@ class Input:
         return gzip.GzipFile(fileobj=buffered)
 
     def _begin_csv(self) -> None:
-        first = next(self._lines, None)
+        first = next((line for line in self._lines if not _is_blank(line[1])), None)
         if first is None:  # an empty file has no rows, whatever its columns
             return
         _, self.header = first
