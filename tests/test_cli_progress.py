@@ -26,6 +26,7 @@ def test_a_glance_is_a_line() -> None:
     rich = Glance(seconds=3700, lines=5, bad=2, done=1, total=3, trouble="HTTP 503")
 
     assert line(plain, 1000.4) == "1,000 lines  900 delivered  1,000 lines/s"
+    assert line(Glance(seconds=1, lines=1), 1) == "1 line  0 delivered  1 lines/s"
     assert line(rich, 5) == "5 lines  0 delivered  5 lines/s  2 bad  2:03:20 left  (HTTP 503)"
 
 

@@ -75,8 +75,8 @@ def test_it_serves_until_ctrl_c_and_then_says_what_it_would_bill(
 
     shipper.close(0)
     assert result.exit_code == 0, result.output
-    assert "202  POST /ingestBatch          1 events" in result.output
-    assert "1 events billed" in result.output
+    assert "202  POST /ingestBatch          1 event " in result.output
+    assert "1 event billed" in result.output
     assert "Aborted" not in result.output
 
 
@@ -87,7 +87,7 @@ def test_quiet_it_prints_no_line_for_each_request(port: int, interrupt: Callable
 
     shipper.close(0)
     assert "POST" not in result.output
-    assert "1 events billed" in result.output
+    assert "1 event billed" in result.output
 
 
 def test_a_share_of_requests_goes_wrong_in_the_way_asked_for(
@@ -98,9 +98,9 @@ def test_a_share_of_requests_goes_wrong_in_the_way_asked_for(
     result = run("--port", str(port), "--fail", "0.5", "--fault", "lost", "--seed", "1", "--latency", "0.01")
 
     shipper.close(0)
-    assert "502  POST /ingestBatch          1 events" in result.output
+    assert "502  POST /ingestBatch          1 event " in result.output
     assert "fault lost" in result.output
-    assert "1 events billed" in result.output
+    assert "1 event billed" in result.output
 
 
 def test_a_port_in_use_is_told_in_one_line() -> None:
@@ -202,5 +202,5 @@ def test_ctrl_c_ends_the_process_cleanly() -> None:
         rest, errors = process.communicate(timeout=30)
 
     assert process.returncode == 0, rest + errors
-    assert "1 events billed" in rest
+    assert "1 event billed" in rest
     assert errors == ""

@@ -246,7 +246,7 @@ def test_a_callback_that_never_returns_does_not_keep_close_from_its_end(
         shipper.track("api_call", "acme")
 
     assert shipper.close(1) == FlushReport(delivered=10)
-    assert "1 calls of on_delivered are not made: an earlier one has not returned" in caplog.text
+    assert "1 call of on_delivered not made: an earlier one has not returned" in caplog.text
     busy.let_go.set()
 
 

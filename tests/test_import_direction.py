@@ -11,7 +11,7 @@ import pytest
 import togai_shipper
 
 ROOT = Path(togai_shipper.__file__).parent
-PURE = ["exceptions", "_event", "_outcome", "_verdict", "_batching", "_settlement", "_config"]
+PURE = ["exceptions", "_wording", "_event", "_outcome", "_verdict", "_batching", "_settlement", "_config"]
 ORDER = [
     *PURE,
     "_bell",

@@ -101,7 +101,7 @@ def assert_all_is_accounted_for(program: Program, togai: FakeTogai) -> None:
     assert len(set(dropped)) == len(dropped)
     assert togai.ledger.lost(accepted) == set(dropped)
     assert togai.ledger.billed_twice == set()
-    said = [line for line in program.error.splitlines() if "undelivered, they are given up" in line]
+    said = [line for line in program.error.splitlines() if "undelivered and given up" in line]
     assert len(said) == bool(dropped)
     assert not dropped or f"{len(dropped)} events undelivered" in said[0]
 
@@ -296,4 +296,4 @@ def test_an_interrupt_while_the_process_exits_ends_it_and_every_shipper_tells_wh
         assert time.monotonic() - sent < AT_ONCE
         assert len(set(program.ids("dropped"))) == len(program.ids("dropped")) == 30
         assert togai.ledger.lost(program.ids("accepted")) == set(program.ids("dropped"))
-        assert program.error.count("undelivered, they are given up") == 2
+        assert program.error.count("undelivered and given up") == 2

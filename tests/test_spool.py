@@ -361,7 +361,7 @@ def test_a_damaged_row_of_an_orphan_is_never_sent_and_its_file_is_kept(
     assert second.pipeline.flush(10) == FlushReport(delivered=2)
     assert set(second.server.metered) == {ids[0], ids[2]}
     assert (stats(second).corrupt_rows, stats(second).recovered) == (1, 2)
-    assert f"1 events in {path} are damaged on disk" in caplog.text
+    assert f"{path}: 1 event is damaged on disk, and not sent" in caplog.text
     assert len(list(folder.glob("*.corrupt-*"))) == 1
 
 
@@ -1067,7 +1067,7 @@ def test_a_file_that_somebody_removes_takes_what_was_there_alone_along_and_that_
 
     w.pipeline.flush(10)
     assert (stats(w).delivered, stats(w).dropped, stats(w).accepted) == (6, {"corrupt": 15}, 21)
-    assert "15 events are lost" in caplog.text
+    assert "15 events are lost with " in caplog.text
     assert len(told) == 1
 
 
@@ -1100,7 +1100,7 @@ def test_a_file_that_failed_and_was_adopted_by_another_process_is_not_waited_for
         w.pipeline.flush(10)
 
     assert (stats(w).pending, stats(w).dropped, stats(w).accepted) == (0, {}, 6)
-    assert f"15 events in {path} were taken over by another process" in caplog.text
+    assert f"another process has taken over 15 events in {path}" in caplog.text
     assert w.pipeline.health.complaint() is None
 
 

@@ -9,6 +9,7 @@ from ._buffer import Buffer
 from ._flusher import Flushers
 from ._outcome import Ledger, State, Stats
 from ._pacing import Gate
+from ._wording import counted
 from .exceptions import DeliveryError
 
 STALE = 300.0  # seconds. Togai bills nothing that arrives after its cycle's grace period: told early
@@ -55,8 +56,8 @@ class Health:
                 return self._flushers.failure
             if complaint := self._buffer.store.complaint():
                 return complaint
-            if self._buffer.set_aside:
-                return f"{self._buffer.set_aside} events are set aside: Togai answers 500 to them"
+            if set_aside := self._buffer.set_aside:
+                return f"{counted(set_aside, 'event is', 'events are')} set aside: Togai answers 500"
             if self._gate.failing_for(now) >= FAILING:
                 return f"every attempt of the last minute failed: {self._gate.last_error}"
             if oldest is not None and now - oldest > STALE:

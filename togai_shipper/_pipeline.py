@@ -30,6 +30,7 @@ from ._reporting import Reporter
 from ._settlement import Circumstances, Settlement, is_past_window, left_at_close, settle
 from ._transport import Key, Transport, connected
 from ._verdict import Accepted, Park, TryLater, is_line_dead
+from ._wording import counted
 
 FOREVER = float("inf")
 GRACE = 1.0  # seconds over its deadline that close() waits for another thread to tell what it gave up
@@ -503,7 +504,8 @@ class Pipeline:
         if batch.probe and isinstance(carried.verdict, Accepted):
             if self.buffer.closing:
                 self.buffer.closing.probed = False  # what parks the line again is probed again
-            self.reporter.log(logging.INFO, "Togai takes events again; %d wait", self.buffer.pending)
+            waiting = counted(self.buffer.pending, "waits", "wait")
+            self.reporter.log(logging.INFO, "Togai takes events again; %s", waiting)
         self._tell(settlement, parked)
 
     def _record(self, batch: Batch, settlement: Settlement) -> Park | None:

@@ -18,6 +18,7 @@ from ._config import Config
 from ._event import Event, decode, id_of
 from ._outcome import Delivered, Dropped, Outcome
 from ._verdict import Park, printable
+from ._wording import counted
 from .exceptions import DeliveryError, Unauthorized
 
 logger = logging.getLogger("togai_shipper")
@@ -84,8 +85,8 @@ class Reporter:
     def tell_failing(self, seconds: float, message: str, pending: int) -> None:
         """Every attempt of the last ``seconds`` has failed."""
         if seconds > PATIENCE:
-            text = "delivery has failed for %.0f s (%s); %d events wait, it is tried again"
-            self.complain("failing", text, seconds, message, pending)
+            text = "delivery has failed for %.0f s (%s); %s, it is tried again"
+            self.complain("failing", text, seconds, message, _waiting(pending))
 
     def tell_set_aside(self, event: bytes) -> None:
         """The server chokes on this very event."""
@@ -100,8 +101,9 @@ class Reporter:
         kind = Unauthorized if cause.on_key else DeliveryError
         error = kind(cause.status, cause.message)
         mend = "set_api_key() tries at once" if cause.on_key else "it is probed, less and less often"
-        text = "delivery is parked: %s; %d events wait, none is dropped; %s"
-        if self.complain(f"parked {cause.status}", text, error, pending, mend, level=logging.ERROR):
+        text = "delivery is parked: %s; %s, none is dropped; %s"
+        waiting = _waiting(pending)
+        if self.complain(f"parked {cause.status}", text, error, waiting, mend, level=logging.ERROR):
             self.undelivered(error)
 
     def tell_closed(
@@ -109,12 +111,12 @@ class Reporter:
     ) -> None:
         """What ``close()`` had to give up, and what it had to leave for later."""
         if kept:
-            text = "closed with %d events undelivered, kept in %s until they are; last error: %s"
-            self.log(logging.WARNING, text, kept, where, why or "there was no time")
+            text = "closed with %s undelivered, kept in %s until delivered; last error: %s"
+            self.log(logging.WARNING, text, counted(kept, "event"), where, why or "there was no time")
         lost = sum(len(outcome.events) for outcome in outcomes)
         if lost:
-            text = "closed with %d events undelivered, they are given up; last error: %s"
-            self.log(logging.ERROR, text, lost, why or "there was no time")
+            text = "closed with %s undelivered and given up; last error: %s"
+            self.log(logging.ERROR, text, counted(lost, "event"), why or "there was no time")
         on_error = self._config.on_error
         if on_error is not None and not self._is_in_on_error():
             self._left += [("on_error", on_error, (each.error, _decoded(each.events))) for each in outcomes]
@@ -132,8 +134,8 @@ class Reporter:
             for name in ("on_delivered", "on_error"):
                 calls = [call for call in left if call[0] == name]
                 if calls and name in inside:
-                    text = "%d calls of %s are not made: an earlier one has not returned"
-                    self.log(logging.ERROR, text, len(calls), name)
+                    text = "%s of %s not made: an earlier one has not returned"
+                    self.log(logging.ERROR, text, counted(len(calls), "call"), name)
                 else:
                     for call in reversed(calls):
                         all_of_them.callback(self._call, *call)
@@ -193,6 +195,10 @@ class Reporter:
                 del self._inside[me]
             else:
                 self._inside[me] = outer
+
+
+def _waiting(pending: int) -> str:
+    return counted(pending, "event waits", "events wait")
 
 
 def _decoded(events: Sequence[bytes]) -> tuple[Event, ...]:

@@ -32,6 +32,7 @@ from ._flusher import start_thread
 from ._outcome import FlushReport, Refusal, Stats
 from ._pipeline import Pipeline
 from ._transport import SessionFactory
+from ._wording import counted
 from .exceptions import InvalidEvent, QueueFull, ShipperClosed, TogaiShipperError
 
 _stamp = Stamp()
@@ -307,7 +308,9 @@ class Shipper:
         # Decoded only for who sees it: a full buffer must not slow its callers down as well.
         given = decode(event) if raises or self._config.on_error is not None else None
         full = QueueFull(
-            f"the buffer is full, {pipeline.pending} events wait; the event is not accepted", given
+            f"the buffer is full, {counted(pipeline.pending, 'event waits', 'events wait')}; "
+            "the event is not accepted",
+            given,
         )
         if raises:
             pipeline.refuse("full")

@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from .amounts import plural
 from .facts import BadLine, Facts, named, text_of
 
 _FIELDS = {  # what a column may be -> the keyword of track()
@@ -124,7 +125,7 @@ class Columns:
     def facts(self, row: list[str]) -> Facts:
         """The facts of a row; an empty cell says nothing. Raises ``BadLine``."""
         if len(row) != self.width:
-            raise BadLine(f"has {len(row)} columns, not {self.width}")
+            raise BadLine(f"has {plural(len(row), 'column')}, not {self.width}")
         row += self._constants
         facts: Facts = {keyword: row[at] for keyword, at in self._fields if row[at]}
         for field in _NEEDED:

@@ -14,6 +14,7 @@ from togai_shipper import Shipper
 from togai_shipper.testing import FakeTogai
 
 from . import ledger
+from .amounts import plural
 from .logbook import logbook
 from .screen import Glance, screen_on
 from .weather import Weather
@@ -144,7 +145,9 @@ def demo(
                 log=tuple(log),
             )
 
-        console.print(f"A Togai of our own at {togai.url}; {THREADS} threads track {events:,} events.\n")
+        console.print(
+            f"A Togai of our own at {togai.url}; {THREADS} threads track {plural(events, 'event')}.\n"
+        )
         with screen_on(console) as screen:
             attend(track_and_close, lambda: screen.show(glance()), workload.stop)
     closing = ledger.reckon(workload.ids, told, shipper.stats(), ledger=togai.ledger, requests=togai.requests)

@@ -15,6 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from .amounts import plural
 from .screen import Speed
 
 _EVERY = 0.1  # seconds between two looks
@@ -54,7 +55,7 @@ def eta(glance: Glance) -> float | None:
 def line(glance: Glance, speed: float) -> str:
     """A glance in a line."""
     left = eta(glance)
-    text = f"{glance.lines:,} lines  {glance.delivered:,} delivered  {speed:,.0f} lines/s"
+    text = f"{plural(glance.lines, 'line')}  {glance.delivered:,} delivered  {speed:,.0f} lines/s"
     if glance.bad:
         text += f"  {glance.bad:,} bad"
     if left is not None:

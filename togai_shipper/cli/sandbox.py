@@ -18,6 +18,7 @@ from rich.text import Text
 from togai_shipper.testing import Answered, FakeTogai
 from togai_shipper.testing import faults as kinds
 
+from .amounts import plural
 from .weather import MISHAPS, Chance
 
 _EVERY = 0.1  # seconds between two looks at what came
@@ -150,7 +151,8 @@ def summary(togai: FakeTogai) -> str:
     """What the sandbox would bill."""
     book = togai.ledger
     return (
-        f"{book.metered:,} events billed, {book.duplicates:,} copies known by id and not billed,"
+        f"{plural(book.metered, 'event')} billed,"
+        f" {plural(book.duplicates, 'copy', 'copies')} known by id and not billed,"
         f" {len(book.billed_twice):,} billed twice"
     )
 
@@ -187,7 +189,8 @@ def _line(request: Answered) -> str:
     mishap = _mishap(request)
     line = f"{request.status or '---'}  {request.method:4} {request.path}"
     if request.events:
-        line = f"{line:28}{len(request.events):5,} events {request.size:9,} bytes"
+        count, _, events = plural(len(request.events), "event").partition(" ")
+        line = f"{line:28}{count:>5} {events:6} {request.size:9,} bytes"
     return f"{line}  fault {_NAMES[mishap]}" if mishap in _NAMES else line
 
 

@@ -20,6 +20,7 @@ from togai_shipper import (
     Stats,
 )
 
+from .amounts import plural
 from .facts import BadLine, named
 from .occurrences import Counter, LineIds
 from .reading import Input, Unreadable
@@ -263,7 +264,7 @@ class Shipment:
 
 def summary(tally: Tally) -> str:
     """The tally for a person, in a few lines."""
-    lines = f"{tally.lines:,} line{'' if tally.lines == 1 else 's'}"
+    lines = plural(tally.lines, "line")
     bad = f", {tally.bad:,} bad" if tally.bad else ""
     if tally.dry_run:
         text = f"{lines}: {tally.lines - tally.bad:,} good{bad}; nothing was sent"

@@ -13,6 +13,7 @@ from itertools import islice
 import attrs
 
 from togai_shipper._event import id_of
+from togai_shipper._wording import counted
 
 from .file import Damaged, HoldsNothing, SpoolError, SpoolFile, SpoolFull
 from .folder import Claim, Folder
@@ -229,7 +230,8 @@ class Adoption:
         haul = self._orphan.move(ours, now_ms, server_ms)
         if haul.damaged:
             self._tell(
-                f"damaged {path}", f"{haul.damaged} events in {path} are damaged on disk; they are not sent"
+                f"damaged {path}",
+                f"{path}: {counted(haul.damaged, 'event is', 'events are')} damaged on disk, and not sent",
             )
         if haul.over:
             if self._orphan.waiting:

@@ -29,6 +29,7 @@ from togai_shipper._event import ChosenId
 from togai_shipper._flusher import Flushers
 from togai_shipper._outcome import Dropped, Outcome, Rejected
 from togai_shipper._reporting import Reporter
+from togai_shipper._wording import counted
 from togai_shipper.exceptions import EventDropped
 
 from . import forks
@@ -228,10 +229,12 @@ class Spool:
         if self._writer.failure:
             return self._writer.failure
         if self._left:
-            return f"{sum(self._left.values())} events wait in a file that failed, until it can be read"
+            waiting = counted(sum(self._left.values()), "event waits", "events wait")
+            return f"{waiting} in a file that failed, until it can be read"
         if stranded := self._adoption.stranded:
+            waiting = counted(sum(stranded.values()), "event on disk is", "events on disk are")
             return (
-                f"{sum(stranded.values())} events on disk are not ours to send, or so old that Togai has to "
+                f"{waiting} not ours to send, or so old that Togai has to "
                 f"say first what time it is; in {min(stranded)}"
             )
         return None
@@ -375,7 +378,7 @@ class Spool:
             self._buffer.settled.ring()
         text = "the spool does not work: %s; delivery goes on from memory, which dies with this process"
         if left:
-            text += f"; {left} events stay in {path} until it can be read"
+            text += f"; {counted(left, 'event stays', 'events stay')} in {path} until it can be read"
         self._news.append(lambda: self._reporter.complain("spool", text, error, level=logging.ERROR))
 
     def _lose(self, count: int, path: str) -> None:
@@ -385,7 +388,7 @@ class Spool:
         self._buffer.lost(count)
         self._tell_operator(
             f"lost {path}",
-            f"{count} events are lost: they were in {path} alone, which was removed or cannot be read",
+            f"{counted(count, 'event is', 'events are')} lost with {path}, which is gone or cannot be read",
         )
         self._news.append(lambda: self._reporter.undelivered(error))
 
@@ -509,7 +512,8 @@ class Spool:
         error = EventDropped(None, CORRUPT, 0, maybe_delivered=False)
         self._news.append(lambda: self._reporter.undelivered(error))
         self._tell_operator(
-            f"corrupt {path}", f"{count} events in {path} are damaged on disk; they are kept as dead letters"
+            f"corrupt {path}",
+            f"{path}: {counted(count, 'event is', 'events are')} damaged on disk, kept with the dead letters",
         )
         return Dropped(bodies, CORRUPT, error)
 
@@ -590,7 +594,7 @@ class Spool:
                 count = self._left.pop(path)
                 self._buffer.lost(count)  # for who waits: they are not known to be delivered
             self._tell_operator(
-                f"gone {path}", f"{count} events in {path} were taken over by another process"
+                f"gone {path}", f"another process has taken over {counted(count, 'event')} in {path}"
             )
 
     def _join(self, rows: list[Row]) -> None:
