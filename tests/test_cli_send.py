@@ -305,7 +305,10 @@ def test_where_the_last_lines_are_refused_with_the_key_it_stops_too(send: Send) 
     assert result.stdout.startswith("1 line: 0 delivered, 1 not delivered (")
 
 
-def test_ctrl_c_ends_it_with_a_report_and_the_same_command_goes_on(togai: FakeTogai, send: Send) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_or_sigterm_ends_it_with_a_report_and_the_same_command_goes_on(
+    togai: FakeTogai, send: Send, number: signal.Signals
+) -> None:
     lines = [line(f"a{number}") for number in range(600)]
     command = [sys.executable, "-m", "togai_shipper", "send", "--no-spool", "--job", "night", "-"]
     with subprocess.Popen(
@@ -320,7 +323,7 @@ def test_ctrl_c_ends_it_with_a_report_and_the_same_command_goes_on(togai: FakeTo
         process.stdin.write("".join(f"{each}\n" for each in lines[:500]))
         process.stdin.flush()
         togai.wait(lambda: togai.ledger.metered >= 500, 30)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, errors = process.communicate(timeout=60)
 
     assert process.returncode == 1, out + errors

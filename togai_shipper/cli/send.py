@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,9 @@ def send(
     id, idempotency_key, attributes.NAME, attributes.NAME.unit and dimensions.NAME, or is told by --map which
     columns these are. An empty cell says nothing.
 
-    Safe to stop and to run again: a line without an id gets one that is made of the job's name, the line
-    itself, and how often that very line has come before, so that it is the same in each run. Togai counts one
-    id once in 45 days.
+    Safe to stop (Ctrl-C, SIGTERM) and to run again: a line without an id gets one that is made of the job's
+    name, the line itself, and how often that very line has come before, so that it is the same in each run.
+    Togai counts one id once in 45 days.
 
     A bad line is told with its number, and the others are sent. The API key is taken from TOGAI_API_KEY.
 
@@ -168,7 +169,7 @@ def _attend(
     *,
     dry_run: bool,
 ) -> Tally:
-    """Have it done, and show how it gets on; Ctrl-C ends it early."""
+    """Have it done, and show how it gets on; Ctrl-C and SIGTERM end it early."""
     sources = [source for source, _ in inputs]
     began = time.monotonic()
     size = total(sources)
@@ -186,7 +187,10 @@ def _attend(
         )
 
     complete = False
-    with logbook():  # what it says of events, we say by their lines; of the rest the screen tells
+    with (
+        _sigterm_as_ctrl_c(),
+        logbook(),
+    ):  # what it says of events, we say by their lines; of the rest the screen tells
         try:
             with watching(console, say, look):
                 complete = sent.run(inputs)
@@ -196,6 +200,15 @@ def _attend(
             _close(sent.shipper)
     stats = sent.shipper.stats()
     return book.close(stats, complete=complete, dry_run=dry_run, seconds=time.monotonic() - began)
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _close(shipper: Shipper) -> None:
