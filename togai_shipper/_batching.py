@@ -6,7 +6,9 @@ many go in, ``halves`` and ``singles`` how a batch is divided.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import accumulate, islice
 
 import attrs
 
@@ -73,14 +75,10 @@ class Batch:
 
 def cut(sizes: Iterable[int], max_events: int, max_bytes: int) -> int:
     """How many events, of these sizes in order, go into one batch: at least one, if there is one."""
-    taken = 0
-    body = ENVELOPE - 1  # the first event has no comma
-    for size in sizes:
-        body += size + 1
-        if taken and (taken >= max_events or body > max_bytes):
-            break
-        taken += 1
-    return taken
+    sums = list(accumulate(islice(sizes, max(1, max_events))))
+    # A body of n events is their bytes, n - 1 commas and the envelope: it grows with n, so it can be looked up.
+    fitting = bisect_right(range(len(sums)), max_bytes - ENVELOPE, key=lambda n: sums[n] + n)
+    return max(fitting, min(1, len(sums)))
 
 
 def due(age: float, flush_interval: float, *, full: bool, hurry: bool) -> float:

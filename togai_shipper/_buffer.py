@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from typing import Literal
 
 import attrs
@@ -324,7 +325,7 @@ class Buffer:
         fresh = self._fresh
         most = min(most or self._config.batch_size, self._alike())
         count = cut(map(len, fresh), most, self.byte_cap.bytes)
-        events = [fresh.popleft() for _ in range(count)]
+        events = list(map(deque.popleft, repeat(fresh, count)))
         _, since, known = self._marks[0]
         batch = Batch(events, self._popped, since, maybe_read=known)
         self._popped += count

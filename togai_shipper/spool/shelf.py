@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import compress, repeat
 
 import attrs
 
@@ -111,15 +112,13 @@ class Shelf:
 
     def settled(self, outcome: Outcome) -> None:
         """These events have their outcome: their rows may go, or are to be buried."""
-        rows = self._rows
-        for event in outcome.events:
-            seq = rows.pop(id(event), None)
-            if seq is not None:
-                self.bytes -= len(event) + ROW_BYTES
-            if not isinstance(outcome, Delivered):
-                self._dying.append((seq, event, outcome))
-            elif seq is not None:
-                self._gone.append(seq)
+        seqs = list(map(self._rows.pop, map(id, outcome.events), repeat(None)))
+        on_disk = list(compress(outcome.events, seqs))
+        self.bytes -= sum(map(len, on_disk)) + ROW_BYTES * len(on_disk)
+        if isinstance(outcome, Delivered):
+            self._gone += filter(None, seqs)
+        else:
+            self._dying += zip(seqs, outcome.events, repeat(outcome))
 
     @property
     def leaving(self) -> int:
