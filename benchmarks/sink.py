@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 
 import attrs
 
+MARK = b"api_call"  # stands once in each event
 REPLY = (
     b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{"success":true}'
 )
@@ -53,7 +54,7 @@ def _serve(connection: socket.socket, state: _State, latency: float) -> None:
                 got += len(parts[-1])
             body = b"".join(parts)
             buffer = body[length:]
-            state.events += body.count(b'"schemaName"', 0, length)
+            state.events += body.count(MARK, 0, length)
             state.requests += 1
             if latency:
                 time.sleep(latency)
@@ -99,6 +100,7 @@ def sink(latency: float = 0.0, cpu: int | None = None) -> Iterator[Sink]:
         target=_run, args=(theirs, latency, cpu), daemon=True
     )
     process.start()
+    theirs.close()  # so that its end is seen here
     try:
         yield Sink(ours, ours.recv())
     finally:

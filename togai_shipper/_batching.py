@@ -76,7 +76,7 @@ class Batch:
 def cut(sizes: Iterable[int], max_events: int, max_bytes: int) -> int:
     """How many events, of these sizes in order, go into one batch: at least one, if there is one."""
     sums = list(accumulate(islice(sizes, max(1, max_events))))
-    # A body of n events is their bytes, n - 1 commas and the envelope: it grows with n, so it can be looked up.
+    # The body of n events is their bytes, n - 1 commas and the envelope: it grows with n, so it is looked up.
     fitting = bisect_right(range(len(sums)), max_bytes - ENVELOPE, key=lambda n: sums[n] + n)
     return max(fitting, min(1, len(sums)))
 

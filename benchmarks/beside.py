@@ -1,0 +1,27 @@
+"""What a thread of the application that computes loses to events, in one process on one CPU.
+
+Run: ``python -m benchmarks.beside``.
+"""
+
+from __future__ import annotations
+
+from .contenders import label, peers
+from .rounds import Found, compare
+from .sections import Section, run, table
+
+RATES = (200, 2_000, 20_000)  # events a second
+
+
+def measure(rounds: int) -> Section:
+    """Everybody's toll."""
+    everybody = ("by_hand", "floor", "ours", "ours_spooled", *peers())
+    found: dict[int, Found] = {
+        rate: compare(everybody, "beside", rounds=rounds, rate=rate, seconds=1.0) for rate in RATES
+    }
+    rows = [(label(name), *(f"{found[rate][name]['lost %']:.1f} %" for rate in RATES)) for name in everybody]
+    heads = ("loses at so many events/s", *(f"{rate:,}" for rate in RATES))
+    return Section("Beside a thread that computes", table(heads, rows))
+
+
+if __name__ == "__main__":
+    run(measure)
