@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,3 +97,14 @@ def test_the_spool_knows_only_what_comes_before_the_pipeline(module: str) -> Non
 @pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("sandbox/")])
 def test_the_sandbox_knows_nothing_of_the_library_that_it_judges(module: str) -> None:
     assert not {name for name in imported(module) if name.startswith(("togai_shipper", ".."))}
+
+
+def test_who_makes_no_shipper_does_not_wait_for_the_network_libraries() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, togai_shipper; print(*sys.modules)"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+
+    assert not {"requests", "tenacity", "sqlite3", "asyncio"} & set(loaded)

@@ -7,9 +7,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._buffer import Waiter
+if TYPE_CHECKING:
+    from ._buffer import Waiter
 
 RESTART_AFTER = 1.0  # seconds between attempts to start a thread, and before a flusher that failed goes on
 

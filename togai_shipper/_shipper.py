@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
-from typing import Any, NoReturn, SupportsIndex
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 from . import _lifecycle, _sigterm
 from ._batching import ENVELOPE
@@ -30,10 +30,12 @@ from ._event import (
 )
 from ._flusher import start_thread
 from ._outcome import FlushReport, Refusal, Stats
-from ._pipeline import Pipeline
-from ._transport import SessionFactory
 from ._wording import counted
 from .exceptions import InvalidEvent, QueueFull, ShipperClosed, TogaiShipperError
+
+if TYPE_CHECKING:
+    from ._pipeline import Pipeline
+    from ._transport import SessionFactory
 
 _stamp = Stamp()
 # A parent's, kept so that no destructor of ours touches what the parent still uses.
@@ -179,6 +181,10 @@ class Shipper:
 
     def _made(self, *, closed: bool = False) -> Pipeline:
         """One that begins with nothing, in this process."""
+        # requests and tenacity: who makes no shipper does not wait for them. Imported here, not on a flusher:
+        # a fork in the middle of an import would leave the child with locks that nobody lets go.
+        from ._pipeline import Pipeline  # noqa: PLC0415
+
         pipeline = Pipeline(self._config, starting=_lifecycle.expect_exit)
         if closed or _lifecycle.is_over():
             pipeline.close(0.0)

@@ -12,12 +12,14 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _lifecycle
 from ._flusher import start_thread
-from ._pipeline import Pipeline
 from .exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from ._pipeline import Pipeline
 
 _to_close: list[weakref.WeakMethod[Callable[[], Pipeline]]] = []  # each gives the pipeline of this process
 # What was there before us, the latest last: another's handler may have come between two of our shippers, and
