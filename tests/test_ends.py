@@ -17,6 +17,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from togai_shipper._wording import counted
 from togai_shipper.testing import FakeTogai, faults
 
 pytestmark = pytest.mark.processes
@@ -121,7 +122,7 @@ def test_what_was_accepted_is_billed_once_or_told_and_the_end_comes_in_time(
         assert it.took < AMPLE
     else:
         assert it.took < CLOSE_TIMEOUT + MARGIN
-        assert f"{len(it.dropped)} events undelivered" in it.error
+        assert f"{counted(len(it.dropped), 'event')} undelivered" in it.error
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -155,7 +156,7 @@ def test_all_shippers_of_a_process_share_one_deadline_at_its_exit(togai: FakeTog
         [sys.executable, "-c", THREE], env=environment, capture_output=True, text=True, check=True
     )
 
-    assert ended.stderr.count("events undelivered") == 3
+    assert ended.stderr.count("undelivered and given up") == 3
     assert time.monotonic() - float(ended.stdout) < 1.5 + MARGIN
 
 

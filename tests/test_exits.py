@@ -128,7 +128,7 @@ def test_an_inherited_exit_hook_sends_nothing_tells_nothing_and_waits_for_nothin
     assert float(program.words("took")[0]) < AT_ONCE
     assert program.words("pending") == ["7"]
     assert program.words("dropped") == program.words("accepted")  # by the parent alone
-    assert program.error.count("events undelivered") == 1
+    assert program.error.count("undelivered and given up") == 1
 
 
 DEFAULT = """
@@ -232,4 +232,4 @@ def test_a_child_of_multiprocessing_that_cannot_deliver_says_so_once(
     dropped = [tuple(line[1:]) for line in program.said if line[0] == "dropped"]
     assert len(accepted) == (9 if kind == "process" else 12)
     assert sorted(dropped) == sorted(accepted)  # each by the process that accepted it
-    assert program.error.count("events undelivered") == len({pid for _, pid in accepted})
+    assert program.error.count("undelivered and given up") == len({pid for _, pid in accepted})

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 
+from togai_shipper._wording import counted
 from togai_shipper.testing import FakeTogai, faults
 
 PATIENCE = 30.0  # seconds after which a test has failed: it bounds a hang
@@ -103,7 +104,7 @@ def assert_all_is_accounted_for(program: Program, togai: FakeTogai) -> None:
     assert togai.ledger.billed_twice == set()
     said = [line for line in program.error.splitlines() if "undelivered and given up" in line]
     assert len(said) == bool(dropped)
-    assert not dropped or f"{len(dropped)} events undelivered" in said[0]
+    assert not dropped or f"{counted(len(dropped), 'event')} undelivered" in said[0]
 
 
 # --- SIGTERM ---------------------------------------------------------------------------------------------
