@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from togai_shipper import EventDropped, EventRejected, FlushReport, Stats
-from togai_shipper._outcome import REFUSALS, Delivered, Dropped, Ledger, Outcome, Rejected
+from togai_shipper._outcome import REFUSALS, Delivered, Dropped, Ledger, Rejected, Settled
 
 NO = EventRejected(400, "no", 1)
 CLOSED = EventDropped(None, "closed", 0)
@@ -46,7 +46,7 @@ def test_each_outcome_counts_all_its_events_where_it_belongs() -> None:
 
 
 events = st.lists(st.just(b"{}"), max_size=4)
-outcomes: st.SearchStrategy[Outcome] = st.one_of(
+outcomes: st.SearchStrategy[Settled] = st.one_of(
     st.builds(Delivered, events),
     st.builds(Rejected, events, st.just(NO)),
     st.builds(Dropped, events, st.sampled_from(("closed", "past dedupe window")), st.just(CLOSED)),
@@ -54,7 +54,7 @@ outcomes: st.SearchStrategy[Outcome] = st.one_of(
 
 
 @given(st.lists(outcomes))
-def test_what_is_settled_is_what_was_recorded(recorded: Sequence[Outcome]) -> None:
+def test_what_is_settled_is_what_was_recorded(recorded: Sequence[Settled]) -> None:
     ledger = Ledger()
 
     for outcome in recorded:

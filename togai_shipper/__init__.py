@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 from ._config import ApiKey
 from ._default import close, configure, flush, stats, track
 from ._event import IDEMPOTENCY_NAMESPACE, Attribute, Event
-from ._outcome import FlushReport, Stats
+from ._outcome import FlushReport, Outcome, Stats
 from ._shipper import Shipper
 from .exceptions import (
     ConfigurationError,
@@ -44,6 +44,7 @@ __all__ = [
     "EventRejected",
     "FlushReport",
     "InvalidEvent",
+    "Outcome",
     "PayloadTooLarge",
     "QueueFull",
     "Shipper",

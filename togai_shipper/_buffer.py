@@ -22,7 +22,7 @@ import attrs
 from ._batching import Batch, ByteCap, cut, due, singles
 from ._bell import Bell
 from ._config import Config
-from ._outcome import Delivered, Outcome, Rejected
+from ._outcome import Delivered, Rejected, Settled
 from ._pacing import Gate
 from ._store import Memory, Store
 
@@ -41,7 +41,7 @@ class Waiter:
     rejected: int = 0
     dropped: int = 0
 
-    def count(self, outcome: Outcome, batch: Batch) -> None:
+    def count(self, outcome: Settled, batch: Batch) -> None:
         """Note the outcome of those events of ``batch`` that are waited for."""
         waited_for = self.target - batch.position
         if waited_for >= len(batch):
@@ -424,7 +424,7 @@ class Buffer:
     def release(
         self,
         batch: Batch,
-        outcomes: Sequence[Outcome] = (),
+        outcomes: Sequence[Settled] = (),
         again: Sequence[Batch] = (),
         last: Sequence[Batch] = (),
     ) -> None:

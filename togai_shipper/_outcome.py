@@ -11,12 +11,13 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from .exceptions import DeliveryError
+from .exceptions import DeliveryError, TogaiShipperError
 
 #: Why ``track()`` did not accept an event.
 Refusal: TypeAlias = Literal["invalid", "full", "closed", "filtered", "disabled", "feedback"]
 REFUSALS: tuple[Refusal, ...] = ("invalid", "full", "closed", "filtered", "disabled", "feedback")
 
+Status: TypeAlias = Literal["delivered", "rejected", "dropped", "refused", "pending"]
 State: TypeAlias = Literal["open", "parked", "closing", "closed"]
 
 
@@ -45,7 +46,33 @@ class Dropped:
     error: DeliveryError
 
 
-Outcome: TypeAlias = Delivered | Rejected | Dropped
+#: Events that have their outcome, all the same one.
+Settled: TypeAlias = Delivered | Rejected | Dropped
+
+
+@attrs.frozen
+class Outcome:
+    """What became of one event, as a receipt of ``submit()`` says; true only when it is delivered.
+
+    Attributes:
+        event_id: the event's id; ``None`` where it was refused before it had one.
+        status: ``"delivered"``; ``"rejected"``: Togai refused it for good; ``"dropped"``: given up;
+            ``"refused"``: never accepted; ``"pending"``: kept in the spool by ``close()``, and delivered by
+            the next process with the same directory.
+        reason: why it was refused or dropped, as in ``stats()``; ``None`` for the others.
+        error: what ``on_error`` is told, where it was; it says whether the event may have been delivered.
+        duplicate: delivered, and Togai reported that it had the id already.
+
+    """
+
+    event_id: str | None
+    status: Status
+    reason: str | None = None
+    error: TogaiShipperError | None = None
+    duplicate: bool = False
+
+    def __bool__(self) -> bool:
+        return self.status == "delivered"
 
 
 @attrs.frozen
@@ -139,7 +166,7 @@ class Ledger:
         """Events that have their outcome."""
         return self.delivered + self.rejected + sum(self.dropped.values())
 
-    def record(self, outcome: Outcome) -> None:
+    def record(self, outcome: Settled) -> None:
         """Count one outcome."""
         count = len(outcome.events)
         match outcome:

@@ -14,7 +14,7 @@ import attrs
 
 from ._bell import Bell
 from ._config import Config
-from ._outcome import Delivered, Outcome, Rejected
+from ._outcome import Delivered, Rejected, Settled
 from ._verdict import Accepted, Park, Partly, Refused, TryLater, Verdict
 
 BURST = 5  # requests that may go at once after a rest; few beside Togai's 50 a second
@@ -266,7 +266,7 @@ class Gate:
         wait = self.probe_wait(self._clock())
         return self.parking is not None and wait is not None and wait > 0.0
 
-    def heed_outcome(self, outcome: Outcome) -> Park | None:
+    def heed_outcome(self, outcome: Settled) -> Park | None:
         """Note what became of events; parks, and returns why, when Togai seems to refuse everything."""
         if isinstance(outcome, Delivered):
             self._rejected_in_a_row = 0

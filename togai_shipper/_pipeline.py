@@ -24,8 +24,9 @@ from ._config import ApiKey, Config
 from ._delivery import Carried, Delivery, Trip
 from ._flusher import RESTART_AFTER, Flushers, start_thread
 from ._health import Health
-from ._outcome import FlushReport, Ledger, Refusal
+from ._outcome import FlushReport, Ledger, Outcome, Refusal, Settled
 from ._pacing import ANSWER_CLOSING, Gate
+from ._receipts import Receipt, Receipts, receipt
 from ._reporting import Reporter
 from ._settlement import Circumstances, Settlement, is_past_window, left_at_close, settle
 from ._transport import Key, Transport, connected
@@ -60,7 +61,8 @@ class Pipeline:
         self._connect = connect
         self._starting = starting  # called when there is first something to deliver
         self.lock = threading.RLock()
-        self.reporter = Reporter(config, clock, self._away)
+        self.receipts = Receipts()
+        self.reporter = Reporter(config, self.receipts, clock, self._away)
         self.ledger = Ledger()
         self.gate = Gate(config, self.lock, clock, random, turn=bell())
         self.buffer = Buffer(config, self.lock, self.gate, clock, work=bell(), settled=bell())
@@ -110,7 +112,7 @@ class Pipeline:
             random=random,
             work=bell(),
             server_time=self.delivery.server_time,
-            record=self.ledger.record,
+            record=self._count,
             starting=self._starting,
             ended=self._flusher_ended,
             thread=thread,
@@ -160,6 +162,19 @@ class Pipeline:
             if refused != "full" or left <= 0:
                 return refused
             self.buffer.settled.wait(rings, left)
+
+    def with_receipt(self, event_id: str, put: Callable[[], Outcome]) -> Receipt:
+        """What ``put`` has to say; the receipt is out before, since the event may be settled at once."""
+        with self.lock:
+            given = self.receipts.expect(event_id)
+        outcome = None
+        try:
+            outcome = put()
+        finally:
+            if outcome is None or outcome.status == "refused":
+                with self.lock:
+                    self.receipts.forget(event_id, given)
+        return receipt(outcome) if outcome.status == "refused" else given
 
     def set_api_key(self, key: ApiKey) -> None:
         """Use another key; a parked line is probed with it at once."""
@@ -394,8 +409,9 @@ class Pipeline:
             why = self.health.last_error()
             outcomes = left_at_close(self.buffer.abandon())
             for outcome in outcomes:
-                self.ledger.record(outcome)
+                self._count(outcome)
             kept = self.buffer.pending
+            self.receipts.leave()
             self._teller = threading.get_ident()
         try:
             self.buffer.store.finish()
@@ -513,9 +529,13 @@ class Pipeline:
         parked = None
         self.buffer.release(batch, settlement.outcomes, settlement.again, settlement.last)
         for outcome in settlement.outcomes:
-            self.ledger.record(outcome)
+            self._count(outcome)
             parked = self.gate.heed_outcome(outcome) or parked
         return parked
+
+    def _count(self, settled: Settled) -> None:
+        self.ledger.record(settled)
+        self.receipts.record(settled)
 
     def _tell(self, settlement: Settlement, parked: Park | None = None) -> None:
         for outcome in settlement.outcomes:

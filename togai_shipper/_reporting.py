@@ -16,7 +16,8 @@ from typing import Any
 
 from ._config import Config
 from ._event import Event, decode, id_of
-from ._outcome import Delivered, Dropped, Outcome
+from ._outcome import Delivered, Dropped, Settled
+from ._receipts import Receipts
 from ._verdict import Park, printable
 from ._wording import counted
 from .exceptions import DeliveryError, Unauthorized
@@ -32,9 +33,14 @@ class Reporter:
     """Speaks for one shipper in one process."""
 
     def __init__(
-        self, config: Config, clock: Callable[[], float], away: Callable[[], AbstractContextManager[None]]
+        self,
+        config: Config,
+        receipts: Receipts,
+        clock: Callable[[], float],
+        away: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._config = config
+        self._receipts = receipts
         self._clock = clock
         self._away = away  # entered around each callback
         # complaint -> when it was logged, and how often it came since
@@ -120,6 +126,7 @@ class Reporter:
         on_error = self._config.on_error
         if on_error is not None and not self._is_in_on_error():
             self._left += [("on_error", on_error, (each.error, _decoded(each.events))) for each in outcomes]
+        self.give_receipts()
         self._end_calls()
 
     def _end_calls(self) -> None:
@@ -142,8 +149,9 @@ class Reporter:
 
     # --- callbacks ---
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: Settled) -> None:
         """Hand an outcome to the callback that is for it."""
+        self.give_receipts()
         if isinstance(outcome, Delivered):
             if self._config.on_delivered is not None:
                 self._call("on_delivered", self._config.on_delivered, (_decoded(outcome.events),))
@@ -156,8 +164,17 @@ class Reporter:
 
     def undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
         """Call ``on_error``, but not from inside itself."""
+        self.give_receipts()
         if self._config.on_error is not None and not self._is_in_on_error():
             self._call("on_error", self._config.on_error, (error, _decoded(events)))
+
+    def give_receipts(self) -> None:
+        """Resolve the receipts of what was settled; those who wait for one may call us from it."""
+        if threading.get_ident() not in self._leaving_callbacks:
+            with suppress(IndexError):
+                while True:
+                    given, outcome = self._receipts.settled.popleft()
+                    self._call("a receipt's callback", given.set_result, (outcome,))
 
     def _is_in_on_error(self) -> bool:
         return self._inside.get(threading.get_ident(), ("", 0.0))[0] == "on_error"
@@ -171,6 +188,7 @@ class Reporter:
     def call_left(self) -> None:
         """Make the calls that were left: a flusher at its end, or close() once there is none."""
         if threading.get_ident() not in self._leaving_callbacks:
+            self.give_receipts()
             while True:
                 try:
                     call = self._left.popleft()

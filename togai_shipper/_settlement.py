@@ -11,7 +11,7 @@ import attrs
 
 from ._batching import Batch, halves, singles
 from ._event import ChosenId, id_of
-from ._outcome import Delivered, Dropped, Outcome, Rejected
+from ._outcome import Delivered, Dropped, Rejected, Settled
 from ._verdict import Accepted, Park, Partly, Refusal, Refused, TryLater, Verdict
 from .exceptions import EventDropped, EventRejected, PayloadTooLarge
 
@@ -28,7 +28,7 @@ class Settlement:
     ``again``: batches that go first in the line. ``last``: those that go to its end.
     """
 
-    outcomes: Sequence[Outcome] = ()
+    outcomes: Sequence[Settled] = ()
     again: Sequence[Batch] = ()
     last: Sequence[Batch] = ()
 
@@ -107,7 +107,7 @@ def _settle_partly(batch: Batch, later: Batch, verdict: Partly, at: Circumstance
     if not verdict.named or not verdict.named.keys() <= set(ids):
         return Settlement(again=singles(later))
     taken: list[bytes] = []
-    outcomes: list[Outcome] = []
+    outcomes: list[Settled] = []
     again: list[Batch] = []
     for event_id, alone, alone_later in zip(ids, singles(batch), singles(later), strict=True):
         named = verdict.named.get(event_id)

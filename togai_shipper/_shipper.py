@@ -29,11 +29,14 @@ from ._event import (
     timestamp_text,
 )
 from ._flusher import start_thread
-from ._outcome import FlushReport, Refusal, Stats
+from ._outcome import FlushReport, Outcome, Refusal, Stats
+from ._receipts import receipt
 from ._wording import counted
 from .exceptions import InvalidEvent, QueueFull, ShipperClosed, TogaiShipperError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from ._pipeline import Pipeline
     from ._transport import SessionFactory
 
@@ -76,6 +79,28 @@ async def _in_a_thread(wait: Callable[[float | None], FlushReport], timeout: flo
     except RuntimeError:  # no thread to be had, at the end of the process for instance
         return wait(timeout)
     return await future
+
+
+def _encoded(
+    schema_name: Any,
+    account_id: Any,
+    attributes: Any,
+    dimensions: Any,
+    timestamp: Any,
+    event_id: Any,
+    idempotency_key: Any,
+) -> tuple[bytes, str]:
+    """An event as it goes to Togai, and its id."""
+    is_ours = event_id is None and idempotency_key is None
+    event_id = fresh_id() if is_ours else chosen_id(schema_name, account_id, event_id, idempotency_key)
+    stamp = _stamp(time.time_ns()) if timestamp is None else timestamp_text(timestamp)
+    event = encode(schema_name, account_id, attributes, dimensions, stamp, event_id)
+    return (event if is_ours else ChosenId(event)), event_id
+
+
+def _refused(pipeline: Pipeline, reason: Refusal, event_id: str | None = None) -> Outcome:
+    pipeline.refuse(reason)
+    return Outcome(event_id, "refused", reason)
 
 
 class Shipper:
@@ -242,27 +267,18 @@ class Shipper:
         if pipeline.pid != os.getpid():
             pipeline = self._here()
         if pipeline.is_feedback():
-            pipeline.refuse("feedback")
-            return None
+            return _refused(pipeline, "feedback").event_id
         try:
-            if event_id is None and idempotency_key is None:
-                event_id = fresh_id()
-                kind = bytes
-            else:
-                event_id = chosen_id(schema_name, account_id, event_id, idempotency_key)
-                kind = ChosenId
-            stamp = _stamp(time.time_ns()) if timestamp is None else timestamp_text(timestamp)
-            event = encode(schema_name, account_id, attributes, dimensions, stamp, event_id)
+            event, accepted_id = _encoded(
+                schema_name, account_id, attributes, dimensions, timestamp, event_id, idempotency_key
+            )
             self._check_size(event)
         except Exception as error:  # whatever the caller's objects raise
             given = (schema_name, account_id, attributes, dimensions, timestamp, event_id, idempotency_key)
-            self._refuse_invalid(pipeline, error, given)
-            return None
-        if kind is ChosenId:
-            event = ChosenId(event)
+            return self._refuse_invalid(pipeline, error, given).event_id
         if self._is_plain and pipeline.put(event) is None:
-            return event_id
-        return self._hand_over(pipeline, event)
+            return accepted_id
+        return self._hand_over(pipeline, event).event_id
 
     def track_event(self, event: Event) -> str | None:
         """Hand over an ``Event`` that you have built; everything else is as with ``track``.
@@ -271,17 +287,72 @@ class Shipper:
         """
         pipeline = self._here()
         if pipeline.is_feedback():
-            pipeline.refuse("feedback")
-            return None
+            return _refused(pipeline, "feedback").event_id
         try:
             if not isinstance(event, Event):
                 raise InvalidEvent("event", f"must be an Event, not {type(event).__name__}")  # noqa: TRY301  told like the rest
             encoded = ChosenId(event.encode())
             self._check_size(encoded)
         except Exception as error:  # whatever a subclass raises
-            self._refuse_invalid(pipeline, error, event)
-            return None
-        return self._hand_over(pipeline, encoded)
+            return self._refuse_invalid(pipeline, error, event).event_id
+        return self._hand_over(pipeline, encoded).event_id
+
+    def submit(
+        self,
+        schema_name: str,
+        account_id: str,
+        attributes: Attributes = (),
+        dimensions: Mapping[str, str] | None = None,
+        *,
+        timestamp: datetime | str | None = None,
+        event_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Future[Outcome]:
+        """``track()`` with a receipt, for the few events whose caller must know what became of them.
+
+        The event goes with the others, so its outcome may take ``flush_interval``, and as long as Togai
+        cannot be reached. The future cannot be cancelled, since neither can the event. Its callbacks are
+        called on a flusher, or inside ``close()``, and should be quick.
+
+        Args:
+            schema_name: as for ``track()``, and so are all the others.
+            account_id: Togai's account id or alias.
+            attributes: at most 10.
+            dimensions: strings to strings.
+            timestamp: default: now.
+            event_id: your own id.
+            idempotency_key: any text of your business.
+
+        Returns:
+            A future of this process (a forked child's copy never ends). It has an ``Outcome`` once the
+            event is delivered, rejected, dropped or refused; at the latest when ``close()`` returns.
+
+        Raises:
+            InvalidEvent: with ``strict=True`` alone.
+            QueueFull: with ``overflow="raise"`` alone.
+
+        >>> from togai_shipper.testing import FakeTogai
+        >>> with FakeTogai(api_key="secret") as togai, Shipper("secret", base_url=togai.url) as shipper:
+        ...     receipt = shipper.submit("plan_bought", "acme", {"seats": 5}, idempotency_key="order 7")
+        ...     shipper.flush()
+        ...     receipt.result().status
+        FlushReport(delivered=1, rejected=0, dropped=0, pending=0)
+        'delivered'
+
+        """
+        pipeline = self._here()
+        if pipeline.is_feedback():
+            return receipt(_refused(pipeline, "feedback"))
+        given = (schema_name, account_id, attributes, dimensions, timestamp, event_id, idempotency_key)
+        try:
+            event, _ = _encoded(*given)
+            self._check_size(event)
+        except Exception as error:  # whatever the caller's objects raise
+            return receipt(self._refuse_invalid(pipeline, error, given))
+        wanted = self._wanted(pipeline, event)
+        if isinstance(wanted, Outcome):
+            return receipt(wanted)
+        return pipeline.with_receipt(id_of(wanted), lambda: self._put(pipeline, wanted))
 
     def _check_size(self, event: bytes) -> None:
         most = self._config.max_batch_bytes - ENVELOPE
@@ -290,26 +361,31 @@ class Shipper:
                 "event", f"must encode to at most {most} bytes (max_batch_bytes), has {len(event)}"
             )
 
-    def _hand_over(self, pipeline: Pipeline, event: bytes) -> str | None:
+    def _hand_over(self, pipeline: Pipeline, event: bytes) -> Outcome:
         """The longer way in: by ``before_send``, nowhere if not enabled, into a buffer that may be full."""
+        wanted = self._wanted(pipeline, event)
+        return wanted if isinstance(wanted, Outcome) else self._put(pipeline, wanted)
+
+    def _wanted(self, pipeline: Pipeline, event: bytes) -> bytes | Outcome:
+        """The event as it is to be sent, if it is to be sent."""
         if self._config.before_send is not None:
             changed = self._filtered(pipeline, event)
-            if changed is None:
-                return None
+            if isinstance(changed, Outcome):
+                return changed
             event = changed
         if not self._config.enabled:
-            pipeline.refuse("disabled")
-            return id_of(event)
+            return _refused(pipeline, "disabled", id_of(event))
+        return event
+
+    def _put(self, pipeline: Pipeline, event: bytes) -> Outcome:
         refused = pipeline.put(event)
         if refused == "full" and self._config.overflow == "block" and self._may_block(pipeline):
             refused = pipeline.put_waiting(event, self._config.block_timeout)
         if refused is None:
-            return id_of(event)
+            return Outcome(id_of(event), "pending")
         if refused == "closed":
-            self._refuse(
-                pipeline, "closed", ShipperClosed("track() after close(); the event is not accepted")
-            )
-            return None
+            closed = ShipperClosed("track() after close(); the event is not accepted")
+            return self._refuse(pipeline, "closed", closed)
         raises = self._config.overflow == "raise"
         # Decoded only for who sees it: a full buffer must not slow its callers down as well.
         given = decode(event) if raises or self._config.on_error is not None else None
@@ -321,11 +397,10 @@ class Shipper:
         if raises:
             pipeline.refuse("full")
             raise full
-        self._refuse(pipeline, "full", full)
-        return None
+        return self._refuse(pipeline, "full", full)
 
-    def _filtered(self, pipeline: Pipeline, event: bytes) -> bytes | None:
-        """What ``before_send`` makes of an event; ``None`` where it is not to be sent."""
+    def _filtered(self, pipeline: Pipeline, event: bytes) -> bytes | Outcome:
+        """What ``before_send`` makes of an event."""
         given = decode(event)
         try:
             changed = self._config.before_send(given)
@@ -342,10 +417,8 @@ class Shipper:
                 "before_send", f"raised {type(error).__name__}; the event is not sent", given
             )
             problem.__cause__ = error
-            self._refuse(pipeline, "filtered", problem)
-            return None
-        pipeline.refuse("filtered")
-        return None
+            return self._refuse(pipeline, "filtered", problem)
+        return _refused(pipeline, "filtered")
 
     def _may_block(self, pipeline: Pipeline) -> bool:
         """Not on a flusher, which would wait for itself, nor under an event loop, which would stand still."""
@@ -357,13 +430,17 @@ class Shipper:
 
     # --- refusing ---
 
-    def _refuse(self, pipeline: Pipeline, reason: Refusal, error: TogaiShipperError) -> None:
+    def _refuse(self, pipeline: Pipeline, reason: Refusal, error: TogaiShipperError) -> Outcome:
         pipeline.refuse(reason)
+        self._tell_refused(pipeline, reason, error)
+        return Outcome(None, "refused", reason, error)
+
+    def _tell_refused(self, pipeline: Pipeline, reason: Refusal, error: TogaiShipperError) -> None:
         kind = error.field.partition("[")[0] if isinstance(error, InvalidEvent) else ""
         pipeline.reporter.complain(f"{reason} {kind}", "an event was refused (%s): %s", reason, error)
         pipeline.reporter.undelivered(error)
 
-    def _refuse_invalid(self, pipeline: Pipeline, error: Exception, given: Any) -> None:
+    def _refuse_invalid(self, pipeline: Pipeline, error: Exception, given: Any) -> Outcome:
         """Count an invalid event and tell of it; or, strict, raise it in the caller."""
         if isinstance(error, InvalidEvent):
             invalid = error
@@ -374,7 +451,7 @@ class Shipper:
         if self._config.strict:
             pipeline.refuse("invalid")
             raise invalid
-        self._refuse(pipeline, "invalid", invalid)
+        return self._refuse(pipeline, "invalid", invalid)
 
     # --- ends ---
 

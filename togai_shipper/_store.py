@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ._batching import Batch
-from ._outcome import Outcome
+from ._outcome import Settled
 
 
 class Store(Protocol):
@@ -28,7 +28,7 @@ class Store(Protocol):
     def oldest_since(self) -> float | None:
         """Monotonic seconds at which the oldest of those was accepted."""
 
-    def settled(self, outcome: Outcome) -> None:
+    def settled(self, outcome: Settled) -> None:
         """These events of the buffer have their outcome."""
 
     def kept(self, left: Sequence[Batch]) -> list[Batch]:
@@ -67,7 +67,7 @@ class Memory:
     def oldest_since(self) -> None:
         """Nothing waits here."""
 
-    def settled(self, outcome: Outcome) -> None:
+    def settled(self, outcome: Settled) -> None:
         """Nothing to be forgotten."""
 
     def kept(self, left: Sequence[Batch]) -> list[Batch]:

@@ -13,7 +13,7 @@ from itertools import compress, repeat
 import attrs
 
 from togai_shipper._batching import Batch
-from togai_shipper._outcome import Delivered, Dropped, Outcome, Rejected
+from togai_shipper._outcome import Delivered, Dropped, Rejected, Settled
 
 from .file import ROW_BYTES
 from .rows import Row
@@ -110,7 +110,7 @@ class Shelf:
 
     # --- out ---
 
-    def settled(self, outcome: Outcome) -> None:
+    def settled(self, outcome: Settled) -> None:
         """These events have their outcome: their rows may go, or are to be buried."""
         seqs = list(map(self._rows.pop, map(id, outcome.events), repeat(None)))
         on_disk = list(compress(outcome.events, seqs))

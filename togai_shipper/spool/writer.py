@@ -27,7 +27,7 @@ from togai_shipper._buffer import Buffer
 from togai_shipper._config import Config
 from togai_shipper._event import ChosenId
 from togai_shipper._flusher import Flushers
-from togai_shipper._outcome import Dropped, Outcome, Rejected
+from togai_shipper._outcome import Dropped, Rejected, Settled
 from togai_shipper._reporting import Reporter
 from togai_shipper._wording import counted
 from togai_shipper.exceptions import EventDropped
@@ -77,7 +77,7 @@ class Spool:
         random: Callable[[], float],
         work: Bell,
         server_time: Callable[[], float | None],
-        record: Callable[[Outcome], None],
+        record: Callable[[Settled], None],
         starting: Callable[[], None],
         ended: Callable[[], None],
         thread: Callable[[Callable[..., None], tuple[object, ...]], object],
@@ -194,7 +194,7 @@ class Spool:
             return self._shelf.behind_since
         return self._entered_at if self._entering else None
 
-    def settled(self, outcome: Outcome) -> None:
+    def settled(self, outcome: Settled) -> None:
         """These events have their outcome: their rows may go, or are buried."""
         is_first = not self._shelf.leaving
         if is_first:

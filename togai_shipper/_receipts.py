@@ -1,0 +1,81 @@
+"""Receipts: for the few events whose caller must know what became of them.
+
+An event's receipt is found by its id once the event is settled; while nobody holds one, nothing is looked
+for. Everything here is touched only while holding the shipper's one lock, but for ``settled``, whose futures
+are resolved outside of it: whoever waits for one may do anything then.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TypeAlias
+
+from ._event import id_of
+from ._outcome import Delivered, Dropped, Outcome, Rejected, Settled
+
+Receipt: TypeAlias = "Future[Outcome]"
+
+
+def receipt(outcome: Outcome | None = None) -> Receipt:
+    """One that cannot be cancelled, since neither can the event; resolved where the outcome is known."""
+    made: Receipt = Future()
+    made.set_running_or_notify_cancel()
+    if outcome is not None:
+        made.set_result(outcome)
+    return made
+
+
+class Receipts:
+    """Those that are out, of one shipper in one process."""
+
+    def __init__(self) -> None:
+        # Several calls may hand over one id; each has its own outcome, in whatever order.
+        self._out: dict[str, list[Receipt]] = {}
+        self.settled: deque[tuple[Receipt, Outcome]] = deque()
+
+    def expect(self, event_id: str) -> Receipt:
+        """One for an event about to be put into the line."""
+        made = receipt()
+        self._out.setdefault(event_id, []).append(made)
+        return made
+
+    def forget(self, event_id: str, given: Receipt) -> None:
+        """The event did not get into the line after all."""
+        self._put_back(event_id, [each for each in self._out.pop(event_id, ()) if each is not given])
+
+    def record(self, settled: Settled) -> None:
+        """Note the outcome of those events that somebody holds a receipt for."""
+        if not self._out:
+            return
+        for event in settled.events:
+            with suppress(ValueError, KeyError, TypeError):  # damaged on disk: nobody knows which it was
+                self._settle(id_of(event), settled)
+
+    def _settle(self, event_id: str, settled: Settled) -> None:
+        waiting = self._out.pop(event_id, None)
+        if waiting is not None:
+            self.settled.append((waiting.pop(), _outcome(event_id, settled)))
+            self._put_back(event_id, waiting)
+
+    def _put_back(self, event_id: str, waiting: list[Receipt]) -> None:
+        # Not left in place meanwhile: a signal handler, on this very thread, may add one in between.
+        if waiting:
+            self._out.setdefault(event_id, []).extend(waiting)
+
+    def leave(self) -> None:
+        """The end: what has no outcome by now is kept on disk."""
+        while self._out:
+            event_id, waiting = self._out.popitem()
+            self.settled += [(each, Outcome(event_id, "pending")) for each in waiting]
+
+
+def _outcome(event_id: str, settled: Settled) -> Outcome:
+    match settled:
+        case Delivered(duplicates=duplicates):
+            return Outcome(event_id, "delivered", duplicate=duplicates > 0)
+        case Rejected(error=error):
+            return Outcome(event_id, "rejected", error=error)
+        case Dropped(reason=reason, error=error):
+            return Outcome(event_id, "dropped", reason, error)
