@@ -20,7 +20,7 @@ from togai_shipper._event import encode, fresh_id
 from togai_shipper._outcome import Delivered, FlushReport
 from togai_shipper._pipeline import Pipeline
 from togai_shipper._verdict import Reply
-from togai_shipper.spool.file import SpoolFile
+from togai_shipper.spool.file import READ_BYTES, SpoolFile
 from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.requests import ask
 from togai_shipper.spool.rows import DeadLetter
@@ -249,6 +249,24 @@ def test_large_events_are_read_back_a_few_megabytes_at_a_time(worlds: Any) -> No
     assert w.pipeline.buffer.memory_bytes < 2_000_000
 
     assert w.pipeline.flush(100) == FlushReport(delivered=60)
+
+
+def test_large_events_among_small_ones_are_read_back_a_few_megabytes_at_a_time(worlds: Any) -> None:
+    w = worlds(max_queue_size=2000, max_queue_bytes=3_000_000)
+    w.put(1900)
+    w.pipeline.sync(1.0)
+    for number in range(100):
+        assert w.put_one(f"event-{number}", 100_000) is None
+        w.pipeline.sync(1.0)
+    in_memory = []
+
+    def answer(_: object) -> Reply:
+        in_memory.append(w.pipeline.buffer.memory_bytes)
+        return OK
+
+    w.server.answer = answer
+    assert w.pipeline.flush(100) == FlushReport(delivered=2000)
+    assert READ_BYTES / 2 < max(in_memory) < READ_BYTES + 1_500_000
 
 
 # --- whose file, and how it is ---

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from togai_shipper.spool.adoption import PIECE_BYTES, Orphan, event_id
+from togai_shipper.spool.adoption import Orphan, event_id
 from togai_shipper.spool.disk import Disk
-from togai_shipper.spool.file import Damaged, SpoolError, SpoolFile, SpoolFull
+from togai_shipper.spool.file import READ_BYTES, Damaged, SpoolError, SpoolFile, SpoolFull
 from togai_shipper.spool.folder import Claim, Folder
 from togai_shipper.spool.requests import ask
 from togai_shipper.spool.rows import DeadLetter
@@ -121,18 +121,21 @@ def test_large_events_are_taken_a_few_megabytes_at_a_time(
 ) -> None:
     claim = folder.new()
     file = SpoolFile.create(claim.path, {})
-    file.append([(NOW, False, b"x" * 60_000) for _ in range(200)])
+    sizes = [200] * 900 + [60_000] * 200 + [2 * READ_BYTES] + [200] * 10  # of which any average is wrong
+    file.append([(NOW, False, b"x" * size) for size in sizes])
     orphan = Orphan(claim, file, damaged=damaged)
     pieces = []
     over = False
     while not over:
         haul = orphan.move(ours, NOW, None)
-        pieces.append(sum(len(row.body) for row in haul.moved))
+        pieces.append([len(row.body) for row in haul.moved])
         over = haul.over
     orphan.leave()
 
-    assert sum(pieces) == 200 * 60_000
-    assert PIECE_BYTES / 2 < max(pieces) <= PIECE_BYTES
+    assert [size for piece in pieces for size in piece] == sizes
+    assert [sum(piece) > READ_BYTES for piece in pieces].count(True) == 1
+    assert [2 * READ_BYTES] in pieces
+    assert len(pieces) < 10
 
 
 def test_a_damaged_event_has_no_id() -> None:

@@ -16,7 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from togai_shipper.spool import file as spool_file
-from togai_shipper.spool.file import FORMAT, PAGE, Damaged, NotOurs, SpoolError, SpoolFile, SpoolFull
+from togai_shipper.spool.file import (
+    FORMAT,
+    PAGE,
+    READ_BYTES,
+    Damaged,
+    NotOurs,
+    SpoolError,
+    SpoolFile,
+    SpoolFull,
+)
 from togai_shipper.spool.rows import CORRUPT, PAST_WINDOW, DeadLetter, Row, checksum, is_past_window
 
 DAY = 86_400_000  # milliseconds
@@ -276,6 +285,24 @@ def test_a_flipped_bit_changes_the_checksum(accepted_ms: int, known: bool, body:
     assert checksum(accepted_ms, known, damaged) != checksum(accepted_ms, known, body)
     assert checksum(accepted_ms + 1, known, body) != checksum(accepted_ms, known, body)
     assert checksum(accepted_ms, not known, body) != checksum(accepted_ms, known, body)
+
+
+@pytest.mark.parametrize("damaged", [[], [1, 4, 5, 7, 8]])
+def test_no_more_than_some_bytes_are_read_at_once(
+    file: SpoolFile, change: Callable[..., None], damaged: list[int]
+) -> None:
+    sizes = [1, 1, READ_BYTES - 2, 1, READ_BYTES + 1, READ_BYTES // 2, READ_BYTES // 2, 1]
+    file.append([(NOW, False, b"x" * size) for size in sizes])
+    for seq in damaged:
+        change("UPDATE event SET accepted_ms = x'00ff' WHERE seq = ?", seq)
+
+    pieces = [[0]]
+    while pieces[-1]:
+        rows, wrong = file.read(pieces[-1][-1], 99)
+        assert set(wrong) <= set(damaged)
+        pieces.append(sorted([row.seq for row in rows] + wrong))
+
+    assert pieces == [[0], [1, 2, 3], [4], [5], [6, 7], [8], []]
 
 
 @pytest.mark.parametrize(

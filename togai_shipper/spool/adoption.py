@@ -15,14 +15,12 @@ import attrs
 from togai_shipper._event import id_of
 from togai_shipper._wording import counted
 
-from .file import Damaged, HoldsNothing, SpoolError, SpoolFile, SpoolFull
+from .file import READ_BYTES, Damaged, HoldsNothing, SpoolError, SpoolFile, SpoolFull
 from .folder import Claim, Folder
 from .requests import asked, heed
 from .rows import PAST_WINDOW, DeadLetter, Row, is_old
 
-PIECE = 1000  # rows moved at once: a few milliseconds, between which our own events are written
-PIECE_BYTES = 4 * 1024 * 1024  # of events moved at once, about
-PIECE_DAMAGED = 100  # rows moved at once where their size cannot be told
+PIECE = 1000  # rows moved at once at most: a few milliseconds, between which our own events are written
 MAX_UNREADABLE = 10_000  # rows in a row that cannot be read; then there are no more
 ADOPT_EVERY = 60.0  # seconds between looks for such files, and up to half as much again, at random
 
@@ -48,14 +46,7 @@ class Orphan:
         self._stays = damaged  # something in it cannot be moved: it is kept, under another name
         self.waiting = 0  # events in it that wait for the server to say what time it is
         self._is_damaged = damaged
-        self._most = self._rows_at_once()
         self._unreadable = 0
-
-    def _rows_at_once(self) -> int:
-        with suppress(SpoolError):
-            count, size = self.file.pending()
-            return max(1, min(PIECE, PIECE_BYTES * count // max(1, size)))
-        return PIECE_DAMAGED
 
     def move(self, ours: SpoolFile, now_ms: int, server_ms: int | None) -> Haul:
         """Move the next piece to ``ours``. Raises ``SpoolError`` where ours cannot be written.
@@ -103,7 +94,7 @@ class Orphan:
         try:
             if self._is_damaged:
                 return self._next_readable(haul)
-            rows, damaged = self.file.read(self._after, self._most)
+            rows, damaged = self.file.read(self._after, PIECE)
             self._after = max([row.seq for row in rows] + damaged, default=self._after)
             haul.damaged = len(damaged)
             haul.over = not rows and not damaged
@@ -118,7 +109,8 @@ class Orphan:
     def _next_readable(self, haul: Haul) -> list[Row]:
         """Row by row, past what cannot be read."""
         found: list[Row] = []
-        while len(found) < self._most:
+        size = 0
+        while len(found) < PIECE:
             try:
                 rows, damaged = self.file.read(self._after, 1)
             except SpoolError:
@@ -130,6 +122,9 @@ class Orphan:
                 continue
             if not rows and not damaged:
                 haul.over = True
+                return found
+            size += sum(len(row.body) for row in rows)
+            if size > READ_BYTES and found:
                 return found
             found += rows
             haul.damaged += len(damaged)

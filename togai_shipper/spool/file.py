@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -25,6 +25,7 @@ FORMAT = 1
 APPLICATION_ID = 0x546F6769  # "Togi", where SQLite keeps the kind of a file
 ROW_BYTES = 40  # about what a row takes beside its body
 PAGE = 100  # rows that are in memory at once while a file is gone through
+READ_BYTES = 4 * 1024 * 1024  # of bodies read at once at most, but for a single one that is larger
 BUSY_TIMEOUT = 5.0  # seconds that a statement waits for another connection, such as a command's that reads
 
 _SCHEMA = (
@@ -54,10 +55,26 @@ SELECT :first + key, json_extract(value, '$[2]'), json_extract(value, '$[3]'),
        substr(:bodies, json_extract(value, '$[0]'), json_extract(value, '$[1]')), json_extract(value, '$[4]')
 FROM json_each(:rows)
 """
+# Mostly all of them fit, and one sum says so; only else it is a running one, which costs five times as much.
 _READ = """
 SELECT json_group_array(json_array(seq, accepted_ms, known, crc, length(body))),
        group_concat(CAST(body AS TEXT), '')
-FROM (SELECT * FROM event WHERE seq > ? ORDER BY seq LIMIT ?)
+FROM (
+    SELECT * FROM event WHERE seq > :after ORDER BY seq LIMIT CASE
+        WHEN (
+            SELECT total(size)
+            FROM (SELECT length(body) AS size FROM event WHERE seq > :after ORDER BY seq LIMIT :limit)
+        ) <= :most THEN :limit
+        ELSE max(1, (
+            SELECT count(*)
+            FROM (
+                SELECT total(length(body)) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) AS through
+                FROM event WHERE seq > :after ORDER BY seq LIMIT :limit
+            )
+            WHERE through <= :most
+        ))
+    END
+)
 """
 _REMOVE = "DELETE FROM event WHERE seq IN (SELECT value FROM json_each(?))"
 _READ_DEAD = """
@@ -218,7 +235,7 @@ class SpoolFile:
         execute("PRAGMA cell_size_check = ON")
         execute("PRAGMA trusted_schema = OFF")
 
-    def _row(self, statement: str, *parameters: Any) -> tuple[Any, ...]:
+    def _row(self, statement: str, **parameters: int) -> tuple[Any, ...]:
         row: tuple[Any, ...] = self._connection.execute(statement, parameters).fetchone()
         return row
 
@@ -245,7 +262,10 @@ class SpoolFile:
         return first
 
     def read(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
-        """The next rows, ``limit`` at most, beyond ``after``; and the ``seq`` of damaged ones among them."""
+        """The next rows beyond ``after``; and the ``seq`` of damaged ones among them.
+
+        ``limit`` at most, and ``READ_BYTES`` of them.
+        """
         with _translated(self.path):
             try:
                 return self._read_at_once(after, limit)
@@ -254,7 +274,7 @@ class SpoolFile:
                 return self._read_one_by_one(after, limit)
 
     def _read_at_once(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
-        facts, bodies = self._row(_READ, after, limit)
+        facts, bodies = self._row(_READ, after=after, limit=limit, most=READ_BYTES)
         rows, damaged, start = [], [], 0
         for seq, accepted_ms, known, crc, length in json.loads(facts):
             body = bytes(bodies[start : start + length])
@@ -268,15 +288,22 @@ class SpoolFile:
         return rows, damaged
 
     def _read_one_by_one(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
-        rows, damaged = [], []
-        for seq, accepted_ms, known, body, crc in self._connection.execute(
+        rows: list[Row] = []
+        damaged: list[int] = []
+        size = 0
+        cursor = self._connection.execute(
             "SELECT seq, accepted_ms, known, body, crc FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
             (after, limit),
-        ).fetchall():
-            if _is_whole(accepted_ms, known, body, crc):
-                rows.append(Row(seq, accepted_ms, bool(known), body))
-            else:
-                damaged.append(seq)
+        )
+        with closing(cursor):
+            for seq, accepted_ms, known, body, crc in cursor:
+                size += len(body) if isinstance(body, bytes) else 0
+                if size > READ_BYTES and (rows or damaged):
+                    break
+                if _is_whole(accepted_ms, known, body, crc):
+                    rows.append(Row(seq, accepted_ms, bool(known), body))
+                else:
+                    damaged.append(seq)
         return rows, damaged
 
     def scan(self) -> Iterator[tuple[list[Row], list[int]]]:

@@ -85,10 +85,6 @@ class Shelf:
 
     # --- back into the buffer ---
 
-    def average(self) -> int:
-        """Bytes of a row."""
-        return self.bytes // max(1, len(self)) + 1
-
     def returned(
         self, rows: Sequence[Row], damaged: Sequence[int] = (), bodies: Sequence[bytes] = ()
     ) -> list[Row]:

@@ -44,7 +44,6 @@ from .shelf import Leaving, Shelf
 LINGER = 0.01  # seconds for which events gather before they are written
 FORGET_EVERY = 0.1  # seconds for which settled events gather until they are forgotten: no loss costs money
 COMMIT_MOST = 5000  # events in one commit, and rows read back at once
-READ_MOST = 4 * 1024 * 1024  # bytes read back at once, about
 FORGET_MOST = 2000  # settled events that are forgotten at once without waiting longer
 REQUESTS_EVERY = 1.0  # seconds between looks for what an operator asks, where there are dead letters
 DAY = 86_400.0  # seconds of age that our own wall clock is believed
@@ -458,7 +457,7 @@ class Spool:
         while True:
             with self._lock:
                 file, after = self._disk.file, self._shelf.cursor
-                most = min(self._room(), COMMIT_MOST, READ_MOST // self._shelf.average() + 1)
+                most = min(self._room(), COMMIT_MOST)
                 if not self._shelf.behind:
                     return
             if not most or file is None:
