@@ -319,6 +319,44 @@ def test_to_ask_whose_a_file_is_does_not_give_away_what_is_claimed_meanwhile(
     claim.release()
 
 
+def test_a_child_that_is_forked_while_another_thread_asks_whose_a_file_is_does_not_take_it_for_held(
+    folder: Folder, path: Path
+) -> None:
+    class Asking(Folder):
+        def _asked(self, lock: Path) -> int | None:
+            told.append(in_a_child(lambda: (folder.owner(path), folder.claim(path) is not None)))
+            return super()._asked(lock)
+
+    told: list[str] = []
+    assert Asking(str(folder.path)).owner(path) is None
+
+    assert told == ["(None, True)"]
+    assert folder.owner(path) is None
+
+
+def test_a_child_that_is_forked_in_the_middle_of_such_a_question_keeps_what_it_claims_there(
+    folder: Folder, path: Path
+) -> None:
+    """As by a signal handler: the question goes on in the child, too."""
+
+    class Forking(Folder):
+        def _asked(self, _: Path) -> int | None:
+            pid = os.fork()
+            if pid == 0:
+                claims.append(self.claim(path))
+            else:
+                os.waitpid(pid, 0)
+            return None
+
+    claims: list[Claim | None] = []
+
+    def ask() -> object:
+        Forking(str(folder.path)).owner(path)
+        return claims != [] and (claims[0] is not None, folder.owner(path) == os.getpid())
+
+    assert in_a_child(ask) == "(True, True)False"
+
+
 def test_a_file_without_a_lock_has_no_owner(folder: Folder, path: Path) -> None:
     path.with_suffix(".lock").unlink()
 

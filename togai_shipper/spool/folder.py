@@ -34,9 +34,20 @@ TRIES = 10  # names for a new file, of which somebody who cleans up may take the
 OURS = re.compile(r".+-\d+-[0-9a-f]{8}\.db")
 ASIDE = re.compile(OURS.pattern + r"\.corrupt-\d+")
 
-# Paths of lock files: of those held, and of those that a parent held when it forked us. Entered before the
-# file is opened, so that no thread closes what another one of this process has locked.
+# Paths of lock files: of those held, and of those that a parent held when it forked us, with their claim; and
+# of those that a thread tries or asks about just now, with its token. Entered before the file is opened, so
+# that no thread closes what another one of this process has locked.
 _held: dict[str, object] = {}
+
+
+def _forget_other_threads() -> None:
+    """In a forked child: those that tried or asked are in the parent alone, and nothing of it was opened."""
+    for name, entry in list(_held.items()):
+        if not isinstance(entry, Claim):
+            del _held[name]
+
+
+os.register_at_fork(after_in_child=_forget_other_threads)
 
 
 @attrs.define(eq=False)
@@ -183,7 +194,8 @@ class Folder:
         try:
             return self._asked(lock)
         finally:
-            del _held[name]
+            if _held.get(name) is token:  # it is not, where we have been forked meanwhile
+                del _held[name]
 
     def _asked(self, lock: Path) -> int | None:
         try:
@@ -241,7 +253,8 @@ def _claim(
             if is_still(lock, fd):
                 if being_made:
                     os.write(fd, b"being made")
-                return Claim(path, fd, name)
+                claim = _held[name] = Claim(path, fd, name)
+                return claim
             stale, fd = fd, None  # whoever had it has removed it since we opened it
             os.close(stale)
     except OSError as error:
