@@ -130,12 +130,20 @@ def test_events_that_are_too_old_to_be_sent_stay_and_are_not_waited_for(
 
     told = json.loads(result.stdout)
     assert result.returncode == 1, result.stderr
-    assert (told["delivered"], told["dropped"], told["files_left"]) == (0, {}, 1)
+    assert (told["delivered"], told["dropped"], told["files_left"], told["stranded"]) == (0, {}, 1, 2)
     assert "2 events on disk are " in told["last_error"]
     assert "so old that Togai has to say first what time it is" in told["last_error"]
-    assert "0 delivered, 0 waiting, in 1 file, 2 events on disk" in result.stderr.splitlines()[-1]
+    assert "0 delivered, 0 waiting, in 1 file, 2 too old to be sent, " in result.stderr.splitlines()[-1]
     assert claim.path.exists()
     assert not togai.requests
+
+
+def test_events_for_another_base_url_do_not_pass_for_those_that_are_too_old() -> None:
+    first = Drained(Stats(stranded=100), left=1, waiting=50, foreign=100)
+    later = Drained(Stats(stranded=102), left=1, waiting=2, foreign=100)
+
+    assert (first.is_empty, first.stranded) == (False, 100)
+    assert (later.is_empty, later.stranded) == (True, 102)
 
 
 def test_a_directory_that_is_not_there_is_an_error_of_one_line(togai: FakeTogai, folder: Path) -> None:

@@ -94,7 +94,8 @@ class Stats:
         spool_bytes: what they take there.
         durable: the spool works: what is accepted is on disk some 10 ms later.
         recovered: events taken over from earlier processes, or replayed; counted in ``accepted``, too.
-        stranded: events on disk that are not this shipper's to send: of another base URL.
+        stranded: events on disk that are not this shipper's to send: of another base URL, or so old that
+            Togai has to say first what time it is.
         corrupt_rows: events found damaged on disk, which are not sent.
         dead_letters: events kept on disk that were not delivered and will not be, until replayed or purged.
         last_error: why delivery last failed, or why ``healthy`` is false; ``None`` when all is well.

@@ -34,13 +34,23 @@ class Drained:
     stats: Stats
     left: int = 0  # files that nobody else has, with events for this base URL
     waiting: int = 0  # events in them
-    stranded: int = 0  # events that are for another one
+    foreign: int = 0  # events that are for another one
     unread: int = 0  # files that nobody has, and that cannot be read
+
+    @property
+    def too_old(self) -> int:
+        """Of those that wait, how many are so old that Togai has to say first what time it is."""
+        return min(self.waiting, max(0, self.stats.stranded - self.foreign))
+
+    @property
+    def stranded(self) -> int:
+        """Events that stay where they are."""
+        return self.foreign + self.too_old
 
     @property
     def is_empty(self) -> bool:
         """Nothing waits that could be sent, in no file that is ours to send."""
-        return not self.stats.pending and self.waiting <= self.stats.stranded
+        return not self.stats.pending and self.waiting == self.too_old
 
     @property
     def is_good(self) -> bool:
@@ -58,8 +68,10 @@ class Drained:
         if stats.rejected or stats.dropped:
             lost = stats.rejected + sum(stats.dropped.values())
             parts.append(f"{plural(lost, 'dead letter')}")
-        if self.stranded:
-            parts.append(f"{self.stranded:,} not for this base URL")
+        if self.too_old:
+            parts.append(f"{self.too_old:,} too old to be sent")
+        if self.foreign:
+            parts.append(f"{self.foreign:,} not for this base URL")
         if self.unread:
             parts.append(f"{plural(self.unread, 'file')} that cannot be read")
         if stats.last_error:
@@ -95,7 +107,7 @@ def look(shipper: Shipper, folder: Folder, base_url: str) -> Drained:
         stats,
         left=sum(facts.pending > 0 for facts in ours),
         waiting=sum(facts.pending for facts in ours),
-        stranded=sum(facts.pending for facts in free if facts.base_url != base_url),
+        foreign=sum(facts.pending for facts in free if facts.base_url != base_url),
         unread=sum(facts.state not in (OK, ASIDE) for facts in free),
     )
 
