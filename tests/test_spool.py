@@ -24,7 +24,7 @@ from togai_shipper.spool.file import READ_BYTES, SpoolFile
 from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.requests import ask
 from togai_shipper.spool.rows import DeadLetter
-from togai_shipper.testing import FakeTogai
+from togai_shipper.testing import FakeTogai, faults
 
 DAY = 86_400.0
 DOWN = Reply(None, error="no reply: down")
@@ -1189,6 +1189,59 @@ def test_a_slow_on_error_holds_up_a_flusher_and_not_the_writer(worlds: Any, fold
     w.pipeline.flush(10)
     assert len(w.server.sent) == 5
     assert told == [(threading.get_ident(), 1)]  # by the first that comes along, not once all is sent
+
+
+def test_an_idle_flusher_is_woken_to_tell_of_damaged_events(
+    togai: FakeTogai, ship: Any, folder: Path
+) -> None:
+    delivered, told = threading.Event(), threading.Event()
+    shipper = ship(
+        spool=folder,
+        max_queue_size=2,
+        max_in_flight=1,
+        on_delivered=lambda events: delivered.set(),
+        on_error=lambda error, events: told.set(),
+    )
+    togai.on_request = lambda received: faults.Refuse(503)
+    ids = [shipper.track("api_call", "acme", {"n": 1}) for _ in range(2) if shipper.sync(20)]
+    assert shipper.sync(20)
+    damage(files(folder)[0], ids[1])
+    store = shipper._pipeline.buffer.store  # noqa: SLF001  to keep its writer back until the flusher is idle
+    assert store.hold(20)
+    togai.on_request = lambda received: None
+    assert delivered.wait(20)
+    assert not told.is_set()
+    store.let_go()
+
+    assert told.wait(20)  # though nothing is left to be sent
+
+
+def test_a_flusher_is_started_to_tell_of_damaged_events_where_there_is_none(
+    worlds: Any, folder: Path
+) -> None:
+    started: list[Any] = []
+    told: list[Exception] = []
+    may_start = False
+
+    def thread(*what: Any) -> None:
+        if not may_start:
+            raise RuntimeError("can't start new thread")
+        started.append(what)
+
+    w = worlds(max_queue_size=2, thread=thread, on_error=lambda error, events: told.append(error))
+    ids = [w.put(1)[0] for _ in range(2) if w.pipeline.sync(1.0)]
+    w.pipeline.sync(1.0)
+    damage(files(folder)[0], ids[1])
+    batch = w.pipeline.buffer.take()
+    w.pipeline.buffer.release(batch, [Delivered(batch.events)])
+    w.clock.now += 1
+    may_start = True
+
+    assert w.pipeline.buffer.store.step(0.0)
+    assert len(started) == 1
+    assert told == []
+    w.pipeline.close(1)
+    assert len(told) == 1
 
 
 def test_who_waits_is_told_of_damaged_events(worlds: Any, folder: Path) -> None:

@@ -108,6 +108,8 @@ class Buffer:
         self.attended = False  # a flusher lives
         self.store: Store = Memory()
         self.attend: Callable[[], None] = lambda: None  # called, under the lock, when a flusher may be wanted
+        # Called, outside the lock, by who has no batch to carry; says whether there was something else to do.
+        self.idle: Callable[[], bool] = lambda: False
 
     # --- callers ---
 
@@ -147,7 +149,7 @@ class Buffer:
                 or is_overdue
                 or not self.attended
             ):
-                self._call_flusher()
+                self.call_flusher()
             return None
 
     def admit(self, events: Sequence[bytes], since: float, *, known: bool = False) -> None:
@@ -161,9 +163,10 @@ class Buffer:
         self._marks.append((self._popped + len(fresh), since, known))
         fresh.extend(events)
         self._fresh_bytes += sum(map(len, events))
-        self._call_flusher()
+        self.call_flusher()
 
-    def _call_flusher(self) -> None:
+    def call_flusher(self) -> None:
+        """There may be something to do: wake those that are idle, or see to it that there is one."""
         idle = bool(self.work.waiting)
         self.work.ring()  # always: a flusher that saw nothing due may be just about to wait, for ever
         if not idle:
@@ -269,7 +272,7 @@ class Buffer:
                 if batch is not None:
                     self._held[batch] = batch
                     if self.is_full_batch_waiting:
-                        self._call_flusher()
+                        self.call_flusher()
                     return batch
                 if self.closing and wait is None:
                     return None
@@ -278,7 +281,7 @@ class Buffer:
                         return None
                     wait = min(until.deadline - now, until.deadline if wait is None else wait)
                 rings = self.work.rings
-            if not self.store.drive():
+            if not self.store.drive() and not self.idle():
                 self.work.wait(rings, wait)
 
     def _next(self, now: float) -> tuple[Batch | None, float | None]:  # noqa: PLR0911  the cases, in order

@@ -79,6 +79,7 @@ class Pipeline:
         )
         self.health = Health(self.lock, self.ledger, self.gate, self.buffer, self.flushers, clock)
         self.buffer.attend = self._attend
+        self.buffer.idle = self.reporter.call_left
         self._put: Callable[[bytes], Literal["closed", "full"] | None] = self.buffer.put
         if config.spool is not None:
             self._spool(config.spool, clock, wall, random, bell, thread)

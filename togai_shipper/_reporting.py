@@ -185,16 +185,24 @@ class Reporter:
         with self._within(self._leaving_callbacks):
             yield
 
-    def call_left(self) -> None:
-        """Make the calls that were left: a flusher at its end, or close() once there is none."""
+    @property
+    def is_call_left(self) -> bool:
+        """Whether there are such calls."""
+        return bool(self._left)
+
+    def call_left(self) -> bool:
+        """Make the calls that were left: a flusher, or close() once there is none; says whether it did."""
+        made = False
         if threading.get_ident() not in self._leaving_callbacks:
             self.give_receipts()
             while True:
                 try:
                     call = self._left.popleft()
                 except IndexError:
-                    return
+                    break
                 self._call(*call)
+                made = True
+        return made
 
     def _call(self, name: str, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
         if threading.get_ident() in self._leaving_callbacks:

@@ -318,11 +318,14 @@ class Spool:
         return True
 
     def _tell(self) -> None:
-        with (
-            self._reporter.leaving_callbacks()
-        ):  # to a flusher: one may take its time, and commits do not wait
+        if not self._news:
+            return
+        with self._reporter.leaving_callbacks():  # one may take its time, and commits do not wait
             while self._news:
                 self._news.pop(0)()
+        if self._reporter.is_call_left:
+            with self._lock:
+                self._buffer.call_flusher()
 
     def _step(self) -> None:
         if self._disk.failure is not None:
