@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -164,6 +165,26 @@ def test_a_stop_leaves_no_thread_and_no_socket() -> None:
 
     after = threading.active_count(), open_files()
     assert after == before
+
+
+def test_a_stop_leaves_no_socket_of_clients_that_come_just_then() -> None:
+    def come(togai: FakeTogai) -> None:
+        with suppress(OSError):  # it is gone
+            while True:
+                connect(togai).close()
+
+    before = open_files()
+    for _ in range(5):
+        with FakeTogai() as togai:
+            clients = [threading.Thread(target=come, args=(togai,)) for _ in range(2)]
+            for client in clients:
+                client.start()
+            connect(togai).close()
+        for client in clients:
+            client.join()
+    gc.collect()  # what is found unclosed then is an error
+
+    assert open_files() == before
 
 
 def test_a_connection_is_kept_open_for_further_requests() -> None:

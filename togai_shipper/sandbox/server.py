@@ -73,6 +73,10 @@ class Server:
     async def _serve(self) -> None:
         listening = await self._loop.create_server(self._protocol, sock=self._listener, backlog=_BACKLOG)
         await self._signals.stopping.wait()
+        # Whom the loop has accepted by now gets a transport first: asyncio leaves a socket open that comes to
+        # a closed server.
+        self._loop.remove_reader(self._listener)
+        await asyncio.sleep(0)
         listening.close()
         this = asyncio.current_task()
         while self._state.connections or asyncio.all_tasks() != {this}:
