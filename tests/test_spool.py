@@ -769,6 +769,35 @@ def test_close_does_not_wait_for_a_disk_that_hangs(worlds: Any) -> None:
     assert stats(w).dropped == {"closed": 1}
 
 
+def test_a_disk_that_hung_until_after_close_harms_nobody(worlds: Any) -> None:
+    """What it has written meanwhile was given up, and is sent by who adopts it."""
+    w = worlds()
+    w.put(1)
+    assert w.pipeline.flush(10) == FlushReport(delivered=1)
+    spool = w.pipeline.buffer.store
+    append, closing = spool._disk.file.append, threading.Event()  # noqa: SLF001  the disk
+
+    def hangs(events: Any) -> int:
+        closing.set()
+        assert closed.wait(10)
+        return int(append(events))
+
+    closed = threading.Event()
+    spool._disk.file.append = hangs  # noqa: SLF001  likewise
+    ids = w.put(1)
+    writer = threading.Thread(target=spool.step, args=(10.0,))
+    writer.start()
+    assert closing.wait(10)
+    assert w.pipeline.close(1) == FlushReport(dropped=1)
+    closed.set()
+    writer.join(10)
+    die(w)
+
+    heir = worlds()
+    assert heir.pipeline.flush(10)
+    assert [sent.ids for sent in heir.server.sent] == [tuple(ids)]
+
+
 def test_a_closed_spool_takes_nothing(worlds: Any) -> None:
     w = worlds()
     w.put(1)
@@ -871,6 +900,29 @@ def test_a_file_that_somebody_has_removed_is_made_anew(
     assert set(second.server.metered) == set(ids)
 
 
+def test_a_file_whose_lock_somebody_has_removed_is_left_and_adopted(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else another process would take it for an orphan, while this one writes to it."""
+    w = worlds([DOWN])
+    w.put(3)
+    assert w.pipeline.sync(1.0)
+    (before,) = files(folder)
+    before.with_suffix(".lock").unlink()
+    w.clock.now += 10
+    w.put(1)
+    assert not w.pipeline.sync(1.0)
+    assert ".db: its lock was removed; delivery goes on from memory" in caplog.text
+
+    w.clock.now += 10
+    assert w.pipeline.sync(1.0)
+    assert w.pipeline.flush(1000)
+    w.clock.now += 100
+    w.pipeline.flush(1000)
+    assert before not in files(folder)
+    assert len(w.server.metered) == 4
+
+
 def test_a_file_whose_process_died_while_it_was_made_is_removed_without_a_word(
     worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -907,16 +959,12 @@ def test_a_damaged_file_that_cannot_be_set_aside_is_left_and_told(
 def test_the_spool_works_again_once_something_can_be_written(
     worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    w = worlds()
+    w = worlds([Reply(400, b"{}")])
     w.put(1)
-    assert w.pipeline.flush(10) == FlushReport(delivered=1)
-    execute = w.pipeline.buffer.store._disk.file._connection.execute  # noqa: SLF001  a full disk, as SQLite sees it
-    for event in ("INSERT", "DELETE"):
-        for table in ("event", "meta"):
-            execute(
-                f"CREATE TRIGGER {event}_{table} BEFORE {event} ON {table} "
-                "BEGIN SELECT raise(ABORT, 'database or disk is full'); END"
-            )
+    assert w.pipeline.flush(10) == FlushReport(rejected=1)  # so that the file is needed
+    w.clock.now += 1
+    w.pipeline.flush(0)
+    execute = fill(w)
     w.put(1)
     assert w.pipeline.flush(10) == FlushReport(delivered=1)
     caplog.set_level("INFO")
@@ -933,6 +981,57 @@ def test_the_spool_works_again_once_something_can_be_written(
     assert w.pipeline.health.complaint() is None
     assert stats(w).durable
     assert "works again" in caplog.text
+
+
+def fill(w: World) -> Any:
+    """A full disk, as SQLite sees it: nothing can be forgotten, either."""
+    execute = w.pipeline.buffer.store._disk.file._connection.execute  # noqa: SLF001  its disk
+    for event in ("INSERT", "DELETE"):
+        for table in ("event", "meta"):
+            execute(
+                f"CREATE TRIGGER {event}_{table} BEFORE {event} ON {table} "
+                "BEGIN SELECT raise(ABORT, 'database or disk is full'); END"
+            )
+    return execute
+
+
+def filled(worlds: Any) -> World:
+    """A process whose file has filled the disk while Togai was down."""
+    w: World = worlds([DOWN] * 3)
+    w.put(3)
+    assert w.pipeline.sync(1.0)
+    fill(w)
+    w.put(1)
+    assert not w.pipeline.sync(1.0)
+    return w
+
+
+def test_a_file_that_has_filled_the_disk_is_removed_once_all_in_it_is_delivered(
+    worlds: Any, folder: Path
+) -> None:
+    """Nothing in it can be marked as gone, since that takes room, too."""
+    w = filled(worlds)
+    (before,) = files(folder)
+    w.clock.now += 100
+    w.pipeline.flush(0)
+    assert files(folder) == [before]
+    assert w.pipeline.flush(1000) == FlushReport(delivered=4)
+
+    w.clock.now += 100
+    w.put(1)
+    assert w.pipeline.sync(1.0)
+    assert before not in files(folder)
+    assert w.pipeline.health.complaint() is None
+
+
+def test_a_file_that_has_filled_the_disk_is_removed_at_close_where_all_in_it_is_delivered(
+    worlds: Any, folder: Path
+) -> None:
+    w = filled(worlds)
+    assert w.pipeline.flush(1000) == FlushReport(delivered=4)
+
+    w.pipeline.close(1)
+    assert list(folder.iterdir()) == []
 
 
 def test_a_writer_alone_that_cannot_be_started_is_told(worlds: Any) -> None:

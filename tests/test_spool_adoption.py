@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from togai_shipper.spool.disk import Disk
 from togai_shipper.spool.file import READ_BYTES, Damaged, SpoolError, SpoolFile, SpoolFull
 from togai_shipper.spool.folder import Claim, Folder
 from togai_shipper.spool.requests import ask
-from togai_shipper.spool.rows import DeadLetter
+from togai_shipper.spool.rows import DeadLetter, Row
 
 NOW = 1_790_000_000_000
 LETTER = DeadLetter("dead", NOW, b'{"id":"dead"}', "rejected", 400, "no", 1, NOW)
@@ -39,7 +40,7 @@ def claim(folder: Folder) -> Claim:
     return claim
 
 
-def failing(claim: Claim, **failures: Exception) -> SpoolFile:
+def failing(claim: Claim, kind: type[SpoolFile] = SpoolFile, **failures: Exception) -> SpoolFile:
     """The file, of which these methods fail."""
 
     def fail(name: str) -> Any:
@@ -48,7 +49,7 @@ def failing(claim: Claim, **failures: Exception) -> SpoolFile:
 
         return method
 
-    return type("Failing", (SpoolFile,), {name: fail(name) for name in failures}).open(claim.path)
+    return type("Failing", (kind,), {name: fail(name) for name in failures}).open(claim.path)
 
 
 def move_all(orphan: Orphan, ours: SpoolFile) -> list[bytes]:
@@ -82,7 +83,7 @@ def test_a_file_of_which_nothing_can_be_read_comes_to_an_end(claim: Claim, ours:
 def test_a_file_of_which_nothing_can_be_forgotten_is_moved_once_and_kept(
     claim: Claim, ours: SpoolFile
 ) -> None:
-    orphan = Orphan(claim, failing(claim, remove=SpoolError("no")))
+    orphan = Orphan(claim, failing(claim, remove_rows=SpoolError("no")))
 
     assert move_all(orphan, ours) == [b'{"id":"1"}', b'{"id":"2"}']
     assert ".corrupt-" in orphan.end(NOW)
@@ -113,6 +114,106 @@ def test_dead_letters_that_cannot_be_written_here_stay_there(claim: Claim, ours:
         move_all(orphan, ours)
     orphan.leave()
     assert claim.path.exists()
+
+
+@pytest.mark.parametrize(
+    "becomes", [2, 450, 16_000], ids=["one that was before", "a later one", "beyond all"]
+)
+def test_a_number_that_is_damaged_hides_no_other_event(folder: Folder, ours: SpoolFile, becomes: int) -> None:
+    """A bit of a row's place in its file: no checksum sees it, and SQLite looks beyond it for more."""
+    bodies = [b'{"id":"%d"}' % number for number in range(1, 501)]
+    claim = folder.new()
+    file = SpoolFile.create(claim.path, {})
+    file.append([(NOW, False, body) for body in bodies])
+    file.append([(NOW, False, b"x" * 30_000)] * 200)  # so that a piece is not all
+    file.close()
+    renumber(claim.path, 300, becomes, bodies[299])
+    orphan = Orphan(claim, SpoolFile.open(claim.path))
+
+    assert set(bodies) <= set(move_all(orphan, ours))
+    assert ".corrupt-" in orphan.end(NOW)
+
+
+def test_what_comes_again_and_again_since_the_order_is_damaged_comes_to_an_end(
+    claim: Claim, ours: SpoolFile
+) -> None:
+    class Disordered(SpoolFile):
+        def read(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
+            if limit > 1:
+                raise Damaged("no")
+            return super().read(min(after, 1), limit)
+
+    orphan = Orphan(claim, Disordered.open(claim.path))
+
+    assert move_all(orphan, ours) == [b'{"id":"1"}', b'{"id":"2"}']
+    assert ".corrupt-" in orphan.end(NOW)
+
+
+def test_rows_that_come_from_before_are_read_as_they_lie(claim: Claim, ours: SpoolFile) -> None:
+    class Disordered(SpoolFile):
+        def read(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
+            return super().read(0, 1)
+
+        def remove_rows(self, rows: Sequence[Row]) -> None:
+            """Does not find them."""
+
+    orphan = Orphan(claim, Disordered.open(claim.path))
+
+    assert set(move_all(orphan, ours)) == {b'{"id":"1"}', b'{"id":"2"}'}
+    assert ".corrupt-" in orphan.end(NOW)
+
+
+def test_rows_that_cannot_be_read_as_they_lie_are_read_one_by_one(claim: Claim, ours: SpoolFile) -> None:
+    class Disordered(SpoolFile):
+        def read(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
+            return super().read(after, limit) if limit == 1 else ([], [])
+
+    orphan = Orphan(claim, failing(claim, Disordered, read_as_they_lie=Damaged("no")))
+
+    assert move_all(orphan, ours) == [b'{"id":"1"}', b'{"id":"2"}']
+    assert ".corrupt-" in orphan.end(NOW)
+
+
+def test_a_file_of_which_not_every_dead_letter_is_found_is_kept(claim: Claim, ours: SpoolFile) -> None:
+    class Hiding(SpoolFile):
+        def dead_count(self) -> int:
+            return super().dead_count() + 1
+
+    orphan = Orphan(claim, Hiding.open(claim.path))
+    move_all(orphan, ours)
+
+    assert ours.dead_count() == 1
+    assert ".corrupt-" in orphan.end(NOW)
+
+
+def test_a_damaged_number_that_hides_events_leaves_those_that_wait_for_the_server_s_time(
+    folder: Folder, ours: SpoolFile
+) -> None:
+    claim = folder.new()
+    file = SpoolFile.create(claim.path, {})
+    file.append([(NOW, False, b'{"id":"%d"}' % number) for number in range(1, 501)])
+    file.append([(0, False, b"old")])
+    file.close()
+    renumber(claim.path, 300, 16_000, b'{"id":"300"}')
+    orphan = Orphan(claim, SpoolFile.open(claim.path))
+
+    move_all(orphan, ours)
+
+    assert orphan.waiting == 1
+    assert orphan.end(NOW) == ""
+    assert claim.path.exists()
+
+
+def renumber(path: Path, seq: int, becomes: int, body: bytes) -> None:
+    """Change a row's ``seq`` where it lies, as damage does: SQLite would move it."""
+
+    def varint(number: int) -> bytes:  # of two bytes
+        return bytes((0x80 | number >> 7, number & 0x7F))
+
+    content = path.read_bytes()
+    at = content.rindex(varint(seq), 0, content.index(body))
+    assert content.index(body) - at < 20
+    path.write_bytes(content[:at] + varint(becomes) + content[at + 2 :])
 
 
 @pytest.mark.parametrize("damaged", [False, True])

@@ -305,6 +305,17 @@ def test_no_more_than_some_bytes_are_read_at_once(
     assert pieces == [[0], [1, 2, 3], [4], [5], [6, 7], [8], []]
 
 
+def test_a_body_that_damage_makes_a_number_is_not_taken_for_a_length(
+    file: SpoolFile, change: Callable[..., None]
+) -> None:
+    file.append(events("ä", "ö"))
+
+    change("UPDATE event SET body = 12 WHERE seq = 2")
+
+    assert file.raw(1) == events("ä")[0][2]
+    assert file.raw(2) == file.raw(3) == b""
+
+
 @pytest.mark.parametrize(
     "damage",
     [

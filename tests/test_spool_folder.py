@@ -425,6 +425,24 @@ def test_a_directory_that_is_removed_meanwhile_costs_nobody_a_descriptor(folder:
     claim.release()
 
 
+def test_a_lock_keeps_others_out_while_it_is_where_they_look(folder: Folder) -> None:
+    claim = folder.new()
+    lock = claim.path.with_suffix(".lock")
+
+    assert claim.keeps_others_out
+    lock.unlink()
+    assert not claim.keeps_others_out
+    lock.touch()
+    assert not claim.keeps_others_out
+
+
+def test_a_lock_of_which_that_cannot_be_told_counts_as_one_that_does(folder: Folder) -> None:
+    claim = folder.new()
+    claim.release()
+
+    assert claim.keeps_others_out
+
+
 def test_a_lock_in_another_place_is_not_ours(folder: Folder, path: Path, tmp_path: Path) -> None:
     (tmp_path / "other").touch()
     fd = os.open(tmp_path / "other", os.O_RDONLY)

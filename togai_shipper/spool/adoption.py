@@ -47,6 +47,8 @@ class Orphan:
         self.waiting = 0  # events in it that wait for the server to say what time it is
         self._is_damaged = damaged
         self._unreadable = 0
+        self._bad: set[int] = set()  # the seq of damaged rows
+        self._passed: int | None = None  # rows, where they are read as they lie
 
     def move(self, ours: SpoolFile, now_ms: int, server_ms: int | None) -> Haul:
         """Move the next piece to ``ours``. Raises ``SpoolError`` where ours cannot be written.
@@ -72,7 +74,7 @@ class Orphan:
             ]
         if haul.expired:
             ours.bury([_expired(row, now_ms) for row in haul.expired])
-        self._forget([row.seq for row in (*fresh, *haul.expired)])
+        self._forget([*fresh, *haul.expired])
         if haul.over and self._heed_requests(now_ms):
             haul.over = False
         if haul.over and not self.waiting:  # else the file stays, and they in it
@@ -92,18 +94,40 @@ class Orphan:
 
     def _next(self, haul: Haul) -> list[Row]:
         try:
-            if self._is_damaged:
-                return self._next_readable(haul)
-            rows, damaged = self.file.read(self._after, PIECE)
-            self._after = max([row.seq for row in rows] + damaged, default=self._after)
-            haul.damaged = len(damaged)
-            haul.over = not rows and not damaged
+            if self._passed is not None:
+                return self._next_as_they_lie(haul, self._passed)
+            if not self._is_damaged:
+                return self._next_in_order(haul)
         except SpoolFull:  # locked for the moment, by somebody who looks into it
             raise
         except SpoolError:  # damaged, or on a disk that is: no failure of ours
             self._is_damaged = self._stays = True
-            return self._next_readable(haul)
+            self._passed = None
+        return self._next_readable(haul)
+
+    def _next_in_order(self, haul: Haul) -> list[Row]:
+        rows, damaged = self.file.read(self._after, PIECE)
+        seqs = [*damaged, *(row.seq for row in rows)]
+        hides = (
+            self.file.pending()[0] > self.waiting + len(self._bad) if not seqs else min(seqs) <= self._after
+        )
+        if hides:  # a damaged seq, what is beyond it
+            self._is_damaged = self._stays = True
+            self.waiting = 0
+            return self._next_as_they_lie(haul, 0)
+        haul.damaged = len(set(damaged) - self._bad)
+        haul.over = not seqs
+        self._bad.update(damaged)
         self._stays = self._stays or bool(damaged)
+        self._after = max([row.seq for row in rows] or damaged, default=self._after)  # a damaged one may lie
+        return rows
+
+    def _next_as_they_lie(self, haul: Haul, passed: int) -> list[Row]:
+        """All that are there still, in whatever order."""
+        rows, damaged = self.file.read_as_they_lie(passed, PIECE)
+        self._passed = passed + len(rows) + len(damaged)
+        haul.damaged = len(set(damaged) - self._bad)
+        haul.over = not rows and not damaged
         return rows
 
     def _next_readable(self, haul: Haul) -> list[Row]:
@@ -111,9 +135,8 @@ class Orphan:
         found: list[Row] = []
         size = 0
         while len(found) < PIECE:
-            try:
-                rows, damaged = self.file.read(self._after, 1)
-            except SpoolError:
+            rows, damaged = self._one_beyond()
+            if rows is None:
                 self._after += 1
                 self._unreadable += 1
                 if self._unreadable > MAX_UNREADABLE:
@@ -129,12 +152,22 @@ class Orphan:
             found += rows
             haul.damaged += len(damaged)
             self._after = max([row.seq for row in rows] + damaged)
+            self._unreadable = 0
         return found
 
-    def _forget(self, seqs: list[int]) -> None:
-        if seqs and not self._is_damaged:  # else it is kept as it is
+    def _one_beyond(self) -> tuple[list[Row] | None, list[int]]:
+        """The next row; ``None`` where it cannot be read, or comes from before: the order is damaged."""
+        try:
+            rows, damaged = self.file.read(self._after, 1)
+        except SpoolError:
+            return None, []
+        is_from_before = any(seq <= self._after for seq in (*damaged, *(row.seq for row in rows)))
+        return (None, []) if is_from_before else (rows, damaged)
+
+    def _forget(self, rows: list[Row]) -> None:
+        if rows and not self._is_damaged:  # else it is kept as it is
             try:
-                self.file.remove(seqs)
+                self.file.remove_rows(rows)
             except SpoolError:
                 self._is_damaged = self._stays = True
 
@@ -142,6 +175,9 @@ class Orphan:
         for piece in self._dead():
             ours.bury(piece)
             haul.dead += len(piece)
+        with suppress(SpoolError):
+            if haul.dead < self.file.dead_count():  # a damaged number hides some
+                self._stays = True
 
     def _dead(self) -> Iterator[list[DeadLetter]]:
         try:

@@ -51,11 +51,17 @@ class Disk:
         return self.failure is None or self._clock() >= self.retry_at
 
     def look(self) -> None:
-        """Raises ``SpoolError`` where somebody has removed the file: SQLite would write on, to nowhere."""
+        """Raises ``SpoolError`` where somebody has removed the file, or its lock.
+
+        Without the one SQLite would write on, to nowhere; without the other, another process would adopt it.
+        """
         if self.file is not None and self._clock() >= self._look_at:
             self._look_at = self._clock() + LOOK_EVERY
             if not os.path.exists(self.file.path):  # noqa: PTH110  Path's raises where it cannot be told
                 raise SpoolError(f"{self.file.path}: was removed")
+            assert self._claim  # noqa: S101  it comes with the file
+            if not self._claim.keeps_others_out:
+                raise SpoolError(f"{self.file.path}: its lock was removed")
 
     def open(self) -> SpoolFile:
         """The file, made if there is none. Raises ``SpoolError``."""
@@ -123,7 +129,14 @@ class Disk:
         if not is_empty:
             self.leave()
             return
-        self.file.close()
         with suppress(SpoolError):
-            self._claim.unlink()
+            self.remove()
+
+    def remove(self) -> None:
+        """The end of the file, and of all in it. Raises ``SpoolError``, having let go."""
+        assert self.file  # noqa: S101  with it comes its claim
+        assert self._claim  # noqa: S101  likewise
+        claim = self._claim
+        self.file.close()
         self.file = self._claim = None
+        claim.unlink()

@@ -77,6 +77,10 @@ FROM (
 )
 """
 _REMOVE = "DELETE FROM event WHERE seq IN (SELECT value FROM json_each(?))"
+_REMOVE_ROWS = """
+DELETE FROM event
+WHERE seq IN (SELECT value FROM json_each(?)) AND crc IN (SELECT value FROM json_each(?))
+"""
 _READ_DEAD = """
 SELECT number, id, accepted_ms, body, crc, reason, status, message, attempts, dead_ms
 FROM dead WHERE number > ? ORDER BY number LIMIT ?
@@ -288,14 +292,24 @@ class SpoolFile:
         return rows, damaged
 
     def _read_one_by_one(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
+        return self._found(
+            "SELECT seq, accepted_ms, known, body, crc FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
+            after,
+            limit,
+        )
+
+    def read_as_they_lie(self, passed: int, limit: int) -> tuple[list[Row], list[int]]:
+        """The next rows after so many, whatever their ``seq``: a damaged one hides others from ``read``."""
+        with _translated(self.path):
+            return self._found(
+                "SELECT seq, accepted_ms, known, body, crc FROM event LIMIT ? OFFSET ?", limit, passed
+            )
+
+    def _found(self, statement: str, *parameters: int) -> tuple[list[Row], list[int]]:
         rows: list[Row] = []
         damaged: list[int] = []
         size = 0
-        cursor = self._connection.execute(
-            "SELECT seq, accepted_ms, known, body, crc FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
-            (after, limit),
-        )
-        with closing(cursor):
+        with closing(self._connection.execute(statement, parameters)) as cursor:
             for seq, accepted_ms, known, body, crc in cursor:
                 size += len(body) if isinstance(body, bytes) else 0
                 if size > READ_BYTES and (rows or damaged):
@@ -325,7 +339,8 @@ class SpoolFile:
         """The body of this row as it is there, damaged or not; empty where it cannot be had."""
         with _translated(self.path):
             found = self._connection.execute("SELECT body FROM event WHERE seq = ?", (seq,)).fetchone()
-        return bytes(found[0]) if found else b""
+        body = found[0] if found else None
+        return body if isinstance(body, bytes) else b""  # bytes() of a number would be as long as it says
 
     def last_seq(self) -> int:
         """The highest ``seq`` in use, or 0."""
@@ -337,6 +352,12 @@ class SpoolFile:
         """Forget settled events, in one commit."""
         with _translated(self.path):
             self._connection.execute(_REMOVE, (json.dumps(list(seqs)),))
+
+    def remove_rows(self, rows: Sequence[Row]) -> None:
+        """Forget these, and no other that one has the ``seq`` of, since that is damaged; in one commit."""
+        crcs = [checksum(row.accepted_ms, row.known, row.body) for row in rows]
+        with _translated(self.path):
+            self._connection.execute(_REMOVE_ROWS, (json.dumps([row.seq for row in rows]), json.dumps(crcs)))
 
     def pending(self) -> tuple[int, int]:
         """How many events there are, and their bytes."""

@@ -70,6 +70,13 @@ class Claim:
             return os.fstat(self._fd).st_size > 0
         return False
 
+    @property
+    def keeps_others_out(self) -> bool:
+        """Whether its lock is where others look for it: somebody who cleans up may have removed it."""
+        with suppress(OSError):
+            return _is_still(_lock_of(self.path), self._fd)
+        return True  # it cannot be told
+
     def release(self) -> None:
         """Let another process have it; only the first call counts."""
         fd, self._fd = self._fd, -1

@@ -121,6 +121,11 @@ class Shelf:
         """How many are settled and still on disk."""
         return len(self._gone) + len(self._dying)
 
+    @property
+    def delivered(self) -> int:
+        """How many of them are delivered."""
+        return len(self._gone)
+
     def take_leaving(self) -> Leaving:
         """Those; they are the caller's now."""
         leaving = Leaving(self._gone, self._dying)

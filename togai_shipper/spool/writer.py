@@ -16,6 +16,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Literal
 
@@ -346,6 +347,7 @@ class Spool:
                 return self._disk.file
             if not self._disk.may_try():
                 return None
+            self._make_room()
             file = self._disk.open()
             if self._disk.failure is not None:
                 file.try_out()
@@ -358,6 +360,19 @@ class Spool:
             text = "the spool works again: %s"
             self._news.append(lambda: self._reporter.log(logging.INFO, text, self._disk.path))
         return file
+
+    def _make_room(self) -> None:
+        """Remove a file that has filled the disk, and could not even note that all in it is delivered."""
+        file = self._disk.file
+        with self._lock:
+            delivered = self._shelf.delivered
+            if file is None or self._disk.works or len(self._shelf):
+                return
+        if file.pending()[0] > delivered or file.dead_count():
+            return
+        self._disk.remove()
+        with self._lock:
+            self._shelf = self._shelf.replaced()
 
     def _now_ms(self) -> int:
         return int(self._wall() * 1000)
@@ -417,6 +432,10 @@ class Spool:
                 return
             first = self._append(events)
             with self._lock:
+                if (
+                    not self._entering
+                ):  # close() has given them up, since the disk hung; an adopter sends them
+                    return
                 for _ in events:
                     self._entering.popleft()
                 since, self._entered_at = self._entered_at, self._clock()
@@ -660,6 +679,8 @@ class Spool:
         try:
             if not self._finished:
                 self._forget()
+                with suppress(SpoolError):
+                    self._make_room()
                 self._finished = True
                 self._adoption.pause()
                 self._disk.close()
