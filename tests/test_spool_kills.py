@@ -103,6 +103,8 @@ def killed_after_the_request(
     producer = herd.start("produce", *arguments)
 
     def kill(received: Received) -> faults.Fault:
+        if not {*received.ids} & {*herd.safe.values()}:  # it has not said so yet
+            return faults.Refuse(503)
         producer.kill()
         return faults.Reset(ingest=ingest)
 
