@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from virtual import OK, WALL, World, world
 
-from togai_shipper import DeliveryError, Event
+from togai_shipper import DeliveryError, Event, EventDropped
 from togai_shipper._config import Config
 from togai_shipper._event import encode, fresh_id
 from togai_shipper._outcome import Delivered, FlushReport
@@ -770,8 +770,13 @@ def test_close_does_not_wait_for_a_disk_that_hangs(worlds: Any) -> None:
 
 
 def test_a_disk_that_hung_until_after_close_harms_nobody(worlds: Any) -> None:
-    """What it has written meanwhile was given up, and is sent by who adopts it."""
-    w = worlds()
+    """What it has written meanwhile was given up, as perhaps delivered: it is sent by who adopts it."""
+    told: list[tuple[bool, list[str]]] = []
+
+    def tell(error: EventDropped, events: tuple[Event, ...]) -> None:
+        told.append((error.maybe_delivered, [event.id for event in events]))
+
+    w = worlds(on_error=tell)
     w.put(1)
     assert w.pipeline.flush(10) == FlushReport(delivered=1)
     spool = w.pipeline.buffer.store
@@ -788,7 +793,9 @@ def test_a_disk_that_hung_until_after_close_harms_nobody(worlds: Any) -> None:
     writer = threading.Thread(target=spool.step, args=(10.0,))
     writer.start()
     assert closing.wait(10)
-    assert w.pipeline.close(1) == FlushReport(dropped=1)
+    later = w.put(1)
+    assert w.pipeline.close(1) == FlushReport(dropped=2)
+    assert told == [(False, later), (True, ids)]
     closed.set()
     writer.join(10)
     die(w)

@@ -101,6 +101,7 @@ class Spool:
         self._entering: deque[bytes] = deque()
         self._entering_bytes = 0
         self._entered_at = 0.0
+        self._writing = 0  # of them, those in the commit under way
         self._through = 0  # events that ever left _entering
         self._in_a_hurry = False  # somebody waits for the commit
         self._shelf = Shelf()  # what is on disk
@@ -204,12 +205,14 @@ class Spool:
             self.work.ring()
 
     def kept(self, left: Sequence[Batch]) -> list[Batch]:
-        """What is on disk stays there; the rest is lost."""
+        """What is on disk stays there; the rest is lost. What a disk that hangs is writing may be either."""
         lost = self._shelf.kept(left)
-        if self._entering:
-            lost.append(Batch(list(self._entering), sys.maxsize, self._entered_at))
-            self._entering.clear()
-            self._entering_bytes = 0
+        entering = list(self._entering)
+        self._entering.clear()
+        self._entering_bytes = 0
+        for events, known in ((entering[: self._writing], True), (entering[self._writing :], False)):
+            if events:
+                lost.append(Batch(events, sys.maxsize, self._entered_at, maybe_read=known))
         return lost
 
     def drive(self) -> bool:
@@ -427,6 +430,7 @@ class Spool:
         while True:
             with self._lock:
                 events = list(islice(self._entering, COMMIT_MOST))
+                self._writing = len(events)
                 self._in_a_hurry = False
             if not events:
                 return
@@ -441,6 +445,7 @@ class Spool:
                 since, self._entered_at = self._entered_at, self._clock()
                 self._entering_bytes = sum(map(len, self._entering)) if self._entering else 0
                 self._through += len(events)
+                self._writing = 0
                 if first is None:
                     self._admit(events, since)
                 else:
