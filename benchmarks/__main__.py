@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from . import beside, cost, growth, imports, memory, spool, throughput, track
+from .contenders import absent
+from .rounds import PEER_ROUNDS
 from .sections import Section, goals_table
 
 SCRIPTS = (track, cost, throughput, memory, growth, imports, beside, spool)
@@ -60,7 +62,8 @@ def main() -> None:
         [
             "# Results",
             f"Written by `python -m benchmarks`: {_machine()}.",
-            f"Medians of {rounds} rounds, all in turn in one run; each on one CPU, the server on another.",
+            f"Medians of {rounds} rounds (of peers {min(rounds, PEER_ROUNDS)}), all in turn in one run; "
+            f"each on one CPU, the server on another. {absent()}".rstrip(),
             "## Goals",
             goals_table(goals),
             *(f"## {section.title}\n\n{section.text}" for section in sections),

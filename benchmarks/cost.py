@@ -10,7 +10,13 @@ from .rounds import compare
 from .sections import Goal, Section, run, table
 
 CALLS = 100_000
-FIGURES = {"cpu": "CPU us", "wall": "wall us", "events/s": "events/s", "sink busy %": "sink busy %"}
+FIGURES = {
+    "cpu": "CPU us",
+    "wall": "wall us",
+    "events/s": "events/s",
+    "lost %": "lost %",
+    "sink busy %": "sink busy %",
+}
 
 
 def measure(rounds: int) -> Section:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from .contenders import PEERS, peers
+from .contenders import PEERS, label, peers
 from .sections import Goal, Section, run, table
 
 
@@ -30,7 +30,7 @@ def measure(rounds: int) -> Section:
         "togai_shipper": "import togai_shipper",
         "togai_shipper, and a first Shipper": "import togai_shipper; togai_shipper.Shipper('key')",
     }
-    statements |= {PEERS[name]: f"import {PEERS[name]}" for name in peers()}
+    statements |= {label(name): f"import {', '.join(PEERS[name].imports)}" for name in peers()}
     for statement in statements.values():
         _seconds(statement)  # so that all is compiled
     taken: dict[str, list[float]] = {name: [] for name in statements}

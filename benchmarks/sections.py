@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
+from .contenders import absent
+
 
 @attrs.frozen
 class Goal:
@@ -76,3 +78,5 @@ def run(measure: Callable[[int], Section]) -> None:
     print(f"{section.title}\n\n{section.text}")
     if section.goals:
         print(f"\n{goals_table(section.goals)}")
+    if missing := absent():
+        print(f"\n{missing}")

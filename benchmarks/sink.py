@@ -10,16 +10,16 @@ import os
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 
 import attrs
 
-MARK = b"api_call"  # stands once in each event
-REPLY = (
-    b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{"success":true}'
-)
+from .dialects import DIALECTS, NOT_FOUND
+
+GZIP = 31  # what zlib calls it
 
 
 @attrs.frozen
@@ -46,6 +46,7 @@ def _serve(connection: socket.socket, state: _State, latency: float) -> None:
                 if not chunk:
                     return
                 buffer += chunk
+            dialect = DIALECTS.get(buffer.split(b" ", 2)[1], NOT_FOUND)
             head = buffer[:end].lower()
             length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
             parts, got = [buffer[end + 4 :]], len(buffer) - end - 4
@@ -54,11 +55,15 @@ def _serve(connection: socket.socket, state: _State, latency: float) -> None:
                 got += len(parts[-1])
             body = b"".join(parts)
             buffer = body[length:]
-            state.events += body.count(MARK, 0, length)
+            if b"content-encoding: gzip" in head:
+                body = zlib.decompress(body, GZIP)
+                length = len(body)
+            count = body.count(dialect.mark, 0, length)
+            state.events += count
             state.requests += 1
             if latency:
                 time.sleep(latency)
-            connection.sendall(REPLY)
+            connection.sendall(dialect.reply(count))
 
 
 def _run(pipe: Connection, latency: float, cpu: int | None) -> None:

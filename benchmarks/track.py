@@ -5,14 +5,15 @@ Run: ``python -m benchmarks.track``.
 
 from __future__ import annotations
 
-from .contenders import label, peers
+from .contenders import label, peers, stamps
 from .rounds import Found, compare
 from .sections import Goal, Section, run, table
 
 CALLS = 100_000
 THREADS = (4, 8)
 RATE = 2_000  # events a second
-FLAT_OUT = ("mean", "p50", "p99", "p99.9")
+FLAT_OUT = ("mean", "p50", "p99", "p99.9", "lost %")
+BY_MANY = ("p50", "p99", "p99.9", "cpu")
 STEADY = ("average", "p50", "p99", "p99.9")
 
 
@@ -23,13 +24,17 @@ def _table(found: Found, figures: tuple[str, ...]) -> str:
     )
 
 
+def _others() -> str:
+    some = [f"{label(name)} {' and '.join(stamps(name))}" for name in peers()]
+    return f"\n\nWhat other libraries stamp: {', '.join(some)}." if some else ""
+
+
 def measure(rounds: int) -> Section:
-    """``track()`` of everybody, in turn."""
-    everybody = ("by_hand", "floor", "ours", "ours_spooled", *peers())
+    """``track()`` of everybody, in turn; of peers, by one thread."""
+    own = ("by_hand", "floor", "ours", "ours_spooled")
+    everybody = (*own, *peers())
     alone = compare(everybody, "track", rounds=rounds, calls=CALLS)
-    many = {
-        count: compare(everybody, "track", rounds=rounds, calls=CALLS, threads=count) for count in THREADS
-    }
+    many = {count: compare(own, "track", rounds=rounds, calls=CALLS, threads=count) for count in THREADS}
     paced = compare(everybody, "paced", rounds=rounds, rate=RATE, seconds=2.0)
     ours, by_hand = alone["ours"], alone["by_hand"]
     goals = [
@@ -46,15 +51,18 @@ def measure(rounds: int) -> Section:
         Goal("8 threads: CPU an event, of one thread's", many[8]["ours"]["cpu"] / ours["cpu"], 1.5, unit="x"),
         Goal("8 threads: p99, of one thread's", many[8]["ours"]["p99"] / ours["p99"], 3, unit="x"),
     ]
-    if best := min((alone[name]["mean"] for name in peers()), default=None):
+    alike = [alone[name]["mean"] for name in peers() if stamps(name) == stamps("ours")]
+    if alike:
         goals.append(
-            Goal("`track()` mean, back to back, of the best peer", ours["mean"] / best, 1 / 3, unit="x")
+            Goal(
+                "`track()` mean, back to back, of the best peer that stamps id and time",
+                ours["mean"] / min(alike),
+                1 / 3,
+                unit="x",
+            )
         )
-    parts = [f"One thread, {CALLS:,} calls back to back:\n\n{_table(alone, FLAT_OUT)}"]
-    parts += [
-        f"{count} threads, back to back:\n\n{_table(found, ('p50', 'p99', 'p99.9', 'cpu'))}"
-        for count, found in many.items()
-    ]
+    parts = [f"One thread, {CALLS:,} calls back to back:\n\n{_table(alone, FLAT_OUT)}{_others()}"]
+    parts += [f"{count} threads, back to back:\n\n{_table(found, BY_MANY)}" for count, found in many.items()]
     parts.append(f"One thread, {RATE:,} events a second:\n\n{_table(paced, STEADY)}")
     return Section("What a call of `track()` takes", "\n\n".join(parts), goals)
 
