@@ -180,3 +180,27 @@ def test_nothing_is_sent_once_it_is_given_up() -> None:
     line.give_up()
 
     assert line.enter("/ingestBatch", never) == 0
+
+
+def test_after_a_429_a_batch_that_is_not_full_waits_longer_until_good_replies_undo_it() -> None:
+    line, _ = gate(flush_interval=4)
+    leave(line, TryLater(429, "slow down", throttled=True))
+    leave(line, TryLater(429, "slow down", throttled=True))
+    assert line.linger == 9.0
+    leave(line, Accepted())
+    assert line.linger == 7.2
+    for _ in range(3):
+        leave(line, Accepted())
+
+    assert line.linger == 4.0
+
+
+def test_no_batch_waits_for_more_than_a_minute_or_a_longer_flush_interval() -> None:
+    for flush_interval, first, at_last in ((0, 1.5, 60.0), (50, 60.0, 60.0), (90, 90.0, 90.0)):
+        line, _ = gate(flush_interval=flush_interval)
+        leave(line, TryLater(429, "slow down", throttled=True))
+        assert line.linger == first
+        for _ in range(20):
+            leave(line, TryLater(429, "slow down", throttled=True))
+
+        assert line.linger == at_last

@@ -131,7 +131,7 @@ class Buffer:
                     self._marks.clear()  # what is left there is the age of events long gone
                 self._marks.append((self._popped + len(fresh), now, False))
                 self._next_mark = now + MARK_EVERY
-                is_overdue = now - self._marks[0][1] > self._config.flush_interval
+                is_overdue = now - self._marks[0][1] > self._gate.linger
             is_first = not fresh  # looked at before: a signal handler may append, too, right after us
             fresh.append(event)
             if self.closing and fresh[-1] is event:
@@ -312,7 +312,7 @@ class Buffer:
             return None
         return due(
             now - self._marks[0][1],
-            self._config.flush_interval,
+            self._gate.linger,
             full=self.is_full_batch_waiting,
             hurry=self._popped < self._hurry_to,
         )

@@ -23,6 +23,8 @@ ANSWER = 5.0  # seconds that a request which goes alone has for its reply before
 ANSWER_CLOSING = 1.0  # the same while closing
 MAX_PAUSE = 60.0  # seconds: our own exponential after a 429; a Retry-After may ask for more
 MAX_PAUSE_CLOSING = 1.0  # the same while closing
+LONGER, SHORTER = 1.5, 0.8  # the linger after a 429, and after a good reply: two of those undo one of these
+MIN_LINGER, MAX_LINGER = 1.0, 60.0  # seconds of a linger that was made longer
 MAX_REJECTED_IN_A_ROW = 20  # single events; then Togai is refusing everything, and the rest is kept
 KEY_PROBES = (
     600.0,
@@ -89,6 +91,10 @@ class Gate:
         self._answer_by = 0.0  # then one that hangs no longer keeps the next from going
         self._paused_until = 0.0
         self._pauses = 0
+        # Seconds that a batch which is not full waits for more events. Where processes share a quota, pauses
+        # alone do not share it out: who is refused waits ever longer, who is not goes on as before. So each
+        # sends less often, and more at once, until nearly all requests are taken.
+        self.linger = config.flush_interval
         self.parking: Parking | None = None
         self.accepted = 0  # requests that Togai took
         self._rejected_in_a_row = 0
@@ -172,6 +178,7 @@ class Gate:
     def _trust(self) -> None:
         self.trusted = True
         self._pauses = 0
+        self.linger = max(self._config.flush_interval, self.linger * SHORTER)
         self._failing_since = None
         self.last_error = None
 
@@ -186,6 +193,8 @@ class Gate:
         most = MAX_PAUSE if self.closing is None else MAX_PAUSE_CLOSING
         own = self._random() * min(most, self._config.backoff_initial * 2.0**self._pauses)
         self._pauses = min(self._pauses + 1, 16)
+        longer = min(MAX_LINGER, LONGER * max(MIN_LINGER, self.linger))
+        self.linger = max(self._config.flush_interval, longer)
         self.trusted = False
         self._stops += 1
         self._paused_until = max(self._paused_until, now + max(verdict.after or 0.0, own))

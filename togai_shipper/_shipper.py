@@ -120,7 +120,8 @@ class Shipper:
         batch_size: events a call of ``/ingestBatch``, 1 to 500 (default 500).
         max_batch_bytes: bytes of a request's body (default 900,000). A single event that needs more is
             invalid.
-        flush_interval: seconds that the oldest pending event waits at most before its batch goes (default 5).
+        flush_interval: seconds that the oldest pending event waits at most before its batch goes (default 5);
+            after replies of 429 up to a minute, so that processes which share a quota send less often.
         max_queue_size: pending events, in flight included, before the buffer is full (default 100,000).
         max_queue_bytes: the same in bytes (default 64 MiB); whichever is reached first.
         overflow: when it is full: ``"drop_new"`` (default: ``track()`` returns ``None``), ``"block"`` (wait
@@ -133,7 +134,7 @@ class Shipper:
         backoff_initial: seconds (default 0.5); a random wait up to this, doubling with each attempt,
         backoff_max: and never more than this (default 30).
         rate_limit: requests a second to each endpoint, for this shipper (default 45; Togai's quota is 50 for
-            the account: with n processes divide it), or ``None``.
+            the account, which several processes share by their 429s), or ``None``.
         close_timeout: seconds that ``close()`` and ``flush()`` without an argument, and the exit of the
             process, may take (default 10).
         single_ingest_limit: on close, a last remainder of at most this many events goes by ``/ingest``
