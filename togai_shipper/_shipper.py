@@ -205,13 +205,17 @@ class Shipper:
         if self._config.handle_sigterm and self._config.enabled:
             _sigterm.handle(self._here)
 
-    def _made(self, *, closed: bool = False) -> Pipeline:
-        """One that begins with nothing, in this process."""
+    def _made(self, *, closed: bool = False, clock: Callable[[], float] = time.monotonic) -> Pipeline:
+        """One that begins with nothing, in this process.
+
+        ``clock`` is read where this module is imported: what comes later may come inside freezegun, which
+        would stand still all deadlines of this process for ever.
+        """
         # requests and tenacity: who makes no shipper does not wait for them. Imported here, not on a flusher:
         # a fork in the middle of an import would leave the child with locks that nobody lets go.
         from ._pipeline import Pipeline  # noqa: PLC0415
 
-        pipeline = Pipeline(self._config, starting=_lifecycle.expect_exit)
+        pipeline = Pipeline(self._config, clock=clock, starting=_lifecycle.expect_exit)
         if closed or _lifecycle.is_over():
             pipeline.close(0.0)
         _lifecycle.remember(pipeline)
