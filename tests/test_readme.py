@@ -31,6 +31,12 @@ assert shipper.stats().state == "closed"
 """,
     "tasks.py": 'from celery.signals import worker_process_shutdown\nrender.apply(args=["acme"])\n'
     'worker_process_shutdown.send(sender=None)\nassert shipper.stats().state == "closed"',
+    "test_shop.py": """
+from togai_shipper.testing import RecordedEvents
+with RecordedEvents() as recorded:
+    test_serving_is_metered(recorded)
+serve("acme")
+""",
     "flush_after": 'handler({"account": "acme"}, None)\nassert shipper.pending == 0',
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ._outcome import FlushReport, Stats
@@ -10,17 +12,35 @@ from ._shipper import Shipper
 _made: dict[
     str, Shipper
 ] = {}  # "default": the one; a dict, since its setdefault is atomic and a lock could be forked
+_makers: list[Callable[..., Shipper]] = [Shipper]  # the last one makes it
 
 
 def shipper() -> Shipper:
     """The default shipper, made at its first use."""
     made = _made.get("default")
-    return _made.setdefault("default", Shipper()) if made is None else made
+    return _made.setdefault("default", _makers[-1]()) if made is None else made
 
 
 def made() -> Shipper | None:
     """The default shipper, if there is one."""
     return _made.get("default")
+
+
+@contextmanager
+def replaced(make: Callable[..., Shipper]) -> Iterator[None]:
+    """For the time of a test ``make(**options)`` makes the default shipper; the one before waits."""
+    before = dict(_made)
+    _made.clear()
+    _makers.append(make)
+    try:
+        yield
+    finally:
+        _makers.pop()
+        stood_in = made()
+        _made.clear()
+        _made.update(before)
+        if stood_in is not None:
+            stood_in.close()
 
 
 def configure(**options: Any) -> None:
@@ -32,7 +52,7 @@ def configure(**options: Any) -> None:
         ConfigurationError: an option is missing or wrong; a default shipper that is there stays.
 
     """
-    fresh = Shipper(**options)
+    fresh = _makers[-1](**options)
     before = _made.get("default")
     _made["default"] = fresh
     if before is not None:

@@ -434,7 +434,11 @@ class Event:
 
 def decode(body: bytes) -> Event:
     """The ``Event`` that was encoded to ``body``."""
-    wire = json.loads(body)
+    return read(json.loads(body))
+
+
+def read(wire: Mapping[str, Any]) -> Event:
+    """The ``Event`` that Togai's JSON says."""
     return Event(
         wire["schemaName"],
         wire["accountId"],

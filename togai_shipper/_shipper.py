@@ -7,11 +7,13 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
+
+import attrs
 
 from . import _lifecycle, _sigterm
 from ._batching import ENVELOPE
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ._pipeline import Pipeline
-    from ._transport import SessionFactory
+    from ._transport import SessionFactory, Transport
 
 _stamp = Stamp()
 # A parent's, kept so that no destructor of ours touches what the parent still uses.
@@ -200,6 +202,7 @@ class Shipper:
         options = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         self._config = Config.load(os.environ, **options)
         self._is_plain = self._config.enabled and self._config.before_send is None
+        self._connect: Callable[[Config], Transport] | None = None  # another one than to Togai
         self._children: dict[int, Pipeline] = {}  # by process: a forked child may itself be a parent
         self._pipeline = self._made()
         if self._config.handle_sigterm and self._config.enabled:
@@ -214,8 +217,10 @@ class Shipper:
         # requests and tenacity: who makes no shipper does not wait for them. Imported here, not on a flusher:
         # a fork in the middle of an import would leave the child with locks that nobody lets go.
         from ._pipeline import Pipeline  # noqa: PLC0415
+        from ._transport import connected  # noqa: PLC0415
 
-        pipeline = Pipeline(self._config, clock=clock, starting=_lifecycle.expect_exit)
+        connect = self._connect or connected
+        pipeline = Pipeline(self._config, clock=clock, connect=connect, starting=_lifecycle.expect_exit)
         if closed or _lifecycle.is_over():
             pipeline.close(0.0)
         _lifecycle.remember(pipeline)
@@ -232,6 +237,20 @@ class Shipper:
             made = self._made(closed=pipeline.buffer.closing is not None)
             self._pipeline = pipeline = self._children.setdefault(pid, made)
         return pipeline
+
+    @contextmanager
+    def _diverted(self, options: Mapping[str, Any], connect: Callable[[Config], Transport]) -> Iterator[None]:
+        """For the time of a test go on with these options and another transport; what is pending waits."""
+        before = self._config, self._connect, self._pipeline
+        self._config, self._connect = attrs.evolve(self._config, **options), connect
+        self._is_plain = self._config.before_send is None
+        self._pipeline = diverted = self._made()
+        try:
+            yield
+        finally:
+            diverted.close(self._config.close_timeout)
+            self._config, self._connect, self._pipeline = before
+            self._is_plain = self._config.enabled and self._config.before_send is None
 
     # --- tracking ---
 

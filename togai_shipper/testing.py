@@ -1,14 +1,58 @@
-"""What users test against: a Togai of their own, and what can go wrong with it.
+"""What users test with: a Togai of their own, what can go wrong with it, and what was tracked.
 
 ``FakeTogai`` serves real HTTP on loopback from a thread of the test's own process; the values in ``faults``
-say what is to go wrong with a request; ``Switches`` lists what Togai leaves open. It needs the extra
-``sandbox``.
+say what is to go wrong with a request; ``Switches`` lists what Togai leaves open. They need the extra
+``sandbox``. ``RecordedEvents`` needs nothing: no network, a list of what was tracked, and assertions on it.
 """
 
-from .sandbox import faults
-from .sandbox.fake import FakeTogai
-from .sandbox.journal import Answered, Received
-from .sandbox.ledger import Entry, Ledger, Record
-from .sandbox.switches import Switches
+from __future__ import annotations
 
-__all__ = ["Answered", "Entry", "FakeTogai", "Ledger", "Received", "Record", "Switches", "faults"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ._recording import RecordedEvents
+
+if TYPE_CHECKING:
+    from .sandbox import faults
+    from .sandbox.fake import FakeTogai
+    from .sandbox.journal import Answered, Received
+    from .sandbox.ledger import Entry, Ledger, Record
+    from .sandbox.switches import Switches
+
+__all__ = [
+    "Answered",
+    "Entry",
+    "FakeTogai",
+    "Ledger",
+    "Received",
+    "Record",
+    "RecordedEvents",
+    "Switches",
+    "faults",
+]
+
+_SANDBOX = {
+    "Answered": "journal",
+    "Entry": "ledger",
+    "FakeTogai": "fake",
+    "Ledger": "ledger",
+    "Received": "journal",
+    "Record": "ledger",
+    "Switches": "switches",
+    "faults": "faults",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What is of the sandbox, imported when it is used: it needs an extra."""
+    if name not in _SANDBOX:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = import_module(f".sandbox.{_SANDBOX[name]}", __package__)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{name} needs the extra 'sandbox' ({error.name} is missing): "
+            "pip install 'togai-shipper[sandbox]'",
+            name=error.name,
+        ) from error
+    return module if name == "faults" else getattr(module, name)

@@ -1,0 +1,239 @@
+"""What was tracked, for a test to look at: real shippers on a transport that keeps what it is given.
+
+``pytest_plugin`` hands it out as the fixture ``recorded_events``. What is recorded is what Togai would have
+been sent: it has passed every check of ``track()``, ``before_send``, the buffer and a flusher.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from . import _default
+from ._config import Config
+from ._event import Event, read
+from ._matching import Wanted, shown
+from ._shipper import Shipper
+from ._transport import Transport
+from ._verdict import Reply
+from ._wording import counted
+
+#: Whatever else a shipper was told: nothing leaves the process, and what was tracked comes at once, in order.
+_RECORDING: dict[str, Any] = {
+    "api_key": "recorded",
+    "base_url": "https://recorded.invalid",
+    "enabled": True,
+    "strict": True,
+    "flush_interval": 0.0,
+    "max_in_flight": 1,
+    "rate_limit": None,
+    "session_factory": None,
+    "spool": None,
+    "handle_sigterm": False,
+}
+_SHOWN = 3  # events in a message: arbitrary, what one reads
+
+
+class _Recorder(Transport):
+    """Takes everything, and tells nobody."""
+
+    def __init__(self, config: Config, events: dict[str, Event]) -> None:
+        super().__init__(config.base_url, config.timeout)
+        self._events = events
+
+    def send(self, path: str, body: bytes, key: str, time_left: float) -> Reply:  # noqa: ARG002  as a transport is called
+        """Keep the events of one request, each id once, as Togai counts it."""
+        content = json.loads(body)
+        for wire in content["events"] if "events" in content else [content["event"]]:
+            event = read(wire)
+            self._events.setdefault(event.id, event)
+        return Reply(202, b'{"success": true}')
+
+
+class RecordedEvents:
+    """The events tracked in a test, oldest first: iterate over it, take its ``len()``, or index it.
+
+    The fixture ``recorded_events`` is one. Togai counts one id once, and so does this: where an id comes
+    again (``event_id``, ``idempotency_key``), the first event with it is kept.
+
+    It is a context manager, for use without pytest. Within it the default shipper (``togai_shipper.track``)
+    records; ``configure()`` makes another one that records, too, with your options but for where it sends.
+
+    >>> with RecordedEvents() as recorded:
+    ...     event_id = recorded.shipper.track("api_call", "acme", {"count": 1}, {"region": "eu-west-1"})
+    ...     events = recorded.assert_tracked("api_call", account="acme", attributes={"count": 1})
+    >>> events[0].dimensions
+    {'region': 'eu-west-1'}
+
+    """
+
+    def __init__(self) -> None:
+        self._taken: dict[str, Event] = {}
+        self._shippers: list[Shipper] = []
+        self._restored = ExitStack()
+
+    # --- shippers that record ---
+
+    def __enter__(self) -> RecordedEvents:  # noqa: PYI034  typing.Self comes with Python 3.11
+        self._restored.enter_context(_default.replaced(self.make))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self.events  # noqa: B018  what is still on its way is recorded, too
+        finally:
+            self._restored.close()
+            self._shippers.clear()
+
+    @property
+    def shipper(self) -> Shipper:
+        """The default shipper: a real one that records, ``strict``, for the application to be given."""
+        return _default.shipper()
+
+    def make(self, **options: Any) -> Shipper:
+        """Another shipper that records here, with your options: ``make(before_send=redact)``.
+
+        It is ``strict``, and closed at the end of the test.
+
+        Raises:
+            ConfigurationError: an option is wrong.
+
+        """
+        shipper = Shipper(**{**options, **_RECORDING})
+        shipper.close()  # what it is again after the test, when somebody still holds it
+        self.record(shipper)
+        return shipper
+
+    def record(self, shipper: Shipper) -> None:
+        """Let a shipper that is there already record here until the end of the test, instead of sending.
+
+        For the one that your application makes at import, with ``enabled=False`` or ``TOGAI_ENABLED=0`` or a
+        key of no use. It keeps its callbacks; what it has pending waits meanwhile.
+        """
+        self._restored.enter_context(shipper._diverted(_RECORDING, self._connect))  # noqa: SLF001  made for this
+        self._shippers.append(shipper)
+
+    def _connect(self, config: Config) -> Transport:
+        return _Recorder(config, self._taken)
+
+    # --- what they recorded ---
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Every event so far, oldest first."""
+        for shipper in self._shippers:
+            shipper.flush()
+        return tuple(self._taken.values())
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self.events)
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def __getitem__(self, index: int) -> Event:
+        return self.events[index]
+
+    def __repr__(self) -> str:
+        return f"<RecordedEvents: {counted(len(self), 'event')}>"
+
+    def clear(self) -> None:
+        """Forget what was tracked so far."""
+        self.events  # noqa: B018  what is still on its way is forgotten, too
+        self._taken.clear()
+
+    def assert_tracked(
+        self,
+        schema_name: object,
+        account: object = None,
+        attributes: Mapping[str, object] | None = None,
+        dimensions: Mapping[str, object] | None = None,
+        *,
+        timestamp: datetime | str | None = None,
+        event_id: object = None,
+        times: int | None = None,
+    ) -> tuple[Event, ...]:
+        """Assert that such an event was tracked; what is left out may be anything.
+
+        Args:
+            schema_name: Togai's event schema.
+            account: its account id.
+            attributes: some of its attributes: ``{"count": 1}``, whatever the unit, or ``{"latency": (12.5,
+                "Milliseconds")}``. Amounts are compared as numbers; ``pytest.approx(12.5)`` and
+                ``unittest.mock.ANY`` may stand for one.
+            dimensions: some of its dimensions; ``ANY`` may stand for a value.
+            timestamp: an aware ``datetime`` or ISO 8601 text, compared to the millisecond.
+            event_id: its id.
+            times: how many such events there must be (default: one or more; 0: none).
+
+        Returns:
+            The events that are such, oldest first.
+
+        Raises:
+            AssertionError: there are none, or not so many; it says what was tracked instead, and what
+                differs.
+
+        """
+        __tracebackhide__ = True
+        wanted = Wanted(schema_name, account, attributes or {}, dimensions or {}, timestamp, event_id)
+        events = self.events
+        found = tuple(event for event in events if not wanted.misses(event))
+        if times is None and not found:
+            raise AssertionError(f"not tracked: {wanted}\n{self._instead(wanted, events)}")
+        if times is not None and len(found) != times:
+            told = f"tracked {counted(len(found), 'time')}, not {times}: {wanted}"
+            lines = _lines(found) if len(found) > times else [self._instead(wanted, events)]
+            raise AssertionError("\n".join([told, *lines]))
+        return found
+
+    def assert_nothing_tracked(self) -> None:
+        """Assert that no event was tracked.
+
+        Raises:
+            AssertionError: some were; it says which.
+
+        """
+        __tracebackhide__ = True
+        events = self.events
+        if events:
+            raise AssertionError("\n".join([f"{counted(len(events), 'event')} tracked:", *_lines(events)]))
+
+    def _instead(self, wanted: Wanted, events: tuple[Event, ...]) -> str:
+        """What was tracked that is most like it, and what was refused."""
+        near = sorted(
+            ((misses, event) for event in events if (misses := wanted.misses(event))),
+            key=lambda miss: len(miss[0]),
+        )
+        lines = [f"of {counted(len(events), 'event')} tracked, the nearest:"] if near else []
+        if not events:
+            lines = ["nothing was tracked"]
+        for misses, event in near[:_SHOWN]:
+            lines += [_line(event), *(f"      {miss}" for miss in misses)]
+        return "\n".join(lines + self._refusals())
+
+    def _refusals(self) -> list[str]:
+        refused: dict[str, int] = {}
+        for shipper in self._shippers:
+            for reason, count in shipper.stats().refused.items():
+                refused[reason] = refused.get(reason, 0) + count
+        told = ", ".join(f"{reason} {count}" for reason, count in refused.items() if count)
+        return [f"refused by track(): {told}"] if told else []
+
+
+def _lines(events: tuple[Event, ...]) -> list[str]:
+    left = len(events) - _SHOWN
+    return [*map(_line, events[:_SHOWN]), *([f"  and {left} more"] if left > 0 else [])]
+
+
+def _line(event: Event) -> str:
+    attributes = ", ".join(f"{each.name!r}: {shown(each)}" for each in event.attributes)
+    return (
+        f"  {event.schema_name!r} for {event.account_id!r}, {{{attributes}}}, {event.dimensions!r}, "
+        f"at {event.timestamp}, id {event.id!r}"
+    )
