@@ -15,9 +15,9 @@
 
 __version__ = "0.1.0"
 
-from ._config import ApiKey
+from ._config import ApiKey, Options
 from ._default import close, configure, flush, stats, track
-from ._event import IDEMPOTENCY_NAMESPACE, Attribute, Event
+from ._event import IDEMPOTENCY_NAMESPACE, Attribute, Attributes, Event
 from ._outcome import FlushReport, Outcome, Stats
 from ._shipper import Shipper
 from .exceptions import (
@@ -37,6 +37,7 @@ __all__ = [
     "IDEMPOTENCY_NAMESPACE",
     "ApiKey",
     "Attribute",
+    "Attributes",
     "ConfigurationError",
     "DeliveryError",
     "Event",
@@ -44,6 +45,7 @@ __all__ = [
     "EventRejected",
     "FlushReport",
     "InvalidEvent",
+    "Options",
     "Outcome",
     "PayloadTooLarge",
     "QueueFull",

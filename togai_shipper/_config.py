@@ -8,12 +8,16 @@ import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
 import attrs
 
-from .exceptions import ConfigurationError
+from .exceptions import ConfigurationError, TogaiShipperError
+
+if TYPE_CHECKING:
+    from ._event import Event
+    from ._transport import SessionFactory
 
 
 class Unset(Enum):
@@ -28,6 +32,7 @@ class Unset(Enum):
 UNSET = Unset.UNSET
 
 ApiKey: TypeAlias = str | Callable[[], str]
+Overflow: TypeAlias = Literal["drop_new", "block", "raise"]
 Check: TypeAlias = Callable[[Any], Any]
 
 
@@ -186,6 +191,44 @@ def _option(default: Any, check: Check, read: Callable[[str], Any] | None) -> An
 
 
 _HOOK = {"check": _hook, "read": None}
+
+
+class Options(TypedDict, total=False):
+    """The options of ``Shipper`` as a dictionary, for type checkers: ``Shipper(**options)``.
+
+    >>> from togai_shipper import Options, Shipper
+    >>> options: Options = {"enabled": False, "close_timeout": 2}
+    >>> Shipper(**options).close_timeout
+    2.0
+
+    """
+
+    api_key: ApiKey | None
+    base_url: str
+    allow_insecure: bool
+    batch_size: int
+    max_batch_bytes: int
+    flush_interval: float
+    max_queue_size: int
+    max_queue_bytes: int
+    overflow: Overflow
+    block_timeout: float
+    max_in_flight: int
+    timeout: tuple[float, float]
+    backoff_initial: float
+    backoff_max: float
+    rate_limit: float | None
+    close_timeout: float
+    single_ingest_limit: int
+    strict: bool
+    enabled: bool
+    on_error: Callable[[TogaiShipperError, tuple[Event, ...]], object] | None
+    on_delivered: Callable[[tuple[Event, ...]], object] | None
+    before_send: Callable[[Event], Event | None] | None
+    handle_sigterm: bool
+    session_factory: SessionFactory | None
+    spool: str | os.PathLike[str] | None
+    max_spool_bytes: int
 
 
 @attrs.frozen(kw_only=True)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING
 
+from ._config import Options
+from ._event import Attributes
 from ._outcome import FlushReport, Stats
 from ._shipper import Shipper
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _made: dict[
     str, Shipper
@@ -43,7 +49,7 @@ def replaced(make: Callable[..., Shipper]) -> Iterator[None]:
             stood_in.close()
 
 
-def configure(**options: Any) -> None:
+def configure(**options: Unpack[Options]) -> None:
     """Make the default shipper, with the options of ``Shipper``; one that is there already is closed first.
 
     Without this the first ``track()`` makes it, with options from the environment alone.
@@ -59,9 +65,26 @@ def configure(**options: Any) -> None:
         before.close()
 
 
-def track(*args: Any, **kwargs: Any) -> str | None:
+def track(
+    schema_name: str,
+    account_id: str,
+    attributes: Attributes = (),
+    dimensions: Mapping[str, str] | None = None,
+    *,
+    timestamp: datetime | str | None = None,
+    event_id: str | None = None,
+    idempotency_key: str | None = None,
+) -> str | None:
     """``Shipper.track`` of the default shipper: hand one usage event over; returns its id, or ``None``."""
-    return shipper().track(*args, **kwargs)
+    return shipper().track(
+        schema_name,
+        account_id,
+        attributes,
+        dimensions,
+        timestamp=timestamp,
+        event_id=event_id,
+        idempotency_key=idempotency_key,
+    )
 
 
 def flush(timeout: float | None = None) -> FlushReport:

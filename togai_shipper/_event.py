@@ -12,7 +12,8 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import islice
@@ -167,7 +168,7 @@ def _decimal(field: str, given: Any, value: Decimal) -> str:
 # --- attributes and dimensions ------------------------------------------------------------------------------
 
 
-@attrs.frozen
+@attrs.frozen(init=False)
 class Attribute:
     """One measured quantity of an event.
 
@@ -191,12 +192,20 @@ class Attribute:
 
     def __init__(self, name: str, value: Number, unit: str | None = None) -> None:
         name = _text("attribute name", name, 1, MAX_NAME)
-        self.__attrs_init__(  # type: ignore[attr-defined]  # attrs makes it: the checked values become the fields
+        self.__attrs_init__(  # attrs makes it: the checked values become the fields
             name, number(name, value), None if unit is None else _text("attribute unit", unit, 1, MAX_NAME)
         )
 
 
-Attributes: TypeAlias = Mapping[str, Number | tuple[Number, str]] | Iterable[Attribute]
+# At runtime any iterable of attributes will do. Here "Iterable" would be what a dict is, too, and mypy would
+# then infer nothing for one whose values are of several kinds: {"count": 1, "ms": (12.5, "Milliseconds")}.
+Attributes: TypeAlias = (
+    Mapping[str, Number | tuple[Number, str]]
+    | Sequence[Attribute]
+    | AbstractSet[Attribute]
+    | ValuesView[Attribute]
+    | Iterator[Attribute]
+)
 
 
 def _attributes(given: Any) -> tuple[Attribute, ...]:
@@ -210,6 +219,10 @@ def _attributes(given: Any) -> tuple[Attribute, ...]:
     if len({attribute.name for attribute in taken}) < len(taken):
         raise InvalidEvent("attributes", f"must have different names ({_kind(given)})")
     return taken
+
+
+def _checked_attributes(given: Attributes) -> tuple[Attribute, ...]:
+    return _attributes(given)
 
 
 def _attribute(item: Any) -> Attribute:
@@ -242,7 +255,7 @@ def _attributes_json(given: Any) -> str:
     return ",".join(parts)
 
 
-def _dimensions(given: Any) -> dict[str, str]:
+def _dimensions(given: Mapping[str, str] | None) -> dict[str, str]:
     """Any mapping, as a checked one; an endless one is not read to its end."""
     if given is None:
         return {}
@@ -380,19 +393,19 @@ def encode(
         ) from None
 
 
-def _schema_name(given: Any) -> str:
+def _schema_name(given: str) -> str:
     return _text("schema_name", given, 1, MAX_NAME)
 
 
-def _account_id(given: Any) -> str:
+def _account_id(given: str) -> str:
     return _text("account_id", given, 1, MAX_ACCOUNT)
 
 
-def _timestamp_or_now(given: Any) -> str:
+def _timestamp_or_now(given: datetime | str | None) -> str:
     return timestamp_text(datetime.now(timezone.utc) if given is None else given)
 
 
-def _id_or_fresh(given: Any) -> str:
+def _id_or_fresh(given: str | None) -> str:
     return fresh_id() if given is None else _text("id", given, 1, MAX_ID)
 
 
@@ -420,7 +433,7 @@ class Event:
 
     schema_name: str = attrs.field(converter=_schema_name)
     account_id: str = attrs.field(converter=_account_id)
-    attributes: tuple[Attribute, ...] = attrs.field(default=(), converter=_attributes)
+    attributes: tuple[Attribute, ...] = attrs.field(default=(), converter=_checked_attributes)
     dimensions: Mapping[str, str] = attrs.field(default=None, converter=_dimensions, hash=False)
     timestamp: str = attrs.field(default=None, converter=_timestamp_or_now)
     id: str = attrs.field(default=None, converter=_id_or_fresh)

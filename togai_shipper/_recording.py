@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from . import _default
-from ._config import Config
+from ._config import Config, Options
 from ._event import Event, read
 from ._matching import Wanted, shown
 from ._shipper import Shipper
@@ -22,8 +22,11 @@ from ._transport import Transport
 from ._verdict import Reply
 from ._wording import counted
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 #: Whatever else a shipper was told: nothing leaves the process, and what was tracked comes at once, in order.
-_RECORDING: dict[str, Any] = {
+_RECORDING: Options = {
     "api_key": "recorded",
     "base_url": "https://recorded.invalid",
     "enabled": True,
@@ -96,7 +99,7 @@ class RecordedEvents:
         """The default shipper: a real one that records, ``strict``, for the application to be given."""
         return _default.shipper()
 
-    def make(self, **options: Any) -> Shipper:
+    def make(self, **options: Unpack[Options]) -> Shipper:
         """Another shipper that records here, with your options: ``make(before_send=redact)``.
 
         It is ``strict``, and closed at the end of the test.
@@ -105,7 +108,8 @@ class RecordedEvents:
             ConfigurationError: an option is wrong.
 
         """
-        shipper = Shipper(**{**options, **_RECORDING})
+        options.update(_RECORDING)
+        shipper = Shipper(**options)
         shipper.close()  # what it is again after the test, when somebody still holds it
         self.record(shipper)
         return shipper

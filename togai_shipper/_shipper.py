@@ -17,7 +17,7 @@ import attrs
 
 from . import _lifecycle, _sigterm
 from ._batching import ENVELOPE
-from ._config import UNSET, ApiKey, Config, Unset, check_key
+from ._config import UNSET, ApiKey, Config, Overflow, Unset, check_key
 from ._event import (
     Attributes,
     ChosenId,
@@ -180,7 +180,7 @@ class Shipper:
         flush_interval: float | Unset = UNSET,
         max_queue_size: int | Unset = UNSET,
         max_queue_bytes: int | Unset = UNSET,
-        overflow: str | Unset = UNSET,
+        overflow: Overflow | Unset = UNSET,
         block_timeout: float | Unset = UNSET,
         max_in_flight: int | Unset = UNSET,
         timeout: tuple[float, float] | Unset = UNSET,
@@ -191,7 +191,7 @@ class Shipper:
         single_ingest_limit: int | Unset = UNSET,
         strict: bool | Unset = UNSET,
         enabled: bool | Unset = UNSET,
-        on_error: Callable[[Exception, tuple[Event, ...]], object] | None = None,
+        on_error: Callable[[TogaiShipperError, tuple[Event, ...]], object] | None = None,
         on_delivered: Callable[[tuple[Event, ...]], object] | None = None,
         before_send: Callable[[Event], Event | None] | None = None,
         handle_sigterm: bool | Unset = UNSET,
