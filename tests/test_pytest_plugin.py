@@ -209,6 +209,17 @@ def test_an_id_that_comes_again_counts_once_as_with_togai(suite: pytest.Pytester
     )
 
 
+def test_a_receipt_is_had_at_once(suite: pytest.Pytester) -> None:
+    passes(
+        suite,
+        """
+        def test_the_caller_waits_for_an_outcome(recorded_events):
+            assert recorded_events.shipper.submit("order", "acme").result(timeout=60)
+            recorded_events.assert_tracked("order")
+        """,
+    )
+
+
 def test_many_events_are_recorded_in_the_order_in_which_they_were_tracked(suite: pytest.Pytester) -> None:
     passes(
         suite,

@@ -53,6 +53,9 @@ def tracking(shipper: Shipper) -> None:
     shipper.track("api_call", "acme", event_id=7)  # E
     shipper.track("api_call", "acme", idempotency=7)  # E
     event_id: str = shipper.track("api_call", "acme")  # E
+    shipper.submit("order", 7)  # E
+    delivered: bool = shipper.submit("order", "acme").result()  # E
+    print(delivered)
     shipper.track_event({"schemaName": "api_call"})  # E
     togai_shipper.track("api_call")  # E
     togai_shipper.track("api_call", "acme", {"count": None})  # E

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -23,6 +24,7 @@ from togai_shipper import (
     FlushReport,
     InvalidEvent,
     Options,
+    Outcome,
     Shipper,
     Stats,
     TogaiShipperError,
@@ -111,6 +113,8 @@ def track(shipper: Shipper) -> None:
     first: Attribute = event.attributes[0]
     print(first.value + event.timestamp + event.encode().decode())
     shipper.track_event(event)
+    future: Future[Outcome] = shipper.submit("order", "acme", {"total": "19.90"}, event_id="order-8")
+    print(future.result(timeout=5).error)
     try:
         Event("api_call", "", [Attribute("count", 1)], timestamp=datetime.now(timezone.utc))
     except InvalidEvent as error:
