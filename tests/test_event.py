@@ -897,11 +897,3 @@ def test_a_long_text_is_not_remembered() -> None:
 
     assert encoded(account_id=account)["accountId"] == account
     assert account not in _accounts
-
-
-def test_the_docstrings_examples_are_true() -> None:
-    import doctest  # noqa: PLC0415  nobody else needs it
-
-    from togai_shipper import _event  # noqa: PLC0415  likewise
-
-    assert doctest.testmod(_event) == doctest.TestResults(failed=0, attempted=2)

@@ -39,6 +39,7 @@ ORDER = [
     "_health",
     "_lifecycle",
     "_pipeline",
+    "_metering",
     "_sigterm",
     "_shipper",
     "_default",

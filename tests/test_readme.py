@@ -14,7 +14,7 @@ from togai_shipper.testing import FakeTogai
 
 README = Path(__file__).parent.parent / "README.md"
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
-TRACKED = re.compile(r"\.(?:track|submit)\(")
+TRACKED = re.compile(r"\.(?:track|submit|metered|measure)\(")
 
 # What a program needs beside itself to do its work once: a request, a task, an invocation.
 USES = {

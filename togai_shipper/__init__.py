@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 from ._config import ApiKey, Options
 from ._default import close, configure, flush, stats, track
 from ._event import IDEMPOTENCY_NAMESPACE, Attribute, Attributes, Event
+from ._metering import Call, Measure
 from ._outcome import FlushReport, Outcome, Stats
 from ._shipper import Shipper
 from .exceptions import (
@@ -38,6 +39,7 @@ __all__ = [
     "ApiKey",
     "Attribute",
     "Attributes",
+    "Call",
     "ConfigurationError",
     "DeliveryError",
     "Event",
@@ -45,6 +47,7 @@ __all__ = [
     "EventRejected",
     "FlushReport",
     "InvalidEvent",
+    "Measure",
     "Options",
     "Outcome",
     "PayloadTooLarge",

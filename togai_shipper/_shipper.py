@@ -31,6 +31,7 @@ from ._event import (
     timestamp_text,
 )
 from ._flusher import start_thread
+from ._metering import AttributesOf, Call, DimensionsOf, Measure, P, R, Recipe, TextOf, metering
 from ._outcome import FlushReport, Outcome, Refusal, Stats
 from ._receipts import receipt
 from ._wording import counted
@@ -98,6 +99,15 @@ def _encoded(
     stamp = _stamp(time.time_ns()) if timestamp is None else timestamp_text(timestamp)
     event = encode(schema_name, account_id, attributes, dimensions, stamp, event_id)
     return (event if is_ours else ChosenId(event)), event_id
+
+
+def _invalid(error: Exception) -> InvalidEvent:
+    """Whatever the caller's objects raised."""
+    if isinstance(error, InvalidEvent):
+        return error
+    invalid = InvalidEvent("event", f"could not be read: {type(error).__name__}")
+    invalid.__cause__ = error
+    return invalid
 
 
 def _refused(pipeline: Pipeline, reason: Refusal, event_id: str | None = None) -> Outcome:
@@ -378,6 +388,125 @@ class Shipper:
             return receipt(wanted)
         return pipeline.with_receipt(id_of(wanted), lambda: self._put(pipeline, wanted))
 
+    # --- measuring ---
+
+    def metered(
+        self,
+        schema_name: str,
+        account_id: TextOf[Call],
+        attributes: AttributesOf[Call] = (),
+        dimensions: DimensionsOf[Call] | None = None,
+        *,
+        duration: str | None = None,
+        outcome: str | None = None,
+        failures: bool = True,
+        idempotency_key: Callable[[Call], str | None] | None = None,
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Track an event at the end of each call of a function or coroutine function: a decorator.
+
+        The function's results, exceptions and signature stay as they are, whatever becomes of the event.
+        Whatever below may be a function is called at the end, with the ``Call``: its ``arguments`` by name,
+        ``result``, ``error`` and ``seconds``. If one raises, the event is refused as invalid, counted and
+        logged; nothing is raised, not with ``strict=True`` either.
+
+        Args:
+            schema_name: Togai's event schema.
+            account_id: whom it is billed to, or a function that says so; ``None`` from it: no event.
+            attributes: as for ``track()``; each value, or all of them, may be a function.
+            dimensions: likewise.
+            duration: the name of an attribute that gets the call's time, in ``"Milliseconds"``.
+            outcome: the name of a dimension that gets ``"ok"``, or ``"error"`` where it raised.
+            failures: count calls that raise, or are cancelled, too (default true).
+            idempotency_key: a function that says which piece of your business the call was.
+
+        Raises:
+            TypeError: at the decorated function: it is a generator function, whose call only begins its work.
+
+        >>> from togai_shipper.testing import FakeTogai
+        >>> with FakeTogai(api_key="secret") as togai, Shipper("secret", base_url=togai.url) as shipper:
+        ...     @shipper.metered("render", lambda call: call.arguments["account"],
+        ...                      {"pages": lambda call: len(call.result)}, duration="took")
+        ...     def render(account, text):
+        ...         return text.split("#")
+        ...
+        ...     render("acme", "one#two")
+        ['one', 'two']
+
+        """
+        recipe = Recipe(
+            schema_name, account_id, attributes, dimensions, duration, outcome, failures, idempotency_key
+        )
+        return lambda function: metering(self._meter, recipe, function)
+
+    def measure(
+        self,
+        schema_name: str,
+        account_id: str | None,
+        attributes: Attributes = (),
+        dimensions: Mapping[str, str] | None = None,
+        *,
+        duration: str | None = None,
+        outcome: str | None = None,
+        failures: bool = True,
+        idempotency_key: str | None = None,
+    ) -> Measure:
+        """Track one event at the end of a block: a context manager, also inside a coroutine or generator.
+
+        What the block raises is raised; what is wrong with the event is counted and logged, and never raised.
+
+        Args:
+            schema_name: Togai's event schema.
+            account_id: whom it is billed to; may be set in the block. ``None``: nobody, no event.
+            attributes: as for ``track()``; ``add()`` in the block adds to them.
+            dimensions: strings to strings; more may be set in the block.
+            duration: the name of an attribute that gets the block's time, in ``"Milliseconds"``.
+            outcome: the name of a dimension that gets ``"ok"``, or ``"error"`` where the block raised.
+            failures: track it, too, where the block raises (default true).
+            idempotency_key: any text of your business.
+
+        >>> from togai_shipper.testing import FakeTogai
+        >>> with FakeTogai(api_key="secret") as togai, Shipper("secret", base_url=togai.url) as shipper:
+        ...     with shipper.measure("completion", "acme", {"calls": 1}) as measured:
+        ...         for token in ("a", "b", "c"):
+        ...             measured.add("tokens")
+        ...         measured.dimensions["model"] = "small"
+        ...     bool(shipper.flush())
+        True
+
+        """
+        recipe: Recipe[Measure] = Recipe(
+            schema_name,
+            lambda measured: measured.account_id,
+            lambda measured: measured.sums(attributes),
+            lambda measured: measured.dimensions,
+            duration,
+            outcome,
+            failures,
+            idempotency_key,
+        )
+        return Measure(self._meter, recipe, account_id, dimensions)
+
+    def _meter(self, recipe: Recipe[Any], work: Any) -> None:
+        """Track an event of some work that is over; whoever did it is told nothing, and nothing is raised."""
+        pipeline = self._here()
+        try:
+            usage = recipe.usage(work)
+        except Exception as error:  # the application's code
+            self._refuse(pipeline, "invalid", _invalid(error))
+            return
+        if usage is None:
+            return
+        try:
+            self.track(
+                recipe.schema_name,
+                usage.account_id,
+                usage.attributes,
+                usage.dimensions,
+                idempotency_key=usage.idempotency_key,
+            )
+        except (InvalidEvent, QueueFull) as error:  # strict, overflow="raise": counted, and not told yet
+            self._tell_refused(pipeline, "full" if isinstance(error, QueueFull) else "invalid", error)
+
     def _check_size(self, event: bytes) -> None:
         most = self._config.max_batch_bytes - ENVELOPE
         if len(event) > most:
@@ -466,11 +595,7 @@ class Shipper:
 
     def _refuse_invalid(self, pipeline: Pipeline, error: Exception, given: Any) -> Outcome:
         """Count an invalid event and tell of it; or, strict, raise it in the caller."""
-        if isinstance(error, InvalidEvent):
-            invalid = error
-        else:
-            invalid = InvalidEvent("event", f"could not be read: {type(error).__name__}")
-            invalid.__cause__ = error
+        invalid = _invalid(error)
         invalid.given = given
         if self._config.strict:
             pipeline.refuse("invalid")

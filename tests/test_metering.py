@@ -1,0 +1,303 @@
+"""Measured code: one event at its end, and the code never notices."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from togai_shipper import Attribute, InvalidEvent, Measure, QueueFull, Shipper
+from togai_shipper._metering import Call, Recipe, metering
+from togai_shipper.testing import RecordedEvents
+
+BODY = "the application's own"
+
+
+@pytest.fixture
+def recorded_events() -> Iterator[RecordedEvents]:
+    with RecordedEvents() as recorded:
+        yield recorded
+
+
+@pytest.fixture
+def shipper(recorded_events: RecordedEvents) -> Shipper:
+    return recorded_events.shipper
+
+
+def test_each_call_of_a_metered_function_is_an_event_with_what_its_functions_say(
+    shipper: Shipper, recorded_events: RecordedEvents
+) -> None:
+    @shipper.metered(
+        "render",
+        lambda call: call.arguments["account"],
+        {"pages": lambda call: len(call.result), "size": lambda call: (len(call.args[1]), "Bytes"), "one": 1},
+        {"format": lambda call: call.arguments["form"], "region": "eu"},
+        idempotency_key=lambda call: call.kwargs.get("job"),
+    )
+    def render(account: str, text: str, form: str = "pdf", job: str | None = None) -> list[str]:
+        """Cut it up."""
+        return text.split("#")
+
+    assert render("acme", "one#two") == ["one", "two"]
+    assert render("beta", "one", form="ps", job="7") == render("beta", "one", form="ps", job="7")
+
+    recorded_events.assert_tracked(
+        "render",
+        account="acme",
+        attributes={"pages": 2, "size": (7, "Bytes"), "one": 1},
+        dimensions={"format": "pdf", "region": "eu"},
+    )
+    recorded_events.assert_tracked("render", account="beta", dimensions={"format": "ps"}, times=1)
+    assert (render.__name__, render.__doc__) == ("render", "Cut it up.")
+    assert list(inspect.signature(render).parameters) == ["account", "text", "form", "job"]
+
+
+def test_all_attributes_and_dimensions_may_be_one_function(
+    shipper: Shipper, recorded_events: RecordedEvents
+) -> None:
+    @shipper.metered("render", "acme", lambda call: [Attribute("n", call.result)], lambda call: {"a": "b"})
+    def render() -> int:
+        return 3
+
+    render()
+    recorded_events.assert_tracked("render", account="acme", attributes={"n": 3}, dimensions={"a": "b"})
+
+
+def test_a_coroutine_function_stays_one_and_is_measured_to_its_end(
+    shipper: Shipper, recorded_events: RecordedEvents
+) -> None:
+    @shipper.metered("render", "acme", {"n": lambda call: call.result}, outcome="outcome")
+    async def render(fails: bool = False) -> int:  # noqa: FBT001, FBT002  as an application may have it
+        await asyncio.sleep(0)
+        if fails:
+            raise KeyError(BODY)
+        return 3
+
+    async def main() -> None:
+        assert await render() == 3
+        recorded_events.assert_tracked("render", attributes={"n": 3}, dimensions={"outcome": "ok"}, times=1)
+
+    assert inspect.iscoroutinefunction(render)
+    asyncio.run(main())
+
+
+def test_a_coroutine_that_is_cancelled_is_cancelled_and_counts_as_failed(
+    shipper: Shipper, recorded_events: RecordedEvents
+) -> None:
+    @shipper.metered("render", "acme", outcome="outcome")
+    async def render() -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        task = asyncio.ensure_future(render())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    recorded_events.assert_tracked("render", dimensions={"outcome": "error"}, times=1)
+
+
+def test_a_call_that_raises_counts_unless_told_otherwise(
+    shipper: Shipper, recorded_events: RecordedEvents
+) -> None:
+    def fail() -> None:
+        raise LookupError(BODY)
+
+    counted = shipper.metered("counted", "acme", outcome="status")(fail)
+    uncounted = shipper.metered("uncounted", "acme", failures=False)(fail)
+    for function in (counted, uncounted):
+        with pytest.raises(LookupError, match=BODY):
+            function()
+    with pytest.raises(LookupError), shipper.measure("uncounted", "acme", failures=False):
+        fail()
+
+    recorded_events.assert_tracked("counted", dimensions={"status": "error"}, times=1)
+    recorded_events.assert_tracked("uncounted", times=0)
+
+
+def test_nobody_to_be_billed_is_no_event(shipper: Shipper, recorded_events: RecordedEvents) -> None:
+    shipper.metered("render", lambda call: None)(lambda: None)()
+    with shipper.measure("render", None):
+        pass
+
+    recorded_events.assert_tracked("render", times=0)
+    assert sum(shipper.stats().refused.values()) == 0
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"account_id": lambda call: call.arguments["nobody"]},
+        {"account_id": "acme", "attributes": lambda call: 1 / 0},
+        {"account_id": "acme", "attributes": {"n": lambda call: 1 / 0}},
+        {"account_id": "acme", "attributes": {"n": lambda call: "many"}},
+        {"account_id": "acme", "attributes": {"n": "many"}},
+        {"account_id": "acme", "dimensions": {"d": lambda call: 7}},
+        {"account_id": "acme", "idempotency_key": lambda call: 1 / 0},
+        {"account_id": lambda call: 7},
+    ],
+)
+@pytest.mark.parametrize("strict", [True, False])
+def test_what_is_wrong_with_an_event_never_reaches_the_measured_code(
+    recorded_events: RecordedEvents, recipe: dict[str, Any], caplog: pytest.LogCaptureFixture, *, strict: bool
+) -> None:
+    told: list[Exception] = []
+    shipper = recorded_events.make(strict=strict, on_error=lambda error, events: told.append(error))
+
+    @shipper.metered("render", **recipe)
+    def render(account: str) -> str:
+        return account
+
+    assert [render(BODY) for _ in range(3)] == [BODY] * 3
+    assert shipper.stats().refused["invalid"] == 3
+    assert [type(error) for error in told] == [InvalidEvent] * 3
+    (line,) = [record.getMessage() for record in caplog.records]  # the others of this minute are counted
+    assert line.startswith("an event was refused (invalid)")
+    assert BODY not in line
+
+
+def test_a_full_buffer_never_reaches_the_measured_code(ship: Callable[..., Shipper]) -> None:
+    told: list[Exception] = []
+    shipper = ship(
+        max_queue_size=1,
+        overflow="raise",
+        flush_interval=60,
+        on_error=lambda error, events: told.append(error),
+    )
+    render = shipper.metered("render", "acme")(lambda: 7)
+
+    assert [render(), render()] == [7, 7]
+    assert shipper.stats().refused["full"] == 1
+    assert [type(error) for error in told] == [QueueFull]
+
+
+def test_a_generator_function_is_refused_where_it_is_decorated(shipper: Shipper) -> None:
+    def numbers() -> Any:
+        yield 1
+
+    async def later() -> Any:
+        yield 1
+
+    for function in (numbers, later):
+        with pytest.raises(TypeError, match=r"is a generator function; use measure\(\) inside it"):
+            shipper.metered("render", "acme")(function)
+
+
+def test_a_block_is_one_event_that_is_filled_while_it_runs(
+    shipper: Shipper, recorded_events: RecordedEvents
+) -> None:
+    with shipper.measure("chat", None, {"calls": 1, "size": (3, "Bytes")}, {"a": "b"}) as measured:
+        measured.account_id = "acme"
+        measured.add("tokens", 12)
+        measured.add("tokens")
+        measured.add("price", 0.1)
+        measured.add("price", Decimal("0.20"))
+        measured.add("size", 4, "Bytes")
+        measured.dimensions["model"] = "small"
+
+    (event,) = recorded_events
+    assert event.account_id == "acme"
+    assert {each.name: (each.value, each.unit) for each in event.attributes} == {
+        "calls": ("1", None),
+        "size": ("7", "Bytes"),
+        "tokens": ("13", None),
+        "price": ("0.30", None),  # exact, as 0.1 + 0.2 is not
+    }
+    assert event.dimensions == {"a": "b", "model": "small"}
+
+
+def test_a_block_may_raise_and_its_event_is_made_all_the_same(
+    shipper: Shipper, recorded_events: RecordedEvents
+) -> None:
+    def chat() -> None:
+        with shipper.measure("chat", "acme", outcome="outcome", idempotency_key="7") as measured:
+            measured.add("tokens", 12)
+            raise KeyError(BODY)
+
+    with pytest.raises(KeyError, match=BODY):
+        chat()
+
+    recorded_events.assert_tracked("chat", attributes={"tokens": 12}, dimensions={"outcome": "error"})
+
+
+WRONG: dict[str, Callable[[Measure], object]] = {
+    "no number": lambda measured: measured.add("tokens", "many"),
+    "two units": lambda measured: measured.add("tokens", 1, "Pieces"),
+    "no name": lambda measured: measured.add("", 1),
+    "too many": lambda measured: [measured.add(f"n{n}") for n in range(11)],
+    "no text": lambda measured: measured.dimensions.update(a=7),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("add", WRONG.values(), ids=WRONG)
+def test_what_is_wrong_in_a_block_is_told_at_its_end(
+    shipper: Shipper, add: Callable[[Measure], object]
+) -> None:
+    with shipper.measure("chat", "acme", [Attribute("tokens", 1)]) as measured:
+        add(measured)
+
+    assert shipper.stats().refused["invalid"] == 1
+
+
+@pytest.mark.parametrize("attributes", [7, [7], {"n": True}])
+def test_attributes_that_are_none_are_told_at_the_end_of_a_block(shipper: Shipper, attributes: Any) -> None:
+    with shipper.measure("chat", "acme", attributes):
+        pass
+
+    assert shipper.stats().refused["invalid"] == 1
+
+
+def test_a_block_adds_from_any_thread(shipper: Shipper, recorded_events: RecordedEvents) -> None:
+    with shipper.measure("chat", "acme") as measured:
+        threads = [
+            threading.Thread(target=lambda: [measured.add("n") for _ in range(1000)]) for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    recorded_events.assert_tracked("chat", attributes={"n": 4000})
+
+
+def test_time_is_an_attribute_in_milliseconds() -> None:
+    def meter(recipe: Recipe[Any], work: Any) -> None:
+        usage = recipe.usage(work)
+        assert usage is not None
+        made.append(usage.attributes)
+
+    made: list[Any] = []
+    recipe: Recipe[Any] = Recipe("render", "acme", {"n": 1}, duration="took")
+    meter(recipe, Call(len, (), {}, None, None, 0.0123456))
+    recipe = Recipe("render", "acme", [Attribute("n", 1)], duration="took")
+    meter(recipe, Call(len, (), {}, None, None, 2))
+    ticks = iter([5.0, 7.5, 9.25])
+    with Measure(meter, recipe, "acme", None, clock=lambda: next(ticks)) as measured:
+        pass
+    metering(meter, recipe, len)("")
+
+    took = [Attribute("n", 1), Attribute("took", 2000, "Milliseconds")]
+    assert made[:2] == [{"n": 1, "took": (12.346, "Milliseconds")}, took]
+    assert made[2][1] == Attribute("took", 1750.0, "Milliseconds")
+    assert measured.seconds == 1.75
+    assert len(made) == 4
+
+
+class Hostile(dict[str, Any]):
+    """Raises where it is looked at."""
+
+    def values(self) -> Any:
+        raise RuntimeError(BODY)
+
+
+def test_an_object_that_raises_when_it_is_looked_at_harms_nobody(shipper: Shipper) -> None:
+    shipper.metered("render", "acme", Hostile())(lambda: None)()
+
+    assert shipper.stats().refused["invalid"] == 1
