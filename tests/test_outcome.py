@@ -25,6 +25,7 @@ def test_a_ledger_begins_with_nothing_and_every_reason_to_refuse() -> None:
         ("invalid", "full", "closed", "filtered", "disabled", "feedback"), 0
     )
     assert (ledger.requests, ledger.retries, ledger.bytes_sent) == (0, 0, 0)
+    assert (ledger.replies, ledger.request_seconds) == ({}, 0.0)
 
 
 def test_each_outcome_counts_all_its_events_where_it_belongs() -> None:

@@ -38,6 +38,40 @@ def test_1203_events_with_a_503_on_the_way_go_in_batches_of_at_most_500_in_order
     assert (stats.accepted, stats.delivered, stats.requests, stats.retries) == (1203, 1203, 4, 1)
 
 
+def test_requests_that_are_over_are_counted_by_status_with_the_seconds_they_took() -> None:
+    w = world([UNAVAILABLE, LOST, THROTTLED, MemoryError("in the transport")])
+    w.put(3)
+
+    assert w.pipeline.flush(60)
+    stats = w.pipeline.health.stats()
+    assert stats.replies == {503: 1, None: 2, 429: 1, 202: 1}
+    assert stats.request_seconds == pytest.approx(0.05)
+    assert stats.requests == 5
+
+
+def test_a_request_on_the_wire_has_no_reply_yet() -> None:
+    w = world()
+    seen = []
+
+    def answer(sent: Sent) -> Reply:
+        seen.append(w.pipeline.health.stats())
+        return OK
+
+    w.server.answer = answer
+    w.put(1)
+    w.pipeline.close(10)
+    assert [(stats.requests, stats.replies) for stats in seen] == [(1, {})]
+
+
+def test_a_key_that_is_refused_and_renewed_makes_two_requests_with_a_reply_each() -> None:
+    keys = iter(["old", "new"])
+    w = world([UNAUTHORIZED], api_key=lambda: next(keys))
+    w.put(1)
+
+    assert w.pipeline.close(10)
+    assert w.pipeline.health.stats().replies == {401: 1, 202: 1}
+
+
 def test_backoff_doubles_up_to_its_limit_and_never_ends() -> None:
     w = world([UNAVAILABLE] * 12, backoff_initial=1, backoff_max=30, random=lambda: 1.0)
     w.put(1)

@@ -17,8 +17,9 @@ from ._outcome import Ledger
 from ._pacing import Gate
 from ._settlement import MAX_SERVER_ERRORS, is_past_window
 from ._transport import Key, KeyUnavailable, NoSession, Source, Transport
-from ._verdict import Park, TryLater, Verdict, is_line_dead, judge
+from ._verdict import Park, Reply, TryLater, Verdict, is_line_dead, judge
 
+NO_REPLY = Reply(None)
 NOT_SENT = TryLater(None, "not sent", maybe_read=False)
 CLOSING_BACKOFF = 1.0  # seconds at most between attempts while closing
 
@@ -157,7 +158,12 @@ class Delivery:
             self._ledger.requests += 1
             self._ledger.retries += batch.attempts > 0
             self._ledger.bytes_sent += len(body)
-        reply = transport.send(batch.path, body, key, trip.deadline() - self._clock())
+        begun, reply = self._clock(), NO_REPLY
+        try:
+            reply = transport.send(batch.path, body, key, trip.deadline() - begun)
+        finally:
+            with self._gate.lock:
+                self._ledger.replied(reply.status, self._clock() - begun)
         if reply.date is not None:
             self._dated = (reply.date, self._clock())
         return judge(reply)

@@ -85,6 +85,8 @@ class Health:
                 retries=ledger.retries,
                 requests=ledger.requests,
                 bytes_sent=ledger.bytes_sent,
+                replies=dict(ledger.replies),
+                request_seconds=ledger.request_seconds,
                 oldest_pending_age=0.0 if oldest is None else max(0.0, self._clock() - oldest),
                 last_error=self.last_error(),
                 state=self.state,

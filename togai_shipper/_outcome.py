@@ -89,6 +89,8 @@ class Stats:
         retries: requests that repeated an earlier one.
         requests: requests made.
         bytes_sent: bytes of their bodies.
+        replies: requests that are over, by HTTP status; ``None``: without a whole reply.
+        request_seconds: what those took, all together.
         oldest_pending_age: seconds since the oldest pending event was accepted, to 0.1 s; 0 if none is.
         spooled: pending events that are on disk; this and what follows is 0 or false without ``spool``.
         spool_bytes: what they take there.
@@ -114,6 +116,8 @@ class Stats:
     retries: int = 0
     requests: int = 0
     bytes_sent: int = 0
+    replies: Mapping[int | None, int] = attrs.field(factory=dict)
+    request_seconds: float = 0.0
     oldest_pending_age: float = 0.0
     spooled: int = 0
     spool_bytes: int = 0
@@ -161,6 +165,8 @@ class Ledger:
         self.requests = 0
         self.retries = 0
         self.bytes_sent = 0
+        self.replies: dict[int | None, int] = {}
+        self.request_seconds = 0.0
 
     @property
     def settled(self) -> int:
@@ -178,3 +184,8 @@ class Ledger:
                 self.rejected += count
             case _:
                 self.dropped[outcome.reason] = self.dropped.get(outcome.reason, 0) + count
+
+    def replied(self, status: int | None, seconds: float) -> None:
+        """Count a request that is over."""
+        self.replies[status] = self.replies.get(status, 0) + 1
+        self.request_seconds += seconds
