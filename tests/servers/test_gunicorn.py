@@ -7,6 +7,8 @@ import signal
 from contextlib import AbstractContextManager
 
 import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families as plain
 from serving import PATIENCE, Server, assert_each_is_billed_once, serving
 
 from togai_shipper.testing import FakeTogai
@@ -117,3 +119,34 @@ def test_a_worker_that_has_to_be_killed_takes_what_it_holds_along_and_nothing_el
 
         assert server.stop() == 0
         assert_each_is_billed_once(togai, server.notes.ids() - server.notes.ids(first))
+
+
+@workers
+@imports
+def test_each_worker_tells_prometheus_of_its_own_events_alone(
+    togai: FakeTogai, worker: str, preload: list[str]
+) -> None:
+    command = ["pages.py" if part == "hooks.py" else part for part in GUNICORN]
+    forking = ("--worker-class", worker, "--workers", "2", *preload)
+    with serving(togai, *command, *forking, METRICS="1", TOGAI_FLUSH_INTERVAL="0.05") as server:
+        server.notes.wait(lambda: sum("page" in note for note in server.notes.all) == 2)
+        pages = {note["pid"]: note["page"] for note in server.notes.all if "page" in note}
+        for _ in range(8):
+            server.get()
+        assert togai.wait(lambda: not togai.ledger.lost(server.notes.ids()), PATIENCE)
+
+        for pid, port in pages.items():
+            page = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE).text
+            ends = next(family for family in plain(page) if family.name == "togai_shipper_events")
+            (delivered,) = (
+                sample.value
+                for sample in ends.samples
+                if sample.labels["reason"] == "" and sample.labels["outcome"] == "delivered"
+            )
+            (pending,) = (
+                family.samples[0].value
+                for family in plain(page)
+                if family.name == "togai_shipper_events_pending"
+            )
+            assert delivered + pending == len(server.notes.ids(pid))
+        assert server.stop() == 0

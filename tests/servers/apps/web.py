@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import REGISTRY
+
 from togai_shipper import Shipper
+from togai_shipper.contrib.prometheus import ShipperCollector
 
 shipper = Shipper()
 never, _held_open = os.pipe()
@@ -22,6 +25,8 @@ def track(count: int) -> dict[str, Any]:
     return tracked
 
 
+if os.environ.get("METRICS"):
+    REGISTRY.register(ShipperCollector(shipper))
 if os.environ.get("AT_IMPORT") in ("track", "flush"):
     track(1)
 if os.environ.get("AT_IMPORT") == "flush":
