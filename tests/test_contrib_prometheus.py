@@ -244,7 +244,9 @@ def test_registering_asks_no_shipper_and_a_part_of_the_page_may_be_fetched(ship:
         registry.register(ShipperCollector(ship()))
 
 
-@pytest.mark.parametrize("module", ["", ".contrib", ".contrib.aws_lambda", ".contrib.celery"])
+@pytest.mark.parametrize(
+    "module", ["", ".contrib", ".contrib.logging", ".contrib.aws_lambda", ".contrib.celery"]
+)
 def test_who_does_not_export_to_them_loads_no_framework(module: str) -> None:
     program = f"import sys, togai_shipper{module}; print(*sys.modules)"
     loaded = subprocess.run(
