@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -88,6 +89,22 @@ def test_what_is_not_accepted_says_so_at_once_and_why(togai: FakeTogai, ship: Sh
     assert kinds == [type(None), InvalidEvent, type(None), InvalidEvent, QueueFull, ShipperClosed]
     assert disabled.result().event_id == "x"
     assert accepted.result(0).status == "delivered"
+
+
+def test_a_log_handler_that_submits_for_a_line_of_ours_is_refused(ship: Ship) -> None:
+    shipper = ship(flush_interval=60)
+    receipts: list[Future[Outcome]] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            receipts.append(shipper.submit("log_line", "acme"))
+
+    logger, handler = logging.getLogger("togai_shipper"), Handler()
+    logger.addHandler(handler)
+    shipper.track("", "acme")
+    logger.removeHandler(handler)
+
+    assert [receipt.result(0).reason for receipt in receipts] == ["feedback"]
 
 
 def test_strict_and_raise_raise_and_leave_no_receipt_behind(togai: FakeTogai, ship: Ship) -> None:

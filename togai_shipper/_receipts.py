@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from ._event import id_of
-from ._outcome import Delivered, Dropped, Outcome, Rejected, Settled
+from ._outcome import Delivered, Outcome, Rejected, Settled
 
 Receipt: TypeAlias = "Future[Outcome]"
 
@@ -77,5 +77,5 @@ def _outcome(event_id: str, settled: Settled) -> Outcome:
             return Outcome(event_id, "delivered", duplicate=duplicates > 0)
         case Rejected(error=error):
             return Outcome(event_id, "rejected", error=error)
-        case Dropped(reason=reason, error=error):
-            return Outcome(event_id, "dropped", reason, error)
+        case _:
+            return Outcome(event_id, "dropped", settled.reason, settled.error)
