@@ -221,6 +221,7 @@ def test_a_damaged_event_answers_no_receipt_and_hurts_nobody() -> None:
     damaged = EventDropped(None, "corrupt", 0)
 
     receipts.record(Dropped([b"", b"\xff", b"{}", b"7"], "corrupt", damaged))
+    receipts.record(Delivered([b'{"schemaName":"a","id":"of nobody"}']))
     assert not receipts.settled
     receipts.record(Delivered([b'{"schemaName":"a","id":"x"}']))
     assert receipts.settled.popleft() == (held, Outcome("x", "delivered"))
