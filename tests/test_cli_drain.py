@@ -163,7 +163,7 @@ def test_it_goes_on_until_it_is_stopped(
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert togai.wait(lambda: togai.ledger.metered == 10, 20)
+    assert togai.wait(lambda: togai.ledger.metered == 10, 60)
 
     process.send_signal(number)
 

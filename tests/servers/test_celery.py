@@ -37,6 +37,8 @@ def test_a_stop_delivers_what_every_worker_process_and_the_main_one_hold(
         assert togai.ledger.accepted == 0
 
         server.stop(number)
+        # After QUIT the main process does not wait for the others.
+        assert togai.wait(lambda: not togai.ledger.lost(server.notes.ids()), PATIENCE)
         assert_each_is_billed_once(togai, server.notes.ids())
         assert "Traceback" not in server.log
 
