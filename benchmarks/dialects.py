@@ -37,8 +37,10 @@ def _honeycomb(events: int) -> bytes:
 
 
 NOT_FOUND = Dialect(_always("404 Not Found", b"{}"))
+TOGAI = Dialect(_always("202 Accepted", b'{"success":true}'))
 DIALECTS = {
-    b"/ingestBatch": Dialect(_always("202 Accepted", b'{"success":true}')),
+    b"/ingestBatch": TOGAI,
+    b"/ingest": TOGAI,
     b"/v1/batch": Dialect(_always("200 OK", b'{"success":true}')),  # segment
     b"/batch/": Dialect(_always("200 OK", b'{"status":"Ok"}')),  # posthog
     b"/com.snowplowanalytics.snowplow/tp2": Dialect(_always("200 OK", b"ok", "text/plain"), b'"eid"'),
