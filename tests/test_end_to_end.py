@@ -6,6 +6,7 @@ import itertools
 import random
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -381,3 +382,24 @@ def test_a_lost_connection_and_a_server_that_is_not_there_are_waited_out(ship: S
         assert shipper.flush(30)
         assert again.ledger.lost(ids) == set()
         assert shipper.close()
+
+
+def test_close_sends_a_backlog_on_all_its_threads_though_only_one_was_at_work(
+    togai: FakeTogai, ship: Ship
+) -> None:
+    """An application that tracks a burst and ends before the first reply, when one request goes alone."""
+    togai.on_request = lambda received: faults.Hold()
+    shipper = ship(flush_interval=60, batch_size=10, max_in_flight=4)
+    for _ in range(100):
+        shipper.track("api_call", "acme")
+    assert togai.wait(lambda: len(togai.requests) == 1)
+
+    with ThreadPoolExecutor(1) as executor:
+        closing = executor.submit(shipper.close, 60)
+        assert togai.wait(lambda: shipper.stats().state == "closing")
+        togai.release()
+        assert togai.wait(lambda: len(togai.requests) >= 1 + 4)
+        togai.on_request = None
+        togai.release()
+        assert closing.result(60)
+    assert togai.ledger.metered == 100

@@ -132,8 +132,8 @@ class Pipeline:
 
     def _attend(self) -> None:
         """Events wait and no flusher is idle: start the first one; another only for a batch that is due."""
-        flushers = self.flushers
-        if self.buffer.closing:  # the flushers that there are, or the closing thread, do the rest
+        flushers, closing = self.flushers, self.buffer.closing is not None
+        if closing and not flushers.available:  # the closing thread does it
             return
         if flushers.available:
             gate, buffer = self.gate, self.buffer
@@ -143,7 +143,8 @@ class Pipeline:
         else:
             wanted = True
         if wanted and flushers.may_start():
-            self._starting()
+            if not closing:
+                self._starting()
             flushers.start()
         self.buffer.attended = flushers.available > 0
 
