@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
+from virtual import world
 
 from togai_shipper import (
+    Event,
     EventDropped,
     EventRejected,
     InvalidEvent,
@@ -23,7 +26,8 @@ from togai_shipper import (
     ShipperClosed,
 )
 from togai_shipper._outcome import Delivered, Dropped
-from togai_shipper._receipts import Receipts
+from togai_shipper._receipts import Receipts, receipt
+from togai_shipper._verdict import Reply
 from togai_shipper.testing import FakeTogai, faults
 
 Ship = Callable[..., Shipper]
@@ -68,6 +72,26 @@ def test_one_id_submitted_twice_has_two_receipts_and_both_are_answered(togai: Fa
     assert shipper.flush(10)
 
     assert [receipt.result(10) for receipt in receipts] == [Outcome("7", "delivered")] * 3
+
+
+def test_an_id_that_is_refused_here_and_accepted_there_has_as_many_outcomes_as_receipts(
+    togai: FakeTogai, ship: Ship
+) -> None:
+    shipper = ship(max_queue_size=3, flush_interval=0.001)
+    answered: list[Future[Outcome]] = []
+
+    def work() -> None:
+        answered.extend([shipper.submit("order", "acme", event_id="7") for _ in range(2000)])
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert shipper.close(20)
+
+    counts = Counter(receipt.result(0).status for receipt in answered)
+    assert counts == {"delivered": shipper.stats().delivered, "refused": shipper.stats().refused["full"]}
 
 
 def test_what_is_not_accepted_says_so_at_once_and_why(togai: FakeTogai, ship: Ship) -> None:
@@ -189,6 +213,37 @@ def test_what_a_receipts_callback_does_is_its_own_affair(
     assert togai.ledger.metered == 3
 
 
+def end_this_thread(receipt: Future[Outcome]) -> None:
+    raise SystemExit(3)
+
+
+def test_a_receipts_callback_that_ends_its_thread_holds_up_no_other_receipt(
+    togai: FakeTogai, ship: Ship
+) -> None:
+    shipper = ship(flush_interval=60)
+    receipts = [shipper.submit("api_call", "acme") for _ in range(3)]
+    for given in receipts[:2]:
+        given.add_done_callback(end_this_thread)
+
+    shipper.flush(0)
+    assert [receipt.result(10).status for receipt in receipts] == ["delivered"] * 3
+
+
+def test_receipts_and_callbacks_are_called_at_close_though_one_ends_it() -> None:
+    told: list[Exception] = []
+    w = world([Reply(503)] * 1000, on_error=lambda error, events: told.append(error))
+    receipts = [receipt() for _ in range(3)]
+    for held in receipts:
+        w.pipeline.put(Event("api_call", "acme").encode(), held)
+    for held in receipts[:2]:
+        held.add_done_callback(end_this_thread)
+
+    with pytest.raises(SystemExit):
+        w.pipeline.close(1)
+    assert [held.result(0).status for held in receipts] == ["dropped"] * 3
+    assert {type(error) for error in told} == {EventDropped}
+
+
 def test_every_receipt_of_four_threads_is_answered_when_close_returns(togai: FakeTogai, ship: Ship) -> None:
     shipper = ship(flush_interval=60)
     answered: list[Future[Outcome]] = []
@@ -217,7 +272,8 @@ def test_an_event_too_large_for_togai_says_so(togai: FakeTogai, ship: Ship) -> N
 
 def test_a_damaged_event_answers_no_receipt_and_hurts_nobody() -> None:
     receipts = Receipts()
-    held = receipts.expect("x")
+    held = receipt()
+    receipts.expect("x", held)
     damaged = EventDropped(None, "corrupt", 0)
 
     receipts.record(Dropped([b"", b"\xff", b"{}", b"7"], "corrupt", damaged))

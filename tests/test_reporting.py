@@ -61,6 +61,22 @@ def logging_to(handler: logging.Handler) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
+class Failing(logging.Handler):
+    """Raises, as the handler of a log that cannot be written does if it is not careful."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise OSError("no space left on device")
+
+
+def test_a_log_handler_that_raises_does_not_reach_who_tracks() -> None:
+    shipper = unused()
+    with logging_to(Failing()):
+        assert shipper.track("", "acme") is None
+        assert shipper.metered("", "acme")(lambda: 7)() == 7
+
+    assert shipper.stats().refused["invalid"] == 2
+
+
 def test_callbacks_that_close_leaves_to_the_flushers_are_made_though_none_is_left() -> None:
     told: list[Any] = []
     w = world(on_delivered=told.extend)

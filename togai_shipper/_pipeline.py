@@ -22,11 +22,12 @@ from ._bell import Bell
 from ._buffer import Buffer, Closing, Waiter
 from ._config import ApiKey, Config
 from ._delivery import Carried, Delivery, Trip
+from ._event import id_of
 from ._flusher import RESTART_AFTER, Flushers, start_thread
 from ._health import Health
-from ._outcome import FlushReport, Ledger, Outcome, Refusal, Settled
+from ._outcome import FlushReport, Ledger, Refusal, Settled
 from ._pacing import ANSWER_CLOSING, Gate
-from ._receipts import Receipt, Receipts, receipt
+from ._receipts import Receipt, Receipts
 from ._reporting import Reporter
 from ._settlement import Circumstances, Settlement, is_past_window, left_at_close, settle
 from ._transport import Key, Transport, connected
@@ -122,9 +123,9 @@ class Pipeline:
 
     # --- callers ---
 
-    def put(self, event: bytes) -> Literal["closed", "full"] | None:
-        """Take one encoded event; says why not."""
-        refused = self._put(event)
+    def put(self, event: bytes, held: Receipt | None = None) -> Literal["closed", "full"] | None:
+        """Take one encoded event, for which somebody may hold a receipt; says why not."""
+        refused = self._put(event) if held is None else self._put_for(event, held)
         if self.flushers.failure:
             message = "%s; tried again once a second, and flush() and close() send on their caller's thread"
             self.reporter.complain("thread", message, self.flushers.failure, level=logging.ERROR)
@@ -153,30 +154,32 @@ class Pipeline:
         with self.lock:
             self.ledger.refused[reason] += 1
 
-    def put_waiting(self, event: bytes, timeout: float) -> Literal["closed", "full"] | None:
+    def _put_for(self, event: bytes, held: Receipt) -> Literal["closed", "full"] | None:
+        # Under one lock: in between, another event with this id might be settled, and find this receipt.
+        with self.lock:
+            event_id = id_of(event)
+            self.receipts.expect(event_id, held)
+            refused: Literal["closed", "full"] | None = "closed"
+            try:
+                refused = self._put(event)
+            finally:
+                if refused:
+                    self.receipts.forget(event_id, held)
+            return refused
+
+    def put_waiting(
+        self, event: bytes, timeout: float, held: Receipt | None = None
+    ) -> Literal["closed", "full"] | None:
         """``put``, but wait up to ``timeout`` seconds for room."""
         until = self._clock() + (0.0 if self._must_not_wait() else timeout)
         while True:
             with self.lock:
                 rings = self.buffer.settled.rings
-                refused = self._put(event)
+                refused = self._put(event) if held is None else self._put_for(event, held)
             left = until - self._clock()
             if refused != "full" or left <= 0:
                 return refused
             self.buffer.settled.wait(rings, left)
-
-    def with_receipt(self, event_id: str, put: Callable[[], Outcome]) -> Receipt:
-        """What ``put`` has to say; the receipt is out before, since the event may be settled at once."""
-        with self.lock:
-            given = self.receipts.expect(event_id)
-        outcome = None
-        try:
-            outcome = put()
-        finally:
-            if outcome is None or outcome.status == "refused":
-                with self.lock:
-                    self.receipts.forget(event_id, given)
-        return receipt(outcome) if outcome.status == "refused" else given
 
     def set_api_key(self, key: ApiKey) -> None:
         """Use another key; a parked line is probed with it at once."""

@@ -35,15 +35,13 @@ class Receipts:
         self._out: dict[str, list[Receipt]] = {}
         self.settled: deque[tuple[Receipt, Outcome]] = deque()
 
-    def expect(self, event_id: str) -> Receipt:
-        """One for an event about to be put into the line."""
-        made = receipt()
-        self._out.setdefault(event_id, []).append(made)
-        return made
+    def expect(self, event_id: str, held: Receipt) -> None:
+        """It is for an event about to be put into the line."""
+        self._out.setdefault(event_id, []).append(held)
 
-    def forget(self, event_id: str, given: Receipt) -> None:
+    def forget(self, event_id: str, held: Receipt) -> None:
         """The event did not get into the line after all."""
-        self._put_back(event_id, [each for each in self._out.pop(event_id, ()) if each is not given])
+        self._put_back(event_id, [each for each in self._out.pop(event_id, ()) if each is not held])
 
     def record(self, settled: Settled) -> None:
         """Note the outcome of those events that somebody holds a receipt for."""

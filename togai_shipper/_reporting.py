@@ -69,7 +69,7 @@ class Reporter:
 
     def log(self, level: int, message: str, *args: object, exc_info: bool = False) -> None:
         """Log a line; a handler that calls ``track()`` for it is refused."""
-        with self._within(self._speaking):
+        with self._within(self._speaking), suppress(Exception):  # a handler or filter of the application's
             logger.log(level, message, *args, exc_info=exc_info)
 
     def is_feedback(self, flushers: set[int]) -> bool:
@@ -126,8 +126,10 @@ class Reporter:
         on_error = self._config.on_error
         if on_error is not None and not self._is_in_on_error():
             self._left += [("on_error", on_error, (each.error, _decoded(each.events))) for each in outcomes]
-        self.give_receipts()
-        self._end_calls()
+        try:
+            self.give_receipts()
+        finally:
+            self._end_calls()
 
     def _end_calls(self) -> None:
         """The calls that nobody has made so far; but none of a callback that is still inside another call."""
@@ -170,11 +172,20 @@ class Reporter:
 
     def give_receipts(self) -> None:
         """Resolve the receipts of what was settled; those who wait for one may call us from it."""
-        if threading.get_ident() not in self._leaving_callbacks:
-            with suppress(IndexError):
-                while True:
-                    given, outcome = self._receipts.settled.popleft()
-                    self._call("a receipt's callback", given.set_result, (outcome,))
+        if threading.get_ident() in self._leaving_callbacks:
+            return
+        ended_by = None
+        while True:
+            try:
+                given, outcome = self._receipts.settled.popleft()
+            except IndexError:
+                break
+            try:
+                self._call("a receipt's callback", given.set_result, (outcome,))
+            except BaseException as error:  # SystemExit, Ctrl-C: the other receipts are resolved all the same
+                ended_by = error
+        if ended_by is not None:
+            raise ended_by
 
     def _is_in_on_error(self) -> bool:
         return self._inside.get(threading.get_ident(), ("", 0.0))[0] == "on_error"

@@ -33,7 +33,7 @@ from ._event import (
 from ._flusher import start_thread
 from ._metering import AttributesOf, Call, DimensionsOf, Measure, P, R, Recipe, TextOf, metering
 from ._outcome import FlushReport, Outcome, Refusal, Stats
-from ._receipts import receipt
+from ._receipts import Receipt, receipt
 from ._wording import counted
 from .exceptions import InvalidEvent, QueueFull, ShipperClosed, TogaiShipperError
 
@@ -386,7 +386,9 @@ class Shipper:
         wanted = self._wanted(pipeline, event)
         if isinstance(wanted, Outcome):
             return receipt(wanted)
-        return pipeline.with_receipt(id_of(wanted), lambda: self._put(pipeline, wanted))
+        held = receipt()
+        outcome = self._put(pipeline, wanted, held)
+        return receipt(outcome) if outcome.status == "refused" else held
 
     # --- measuring ---
 
@@ -530,10 +532,10 @@ class Shipper:
             return _refused(pipeline, "disabled", id_of(event))
         return event
 
-    def _put(self, pipeline: Pipeline, event: bytes) -> Outcome:
-        refused = pipeline.put(event)
+    def _put(self, pipeline: Pipeline, event: bytes, held: Receipt | None = None) -> Outcome:
+        refused = pipeline.put(event, held)
         if refused == "full" and self._config.overflow == "block" and self._may_block(pipeline):
-            refused = pipeline.put_waiting(event, self._config.block_timeout)
+            refused = pipeline.put_waiting(event, self._config.block_timeout, held)
         if refused is None:
             return Outcome(id_of(event), "pending")
         if refused == "closed":
