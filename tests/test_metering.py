@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import threading
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -188,6 +192,50 @@ def test_a_generator_function_is_refused_where_it_is_decorated(shipper: Shipper)
     for function in (numbers, later):
         with pytest.raises(TypeError, match=r"is a generator function; use measure\(\) inside it"):
             shipper.metered("render", "acme")(function)
+    with pytest.raises(TypeError, match="is a generator function"):
+        shipper.metered("render", "acme")(partial(numbers))
+
+
+@pytest.mark.parametrize("kind", [classmethod, staticmethod, property])
+def test_what_is_above_a_method_is_refused_and_what_is_beneath_is_measured(
+    shipper: Shipper, recorded_events: RecordedEvents, kind: Any
+) -> None:
+    metered = shipper.metered("render", "acme")
+    with pytest.raises(TypeError, match=f"is a {kind.__name__}, not a function; put metered beneath it"):
+        metered(kind(lambda *_: 7))
+
+    class Document:
+        render = kind(metered(lambda *_: 7))
+
+    render = Document().render
+    assert (render if kind is property else render()) == 7
+    recorded_events.assert_tracked("render", times=1)
+
+
+def test_an_object_that_is_called_as_a_coroutine_is_measured_to_its_end(
+    shipper: Shipper, recorded_events: RecordedEvents
+) -> None:
+    class Render:
+        async def __call__(self) -> None:
+            await asyncio.sleep(0)
+            raise KeyError(BODY)
+
+    with pytest.raises(KeyError):
+        asyncio.run(shipper.metered("render", "acme", outcome="outcome")(Render())())
+
+    recorded_events.assert_tracked("render", dimensions={"outcome": "error"}, times=1)
+
+
+@pytest.mark.parametrize("duration", [None, "took"])
+def test_attributes_of_a_generator_are_those_of_every_call(
+    shipper: Shipper, recorded_events: RecordedEvents, duration: str | None
+) -> None:
+    attributes = (Attribute(name, 1) for name in ("a", "b"))
+    render = shipper.metered("render", "acme", attributes, duration=duration)(lambda: None)
+    for _ in range(2):
+        render()
+
+    recorded_events.assert_tracked("render", attributes={"a": 1, "b": 1}, times=2)
 
 
 def test_a_block_is_one_event_that_is_filled_while_it_runs(
@@ -211,6 +259,39 @@ def test_a_block_is_one_event_that_is_filled_while_it_runs(
         "price": ("0.30", None),  # exact, as 0.1 + 0.2 is not
     }
     assert event.dimensions == {"a": "b", "model": "small"}
+
+
+def test_blocks_of_one_measure_each_count_what_was_added_in_them(
+    shipper: Shipper, recorded_events: RecordedEvents
+) -> None:
+    measured = shipper.measure("chat", "acme", {"calls": 1})
+    for tokens in (5, 3):
+        with measured:
+            measured.add("tokens", tokens)
+
+    for tokens in (5, 3):
+        recorded_events.assert_tracked("chat", attributes={"calls": 1, "tokens": tokens}, times=1)
+
+
+def test_what_a_block_has_raised_is_not_kept_nor_what_was_in_the_block(shipper: Shipper) -> None:
+    def chat() -> None:
+        prompt = Prompt()
+        kept.append(weakref.ref(prompt))
+        with shipper.measure("chat", "acme") as measured:
+            measured.add("tokens", 12)
+            raise KeyError(BODY)
+
+    class Prompt:
+        pass
+
+    kept: list[Any] = []
+    gc.disable()
+    with suppress(KeyError):
+        chat()
+    alive = kept[0]()
+    gc.enable()
+
+    assert alive is None
 
 
 def test_a_block_may_raise_and_its_event_is_made_all_the_same(
@@ -250,6 +331,17 @@ def test_what_is_wrong_in_a_block_is_told_at_its_end(
 def test_attributes_that_are_none_are_told_at_the_end_of_a_block(shipper: Shipper, attributes: Any) -> None:
     with shipper.measure("chat", "acme", attributes):
         pass
+
+    assert shipper.stats().refused["invalid"] == 1
+
+
+@pytest.mark.parametrize("dimensions", [7, "region", ["region"]])
+@pytest.mark.parametrize("outcome", [None, "outcome"])
+def test_dimensions_that_are_none_are_told_at_the_end_of_a_block(
+    shipper: Shipper, dimensions: Any, outcome: str | None
+) -> None:
+    with shipper.measure("chat", "acme", {}, dimensions, outcome=outcome) as measured:
+        measured.dimensions["model"] = "small"
 
     assert shipper.stats().refused["invalid"] == 1
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Context, Decimal
 from functools import wraps
+from itertools import islice
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import attrs
 
-from ._event import MAX_DIGITS, Attribute, Attributes, Number, number
+from ._event import MAX_ATTRIBUTES, MAX_DIGITS, Attribute, Attributes, Number, number
 from .exceptions import InvalidEvent
 
 Amount: TypeAlias = Number | tuple[Number, str]
@@ -92,13 +93,18 @@ class Usage:
     idempotency_key: str | None = None
 
 
+def _lasting(attributes: Any) -> Any:
+    """For more than one event: a generator gives its attributes once."""
+    return tuple(islice(attributes, MAX_ATTRIBUTES + 1)) if isinstance(attributes, Iterator) else attributes
+
+
 @attrs.frozen
 class Recipe(Generic[W]):
     """What an event of some work holds; whatever may be a function is one of the work."""
 
     schema_name: str
     account_id: TextOf[W]
-    attributes: AttributesOf[W] = ()
+    attributes: AttributesOf[W] = attrs.field(default=(), converter=_lasting)
     dimensions: DimensionsOf[W] | None = None
     duration: str | None = None  # the attribute that gets the milliseconds
     outcome: str | None = None  # the dimension that gets "ok" or "error"
@@ -163,8 +169,12 @@ Meter: TypeAlias = Callable[[Recipe[Any], Any], None]  # tracks an event of some
 
 def metering(meter: Meter, recipe: Recipe[Call], function: Callable[P, R]) -> Callable[P, R]:
     """``function``, followed by an event for each of its calls."""
+    if not callable(function) or isinstance(function, staticmethod):
+        kind = type(function).__name__
+        raise TypeError(f"metered: what is decorated is a {kind}, not a function; put metered beneath it")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(f"metered: {function.__qualname__} is a generator function; use measure() inside it")
+        name = getattr(function, "__qualname__", repr(function))
+        raise TypeError(f"metered: {name} is a generator function; use measure() inside it")
 
     @wraps(function)
     def metered(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -178,7 +188,8 @@ def metering(meter: Meter, recipe: Recipe[Call], function: Callable[P, R]) -> Ca
             result = running.result = await function(*args, **kwargs)  # type: ignore[misc]  # a coroutine
         return result
 
-    return metered_coroutine if inspect.iscoroutinefunction(function) else metered  # type: ignore[return-value]  # the same
+    is_coroutine = any(map(inspect.iscoroutinefunction, (function, type(function).__call__)))
+    return metered_coroutine if is_coroutine else metered  # type: ignore[return-value]  # the same
 
 
 class _Running:
@@ -218,6 +229,8 @@ class Measure:
     Attributes:
         account_id: whom it is billed to; may be set until the end. ``None``: nobody, no event is made.
         dimensions: may be filled until the end.
+        failed: whether the block raised, once it is over.
+        seconds: how long it took.
 
     """
 
@@ -230,19 +243,14 @@ class Measure:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.account_id = account_id
-        self.dimensions = dict(dimensions or {})
-        self.error: BaseException | None = None
+        self.dimensions = dict(dimensions) if isinstance(dimensions, Mapping) else {}
+        self.failed = False  # not what it raised: that refers to the block, and so to this
         self.seconds = 0.0
         self._meter = meter
         self._recipe = recipe
         self._clock = clock
         self._begun = clock()
         self._added: list[tuple[str, Any, str | None]] = []  # appended to by any thread
-
-    @property
-    def failed(self) -> bool:
-        """Whether the block raised."""
-        return self.error is not None
 
     def add(self, name: str, value: Number = 1, unit: str | None = None) -> None:
         """Add to an attribute of the event; the sum is exact. From any thread.
@@ -282,8 +290,9 @@ class Measure:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.seconds = self._clock() - self._begun
-        self.error = error
+        self.failed = error is not None
         self._meter(self._recipe, self)
+        self._added.clear()  # used for another block, it adds that one's alone
 
 
 def _apart(given: Any) -> tuple[str, Any, str | None]:

@@ -406,7 +406,8 @@ class Shipper:
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Track an event at the end of each call of a function or coroutine function: a decorator.
 
-        The function's results, exceptions and signature stay as they are, whatever becomes of the event.
+        The function's results, exceptions and signature stay as they are, whatever becomes of the event. A
+        function that is no coroutine function, and returns an awaitable, is over when it returns.
         Whatever below may be a function is called at the end, with the ``Call``: its ``arguments`` by name,
         ``result``, ``error`` and ``seconds``. If one raises, the event is refused as invalid, counted and
         logged; nothing is raised, not with ``strict=True`` either.
@@ -422,7 +423,9 @@ class Shipper:
             idempotency_key: a function that says which piece of your business the call was.
 
         Raises:
-            TypeError: at the decorated function: it is a generator function, whose call only begins its work.
+            TypeError: at the decorated function: it is a generator function, whose call only begins its work;
+                or no function at all (``metered`` goes beneath ``@classmethod``, ``@staticmethod``,
+                ``@property``).
 
         >>> from togai_shipper.testing import FakeTogai
         >>> with FakeTogai(api_key="secret") as togai, Shipper("secret", base_url=togai.url) as shipper:
@@ -476,11 +479,12 @@ class Shipper:
         True
 
         """
+        is_mapping = dimensions is None or isinstance(dimensions, Mapping)  # if not, that is told at the end
         recipe: Recipe[Measure] = Recipe(
             schema_name,
             lambda measured: measured.account_id,
             lambda measured: measured.sums(attributes),
-            lambda measured: measured.dimensions,
+            lambda measured: measured.dimensions if is_mapping else dimensions,
             duration,
             outcome,
             failures,
