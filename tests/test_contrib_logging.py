@@ -72,6 +72,20 @@ def test_an_event_has_the_time_at_which_its_record_was_made(
     assert togai.ledger.get("e-1").event["timestamp"] == "2026-09-21T14:13:20.500Z"
 
 
+def test_a_record_that_several_handlers_get_is_billed_once(
+    togai: FakeTogai, ship: Ship, usage: logging.Logger
+) -> None:
+    shipper, queue = ship(), SimpleQueue[logging.LogRecord]()
+    for handler in (Handler(shipper), Handler(shipper), QueueHandler(queue)):
+        usage.addHandler(handler)
+    usage.info("rendered", extra={"togai": RENDER})
+    Handler(shipper).handle(queue.get())
+    usage.info("rendered", extra={"togai": RENDER})
+    assert shipper.flush(10)
+
+    assert (shipper.stats().delivered, togai.ledger.metered) == (5, 2)
+
+
 def test_a_job_that_is_run_again_bills_once_by_its_idempotency_key(
     togai: FakeTogai, ship: Ship, usage: logging.Logger
 ) -> None:

@@ -49,6 +49,23 @@ def fails(suite: pytest.Pytester, tests: str) -> list[str]:
 # --- what is recorded ---------------------------------------------------------------------------------------
 
 
+def test_a_shipper_that_is_recorded_twice_is_told_of_once(suite: pytest.Pytester) -> None:
+    told = fails(
+        suite,
+        """
+        from togai_shipper import Shipper
+
+        def test_serving_is_metered(recorded_events):
+            shipper = Shipper(enabled=False)
+            for _ in range(2):
+                recorded_events.record(shipper)
+            shipper.metered("", "acme")(lambda: None)()
+            recorded_events.assert_tracked("api_call")
+        """,
+    )
+    assert told[-1] == "refused by track(): invalid 1"
+
+
 def test_what_the_default_shipper_is_given_is_recorded_without_a_key_or_a_network(
     suite: pytest.Pytester,
 ) -> None:

@@ -120,8 +120,9 @@ class RecordedEvents:
         For the one that your application makes at import, with ``enabled=False`` or ``TOGAI_ENABLED=0`` or a
         key of no use. It keeps its callbacks; what it has pending waits meanwhile.
         """
-        self._restored.enter_context(shipper._diverted(_RECORDING, self._connect))  # noqa: SLF001  made for this
-        self._shippers.append(shipper)
+        if shipper not in self._shippers:
+            self._restored.enter_context(shipper._diverted(_RECORDING, self._connect))  # noqa: SLF001  made for this
+            self._shippers.append(shipper)
 
     def _connect(self, config: Config) -> Transport:
         return _Recorder(config, self._taken)

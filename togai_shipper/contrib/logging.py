@@ -22,6 +22,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from togai_shipper import InvalidEvent, Shipper, _default
+from togai_shipper._event import fresh_id
 
 FIELDS = (
     "schema_name",
@@ -37,9 +38,11 @@ FIELDS = (
 class Handler(logging.Handler):
     """Tracks each record's ``togai``: a mapping of what ``Shipper.track`` takes, under the same names.
 
-    Without a ``timestamp`` the event has the time at which the record was made. The shipper's own log records
-    are no events, nor are those of its requests, nor what its callbacks log on its threads: those count as
-    ``refused["feedback"]``.
+    Without a ``timestamp`` the event has the time at which the record was made. Without an id of yours it has
+    one that stays on the record, as ``togai_event_id``: however many handlers get it, Togai bills it once.
+
+    The shipper's own log records are no events, nor are those of its requests, nor what its callbacks log on
+    its threads: those count as ``refused["feedback"]``.
 
     It never raises, and waits only where ``overflow="block"`` does. What is no event (a field is missing,
     unknown or wrong) is counted in ``stats().refused["invalid"]``, logged once a minute under
@@ -80,18 +83,23 @@ class Handler(logging.Handler):
         if usage is None:
             return
         try:
-            self._track(usage, datetime.fromtimestamp(record.created, timezone.utc))
+            self._track(usage, record)
         except Exception:  # the shipper's, told to raise; or there is no default shipper to be had
             self.handleError(record)
 
-    def _track(self, usage: Any, created: datetime) -> None:
+    def _track(self, usage: Any, record: logging.LogRecord) -> None:
         shipper = self._shipper or _default.shipper()
         if not isinstance(usage, Mapping):
             problem = f"must be a mapping, not {type(usage).__name__}"
         elif unknown := [name for name in usage if name not in FIELDS]:
             problem = f"has unknown {unknown[0]!r:.60}; there is {', '.join(FIELDS)}"
         else:
-            given: dict[str, Any] = {"schema_name": None, "account_id": None, "timestamp": created, **usage}
+            given: dict[str, Any] = {"schema_name": None, "account_id": None, **usage}
+            if "timestamp" not in given:
+                given["timestamp"] = datetime.fromtimestamp(record.created, timezone.utc)
+            if given.get("event_id") is None and given.get("idempotency_key") is None:
+                # Another handler, here or behind a queue, may be given this record, too: one id, billed once.
+                given["event_id"] = record.__dict__.setdefault("togai_event_id", fresh_id())
             shipper.track(**given)
             return
         here = shipper._here()  # noqa: SLF001  told like all that track() refuses, which knows no such field
