@@ -199,13 +199,10 @@ class Attribute:
 
 # At runtime any iterable of attributes will do. Here "Iterable" would be what a dict is, too, and mypy would
 # then infer nothing for one whose values are of several kinds: {"count": 1, "ms": (12.5, "Milliseconds")}.
-Attributes: TypeAlias = (
-    Mapping[str, Number | tuple[Number, str]]
-    | Sequence[Attribute]
-    | AbstractSet[Attribute]
-    | ValuesView[Attribute]
-    | Iterator[Attribute]
+ListedAttributes: TypeAlias = (
+    Sequence[Attribute] | AbstractSet[Attribute] | ValuesView[Attribute] | Iterator[Attribute]
 )
+Attributes: TypeAlias = Mapping[str, Number | tuple[Number, str]] | ListedAttributes
 
 
 def _attributes(given: Any) -> tuple[Attribute, ...]:

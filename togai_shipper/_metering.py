@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Context, Decimal
 from functools import wraps
 from itertools import islice
@@ -17,7 +17,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import attrs
 
-from ._event import MAX_ATTRIBUTES, MAX_DIGITS, Attribute, Attributes, Number, number
+from ._event import MAX_ATTRIBUTES, MAX_DIGITS, Attribute, Attributes, ListedAttributes, Number, number
 from .exceptions import InvalidEvent
 
 Amount: TypeAlias = Number | tuple[Number, str]
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 TextOf: TypeAlias = str | Callable[[W], str | None]
 AttributesOf: TypeAlias = (
-    Mapping[str, Amount | Callable[[W], Amount]] | Iterable[Attribute] | Callable[[W], Attributes]
+    Mapping[str, Amount | Callable[[W], Amount]] | ListedAttributes | Callable[[W], Attributes]
 )
 DimensionsOf: TypeAlias = Mapping[str, str | Callable[[W], str]] | Callable[[W], Mapping[str, str] | None]
 

@@ -63,6 +63,20 @@ def tracking(shipper: Shipper) -> None:
     print(event_id)
 
 
+def measuring(shipper: Shipper) -> None:
+    shipper.metered("render")  # E
+    shipper.metered("render", 7)  # E
+    shipper.metered("render", "acme", {"count": None})  # E
+    shipper.metered("render", "acme", duration=True)  # E
+    shipper.metered("render", "acme", idempotency_key="7")  # E
+    length: str = shipper.metered("render", "acme")(len)("")  # E
+    with shipper.measure("chat", "acme") as chat:
+        chat.add("tokens", None)  # E
+        chat.add(1)  # E
+        chat.dimensions["status"] = 200  # E
+    print(length)
+
+
 def events() -> None:
     Event("api_call", 7)  # E
     Event("api_call", "acme", {"count": None})  # E

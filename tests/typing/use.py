@@ -121,6 +121,38 @@ def track(shipper: Shipper) -> None:
         print(error.field, error.problem)
 
 
+# --- measuring ----------------------------------------------------------------------------------------------
+
+
+def measured(shipper: Shipper) -> int:
+    counts = {"one": 1}
+
+    @shipper.metered(
+        "render", lambda call: str(call.args[0]), {"pages": lambda call: len(call.result), "one": 1}
+    )
+    def render(account: str) -> list[str]:
+        return [account]
+
+    @shipper.metered(
+        "store",
+        "acme",
+        {"size": lambda call: (len(call.args[0]), "Bytes"), "price": (Decimal("0.1"), "USD"), "one": 1},
+        {"region": lambda call: "eu", "kind": "text"},
+    )
+    async def store(text: str) -> int:
+        return len(text)
+
+    @shipper.metered("count", "acme", counts, duration="took")
+    def count() -> int:
+        return 1
+
+    with shipper.measure("chat", None, counts) as chat:
+        chat.account_id = "acme"
+        chat.add("price", Decimal("0.1"), "USD")
+    pages: list[str] = render("acme")
+    return len(pages) + asyncio.run(store("text")) + count()
+
+
 # --- ends ---------------------------------------------------------------------------------------------------
 
 
@@ -175,6 +207,7 @@ def test_sending(fake_togai: FakeTogai) -> None:
 def main(directory: Path) -> None:
     with make(directory) as shipper:
         track(shipper)
+        measured(shipper)
     install(shipper)
     with metering() as shipper:
         shipper.track("api_call", "acme")
