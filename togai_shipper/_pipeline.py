@@ -134,8 +134,8 @@ class Pipeline:
     def _attend(self) -> None:
         """Events wait and no flusher is idle: start the first one; another only for a batch that is due."""
         flushers, closing = self.flushers, self.buffer.closing is not None
-        if closing and not flushers.available:  # the closing thread does it
-            return
+        if closing and (_lifecycle.is_over() or not flushers.available):
+            return  # the closing thread does it; an interpreter on its way down starts no thread
         if flushers.available:
             gate, buffer = self.gate, self.buffer
             all_busy = buffer.batches_in_flight >= flushers.available
