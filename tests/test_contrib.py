@@ -1,26 +1,30 @@
-"""Where users live: AWS Lambda's and Celery's ends."""
+"""Where users live: AWS Lambda's and Celery's ends, and what is metered there."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from celery import Celery
+from celery.exceptions import Ignore
 from celery.signals import worker_process_shutdown
 
 import togai_shipper
 from togai_shipper import Shipper
 from togai_shipper.contrib import celery
 from togai_shipper.contrib.aws_lambda import flush_after
-from togai_shipper.testing import FakeTogai, faults
+from togai_shipper.testing import FakeTogai, RecordedEvents, faults
 
 Ship = Callable[..., Shipper]
 
 
 class Context:
     """What Lambda hands over beside the event."""
+
+    aws_request_id = "request 1"
 
     def __init__(self, milliseconds: int) -> None:
         self._milliseconds = milliseconds
@@ -106,3 +110,176 @@ def test_a_celery_worker_process_that_ends_delivers(togai: FakeTogai, ship: Ship
 
     assert togai.ledger.get(event_id).metered == 1
     assert shipper.stats().state == "closed"
+
+
+# --- tasks of Celery ---
+
+
+@pytest.fixture
+def recorded_events() -> Iterator[RecordedEvents]:
+    with RecordedEvents() as recorded:
+        yield recorded
+
+
+class Clock:
+    """Seconds that pass when a task says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def app(clock: Clock) -> Celery:
+    """An application whose tasks run where they are called."""
+    app = Celery("shop", set_as_current=False)
+
+    @app.task(name="render", shared=False, bind=True, max_retries=2, default_retry_delay=0)
+    def render(self: Any, account: str, pages: int = 1, *, fails: int = 0) -> list[str]:
+        clock.now += 0.25
+        if self.request.retries < fails:
+            raise self.retry(exc=LookupError(account))
+        return pages * ["page"]
+
+    @app.task(name="ignore", shared=False)
+    def ignore(account: str) -> None:
+        raise Ignore
+
+    @app.task(name="begin", shared=False)
+    def begin(account: str, shipper: Any) -> None:
+        celery.meter(shipper, "begun", account, duration="took", clock=clock)
+
+    return app
+
+
+def account(run: celery.TaskRun) -> Any:
+    return run.arguments["account"]
+
+
+def test_a_task_that_succeeds_is_an_event_with_what_the_functions_say_of_it(
+    app: Celery, clock: Clock, recorded_events: RecordedEvents
+) -> None:
+    celery.meter(
+        recorded_events.shipper,
+        "task",
+        account,
+        {"pages": lambda run: len(run.result), "asked": lambda run: run.arguments["pages"]},
+        {"task": lambda run: run.task.name},
+        duration="took",
+        outcome="outcome",
+        clock=clock,
+    )
+
+    app.tasks["render"].apply(args=["acme"], kwargs={"pages": 3})
+    recorded_events.assert_tracked(
+        "task",
+        account="acme",
+        attributes={"pages": 3, "asked": 3, "took": (250, "Milliseconds")},
+        dimensions={"task": "render", "outcome": "ok"},
+        times=1,
+    )
+
+
+def test_a_task_that_is_delivered_again_bills_once_unless_told_otherwise(
+    app: Celery, recorded_events: RecordedEvents
+) -> None:
+    celery.meter(recorded_events.shipper, "task", account)
+    celery.meter(recorded_events.shipper, "run", account, idempotency_key=None)
+    for _ in range(2):
+        app.tasks["render"].apply(args=["acme"], task_id="the same")
+    app.tasks["render"].apply(args=["acme"])
+
+    assert len(recorded_events.assert_tracked("task", account="acme", attributes={"count": 1})) == 2
+    assert len(recorded_events.assert_tracked("run")) == 3
+
+
+def test_a_task_that_is_retried_is_one_event_at_its_last_try(
+    app: Celery, recorded_events: RecordedEvents
+) -> None:
+    celery.meter(recorded_events.shipper, "task", account, outcome="outcome")
+    celery.meter(recorded_events.shipper, "run", account, idempotency_key=None)
+    app.tasks["render"].apply(args=["acme"], kwargs={"fails": 2})
+
+    recorded_events.assert_tracked("task", dimensions={"outcome": "ok"}, times=1)
+    recorded_events.assert_tracked("run", times=1)
+
+
+def test_a_task_that_fails_is_an_event_unless_told_otherwise(
+    app: Celery, recorded_events: RecordedEvents
+) -> None:
+    celery.meter(
+        recorded_events.shipper, "task", account, (), {"error": lambda run: type(run.error).__name__}
+    )
+    celery.meter(recorded_events.shipper, "success", account, failures=False)
+    app.tasks["render"].apply(args=["acme"], kwargs={"fails": 9})
+
+    recorded_events.assert_tracked("task", account="acme", dimensions={"error": "LookupError"}, times=1)
+    recorded_events.assert_tracked("success", times=0)
+
+
+def test_a_task_that_asks_to_be_ignored_is_no_event_nor_is_one_without_account(
+    app: Celery, recorded_events: RecordedEvents
+) -> None:
+    celery.meter(recorded_events.shipper, "task", account)
+    app.tasks["ignore"].apply(args=["acme"])
+    app.tasks["render"].apply(args=[None])
+
+    recorded_events.assert_nothing_tracked()
+
+
+def test_a_task_with_a_bad_event_does_not_notice(app: Celery, recorded_events: RecordedEvents) -> None:
+    shipper = recorded_events.make()
+    celery.meter(shipper, "task", lambda run: run.arguments["nobody"])
+
+    assert app.tasks["render"].apply(args=["acme"]).get() == ["page"]
+    assert shipper.stats().refused["invalid"] == 1
+
+
+def test_metering_that_is_asked_for_twice_counts_once(app: Celery, recorded_events: RecordedEvents) -> None:
+    for _ in range(2):
+        celery.meter(recorded_events.shipper, "task", account, idempotency_key=None)
+    app.tasks["render"].apply(args=["acme"])
+
+    recorded_events.assert_tracked("task", times=1)
+
+
+def test_a_task_in_which_metering_begins_took_no_time(app: Celery, recorded_events: RecordedEvents) -> None:
+    app.tasks["begin"].apply(args=["acme", recorded_events.shipper])
+
+    recorded_events.assert_tracked("begun", account="acme", attributes={"took": 0}, times=1)
+
+
+def test_a_metered_worker_process_that_ends_delivers(recorded_events: RecordedEvents) -> None:
+    shipper = recorded_events.make()
+    celery.meter(shipper, "task", account)
+    worker_process_shutdown.send(sender=None)
+
+    assert shipper.stats().state == "closed"
+
+
+# --- invocations of Lambda ---
+
+
+def test_a_metered_invocation_that_lambda_repeats_is_billed_once(togai: FakeTogai, ship: Ship) -> None:
+    shipper = ship(flush_interval=60)
+
+    @flush_after(shipper=shipper)
+    @shipper.metered(
+        "invocation",
+        lambda call: call.args[0]["account"],
+        {"count": 1},
+        idempotency_key=lambda call: call.args[1].aws_request_id,
+    )
+    def handler(event: Any, context: Any) -> Any:
+        return event["account"]
+
+    for _ in range(2):
+        assert handler({"account": "acme"}, Context(60_000)) == "acme"
+    assert (togai.ledger.metered, togai.ledger.billed_twice) == (1, set())

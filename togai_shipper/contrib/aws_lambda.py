@@ -41,6 +41,22 @@ def flush_after(handler: Any = None, *, shipper: Shipper | None = None, timeout:
     ... def handler(event, context):
     ...     return {"statusCode": 200}
 
+    An event of each invocation is what ``metered`` makes, below it. Lambda invokes again what has failed, and
+    with the same request id, so that as the key it bills once:
+
+    >>> from togai_shipper import Shipper
+    >>> shipper = Shipper(enabled=False)
+    >>> @flush_after(shipper=shipper)
+    ... @shipper.metered(
+    ...     "invocation",
+    ...     lambda call: call.args[0]["account"],
+    ...     {"count": 1},
+    ...     duration="took",
+    ...     idempotency_key=lambda call: call.args[1].aws_request_id,
+    ... )
+    ... def metered_handler(event, context):
+    ...     return {"statusCode": 200}
+
     """
     if handler is None:
         return lambda handler: _flushing_after(handler, shipper, timeout)

@@ -1,0 +1,118 @@
+"""A request and its response, once it is over: what the middleware of every web framework measures."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import attrs
+
+from togai_shipper import ConfigurationError, Shipper, _default
+from togai_shipper._metering import AttributesOf, DimensionsOf, Recipe, TextOf
+from togai_shipper._reporting import REPEAT, logger
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+COUNT = {"count": 1}
+SERVER_ERROR = 500
+WITHOUT_BODY = (204, 304)
+
+
+@attrs.frozen
+class Exchange:
+    """A request and its response, once it is over: what the functions of a middleware are given.
+
+    Attributes:
+        request: the framework's own: Flask's or Django's request, ASGI's scope, WSGI's environ.
+        method: such as ``"GET"``.
+        path: as the client asked for it, without query.
+        route: the pattern that it matched, where the framework says so; else ``None``.
+        status: the response's, or ``None`` where there was none.
+        response_bytes: of its body, as far as the application handed it to the server; 0 for HEAD.
+        seconds: from the request to the end of the body.
+        complete: whether the body came to its end; false where the application raised or was cancelled, and
+            where the client hung up before.
+
+    """
+
+    request: Any
+    method: str
+    path: str
+    route: str | None
+    status: int | None
+    response_bytes: int
+    seconds: float
+    complete: bool
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was the server's failure, or was cut short: no status, 5xx, or not complete."""
+        return not self.complete or self.status is None or self.status >= SERVER_ERROR
+
+
+class Measures(TypedDict, total=False):
+    """What a middleware may be told beside the schema and the account.
+
+    ``attributes`` (default: ``{"count": 1}``), ``dimensions`` and ``idempotency_key`` are values, or
+    functions of the ``Exchange``. ``duration`` names an attribute that gets the milliseconds, ``outcome`` a
+    dimension that gets ``"ok"`` or ``"error"``. ``failures=False``: an exchange that ``failed`` is not
+    counted. ``shipper``: default that of ``togai_shipper.track``.
+    """
+
+    attributes: AttributesOf[Exchange]
+    dimensions: DimensionsOf[Exchange] | None
+    duration: str | None
+    outcome: str | None
+    failures: bool
+    idempotency_key: TextOf[Exchange] | None
+    shipper: Shipper | None
+
+
+class Metering:
+    """Makes an event of each exchange, and never raises."""
+
+    def __init__(
+        self,
+        schema_name: str,
+        account_id: TextOf[Exchange],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        **measures: Unpack[Measures],
+    ) -> None:
+        self.clock = clock
+        self._shipper = measures.pop("shipper", None)
+        given: dict[str, Any] = {"attributes": COUNT, **measures}
+        self._recipe: Recipe[Exchange] = Recipe(schema_name, account_id, **given)
+        self._complained = -REPEAT
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Track it."""
+        try:
+            shipper = _default.shipper() if self._shipper is None else self._shipper
+        except ConfigurationError as error:
+            self._complain(error)
+            return
+        shipper._meter(self._recipe, exchange)  # noqa: SLF001  what metered() and measure() do, too
+
+    def _complain(self, error: ConfigurationError) -> None:
+        """There is no shipper that could: once a minute."""
+        now = self.clock()
+        if now - self._complained >= REPEAT:
+            self._complained = now
+            logger.log(logging.ERROR, "requests are not metered: %s", error)
+
+
+def is_without_body(method: str, status: int | None) -> bool:
+    """Whether a server sends no body, whatever the application gives it."""
+    return method == "HEAD" or status in WITHOUT_BODY
+
+
+def content_length(headers: Iterable[tuple[Any, Any]]) -> int | None:
+    """What the headers say of the body, if they do."""
+    for name, value in headers:
+        if name.lower() in ("content-length", b"content-length") and value.isdigit():
+            return int(value)
+    return None

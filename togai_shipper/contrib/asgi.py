@@ -1,0 +1,123 @@
+"""Any ASGI application (Starlette, FastAPI): an event for each request, at the end of its response."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from togai_shipper._metering import TextOf
+
+from ._http import Exchange, Measures, Metering, content_length, is_without_body
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Exchange", "TogaiMiddleware"]
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Application: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+class TogaiMiddleware:
+    """Around an ASGI application: each request is answered as without it, and is an event when it is over.
+
+    A response is over when its body ends; what runs in the background after that is not waited for.
+    Websockets and the lifespan pass through. The request's body is not touched.
+
+    Args:
+        app: the application; Starlette's and FastAPI's ``add_middleware`` give it.
+        schema_name: Togai's event schema.
+        account_id: whom it is billed to, or a function of the ``Exchange`` that says so (its ``request`` is
+            the scope, ``Request(exchange.request)`` in Starlette's dress). ``None``: nobody, no event.
+        measures: ``attributes`` (default: ``{"count": 1}``), ``dimensions`` and ``idempotency_key``: values,
+            or functions of the ``Exchange``. ``duration``: the name of an attribute that gets the
+            milliseconds. ``outcome``: the name of a dimension that gets ``"ok"`` or ``"error"``.
+            ``failures`` (default true): count what ``failed``, too: 5xx, and what was cut short.
+            ``shipper`` (default: that of ``togai_shipper.track``).
+
+    What a function raises, and an event that breaks a limit, is counted in ``stats().refused["invalid"]``,
+    logged and told to ``on_error``; the request does not notice. The functions run in the event loop: they
+    must not wait.
+
+    >>> from starlette.applications import Starlette
+    >>> from starlette.requests import Request
+    >>> from starlette.responses import PlainTextResponse
+    >>> from starlette.routing import Route
+    >>> app = Starlette(routes=[Route("/items/{item}", lambda request: PlainTextResponse("hello"))])
+    >>> app.add_middleware(
+    ...     TogaiMiddleware,
+    ...     schema_name="api_call",
+    ...     account_id=lambda exchange: Request(exchange.request).headers.get("x-account"),
+    ...     dimensions={"route": lambda exchange: exchange.route or "none"},
+    ... )
+
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        *,
+        schema_name: str,
+        account_id: TextOf[Exchange],
+        **measures: Unpack[Measures],
+    ) -> None:
+        self._app = app
+        self._meter = Metering(schema_name, account_id, **measures)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(scope, send, self._meter)
+        try:
+            await self._app(scope, receive, answer.send)
+        finally:
+            answer.end(complete=False)  # unless it has come to its end before
+
+
+class _Answer:
+    """A response under way."""
+
+    def __init__(self, scope: Message, send: Send, meter: Metering) -> None:
+        self._scope = scope
+        self._method = scope["method"]
+        self._path = scope["path"]
+        self._send = send
+        self._meter: Metering | None = meter
+        self._clock = meter.clock
+        self._begun = meter.clock()
+        self._status: int | None = None
+        self._headers: Any = ()
+        self._bytes = 0
+
+    async def send(self, message: Message) -> None:
+        """``send``."""
+        await self._send(message)
+        match message["type"]:
+            case "http.response.start":
+                self._status = message["status"]
+                self._headers = message.get("headers", ())
+            case "http.response.body":
+                self._bytes += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    self.end(complete=True)
+            case "http.response.pathsend":  # a file that the server sends by itself
+                self._bytes += content_length(self._headers) or 0
+                self.end(complete=True)
+
+    def end(self, *, complete: bool) -> None:
+        """Make the event, once."""
+        meter, self._meter = self._meter, None
+        if meter is None:
+            return
+        seconds = self._clock() - self._begun
+        route = getattr(self._scope.get("route"), "path", None)
+        size = 0 if is_without_body(self._method, self._status) else self._bytes
+        meter(
+            Exchange(
+                self._scope, self._method, self._path, route, self._status, size, seconds, complete=complete
+            )
+        )

@@ -1,0 +1,209 @@
+"""Django: a middleware that makes an event of each request, at the end of its response.
+
+In the settings of the project::
+
+    INSTALLED_APPS = [..., "togai_shipper.contrib.django"]
+    MIDDLEWARE = ["togai_shipper.contrib.django.TogaiMiddleware", ...]   # the first one sees everything
+    TOGAI = {
+        "schema_name": "api_call",
+        "account_id": "shop.billing.account",             # a function of the Exchange, or where it is
+        "dimensions": {"route": lambda exchange: exchange.route or "none"},
+        "options": {"spool": "/var/lib/shop/togai"},       # of the Shipper behind togai_shipper.track
+    }
+
+Further keys: ``attributes`` (default: ``{"count": 1}``), ``idempotency_key``, ``duration``, ``outcome`` and
+``failures``, as for the middleware of ``contrib.wsgi``, and ``shipper`` (instead of ``options``). A function
+may be given as text: where to import it from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any
+
+from togai_shipper.contrib._http import (
+    Exchange,
+    Measures,
+    Metering,
+    content_length,
+    is_without_body,
+)
+
+__all__ = ["Exchange", "TogaiMiddleware"]
+
+NEEDED = {"schema_name", "account_id"}
+FUNCTIONS = ("account_id", "attributes", "dimensions", "idempotency_key")
+KNOWN = NEEDED | set(Measures.__annotations__) | {"options"}
+
+
+class TogaiMiddleware:
+    """Each request is answered as without it, and is an event when it is over; under WSGI and ASGI.
+
+    A streamed response is over when its body ends, or when the server closes it before; a file that the
+    server sends by itself, when it is closed: of that, ``response_bytes`` is the ``Content-Length``, or 0.
+    The request's body is not touched.
+
+    Its settings are in ``TOGAI``: see the module. What a function raises, and an event that breaks a limit,
+    is counted in ``stats().refused["invalid"]``, logged and told to ``on_error``; the request does not
+    notice. Under ASGI the functions run in the event loop and must not wait, so neither ask the database: let
+    them read what a view or another middleware has put on the request.
+
+    Raises:
+        ImproperlyConfigured: ``TOGAI`` lacks ``schema_name`` or ``account_id``, has a key that is unknown, or
+            says to import what cannot be.
+
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+        from asgiref.sync import iscoroutinefunction, markcoroutinefunction  # noqa: PLC0415  when used
+        from django.conf import settings  # noqa: PLC0415  likewise
+
+        self._get_response = get_response
+        self._meter = metering(getattr(settings, "TOGAI", {}))
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: Any) -> Any:
+        """Answer a request."""
+        if self._is_async:
+            return self._answer(request)
+        answer = _Answer(request, self._meter)
+        try:
+            response = self._get_response(request)
+        except BaseException:
+            answer.end(complete=False)
+            raise
+        return answer.watched(response)
+
+    async def _answer(self, request: Any) -> Any:
+        answer = _Answer(request, self._meter)
+        try:
+            response = await self._get_response(request)
+        except BaseException:
+            answer.end(complete=False)
+            raise
+        return answer.watched(response)
+
+
+def metering(settings: Mapping[str, Any]) -> Metering:
+    """What ``settings.TOGAI`` says is to be measured.
+
+    Raises:
+        ImproperlyConfigured: it cannot be.
+
+    """
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415  when used
+    from django.utils.module_loading import import_string  # noqa: PLC0415  likewise
+
+    if missing := NEEDED - set(settings):
+        raise ImproperlyConfigured(f"TOGAI must say {', '.join(sorted(missing))}")
+    if unknown := set(settings) - KNOWN:
+        raise ImproperlyConfigured(f"TOGAI must not have {', '.join(map(repr, sorted(unknown)))}")
+    given = {name: value for name, value in settings.items() if name != "options"}
+    for name in FUNCTIONS:
+        if isinstance(given.get(name), str):
+            try:
+                given[name] = import_string(given[name])
+            except ImportError as error:
+                raise ImproperlyConfigured(f"TOGAI[{name!r}]: {error}") from error
+    return Metering(**given)
+
+
+class _Answer:
+    """A response under way."""
+
+    def __init__(self, request: Any, meter: Metering) -> None:
+        self._request = request
+        self._meter: Metering | None = meter
+        self._clock = meter.clock
+        self._begun = meter.clock()
+        self._status: int | None = None
+        self._bytes = 0
+
+    def watched(self, response: Any) -> Any:
+        """``response``, which ends this answer when its body ends."""
+        self._status = response.status_code
+        if not response.streaming:
+            self._bytes = len(response.content)
+            self.end(complete=True)
+            return response
+        is_file = getattr(response, "file_to_stream", None) is not None
+        if not is_file:  # else the server may know how to send it, and would not if it were wrapped
+            chunks = response.streaming_content
+            counted = _AsyncChunks if response.is_async else _Chunks
+            response.streaming_content = counted(self, chunks)
+        close = response.close
+
+        def closing() -> None:
+            try:
+                close()
+            finally:
+                if is_file:
+                    self._bytes = content_length(response.items()) or 0
+                self.end(complete=is_file or is_without_body(self._request.method, self._status))
+
+        response.close = closing
+        return response
+
+    def count(self, chunk: bytes) -> None:
+        self._bytes += len(chunk)
+
+    def end(self, *, complete: bool) -> None:
+        """Make the event, once."""
+        meter, self._meter = self._meter, None
+        if meter is None:
+            return
+        request = self._request
+        seconds = self._clock() - self._begun
+        match = request.resolver_match
+        route = None if match is None else match.route
+        size = 0 if is_without_body(request.method, self._status) else self._bytes
+        meter(
+            Exchange(
+                request, request.method, request.path, route, self._status, size, seconds, complete=complete
+            )
+        )
+
+
+class _Chunks:
+    """A body, chunk by chunk."""
+
+    def __init__(self, answer: _Answer, chunks: Iterator[bytes]) -> None:
+        self._answer = answer
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            chunk = next(self._chunks)
+        except BaseException as end:
+            self._answer.end(complete=isinstance(end, StopIteration))
+            raise
+        self._answer.count(chunk)
+        return chunk
+
+
+class _AsyncChunks:
+    """The same, of a coroutine."""
+
+    def __init__(self, answer: _Answer, chunks: AsyncIterator[bytes]) -> None:
+        self._answer = answer
+        self._chunks = chunks
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await anext(self._chunks)
+        except BaseException as end:
+            self._answer.end(complete=isinstance(end, StopAsyncIteration))
+            raise
+        self._answer.count(chunk)
+        return chunk

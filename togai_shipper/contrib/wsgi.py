@@ -1,0 +1,249 @@
+"""Any WSGI application: an event for each request, at the end of its response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from togai_shipper._metering import TextOf
+
+from ._http import Exchange, Measures, Metering, content_length, is_without_body
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Exchange", "TogaiMiddleware"]
+
+Environ: TypeAlias = dict[str, Any]
+Application: TypeAlias = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+FILE_WRAPPER = "wsgi.file_wrapper"
+WHOLE = "togai_shipper.whole"  # in the environ: the bytes of a body that somebody knows to be all there
+
+
+class TogaiMiddleware:
+    """Around a WSGI application: each request is answered as without it, and is an event when it is over.
+
+    A streamed response is over when its body ends, or when the server closes it before. The request's body is
+    not touched. A file that the server sends by itself (``wsgi.file_wrapper``) stays one; of that,
+    ``response_bytes`` is the ``Content-Length``, or 0.
+
+    Args:
+        app: the application.
+        schema_name: Togai's event schema.
+        account_id: whom it is billed to, or a function of the ``Exchange`` that says so (its ``request`` is
+            the environ). ``None``: nobody, no event.
+        measures: ``attributes`` (default: ``{"count": 1}``), ``dimensions`` and ``idempotency_key``: values,
+            or functions of the ``Exchange``. ``duration``: the name of an attribute that gets the
+            milliseconds. ``outcome``: the name of a dimension that gets ``"ok"`` or ``"error"``.
+            ``failures`` (default true): count what ``failed``, too: 5xx, and what was cut short.
+            ``shipper`` (default: that of ``togai_shipper.track``).
+
+    What a function raises, and an event that breaks a limit, is counted in ``stats().refused["invalid"]``,
+    logged and told to ``on_error``; the request does not notice.
+
+    >>> from wsgiref.util import setup_testing_defaults
+    >>> from togai_shipper.testing import RecordedEvents
+    >>> def app(environ, start_response):
+    ...     start_response("200 OK", [("Content-Type", "text/plain")])
+    ...     return [b"hello"]
+    >>> app = TogaiMiddleware(
+    ...     app,
+    ...     schema_name="api_call",
+    ...     account_id=lambda exchange: exchange.request.get("HTTP_X_ACCOUNT"),
+    ...     attributes={"count": 1, "bytes": lambda exchange: exchange.response_bytes},
+    ... )
+    >>> environ = {"HTTP_X_ACCOUNT": "acme"}
+    >>> setup_testing_defaults(environ)
+    >>> with RecordedEvents() as recorded:
+    ...     app(environ, lambda status, headers: None)
+    ...     assert recorded.assert_tracked("api_call", account="acme", attributes={"count": 1, "bytes": 5})
+    [b'hello']
+
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        *,
+        schema_name: str,
+        account_id: TextOf[Exchange],
+        **measures: Unpack[Measures],
+    ) -> None:
+        self._app = app
+        self._meter = Metering(schema_name, account_id, **measures)
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request."""
+        return answered(self._app, environ, start_response, self._told, self._meter.clock)
+
+    def _told(self, *fields: Any) -> None:
+        self._meter(Exchange(*fields))
+
+
+def answered(
+    app: Application,
+    environ: Environ,
+    start_response: Callable[..., Any],
+    tell: Callable[..., None],
+    clock: Callable[[], float],
+) -> Iterable[bytes]:
+    """The application's answer; ``tell`` is given the fields of the ``Exchange`` once it is over."""
+    answer = _Answer(environ, start_response, tell, clock)
+    try:
+        body = app(environ, answer.start)
+    except BaseException:
+        answer.end(complete=False)
+        raise
+    return answer.watched(body)
+
+
+class _Answer:
+    """A response under way."""
+
+    def __init__(
+        self,
+        environ: Environ,
+        start_response: Callable[..., Any],
+        tell: Callable[..., None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._environ = environ
+        self._method = environ.get("REQUEST_METHOD", "GET")
+        # Now: who dispatches by path moves parts of it from one to the other.
+        self._path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        self._start_response = start_response
+        self._tell: Callable[..., None] | None = tell
+        self._clock = clock
+        self._begun = clock()
+        self._status: int | None = None
+        self._headers: list[tuple[str, str]] = []
+        self._bytes = 0
+        self._file: object = None  # what a file_wrapper that is no class has returned
+        self._wrap_file = environ.get(FILE_WRAPPER)
+        if self._wrap_file is not None and not isinstance(self._wrap_file, type):
+            environ[FILE_WRAPPER] = self._wrapped
+
+    def start(self, status: str, headers: list[tuple[str, str]], *exc_info: Any, **named: Any) -> Any:
+        """``start_response``."""
+        write = self._start_response(status, headers, *exc_info, **named)
+        self._status = _code(status)
+        self._headers = headers
+
+        def writing(chunk: bytes) -> None:
+            write(chunk)
+            self.count(chunk)
+
+        return writing
+
+    def watched(self, body: Iterable[bytes]) -> Iterable[bytes]:
+        """``body``, which ends this answer when it ends."""
+        whole = self._environ.get(WHOLE)
+        if whole is None and (type(body) is list or type(body) is tuple):
+            whole = sum(len(chunk) for chunk in body if isinstance(chunk, bytes))
+        if whole is not None:  # nothing is left to happen
+            self._bytes += whole
+            self.end(complete=True)
+            return body
+        if self._is_file(body):
+            self._watch_close(body)
+            return body
+        return _SizedBody(self, body) if hasattr(body, "__len__") else _Body(self, body)
+
+    def count(self, chunk: bytes) -> None:
+        """Count what is handed to the server, which is who complains if it is no bytes."""
+        if isinstance(chunk, bytes):
+            self._bytes += len(chunk)
+
+    def end(self, *, complete: bool) -> None:
+        """Tell, once."""
+        tell, self._tell = self._tell, None
+        if tell is None:
+            return
+        seconds = self._clock() - self._begun
+        path = self._path.encode("latin-1", "replace").decode("utf-8", "replace")  # as WSGI has it
+        size = 0 if is_without_body(self._method, self._status) else self._bytes
+        tell(self._environ, self._method, path, None, self._status, size, seconds, complete)
+
+    def end_early(self) -> None:
+        """Tell of a body that was closed, whether or not it had come to its end."""
+        length = content_length(self._headers)
+        enough = length is not None and self._bytes >= length
+        self.end(complete=enough or is_without_body(self._method, self._status))
+
+    def _wrapped(self, *file: Any) -> Any:
+        assert self._wrap_file is not None  # noqa: S101  else this would not be called
+        self._file = self._wrap_file(*file)
+        return self._file
+
+    def _is_file(self, body: object) -> bool:
+        """Whether the server knows it, and would not if it were wrapped."""
+        if isinstance(self._wrap_file, type):
+            return isinstance(body, self._wrap_file)
+        return body is self._file
+
+    def _watch_close(self, body: Any) -> None:
+        close = getattr(body, "close", None)
+
+        def closing() -> None:
+            try:
+                if close is not None:
+                    close()
+            finally:
+                self._end_file()
+
+        try:
+            body.close = closing
+        except (AttributeError, TypeError):  # made in C
+            self._end_file()
+
+    def _end_file(self) -> None:
+        self._bytes += content_length(self._headers) or 0
+        self.end(complete=True)
+
+
+def _code(status: object) -> int | None:
+    """Of a status line; what is none is the server's affair."""
+    code = status[:3] if isinstance(status, str) else ""
+    return int(code) if code.isdecimal() else None
+
+
+class _Body:
+    """An iterable of chunks, one after the other."""
+
+    def __init__(self, answer: _Answer, body: Iterable[bytes]) -> None:
+        self._answer = answer
+        self._body = body
+        self._chunks: Iterator[bytes] | None = None
+        self._close = getattr(body, "close", None)
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._chunks is None:
+            self._chunks = iter(self._body)
+        return self
+
+    def __next__(self) -> bytes:
+        self._chunks = chunks = iter(self._body) if self._chunks is None else self._chunks
+        try:
+            chunk = next(chunks)
+        except BaseException as end:
+            self._answer.end(complete=isinstance(end, StopIteration))
+            raise
+        self._answer.count(chunk)
+        return chunk
+
+    def close(self) -> None:
+        """Pass it on, once."""
+        close, self._close = self._close, None
+        try:
+            if close is not None:
+                close()
+        finally:
+            self._answer.end_early()
+
+
+class _SizedBody(_Body):
+    """One that says how many chunks it has: a server may derive the ``Content-Length`` from one."""
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]  # it was asked
