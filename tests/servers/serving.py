@@ -77,12 +77,12 @@ class Server:
         self._environment = environment
         self.notes = notes
         self.folder = log.parent
-        self._url = url
+        self.url = url
         self._log = log
 
     def get(self, path: str = "/") -> dict[str, Any]:
         """Make a request of the app; returns what it tracked, and in which process."""
-        reply = requests.get(self._url + path, headers={"Connection": "close"}, timeout=PATIENCE)
+        reply = requests.get(self.url + path, headers={"Connection": "close"}, timeout=PATIENCE)
         assert reply.status_code == 200, reply.text
         tracked = reply.json()
         self.notes.wait(lambda: tracked in self.notes.all)
@@ -91,7 +91,7 @@ class Server:
     def ask(self, path: str) -> None:
         """Make a request of the app that will never be answered; returns when it has tracked."""
         before = len(self.notes.all)
-        host, port = self._url.removeprefix("http://").split(":")
+        host, port = self.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), PATIENCE) as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             self.notes.wait(lambda: len(self.notes.all) > before and len(self.notes.all[-1]["ids"]) > 1)
@@ -116,7 +116,9 @@ class Server:
 
 
 @contextmanager
-def serving(togai: FakeTogai, *command: str, **environment: str) -> Iterator[Server]:
+def serving(
+    togai: FakeTogai, *command: str, folder_of_apps: Path = APPS, **environment: str
+) -> Iterator[Server]:
     """Run a command beside the apps; in it ``{fd}`` is the descriptor to listen on, ``{folder}`` its own.
 
     What it tracks is delivered by the end of a process alone: the interval is too long for anything else.
@@ -140,7 +142,7 @@ def serving(togai: FakeTogai, *command: str, **environment: str) -> Iterator[Ser
                     str(BIN / command[0]),
                     *(part.format(fd=listening.fileno(), folder=folder) for part in command[1:]),
                 ],
-                cwd=APPS,
+                cwd=folder_of_apps,
                 env=environment,
                 pass_fds=[listening.fileno()],
                 stdin=subprocess.DEVNULL,

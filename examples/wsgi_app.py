@@ -1,0 +1,20 @@
+"""Any WSGI application, metered. Start it: gunicorn wsgi_app:app."""
+
+from togai_shipper import Shipper
+from togai_shipper.contrib.wsgi import TogaiMiddleware
+
+
+def hello(environ, start_response):
+    """Answer in two parts."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"hello, "
+    yield b"world\n"
+
+
+app = TogaiMiddleware(
+    hello,
+    schema_name="api_call",
+    account_id=lambda exchange: exchange.request.get("HTTP_X_ACCOUNT"),
+    attributes={"count": 1, "size": lambda exchange: (exchange.response_bytes, "Bytes")},
+    shipper=Shipper(),
+)
