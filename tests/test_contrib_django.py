@@ -10,6 +10,7 @@ from wsgiref.util import FileWrapper, setup_testing_defaults
 
 import django
 import pytest
+from asgiref.sync import iscoroutinefunction
 from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -152,6 +153,13 @@ def test_a_response_that_is_streamed_is_counted_at_its_end(recorded_events: Reco
     assert b"".join(response.streaming_content) == b"hello"
 
     recorded_events.assert_tracked("api_call", attributes={"size": 5}, dimensions={"outcome": "ok"}, times=1)
+
+
+def test_around_a_coroutine_function_it_is_one() -> None:
+    async def get_response(request: HttpRequest) -> HttpResponse: ...  # type: ignore[empty-body]
+
+    assert iscoroutinefunction(TogaiMiddleware(get_response))
+    assert not iscoroutinefunction(TogaiMiddleware(fail))
 
 
 def test_a_response_that_is_streamed_by_a_coroutine_is_counted_at_its_end(

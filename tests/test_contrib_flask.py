@@ -166,3 +166,18 @@ def test_a_bad_event_is_refused_and_the_request_answered(app: Flask, recorded_ev
 
     assert app.test_client().get("/items/7").text == "7"
     assert shipper.stats().refused["invalid"] == 1
+
+
+def test_a_request_that_a_function_before_it_answers_is_told_with_its_context(
+    recorded_events: RecordedEvents,
+) -> None:
+    app = Flask("shop")
+
+    @app.before_request
+    def turn_away() -> str:
+        g.account = "acme"
+        return "no"
+
+    Togai(app, schema_name="api_call", account_id=account)
+    assert app.test_client().get("/items/7").text == "no"
+    recorded_events.assert_tracked("api_call", account="acme", times=1)

@@ -181,6 +181,13 @@ def test_a_body_is_complete_when_all_that_its_length_says_was_taken(recorded_eve
     assert metered.exchange.complete
 
 
+def test_a_length_that_is_no_number_says_nothing(recorded_events: RecordedEvents) -> None:
+    metered = Metered(answering(Body(b"hello"), headers=[("Content-Length", "some")]))
+    metered.ask().close()
+
+    assert not metered.exchange.complete
+
+
 def test_an_error_in_the_application_is_raised_and_the_request_has_failed(
     recorded_events: RecordedEvents,
 ) -> None:
