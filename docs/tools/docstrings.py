@@ -1,0 +1,33 @@
+"""Docstrings as Markdown: what stands below ``::``, or in a table of equal signs, is shown as it is."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import griffe
+
+_BLOCK = re.compile(r"^(.*)::\n\n((?:(?:    .*)?\n)+)", re.MULTILINE)
+_TABLE = re.compile(r"^(=+ +=.*\n(?:.+\n)+=+ +=.*)$", re.MULTILINE)
+
+
+class Docstrings(griffe.Extension):
+    """Turns each docstring into what Markdown knows."""
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Called for each object that is documented."""
+        if obj.docstring:
+            obj.docstring.value = as_markdown(obj.docstring.value)
+
+
+def as_markdown(text: str) -> str:
+    """``text`` with fences around what is to stay as it is."""
+    text = _BLOCK.sub(_fenced, text + "\n")
+    return _TABLE.sub(r"```text\n\1\n```", text).rstrip()
+
+
+def _fenced(found: re.Match[str]) -> str:
+    said, block = found.groups()
+    lines = "\n".join(line.removeprefix("    ") for line in block.rstrip().split("\n"))
+    language = "pycon" if ">>> " in block else "python" if re.search(r"\b(import|=) ", block) else "text"
+    return f"{said + ':' if said else ''}\n\n```{language}\n{lines}\n```\n\n"

@@ -1,0 +1,93 @@
+"""The documentation is true: the snippets of a page run, in order, each page in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from snippets import RUNNABLE, SHOWN, commands, matches, snippets
+
+from togai_shipper.testing import FakeTogai
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = {str(path.relative_to(DOCS)): path for path in sorted(DOCS.rglob("*.md"))}
+SNIPPETS = {name: tuple(snippets(path.read_text("utf-8"))) for name, path in PAGES.items()}
+RUN = [name for name, found in SNIPPETS.items() if any(each.is_run for each in found)]
+KEY = "your-secret-key"
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def test_there_are_snippets_in_the_documentation() -> None:
+    assert len(RUN) > 15
+
+
+def test_every_block_is_run_or_only_shown() -> None:
+    languages = {each.language for found in SNIPPETS.values() for each in found}
+
+    assert languages <= {*RUNNABLE, *SHOWN}
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("name", RUN)
+def test_a_page_does_what_it_says(name: str, tmp_path: Path) -> None:
+    with FakeTogai(api_key=KEY) as togai:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TOGAI_")}
+        environment |= {"TOGAI_API_KEY": KEY, "TOGAI_BASE_URL": togai.url, "COLUMNS": "100"}
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        done = subprocess.run(
+            [sys.executable, ROOT / "tests" / "snippets.py", PAGES[name], str(free_port())],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert togai.ledger.billed_twice == set()
+        tracks_there = any(
+            "Shipper()" in each.text for each in SNIPPETS[name] if each.is_run and not each.is_file
+        )
+        assert togai.ledger.metered > 0 or not tracks_there
+
+
+def test_a_block_is_not_run_where_the_page_says_why() -> None:
+    page = "*Not run by the tests: it needs the sea.*\n\n```console\n$ sail\n```\n\n```python\n1\n```\n"
+
+    sail, one = snippets(page)
+
+    assert (sail.is_run, one.is_run) == (False, True)
+
+
+def test_a_console_is_its_commands_with_what_they_print() -> None:
+    assert [*commands("$ echo 1\n1\n$ cat <<END\n> a\n> END\na\n\n$ true\n")] == [
+        ("echo 1", "1"),
+        ("cat <<END\na\nEND", "a"),
+        ("true", ""),
+    ]
+
+
+def test_an_ellipsis_stands_for_anything_and_the_rest_for_itself() -> None:
+    assert matches("took 3 ms\nok", "took … ms\nok")
+    assert not matches("took 3 ms\nfailed", "took … ms\nok")
+
+
+def test_a_figure_is_drawn_from_the_text_beside_it() -> None:
+    figures = sorted(DOCS.glob("figures/*.svg"))
+
+    assert figures
+    for figure in figures:
+        source = figure.with_suffix(".mmd").read_text("utf-8")
+        assert source in figure.read_text("utf-8"), f"{figure.name}: python docs/tools/figures.py"
