@@ -1,4 +1,4 @@
-"""Docstrings as Markdown: what stands below ``::``, or in a table of equal signs, is shown as it is."""
+"""Docstrings as Markdown: what stands below ``::``, after ``>>>`` or in a table of equal signs stays so."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import griffe
 
 _BLOCK = re.compile(r"^(.*)::\n\n((?:(?:    .*)?\n)+)", re.MULTILINE)
+_EXAMPLE = re.compile(r"^(>>> .*\n(?:.+\n)*)", re.MULTILINE)
 _TABLE = re.compile(r"^(=+ +=.*\n(?:.+\n)+=+ +=.*)$", re.MULTILINE)
 
 
@@ -18,11 +19,17 @@ class Docstrings(griffe.Extension):
         """Called for each object that is documented."""
         if obj.docstring:
             obj.docstring.value = as_markdown(obj.docstring.value)
+        for parameter in obj.parameters if isinstance(obj, griffe.Function) else ():
+            if str(parameter.default) == "UNSET":  # its text says what it is
+                parameter.default = "..."
 
 
 def as_markdown(text: str) -> str:
     """``text`` with fences around what is to stay as it is."""
-    text = _BLOCK.sub(_fenced, text + "\n")
+    fenced = _BLOCK.sub(_fenced, text + "\n")
+    parts = re.split(r"(?ms)(^```.*?^```$)", fenced)  # the odd ones are fenced already
+    parts[::2] = [_EXAMPLE.sub(r"```pycon\n\1```\n", part) for part in parts[::2]]
+    text = "".join(parts)
     return _TABLE.sub(r"```text\n\1\n```", text).rstrip()
 
 

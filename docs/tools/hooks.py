@@ -52,7 +52,7 @@ def section(title: str, here: str) -> str:
 
 def commands() -> Iterator[str]:
     """Every command, with its ``--help``."""
-    with click.Context(cli, info_name="togai-shipper", terminal_width=80) as context:
+    with click.Context(cli, info_name="togai-shipper", terminal_width=80, **cli.context_settings) as context:
         yield from _told(context)
 
 
