@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from snippets import RUNNABLE, SHOWN, Snippet, commands, matches, snippets
 
+from togai_shipper import Shipper
+from togai_shipper.contrib.prometheus import ShipperCollector
 from togai_shipper.testing import FakeTogai
 
 ROOT = Path(__file__).parent.parent
@@ -19,6 +22,7 @@ PAGES = {str(path.relative_to(DOCS)): path for path in sorted(DOCS.rglob("*.md")
 SNIPPETS = {name: tuple(snippets(path.read_text("utf-8"))) for name, path in PAGES.items()}
 RUN = [name for name, found in SNIPPETS.items() if any(each.is_run for each in found)]
 KEY = "your-secret-key"
+COMPLAINING = ("_health.py", "_flusher.py", "spool/writer.py")  # what makes healthy false
 
 
 def free_port() -> int:
@@ -86,6 +90,35 @@ def test_a_console_is_its_commands_with_what_they_print() -> None:
 def test_an_ellipsis_stands_for_anything_and_the_rest_for_itself() -> None:
     assert matches("took 3 ms\nok", "took … ms\nok")
     assert not matches("took 3 ms\nfailed", "took … ms\nok")
+
+
+def test_the_page_on_metrics_names_every_metric() -> None:
+    named = re.findall(
+        r"^\| `(togai_shipper_\w+)`", PAGES["operations/metrics.md"].read_text("utf-8"), re.MULTILINE
+    )
+
+    with Shipper(enabled=False) as shipper:
+        families = list(ShipperCollector(shipper).collect())
+
+    counted = {each.name + "_total" * (each.type == "counter") for each in families}
+    assert sorted(named) == sorted(counted)
+
+
+def test_the_page_on_alerts_names_every_alert() -> None:
+    rows = re.findall(r"^\| (`Togai.*?) \|", PAGES["operations/alerts.md"].read_text("utf-8"), re.MULTILINE)
+    rules = (DOCS / "alerts" / "togai-shipper.rules.yml").read_text("utf-8")
+
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(named) == sorted(re.findall(r"- alert: (\w+)", rules))
+
+
+def test_the_runbook_has_the_words_of_every_complaint() -> None:
+    page = PAGES["operations/runbook.md"].read_text("utf-8").partition("\n## Not unhealthy")[0]
+    told = "".join((ROOT / "togai_shipper" / name).read_text("utf-8") for name in COMPLAINING)
+
+    causes = re.findall(r"^## (.+)$", page, re.MULTILINE)
+    assert len(causes) == 8
+    assert [cause for cause in causes if cause not in told] == []
 
 
 def test_a_figure_is_drawn_from_the_text_beside_it() -> None:
