@@ -38,11 +38,10 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 def section(title: str, here: str) -> str:
     """A section of the README, without its heading, as it stands in a page of the folder ``here``."""
-    found = re.search(
-        rf"^(#+) {re.escape(title)}\n(.*?)(?=^#+ |\Z)", README.read_text("utf-8"), re.MULTILINE | re.DOTALL
-    )
+    # A line of code may begin with a single #.
+    found = re.search(rf"(?ms)^##+ {re.escape(title)}\n+(.+?)(?=^##+ |\Z)", README.read_text("utf-8"))
     if not found:
-        raise ValueError(f"README.md has no section {title!r}")
+        raise ValueError(f"README.md has no section {title!r}, or it is empty")
 
     def link(anchor: re.Match[str]) -> str:
         return f"]({posixpath.relpath(PAGES[anchor[1]], here or '.')})"
