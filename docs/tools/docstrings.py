@@ -30,7 +30,7 @@ def as_markdown(text: str) -> str:
     parts = re.split(r"(?ms)(^```.*?^```$)", fenced)  # the odd ones are fenced already
     parts[::2] = [_EXAMPLE.sub(r"```pycon\n\1```\n", part) for part in parts[::2]]
     text = "".join(parts)
-    return _TABLE.sub(r"```text\n\1\n```", text).rstrip()
+    return _TABLE.sub(lambda found: "```text\n" + found[1].replace("``", "  ") + "\n```", text).rstrip()
 
 
 def _fenced(found: re.Match[str]) -> str:
