@@ -11,12 +11,12 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from . import beside, cost, fleet, growth, imports, memory, spool, throughput, track
+from . import beside, cost, fleet, growth, imports, memory, send, spool, throughput, track
 from .contenders import absent
 from .rounds import PEER_ROUNDS
 from .sections import Section, goals_table
 
-SCRIPTS = (track, cost, throughput, memory, growth, imports, beside, spool, fleet)
+SCRIPTS = (track, cost, throughput, memory, growth, imports, beside, spool, send, fleet)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 PEERS_TXT = Path(__file__).with_name("peers.txt")
 
