@@ -44,7 +44,7 @@ def by_mypy() -> set[Complaint]:
 
 
 def by_pyright() -> set[Complaint]:
-    output = run("pyright", "--project", str(USERS))
+    output = run("pyright", "--project", str(USERS), "--pythonpath", sys.executable)  # not that of the path
     assert re.search(r"^\d+ errors, 0 warnings", output, re.MULTILINE)
     return complaints(r"^ .*/tests/typing/(\w+\.py):(\d+):\d+ - ", output)
 
