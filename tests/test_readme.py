@@ -54,26 +54,12 @@ from django.test import Client
 assert Client().get("/").status_code == 404
 """,
     "metered_tasks.py": 'render.apply(args=["acme"])',
-    "wsgi.py": 'print(app({"PATH_INFO": "/"}, lambda status, headers: None))',
-    "asgi.py": """
-import asyncio
-from starlette.requests import Request
-async def use():
-    async with lifespan(app):
-        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "server": ("localhost", 80)}
-        await hello(Request({**scope, "query_string": b""}))
-asyncio.run(use())
-assert shipper.stats().state == "closed"
-""",
-    "tasks.py": 'from celery.signals import worker_process_shutdown\nrender.apply(args=["acme"])\n'
-    'worker_process_shutdown.send(sender=None)\nassert shipper.stats().state == "closed"',
     "test_shop.py": """
 from togai_shipper.testing import RecordedEvents
 with RecordedEvents() as recorded:
     test_serving_is_metered(recorded)
 serve("acme")
 """,
-    "flush_after": 'handler({"account": "acme"}, None)\nassert shipper.pending == 0',
 }
 
 
