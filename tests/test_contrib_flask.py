@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 from flask import Flask, Response, g, request, send_file, stream_with_context
+from flask.sessions import SecureCookieSessionInterface
+from werkzeug.test import EnvironBuilder
 
 from togai_shipper.contrib.flask import Exchange, Togai
+from togai_shipper.contrib.wsgi import TogaiMiddleware
 from togai_shipper.testing import RecordedEvents
 
 
@@ -181,3 +184,108 @@ def test_a_request_that_a_function_before_it_answers_is_told_with_its_context(
     Togai(app, schema_name="api_call", account_id=account)
     assert app.test_client().get("/items/7").text == "no"
     recorded_events.assert_tracked("api_call", account="acme", times=1)
+
+
+def test_the_functions_run_before_the_application_lets_go_of_what_the_request_has_opened(
+    app: Flask, recorded_events: RecordedEvents
+) -> None:
+    @app.before_request
+    def connect() -> None:
+        g.database = {"account": "acme"}
+
+    @app.teardown_appcontext
+    def disconnect(_: BaseException | None) -> None:
+        g.database.clear()
+
+    Togai(app, schema_name="api_call", account_id=lambda exchange: g.database["account"])
+    app.test_client().get("/items/7")
+    app.testing = True
+    with pytest.raises(LookupError):
+        app.test_client().get("/error")
+    recorded_events.assert_tracked("api_call", account="acme", times=2)
+
+
+def test_two_extensions_meter_one_application(app: Flask, recorded_events: RecordedEvents) -> None:
+    Togai(app, schema_name="api_call", account_id=account)
+    Togai(app, schema_name="traffic", account_id=account)
+
+    app.test_client().get("/items/7", headers={"account": "acme"})
+    app.test_client().get("/stream?rest=lo", headers={"account": "acme"}).close()
+    recorded_events.assert_tracked("api_call", account="acme", times=2)
+    recorded_events.assert_tracked("traffic", account="acme", times=2)
+
+
+def test_an_application_that_is_metered_twice_by_one_extension_is_an_error(app: Flask) -> None:
+    togai = Togai(app, schema_name="api_call", account_id=account)
+
+    with pytest.raises(RuntimeError, match="twice"):
+        togai.init_app(app)
+
+
+def test_an_error_after_the_response_was_made_is_the_response_that_counts(
+    app: Flask, recorded_events: RecordedEvents
+) -> None:
+    errors = [LookupError()]
+
+    class Sessions(SecureCookieSessionInterface):
+        def save_session(self, *_: Any) -> None:
+            if errors:
+                raise errors.pop()
+
+    app.secret_key = "secret"
+    app.session_interface = Sessions()
+    app.register_error_handler(500, lambda error: (iter(["sor", "ry"]), 500))
+    size: Callable[[Exchange], int] = lambda exchange: exchange.response_bytes  # noqa: E731  typed
+    Togai(app, schema_name="api_call", account_id=account, attributes={"size": size}, outcome="outcome")
+
+    assert app.test_client().get("/items/7654321", headers={"account": "acme"}).text == "sorry"
+    recorded_events.assert_tracked(
+        "api_call", attributes={"size": 5}, dimensions={"outcome": "error"}, times=1
+    )
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
+def test_what_is_put_around_the_application_may_hold_its_answer_back(
+    app: Flask, recorded_events: RecordedEvents, *, inside: bool
+) -> None:
+    def held_back(application: Any) -> Any:
+        def around(environ: Any, start_response: Any) -> list[bytes]:
+            started: list[Any] = []
+            body = b"".join(application(environ, lambda *given: started.extend(given)))
+            start_response(started[0], [("Content-Length", str(2 * len(body)))])
+            return [2 * body]
+
+        return around
+
+    if inside:
+        app.wsgi_app = held_back(app.wsgi_app)  # type: ignore[method-assign]  # as Flask says to
+    Togai(app, schema_name="api_call", account_id=account, outcome="outcome")
+    if not inside:
+        app.wsgi_app = held_back(app.wsgi_app)  # type: ignore[method-assign]  # likewise
+
+    assert app.test_client().get("/items/7", headers={"account": "acme"}).text == "77"
+    recorded_events.assert_tracked("api_call", account="acme", dimensions={"outcome": "ok"}, times=1)
+
+
+def test_the_middleware_around_a_metered_application_counts_what_reaches_it(
+    app: Flask, recorded_events: RecordedEvents
+) -> None:
+    Togai(app, schema_name="api_call", account_id=account)
+    packed: Any = lambda application: lambda *given: [5 * b"".join(application(*given))]  # noqa: E731  short
+    size: Callable[[Exchange], int] = lambda exchange: exchange.response_bytes  # noqa: E731  typed
+    outside = TogaiMiddleware(
+        packed(app.wsgi_app), schema_name="traffic", account_id="acme", attributes={"size": size}
+    )
+
+    environ = EnvironBuilder(path="/items/7", headers={"account": "acme"}).get_environ()
+    assert outside(environ, lambda *given: None) == [b"77777"]
+    recorded_events.assert_tracked("api_call", account="acme", times=1)
+    recorded_events.assert_tracked("traffic", attributes={"size": 5}, times=1)
+
+
+def test_a_request_that_no_server_has_asked_is_no_event(app: Flask, recorded_events: RecordedEvents) -> None:
+    Togai(app, schema_name="api_call", account_id=account)
+
+    with app.test_request_context("/items/7"):
+        assert app.full_dispatch_request().data == b"7"
+    recorded_events.assert_nothing_tracked()

@@ -318,6 +318,16 @@ def test_a_file_wrapper_that_is_a_function_gets_back_what_it_gave(recorded_event
     assert list(other.ask(wsgi__file_wrapper=lambda file, size: file)) == [b"hello"]
 
 
+def test_a_request_leaves_its_environ_as_it_was(recorded_events: RecordedEvents) -> None:
+    wrap: Any = lambda file, size: file  # noqa: E731  short
+    environ: dict[str, Any] = {"wsgi.file_wrapper": wrap}
+    setup_testing_defaults(environ)
+    before = dict(environ)
+    Metered(answering([b"hello"])).app(environ, lambda *given: None)
+
+    assert environ == before
+
+
 def test_a_file_whose_close_is_out_of_reach_is_counted_at_once(recorded_events: RecordedEvents) -> None:
     class Closed:
         __slots__ = ()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from togai_shipper._metering import TextOf
 
 from ._http import Exchange, Measures, Metering
-from .wsgi import WHOLE, Environ, answered
+from .wsgi import Answer, Environ
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchange", "Togai"]
 
-BEGUN = "togai_shipper.flask"  # in the environ: the request and its context
-
 
 class Togai:
     """Flask's extension: each request is answered as without it, and is an event when it is over.
 
-    A streamed response is over when its body ends, or when the server closes it before. The request's body is
-    not touched.
+    A streamed response is over when its body ends, or when the server closes it before; any other, when Flask
+    leaves its request, before the functions of ``teardown_appcontext``: a database's session is still open
+    then, and is not after a stream. ``response_bytes`` is what Flask made, before what is put around it packs
+    it. The request's body is not touched.
 
     Args:
         app: the application; or leave it out, and call ``init_app`` where your factory makes one.
@@ -69,38 +69,72 @@ class Togai:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Meter what ``app`` answers from now on."""
+        """Meter what ``app`` answers from now on.
+
+        Raises:
+            RuntimeError: it was called for ``app`` before; each request would be two events.
+
+        """
         from flask import request  # noqa: PLC0415  imported when used
 
-        def begun() -> None:
-            """Keep what a response that is streamed will have left behind."""
-            this = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  a proxy says it so
-            this.environ[BEGUN] = (this, copy_context())
+        key = f"togai_shipper.flask {id(self)}"  # another extension may meter the same application
+        if key in app.extensions:
+            raise RuntimeError(f"Togai.init_app was called twice for {app}")
+        app.extensions[key] = app.extensions["togai"] = self
 
         def finished(response: Any) -> Any:
-            """Know a response that is not streamed."""
-            if response.is_sequence:
-                request.environ[WHOLE] = sum(map(len, response.iter_encoded()))
+            """Know a response that is not streamed; keep what one that is will have left behind."""
+            this = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  a proxy says it so
+            answer = this.environ.get(key)
+            if answer is not None:
+                answer.request = this
+                answer.finished = True
+                context = copy_context()
+                answer.meter = lambda exchange: context.run(self._metering, exchange)
+                answer.whole = sum(map(len, response.iter_encoded())) if response.is_sequence else None
             return response
 
-        app.extensions["togai"] = self
+        def torn_down(_: BaseException | None) -> None:
+            """Make the event while what the request has opened is open, such as a database's session."""
+            this = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  likewise
+            answer = this.environ.get(key)
+            if answer is not None:
+                answer.request = this
+                answer.torn_down()
+
         # The first function before a request, and so the last one after it.
-        app.before_request_funcs.setdefault(None, []).insert(0, begun)
         app.after_request_funcs.setdefault(None, []).insert(0, finished)
+        app.teardown_request_funcs.setdefault(None, []).append(torn_down)
         application = app.wsgi_app
 
         def wsgi_app(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-            return answered(application, environ, start_response, self._told, self._metering.clock)
+            answer = environ[key] = _Answer(environ, start_response, self._metering, self._metering.clock)
+            answer.key = key
+            return answer.by(application)
 
         app.wsgi_app = wsgi_app  # type: ignore[method-assign]  # as Flask says to
 
-    def _told(self, environ: Environ, method: str, path: str, route: str | None, *rest: Any) -> None:
-        """In the context of its request, which Flask has left by now."""
-        begun: tuple[Any, Context] | None = environ.pop(BEGUN, None)  # or it would be a cycle
-        if begun is None:  # answered before Flask saw it
-            self._metering(Exchange(environ, method, path, route, *rest))
-            return
-        request, context = begun
-        if request.url_rule is not None:
-            route = request.url_rule.rule
-        context.run(self._metering, Exchange(request, method, path, route, *rest))
+
+class _Answer(Answer):
+    """A response under way; its ``request`` is the environ until Flask has made one of it."""
+
+    key = ""  # in the environ
+    finished = False  # by Flask, if not yet by what was put around it
+    whole: int | None = None  # the bytes of a body that is not streamed
+
+    def torn_down(self) -> None:
+        """Flask is about to leave the request."""
+        if self.whole is not None and self.status is not None:
+            self.bytes = self.whole
+            self.end(complete=True)
+        elif not self.finished and self.status is None:  # an error is passed on to the server
+            self.end(complete=False)
+
+    def end(self, *, complete: bool) -> None:
+        """Make the event, once."""
+        request = self.request
+        environ = getattr(request, "environ", request)
+        environ.pop(self.key, None)  # or it would be a cycle
+        if request is not environ and request.url_rule is not None:
+            self.route = request.url_rule.rule
+        super().end(complete=complete)

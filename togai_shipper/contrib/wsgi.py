@@ -18,7 +18,6 @@ Environ: TypeAlias = dict[str, Any]
 Application: TypeAlias = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 FILE_WRAPPER = "wsgi.file_wrapper"
-WHOLE = "togai_shipper.whole"  # in the environ: the bytes of a body that somebody knows to be all there
 
 
 class TogaiMiddleware:
@@ -75,59 +74,56 @@ class TogaiMiddleware:
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request."""
-        return answered(self._app, environ, start_response, self._told, self._meter.clock)
-
-    def _told(self, *fields: Any) -> None:
-        self._meter(Exchange(*fields))
+        return Answer(environ, start_response, self._meter, self._meter.clock).by(self._app)
 
 
-def answered(
-    app: Application,
-    environ: Environ,
-    start_response: Callable[..., Any],
-    tell: Callable[..., None],
-    clock: Callable[[], float],
-) -> Iterable[bytes]:
-    """The application's answer; ``tell`` is given the fields of the ``Exchange`` once it is over."""
-    answer = _Answer(environ, start_response, tell, clock)
-    try:
-        body = app(environ, answer.start)
-    except BaseException:
-        answer.end(complete=False)
-        raise
-    return answer.watched(body)
+class Answer:
+    """A response under way; ``meter`` is given its ``Exchange`` once it is over."""
 
-
-class _Answer:
-    """A response under way."""
+    route: str | None = None
 
     def __init__(
         self,
         environ: Environ,
         start_response: Callable[..., Any],
-        tell: Callable[..., None],
+        meter: Callable[[Exchange], None],
         clock: Callable[[], float],
     ) -> None:
-        self._environ = environ
+        self.request: Any = environ
+        self.meter = meter
+        self.status: int | None = None
+        self.bytes = 0
         self._method = environ.get("REQUEST_METHOD", "GET")
         # Now: who dispatches by path moves parts of it from one to the other.
         self._path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         self._start_response = start_response
-        self._tell: Callable[..., None] | None = tell
         self._clock = clock
         self._begun = clock()
-        self._status: int | None = None
+        self._over = False
         self._headers: list[tuple[str, str]] = []
-        self._bytes = 0
         self._file: object = None  # what a file_wrapper that is no class has returned
         self._wrap_file = environ.get(FILE_WRAPPER)
-        if self._wrap_file is not None and not isinstance(self._wrap_file, type):
+
+    def by(self, app: Application) -> Iterable[bytes]:
+        """The application's answer."""
+        environ = self.request
+        watched = self._wrap_file is not None and not isinstance(self._wrap_file, type)
+        if watched:
             environ[FILE_WRAPPER] = self._wrapped
+        try:
+            body = app(environ, self.start)
+        except BaseException:
+            self.end(complete=False)
+            raise
+        finally:
+            if watched:  # or it would be a cycle
+                environ[FILE_WRAPPER] = self._wrap_file
+        return self.watched(body)
 
     def start(self, status: str, headers: list[tuple[str, str]], *exc_info: Any, **named: Any) -> Any:
         """``start_response``."""
         write = self._start_response(status, headers, *exc_info, **named)
-        self._status = _code(status)
+        self.status = _code(status)
         self._headers = headers
 
         def writing(chunk: bytes) -> None:
@@ -138,11 +134,10 @@ class _Answer:
 
     def watched(self, body: Iterable[bytes]) -> Iterable[bytes]:
         """``body``, which ends this answer when it ends."""
-        whole = self._environ.get(WHOLE)
-        if whole is None and (type(body) is list or type(body) is tuple):
-            whole = sum(len(chunk) for chunk in body if isinstance(chunk, bytes))
-        if whole is not None:  # nothing is left to happen
-            self._bytes += whole
+        if self._over:
+            return body
+        if type(body) is list or type(body) is tuple:  # nothing is left to happen
+            self.bytes += sum(len(chunk) for chunk in body if isinstance(chunk, bytes))
             self.end(complete=True)
             return body
         if self._is_file(body):
@@ -153,23 +148,27 @@ class _Answer:
     def count(self, chunk: bytes) -> None:
         """Count what is handed to the server, which is who complains if it is no bytes."""
         if isinstance(chunk, bytes):
-            self._bytes += len(chunk)
+            self.bytes += len(chunk)
 
     def end(self, *, complete: bool) -> None:
-        """Tell, once."""
-        tell, self._tell = self._tell, None
-        if tell is None:
+        """Make the event, once."""
+        if self._over:
             return
+        self._over = True
         seconds = self._clock() - self._begun
-        path = self._path.encode("latin-1", "replace").decode("utf-8", "replace")  # as WSGI has it
-        size = 0 if is_without_body(self._method, self._status) else self._bytes
-        tell(self._environ, self._method, path, None, self._status, size, seconds, complete)
+        path = self._path
+        if not path.isascii():
+            path = path.encode("latin-1", "replace").decode("utf-8", "replace")  # as WSGI has it
+        size = 0 if is_without_body(self._method, self.status) else self.bytes
+        self.meter(
+            Exchange(self.request, self._method, path, self.route, self.status, size, seconds, complete)
+        )
 
     def end_early(self) -> None:
         """Tell of a body that was closed, whether or not it had come to its end."""
         length = content_length(self._headers)
-        enough = length is not None and self._bytes >= length
-        self.end(complete=enough or is_without_body(self._method, self._status))
+        enough = length is not None and self.bytes >= length
+        self.end(complete=enough or is_without_body(self._method, self.status))
 
     def _wrapped(self, *file: Any) -> Any:
         assert self._wrap_file is not None  # noqa: S101  else this would not be called
@@ -198,7 +197,7 @@ class _Answer:
             self._end_file()
 
     def _end_file(self) -> None:
-        self._bytes += content_length(self._headers) or 0
+        self.bytes += content_length(self._headers) or 0
         self.end(complete=True)
 
 
@@ -211,7 +210,7 @@ def _code(status: object) -> int | None:
 class _Body:
     """An iterable of chunks, one after the other."""
 
-    def __init__(self, answer: _Answer, body: Iterable[bytes]) -> None:
+    def __init__(self, answer: Answer, body: Iterable[bytes]) -> None:
         self._answer = answer
         self._body = body
         self._chunks: Iterator[bytes] | None = None
