@@ -8,12 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from togai_shipper.contrib.asgi import Exchange, TogaiMiddleware
 from togai_shipper.testing import RecordedEvents
@@ -245,3 +245,58 @@ def test_the_body_of_the_request_is_left_to_the_application(recorded_events: Rec
     asyncio.run(metered.app({**SCOPE}, metered._receive, metered._send))  # noqa: SLF001  as a server
 
     assert given == [metered._receive]  # noqa: SLF001  likewise
+
+
+def test_the_body_is_counted_as_the_application_made_it(recorded_events: RecordedEvents) -> None:
+    async def packing(message: Any) -> None:
+        message["body"] = b""
+
+    metered = Metered(sending(body(b"hello")))
+    asyncio.run(metered.app({**SCOPE}, metered._receive, packing))  # noqa: SLF001  as a server
+    assert metered.exchange.response_bytes == 5
+
+
+async def answer(request: Request) -> Response:
+    return PlainTextResponse("hello")
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/items/7", "/items/{item}"),
+        ("/v1/items/7", "/v1/items/{item}"),
+        ("/v1/nowhere", "/v1"),
+        ("/v1/inner/items/7", "/v1/inner/items/{item}"),
+        ("/nowhere", None),
+    ],
+)
+def test_the_route_of_a_mounted_application_starts_where_the_outermost_does(
+    recorded_events: RecordedEvents, path: str, route: str | None
+) -> None:
+    routes = [Route("/items/{item}", answer)]
+    app = Starlette(routes=[*routes, Mount("/v1", routes=[*routes, Mount("/inner", routes=routes)])])
+    told: list[Exchange] = []
+    app.add_middleware(TogaiMiddleware, schema_name="api_call", account_id=told.append)
+
+    asyncio.run(get(app, path))
+    assert [exchange.route for exchange in told] == [route]
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [("/v1/items/7", "/v1/items/{item}"), ("/mounted/v1/items/7", "/mounted/v1/items/{item}")],
+)
+def test_the_route_of_an_included_router_has_its_prefix(
+    recorded_events: RecordedEvents, path: str, route: str
+) -> None:
+    router = APIRouter()
+    router.get("/items/{item}")(lambda item: item)
+    app, mounted = FastAPI(), FastAPI()
+    app.include_router(router, prefix="/v1")
+    mounted.include_router(router, prefix="/v1")
+    app.mount("/mounted", mounted)
+    told: list[Exchange] = []
+    app.add_middleware(TogaiMiddleware, schema_name="api_call", account_id=told.append)
+
+    asyncio.run(get(app, path))
+    assert [exchange.route for exchange in told] == [route]

@@ -95,14 +95,18 @@ class _Answer:
 
     async def send(self, message: Message) -> None:
         """``send``."""
+        # Now: who sends it on may change it, as one that packs bodies does.
+        kind, more = message["type"], message.get("more_body", False)
+        size = len(message.get("body", b""))
+        if kind == "http.response.start":
+            status, headers = message.get("status"), message.get("headers", ())
         await self._send(message)
-        match message["type"]:
+        match kind:
             case "http.response.start":
-                self._status = message["status"]
-                self._headers = message.get("headers", ())
+                self._status, self._headers = status, headers
             case "http.response.body":
-                self._bytes += len(message.get("body", b""))
-                if not message.get("more_body", False):
+                self._bytes += size
+                if not more:
                     self.end(complete=True)
             case "http.response.pathsend":  # a file that the server sends by itself
                 self._bytes += content_length(self._headers) or 0
@@ -114,10 +118,25 @@ class _Answer:
         if meter is None:
             return
         seconds = self._clock() - self._begun
-        route = getattr(self._scope.get("route"), "path", None)
+        route = _route(self._scope)
         size = 0 if is_without_body(self._method, self._status) else self._bytes
         meter(
             Exchange(
                 self._scope, self._method, self._path, route, self._status, size, seconds, complete=complete
             )
         )
+
+
+def _route(scope: Message) -> str | None:
+    """The pattern of Starlette's or FastAPI's route, from the outermost application on."""
+    route = scope.get("route")
+    # FastAPI's own route does not know the prefix of ``include_router``.
+    included = scope.get("fastapi", {}).get("effective_route_context")
+    if getattr(included, "original_route", None) is not route:
+        included = None
+    path: str | None = getattr(included or route, "path", None)
+    if path is None:
+        return None
+    root: str = scope.get("root_path", "")
+    mounted = root[len(scope.get("app_root_path", root)) :]
+    return mounted + path if hasattr(route, "methods") else mounted  # else it is the mount itself
