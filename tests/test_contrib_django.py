@@ -15,6 +15,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseNotFound, StreamingHttpResponse
 from django.test import AsyncClient, Client, override_settings
 from django.urls import path
@@ -231,6 +232,21 @@ def test_a_file_that_the_server_knows_how_to_send_stays_one(recorded_events: Rec
     body.close()
 
     recorded_events.assert_tracked("api_call", attributes={"size": 5}, dimensions={"outcome": "ok"}, times=1)
+
+
+def test_a_file_is_counted_before_django_closes_the_connections_of_the_request(
+    recorded_events: RecordedEvents,
+) -> None:
+    told: list[str] = []
+    finished: Any = lambda **_: told.append("finished")  # noqa: E731  short
+    request_finished.connect(finished)
+    with override_settings(TOGAI={**TOGAI, "account_id": lambda exchange: told.append("counted")}):
+        environ: dict[str, Any] = {"PATH_INFO": "/file", "wsgi.file_wrapper": FileWrapper}
+        setup_testing_defaults(environ)
+        WSGIHandler()(environ, lambda status, headers: None).close()  # type: ignore[attr-defined]
+
+    request_finished.disconnect(finished)
+    assert told == ["counted", "finished"]
 
 
 def test_an_error_of_a_view_is_answered_by_django_and_the_request_has_failed(

@@ -123,6 +123,7 @@ class _Answer:
         self._begun = meter.clock()
         self._status: int | None = None
         self._bytes = 0
+        self._is_file = False
 
     def watched(self, response: Any) -> Any:
         """``response``, which ends this answer when its body ends."""
@@ -131,23 +132,19 @@ class _Answer:
             self._bytes = len(response.content)
             self.end(complete=True)
             return response
-        is_file = getattr(response, "file_to_stream", None) is not None
-        if not is_file:  # else the server may know how to send it, and would not if it were wrapped
+        if getattr(response, "file_to_stream", None) is None:
             chunks = response.streaming_content
             counted = _AsyncChunks if response.is_async else _Chunks
             response.streaming_content = counted(self, chunks)
-        close = response.close
-
-        def closing() -> None:
-            try:
-                close()
-            finally:
-                if is_file:
-                    self._bytes = content_length(response.items()) or 0
-                self.end(complete=is_file or is_without_body(self._request.method, self._status))
-
-        response.close = closing
+        else:  # the server may know how to send it, and would not if it were wrapped
+            self._bytes = content_length(response.items()) or 0
+            self._is_file = True
+        response._resource_closers.append(self._closed)  # noqa: SLF001  as Django's handlers do
         return response
+
+    def _closed(self) -> None:
+        """Before Django tells ``request_finished`` and closes the connections of the request."""
+        self.end(complete=self._is_file or is_without_body(self._request.method, self._status))
 
     def count(self, chunk: bytes) -> None:
         self._bytes += len(chunk)
