@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from celery import Celery
@@ -70,6 +71,17 @@ def test_an_invocation_is_not_kept_beyond_its_time(togai: FakeTogai, ship: Ship)
     handler(None, Context(600))  # of which half a second is Lambda's
     handler(None, Context(0))
     assert shipper.pending == 2
+
+
+@pytest.mark.parametrize("context", [None, MagicMock(), MagicMock(spec=[]), Context(None)])  # type: ignore[arg-type]
+def test_a_context_of_a_test_breaks_no_invocation(togai: FakeTogai, ship: Ship, context: Any) -> None:
+    shipper = ship(flush_interval=60)
+
+    @flush_after(shipper=shipper)
+    def handler(event: Any, context: Any) -> Any:
+        return event
+
+    assert handler("given", context) == "given"
 
 
 def test_an_invocation_flushes_the_default_shipper_unless_told_another(togai: FakeTogai) -> None:
