@@ -108,6 +108,9 @@ def meter(
     (``apply_async(task_id=…)``) needs a key of their own. Tasks that run eagerly count as well. No event: a
     task that raises ``Ignore`` or ``Reject``, is revoked, or takes its process along (a hard time limit).
 
+    Once for each shipper and schema: a second call, such as that of a module that is imported twice, changes
+    nothing. What differs from task to task is for the functions to say.
+
     Args:
         shipper: the one to track with.
         schema_name: Togai's event schema.
