@@ -131,12 +131,13 @@ def _route(scope: Message) -> str | None:
     """The pattern of Starlette's or FastAPI's route, from the outermost application on."""
     route = scope.get("route")
     # FastAPI's own route does not know the prefix of ``include_router``.
-    included = scope.get("fastapi", {}).get("effective_route_context")
+    fastapi = scope.get("fastapi")
+    included = fastapi.get("effective_route_context") if isinstance(fastapi, dict) else None
     if getattr(included, "original_route", None) is not route:
         included = None
-    path: str | None = getattr(included or route, "path", None)
-    if path is None:
+    path = getattr(included or route, "path", None)
+    if not isinstance(path, str):  # another framework's, or none
         return None
-    root: str = scope.get("root_path", "")
+    root: str = scope.get("root_path") or ""
     mounted = root[len(scope.get("app_root_path", root)) :]
-    return mounted + path if hasattr(route, "methods") else mounted  # else it is the mount itself
+    return mounted if hasattr(route, "routes") else mounted + path  # a mount's own path is in both
