@@ -8,7 +8,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 
@@ -153,16 +154,24 @@ def _computed(seconds: float) -> float:
     return done / (time.perf_counter() - start)
 
 
-def start_computing() -> None:
-    """A thread that computes until the process ends, as an application's may."""
+@contextmanager
+def computing() -> Iterator[None]:
+    """A thread that computes meanwhile, as an application's may."""
+    over = False
 
     def compute() -> None:
         total = 0
-        while True:
+        while not over:
             for number in range(10_000):
                 total += number * number
 
-    threading.Thread(target=compute, daemon=True).start()
+    thread = threading.Thread(target=compute, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over = True
+        thread.join()
 
 
 def main() -> None:
@@ -172,9 +181,8 @@ def main() -> None:
         os.sched_setaffinity(0, {task["cpu"]})
     module = import_module(f"{__package__}.contenders.{task['contender']}")
     contender = module.start(task["url"], task["in_flight"], task["folder"])
-    if task["busy"]:
-        start_computing()
-    figures = globals()[task["measure"]](contender, **task["options"])
+    with computing() if task["busy"] else nullcontext():
+        figures = globals()[task["measure"]](contender, **task["options"])
     print(json.dumps(figures), flush=True)
     os._exit(0)  # what is still queued at a silent server stays there
 

@@ -31,6 +31,8 @@ if os.environ.get("AT_IMPORT") in ("track", "flush"):
     track(1)
 if os.environ.get("AT_IMPORT") == "flush":
     shipper.flush()
+    while not shipper._pipeline.buffer.work.waiting:  # its thread has come to rest: uWSGI forks as it stands
+        time.sleep(0.001)
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
