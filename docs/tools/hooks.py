@@ -22,6 +22,7 @@ README = Path(__file__).parents[2] / "README.md"
 #: Where the README's links to its own sections lead here.
 PAGES = {
     "#how-many-workers-one-account-carries": "explanation/sizing.md",
+    "#what-it-costs": "explanation/sizing.md",
     "#durability": "explanation/durability.md",
     "#working-with-the-spool": "operations/dead-letters.md",
 }

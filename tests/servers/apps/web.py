@@ -31,7 +31,7 @@ if os.environ.get("AT_IMPORT") in ("track", "flush"):
     track(1)
 if os.environ.get("AT_IMPORT") == "flush":
     shipper.flush()
-    while not shipper._pipeline.buffer.work.waiting:  # its thread has come to rest: uWSGI forks as it stands
+    while not shipper._pipeline.buffer.work.waiting:  # noqa: SLF001  its thread has come to rest: uWSGI forks as it stands
         time.sleep(0.001)
 
 
