@@ -11,6 +11,8 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from togai_shipper._wording import counted
+
 from . import beside, cost, fleet, growth, imports, memory, send, spool, throughput, track
 from .contenders import absent
 from .rounds import PEER_ROUNDS
@@ -62,8 +64,8 @@ def main() -> None:
         [
             "# Results",
             f"Written by `python -m benchmarks`: {_machine()}.",
-            f"Medians of {rounds} rounds (of peers {min(rounds, PEER_ROUNDS)}), all in turn in one run; "
-            f"each on one CPU, the server on another. {absent()}".rstrip(),
+            f"Medians of {counted(rounds, 'round')} (of peers {min(rounds, PEER_ROUNDS)}), all in turn in "
+            f"one run; each on one CPU, the server on another. {absent()}".rstrip(),
             "## Goals",
             goals_table(goals),
             *(f"## {section.title}\n\n{section.text}" for section in sections),

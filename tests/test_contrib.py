@@ -12,6 +12,7 @@ import pytest
 from celery import Celery
 from celery.exceptions import Ignore
 from celery.signals import worker_process_shutdown
+from virtual import Clock
 
 import togai_shipper
 from togai_shipper import Shipper
@@ -131,16 +132,6 @@ def test_a_celery_worker_process_that_ends_delivers(togai: FakeTogai, ship: Ship
 def recorded_events() -> Iterator[RecordedEvents]:
     with RecordedEvents() as recorded:
         yield recorded
-
-
-class Clock:
-    """Seconds that pass when a task says so."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ ORDER = [
     "_receipts",
     "_reporting",
     "_flusher",
+    "_event_loop",
     "_health",
     "_lifecycle",
     "_pipeline",

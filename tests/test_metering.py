@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from decimal import Decimal
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -342,6 +343,13 @@ def test_dimensions_that_are_none_are_told_at_the_end_of_a_block(
 ) -> None:
     with shipper.measure("chat", "acme", {}, dimensions, outcome=outcome) as measured:
         measured.dimensions["model"] = "small"
+
+    assert shipper.stats().refused["invalid"] == 1
+
+
+def test_attributes_without_end_have_one_in_a_block(shipper: Shipper) -> None:
+    with shipper.measure("chat", "acme", (Attribute(f"n{number}", 1) for number in count())):
+        pass
 
     assert shipper.stats().refused["invalid"] == 1
 

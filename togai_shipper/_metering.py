@@ -49,6 +49,15 @@ class Work(Protocol):
         """Whether it failed."""
 
 
+def named(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The arguments of a call by the names of the function's parameters, with their defaults."""
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound.apply_defaults()
+    return bound.arguments
+
+
 @attrs.frozen
 class Call:
     """A call of a metered function, once it is over: what the functions of ``Shipper.metered`` are given.
@@ -78,9 +87,7 @@ class Call:
     @property
     def arguments(self) -> Mapping[str, Any]:
         """All arguments by the names of the function's parameters, with their defaults."""
-        bound = inspect.signature(self.function).bind(*self.args, **self.kwargs)
-        bound.apply_defaults()
-        return bound.arguments
+        return named(self.function, self.args, self.kwargs)
 
 
 @attrs.frozen
@@ -274,7 +281,8 @@ class Measure:
         """
         given = attributes.items() if isinstance(attributes, Mapping) else attributes
         sums: dict[str, tuple[Decimal, str | None]] = {}
-        for name, value, unit in [*map(_apart, given), *self._added]:
+        most = islice(given, MAX_ATTRIBUTES + 1)  # one more is told as too many, an endless one has an end
+        for name, value, unit in [*map(_apart, most), *self._added]:
             amount = Decimal(number(name, value))
             before, known = sums.get(name, (Decimal(0), unit))
             if known != unit:

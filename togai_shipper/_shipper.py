@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
@@ -30,7 +29,7 @@ from ._event import (
     id_of,
     timestamp_text,
 )
-from ._flusher import start_thread
+from ._event_loop import in_a_thread, is_running
 from ._metering import AttributesOf, Call, DimensionsOf, Measure, P, R, Recipe, TextOf, metering
 from ._outcome import FlushReport, Outcome, Refusal, Stats
 from ._receipts import Receipt, receipt
@@ -46,42 +45,6 @@ if TYPE_CHECKING:
 _stamp = Stamp()
 # A parent's, kept so that no destructor of ours touches what the parent still uses.
 _inherited: list[Pipeline] = []
-
-
-def _is_under_event_loop() -> bool:
-    asyncio = sys.modules.get("asyncio")  # not imported for this: where nobody has, no loop runs
-    try:
-        return asyncio is not None and asyncio.get_running_loop() is not None
-    except RuntimeError:
-        return False
-
-
-async def _in_a_thread(wait: Callable[[float | None], FlushReport], timeout: float | None) -> FlushReport:
-    """On a thread of its own: the loop's executor may be busy for minutes, and holds up the loop's end."""
-    import asyncio  # noqa: PLC0415  who awaits this has it; nobody else pays for it
-
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[FlushReport] = loop.create_future()
-
-    def settle(give: Callable[[Any], None], outcome: FlushReport | Exception) -> None:
-        with suppress(asyncio.InvalidStateError):  # cancelled meanwhile
-            give(outcome)
-
-    def run() -> None:
-        give: Callable[[Any], None] = future.set_result
-        outcome: FlushReport | Exception
-        try:
-            outcome = wait(timeout)
-        except Exception as error:  # for whoever awaits
-            give, outcome = future.set_exception, error
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, give, outcome)
-
-    try:
-        start_thread(run, ())
-    except RuntimeError:  # no thread to be had, at the end of the process for instance
-        return wait(timeout)
-    return await future
 
 
 def _encoded(
@@ -581,7 +544,7 @@ class Shipper:
 
     def _may_block(self, pipeline: Pipeline) -> bool:
         """Not on a flusher, which would wait for itself, nor under an event loop, which would stand still."""
-        if _is_under_event_loop():
+        if is_running():
             text = 'overflow="block" does not block under a running event loop: the event is refused'
             pipeline.reporter.complain("event loop", text)
             return False
@@ -641,7 +604,7 @@ class Shipper:
 
     async def aflush(self, timeout: float | None = None) -> FlushReport:
         """``flush()`` for coroutines: the event loop goes on meanwhile."""
-        return await _in_a_thread(self.flush, timeout)
+        return await in_a_thread(self.flush, timeout)
 
     def close(self, timeout: float | None = None) -> FlushReport:
         """Accept no more events, deliver what is pending, and end the threads.
@@ -662,7 +625,7 @@ class Shipper:
 
     async def aclose(self, timeout: float | None = None) -> FlushReport:
         """``close()`` for coroutines: the event loop goes on meanwhile."""
-        return await _in_a_thread(self.close, timeout)
+        return await in_a_thread(self.close, timeout)
 
     @property
     def close_timeout(self) -> float:

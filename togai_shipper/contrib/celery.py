@@ -6,7 +6,6 @@ what they do send is the signal ``worker_process_shutdown``.
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import attrs
 
 from togai_shipper import Shipper
-from togai_shipper._metering import AttributesOf, DimensionsOf, Recipe, TextOf
+from togai_shipper._metering import AttributesOf, DimensionsOf, Recipe, TextOf, named
 
 from ._http import COUNT
 
@@ -57,9 +56,7 @@ class TaskRun:
     @property
     def arguments(self) -> Mapping[str, Any]:
         """All arguments by the names of the task's parameters, with their defaults."""
-        bound = inspect.signature(self.task.run).bind(*self.args, **self.kwargs)
-        bound.apply_defaults()
-        return bound.arguments
+        return named(self.task.run, self.args, self.kwargs)
 
 
 def install(shipper: Shipper, timeout: float | None = None) -> None:

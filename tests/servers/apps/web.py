@@ -31,8 +31,10 @@ if os.environ.get("AT_IMPORT") in ("track", "flush"):
     track(1)
 if os.environ.get("AT_IMPORT") == "flush":
     shipper.flush()
-    while not shipper._pipeline.buffer.work.waiting:  # noqa: SLF001  its thread has come to rest: uWSGI forks as it stands
-        time.sleep(0.001)
+    while not shipper._pipeline.buffer.work.waiting:  # noqa: SLF001  uWSGI forks as it stands
+        time.sleep(
+            0.001
+        )  # between looks at that condition, for which nothing rings: its thread has come to rest
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
