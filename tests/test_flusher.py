@@ -17,6 +17,7 @@ from togai_shipper import FlushReport, Shipper
 from togai_shipper._config import Config
 from togai_shipper._event import encode
 from togai_shipper._pipeline import Pipeline
+from togai_shipper._transport import Transport
 from togai_shipper.testing import FakeTogai, faults
 
 Ship = Callable[..., Shipper]
@@ -167,6 +168,24 @@ def test_close_gives_up_in_time_where_no_session_can_be_made() -> None:
 
     assert pipeline.close(0.5) == FlushReport(dropped=1)
     assert told == [(False, 1)]
+
+
+@pytest.mark.parametrize("call", ["close", "flush"])
+def test_who_sends_on_its_callers_thread_ends_in_time_where_carrying_fails_again_and_again(call: str) -> None:
+    attempts = []
+
+    def connect(_: Config) -> Transport:
+        attempts.append(None)
+        if len(attempts) > 100:
+            raise KeyboardInterrupt("it would never end")
+        raise MemoryError("each time")
+
+    config = Config.load({}, api_key="secret", base_url="http://127.0.0.1:1")
+    pipeline = Pipeline(config, thread=Refusing(), connect=connect)
+    pipeline.put(encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", "one"))
+
+    assert not getattr(pipeline, call)(0.2)
+    assert len(attempts) < 10
 
 
 class Busy:

@@ -861,6 +861,40 @@ def test_a_writer_that_is_ended_is_told_of_and_replaced(
     assert togai.ledger.metered == 1
 
 
+@pytest.mark.parametrize("kind", [SystemExit, MemoryError])
+def test_a_writer_that_is_ended_while_a_flusher_idles_is_replaced_though_nothing_more_is_tracked(
+    togai: FakeTogai, folder: Path, kind: type[BaseException]
+) -> None:
+    raising: list[BaseException] = []
+
+    def wall() -> float:
+        if raising:
+            raise raising.pop()
+        return time.time()
+
+    config = Config.load({}, api_key="secret", base_url=togai.url, spool=str(folder), flush_interval=0.05)
+    pipeline = Pipeline(config, wall=wall)
+    event = encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", fresh_id())
+    assert pipeline.put(event) is None
+    assert togai.wait(lambda: togai.ledger.metered == 1)  # a writer and a flusher live, and wait
+    raising.append(kind("in the writer's thread"))
+    event = encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", fresh_id())
+    assert pipeline.put(event) is None
+
+    assert togai.wait(lambda: togai.ledger.metered == 2, 10)
+    assert pipeline.close(20)
+
+
+def test_what_close_keeps_on_disk_is_as_old_as_it_is(worlds: Any) -> None:
+    w = worlds()
+    w.put(1)
+    w.clock.now += 7
+    w.put(1)
+    assert w.pipeline.close(0) == FlushReport(pending=2)
+
+    assert stats(w).oldest_pending_age == pytest.approx(7, abs=0.1)
+
+
 def test_a_disk_that_is_full_in_the_middle_of_an_adoption_costs_no_row(worlds: Any, folder: Path) -> None:
     w, other = worlds(), worlds()
     w.put(1)

@@ -116,7 +116,6 @@ class Pipeline:
             server_time=self.delivery.server_time,
             record=self._count,
             starting=self._starting,
-            ended=self._flusher_ended,
             thread=thread,
         )
         self._put, self.buffer.store = spool.put, spool
@@ -433,22 +432,25 @@ class Pipeline:
             try:
                 self._carry_all(until)
             except Exception as error:  # a bug, no memory: the batch is in the line again
-                self._fail(f"a flusher failed ({type(error).__name__}), no event is lost; it goes on")
+                text = f"a flusher failed ({type(error).__name__}), no event is lost; it goes on"
+                if not self._fail(text, until):
+                    return  # close() tells of what is left; a flush() has its report
             else:
                 self.reporter.call_left()
                 return
 
-    def _fail(self, message: str) -> None:
-        """Tell of the exception under way, and let a moment pass before it can come again."""
+    def _fail(self, message: str, until: Waiter | None = None) -> bool:
+        """Tell of the exception under way, and let a moment pass; return whether there is time to go on."""
         self.gate.fail(message)
         self.reporter.complain("flusher", message, level=logging.ERROR, exc_info=True)
-        until = self._clock() + RESTART_AFTER
+        go_on_at = self._clock() + RESTART_AFTER
         while True:
             rings = self.gate.turn.rings
-            closing = self.buffer.closing
-            left = min(until, closing.deadline if closing else FOREVER) - self._clock()
+            closing, now = self.buffer.closing, self._clock()
+            deadline = min(closing.deadline if closing else FOREVER, until.deadline if until else FOREVER)
+            left = min(go_on_at, deadline) - now
             if left <= 0:
-                return
+                return now < deadline
             self.gate.turn.wait(rings, left)
 
     def _carry_all(self, until: Waiter | None) -> None:
@@ -525,7 +527,7 @@ class Pipeline:
         if batch.probe and isinstance(carried.verdict, Accepted):
             if self.buffer.closing:
                 self.buffer.closing.probed = False  # what parks the line again is probed again
-            waiting = counted(self.buffer.pending, "waits", "wait")
+            waiting = counted(self.pending, "waits", "wait")
             self.reporter.log(logging.INFO, "Togai takes events again; %s", waiting)
         self._tell(settlement, parked)
 
@@ -549,7 +551,7 @@ class Pipeline:
             if batch.not_before:
                 self.reporter.tell_set_aside(batch.events[0])
         if parked:
-            self.reporter.tell_parked(parked, self.buffer.pending)
+            self.reporter.tell_parked(parked, self.pending)
 
     def _failing(self, message: str) -> None:
         with self.lock:

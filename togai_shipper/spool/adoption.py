@@ -6,7 +6,7 @@ both, and it is sent twice with the same ids, of which Togai counts one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 
@@ -223,7 +223,9 @@ class Adoption:
         self._found: Iterator[Claim] | None = None
         self._orphan: Orphan | None = None
         self.next_at = float("-inf")  # monotonic seconds
-        self.stranded: dict[str, int] = {}  # path -> events in it that are not ours to send
+        # path -> events in it that are not ours to send. Never changed, but replaced as a whole: it is read
+        # under the shipper's lock, and written under the file's.
+        self.stranded: Mapping[str, int] = {}
 
     @property
     def path(self) -> str:
@@ -266,7 +268,7 @@ class Adoption:
             )
         if haul.over:
             if self._orphan.waiting:
-                self.stranded[str(path)] = self._orphan.waiting
+                self.stranded = {**self.stranded, str(path): self._orphan.waiting}
             aside = self._orphan.end(now_ms)
             self._orphan = None
             if aside:
@@ -290,7 +292,7 @@ class Adoption:
             self._set_aside(claim, error, now_ms)
         except SpoolError as error:
             claim.release()
-            self.stranded[str(path)] = 0
+            self.stranded = {**self.stranded, str(path): 0}
             self._tell(f"left {path}", f"{error}; it is left alone")
         return None
 
@@ -309,7 +311,7 @@ class Adoption:
             whose = orphan.file.meta().get("base_url", "nobody")
             if whose == self._base_url:
                 return orphan
-            self.stranded[str(path)] = orphan.file.pending()[0]
+            self.stranded = {**self.stranded, str(path): orphan.file.pending()[0]}
         except SpoolError:
             orphan.file.close()
             raise

@@ -81,6 +81,8 @@ class Shelf:
     def _wait_behind(self, count: int, since: float) -> None:
         if count and not self.behind:
             self.behind_since = since
+        elif count:
+            self.behind_since = min(self.behind_since, since)
         self.behind += count
 
     # --- back into the buffer ---
@@ -142,7 +144,7 @@ class Shelf:
         lost = []
         for batch in left:
             events = [event for event in batch.events if self._rows.pop(id(event), None) is None]
-            self.behind += len(batch) - len(events)
+            self._wait_behind(len(batch) - len(events), batch.since)
             if events:
                 lost.append(attrs.evolve(batch, events=events))
         return lost

@@ -27,7 +27,7 @@ from togai_shipper._bell import Bell
 from togai_shipper._buffer import Buffer
 from togai_shipper._config import Config
 from togai_shipper._event import ChosenId
-from togai_shipper._flusher import Flushers
+from togai_shipper._flusher import RESTART_AFTER, Flushers
 from togai_shipper._outcome import Dropped, Rejected, Settled
 from togai_shipper._reporting import Reporter
 from togai_shipper._wording import counted
@@ -79,7 +79,6 @@ class Spool:
         server_time: Callable[[], float | None],
         record: Callable[[Settled], None],
         starting: Callable[[], None],
-        ended: Callable[[], None],
         thread: Callable[[Callable[..., None], tuple[object, ...]], object],
     ) -> None:
         self.pid = os.getpid()
@@ -96,7 +95,7 @@ class Spool:
         self._io = threading.Lock()
         self._owner: int | None = None  # the thread that holds it
         folder = Folder(directory)
-        self._writer = Flushers(1, lock, clock, self._work, self._writer_failed, ended, thread)
+        self._writer = Flushers(1, lock, clock, self._work, self._writer_failed, self._writer_ended, thread)
         # In memory, not yet on disk.
         self._entering: deque[bytes] = deque()
         self._entering_bytes = 0
@@ -114,7 +113,7 @@ class Spool:
         self.recovered = 0
         self.corrupt_rows = 0
         self.dead_letters = 0
-        self._news: list[Callable[[], object]] = []  # to be told once the file is let go
+        self._news: deque[Callable[[], object]] = deque()  # to be told once the file is let go
         forks.watch(self)
 
     # --- callers ---
@@ -257,18 +256,39 @@ class Spool:
     # --- the thread ---
 
     def _writer_failed(self, error: BaseException) -> None:
-        text = "the spool's writer was ended by %s, no event is lost; another takes its place"
+        self._fail("the spool's writer was ended by %s, no event is lost; another takes its place", error)
+
+    def _writer_ended(self) -> None:
+        """Start another one for what is left to be done; nobody may ever track an event again."""
+        with self._lock:
+            if self._wait() < FOREVER:
+                self.attend()
+            self._buffer.settled.ring()
+
+    def _fail(self, text: str, error: BaseException) -> None:
+        """Tell of the exception under way, and let a moment pass before it can come again."""
         self._reporter.complain("writer", text, type(error).__name__, level=logging.ERROR, exc_info=True)
+        go_on_at = self._clock() + RESTART_AFTER
+        while (left := go_on_at - self._clock()) > 0 and not self._buffer.closing:
+            self.work.wait(self.work.rings, left)
 
     def _work(self, _: object = None) -> None:
         while not self._is_over():
-            rings = self.work.rings
-            with self._lock:
-                wait = self._wait()
-            if wait > 0.0:
-                self.work.wait(rings, None if wait == FOREVER else wait)
-            else:
-                self.step(FOREVER)
+            try:
+                self._work_once()
+            except Exception as error:  # a bug, no memory: nothing is on disk, or all of it
+                self._fail("the spool's writer failed (%s), no event is lost; it goes on", error)
+                if self._buffer.closing:  # it may fail each time: close() writes, or tells, what is left
+                    return
+
+    def _work_once(self) -> None:
+        rings = self.work.rings
+        with self._lock:
+            wait = self._wait()
+        if wait > 0.0:
+            self.work.wait(rings, None if wait == FOREVER else wait)
+        else:
+            self.step(FOREVER)
 
     def _is_over(self) -> bool:
         with self._lock:
@@ -324,9 +344,10 @@ class Spool:
     def _tell(self) -> None:
         if not self._news:
             return
-        with self._reporter.leaving_callbacks():  # one may take its time, and commits do not wait
-            while self._news:
-                self._news.pop(0)()
+        # One may take its time, and commits do not wait. Two threads may be here: each takes another.
+        with self._reporter.leaving_callbacks(), suppress(IndexError):
+            while True:
+                self._news.popleft()()
         if self._reporter.is_call_left:
             with self._lock:
                 self._buffer.call_flusher()
