@@ -20,8 +20,8 @@ import attrs
 
 from togai_shipper import Event, Shipper
 from togai_shipper._config import Config
+from togai_shipper._engine.verdict import Reply
 from togai_shipper._pipeline import Pipeline
-from togai_shipper._verdict import Reply
 from togai_shipper.sandbox.quota import TokenBucket
 from togai_shipper.testing import FakeTogai
 

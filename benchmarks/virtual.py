@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 
-from togai_shipper._bell import Bell
+from togai_shipper._engine.bell import Bell
 
 SHORTEST = 1e-6  # seconds of a wait: less could leave the clock where it is, for ever
 

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 from hypothesis import strategies as st
 
-from togai_shipper._batching import Batch
+from togai_shipper._engine.batching import Batch
 from togai_shipper._event import ChosenId, Event, encode, timestamp_text
 
 DIGITS = 512  # before and behind the point

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import batches
 
-from togai_shipper._batching import (
+from togai_shipper._engine.batching import (
     ENVELOPE,
     MAX_DIVISIONS,
     MIN_LEARNT_BYTES,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from togai_shipper._bell import LONGEST, Bell
+from togai_shipper._engine.bell import LONGEST, Bell
 
 PATIENCE = 30.0  # seconds; bounds a failure, no test waits for it to pass
 

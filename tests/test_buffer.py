@@ -9,7 +9,7 @@ import pytest
 from virtual import OK, world
 
 from togai_shipper import FlushReport
-from togai_shipper._verdict import Reply
+from togai_shipper._engine.verdict import Reply
 
 
 def test_a_parked_line_without_events_has_nothing_to_probe_with() -> None:

@@ -22,7 +22,7 @@ PAGES = {str(path.relative_to(DOCS)): path for path in sorted(DOCS.rglob("*.md")
 SNIPPETS = {name: tuple(snippets(path.read_text("utf-8"))) for name, path in PAGES.items()}
 RUN = [name for name, found in SNIPPETS.items() if any(each.is_run for each in found)]
 KEY = "your-secret-key"
-COMPLAINING = ("_health.py", "_flusher.py", "spool/writer.py")  # what makes healthy false
+COMPLAINING = ("_engine/health.py", "_engine/flushers.py", "spool/writer.py")  # what makes healthy false
 
 
 def free_port() -> int:

@@ -15,9 +15,9 @@ from virtual import world
 
 from togai_shipper import FlushReport, Shipper
 from togai_shipper._config import Config
+from togai_shipper._engine.transport import Transport
 from togai_shipper._event import encode
 from togai_shipper._pipeline import Pipeline
-from togai_shipper._transport import Transport
 from togai_shipper.testing import FakeTogai, faults
 
 Ship = Callable[..., Shipper]

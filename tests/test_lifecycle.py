@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from togai_shipper import ConfigurationError, Shipper, _lifecycle
+from togai_shipper import ConfigurationError, Shipper
+from togai_shipper._process import exits
 from togai_shipper.testing import FakeTogai, faults
 
 Ship = Callable[..., Shipper]
@@ -30,7 +31,7 @@ def terminated() -> Iterator[list[int]]:
 def test_the_exit_hook_closes_what_is_open_with_one_deadline(togai: FakeTogai, ship: Ship) -> None:
     shippers = [ship(flush_interval=60) for _ in range(3)]
     ids = [shipper.track("api_call", "acme") for shipper in shippers]
-    _lifecycle.close_all()
+    exits.close_all()
 
     assert {shipper.stats().state for shipper in shippers} == {"closed"}
     assert togai.ledger.lost([event_id for event_id in ids if event_id]) == set()
@@ -132,7 +133,7 @@ def test_an_interrupt_of_the_exit_hook_gives_up_what_is_left_of_every_shipper(
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(KeyboardInterrupt):
-            _lifecycle.close_together([shipper._pipeline for shipper in shippers])  # noqa: SLF001  as at exit
+            exits.close_together([shipper._pipeline for shipper in shippers])  # noqa: SLF001  as at exit
     finally:
         signal.signal(signal.SIGALRM, before)
 

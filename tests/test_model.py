@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from virtual import OK, Sent, World, world
 
 from togai_shipper import DeliveryError, Event
-from togai_shipper._verdict import Reply
+from togai_shipper._engine.verdict import Reply
 
 
 @attrs.frozen

@@ -163,9 +163,9 @@ def late():
     shipper = make()
     say("late", shipper.track("api_call", "acme"), shipper.stats().refused["closed"])
 
-atexit.unregister(togai_shipper._lifecycle.end)
+atexit.unregister(togai_shipper._process.exits.end)
 atexit.register(late)
-atexit.register(togai_shipper._lifecycle.end)  # as if late() had been registered before our import
+atexit.register(togai_shipper._process.exits.end)  # as if late() had been registered before our import
 """
 
 

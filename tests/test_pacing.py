@@ -7,8 +7,8 @@ import threading
 from virtual import Clock, VirtualBell
 
 from togai_shipper._config import Config
-from togai_shipper._pacing import Gate
-from togai_shipper._verdict import Accepted, Park, Partly, Refusal, TryLater, Verdict
+from togai_shipper._engine.gate import Gate
+from togai_shipper._engine.verdict import Accepted, Park, Partly, Refusal, TryLater, Verdict
 
 FORBIDDEN = Park(403, "forbidden", on_key=False)
 UNAUTHORIZED = Park(401, "no such key", on_key=True)

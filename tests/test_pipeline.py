@@ -10,7 +10,7 @@ import pytest
 from virtual import OK, Sent, world
 
 from togai_shipper import DeliveryError, EventDropped, FlushReport, Unauthorized
-from togai_shipper._verdict import Park, Reply, TryLater
+from togai_shipper._engine.verdict import Park, Reply, TryLater
 
 LOST = Reply(None, error="no reply: reset")
 REFUSED = Reply(None, error="no reply: refused", sent=False)

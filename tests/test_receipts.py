@@ -25,9 +25,9 @@ from togai_shipper import (
     Shipper,
     ShipperClosed,
 )
+from togai_shipper._engine.receipts import Receipts, receipt
+from togai_shipper._engine.verdict import Reply
 from togai_shipper._outcome import Delivered, Dropped
-from togai_shipper._receipts import Receipts, receipt
-from togai_shipper._verdict import Reply
 from togai_shipper.testing import FakeTogai, faults
 
 Ship = Callable[..., Shipper]

@@ -11,7 +11,7 @@ import pytest
 from virtual import OK, world
 
 from togai_shipper import FlushReport, Shipper
-from togai_shipper._verdict import Reply
+from togai_shipper._engine.verdict import Reply
 
 FORBIDDEN = Reply(403, b'{"message": "forbidden"}')
 

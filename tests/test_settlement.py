@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 from strategies import batches
 
 from togai_shipper import EventDropped, EventRejected, PayloadTooLarge
-from togai_shipper._batching import Batch
-from togai_shipper._event import ChosenId, encode, id_of
-from togai_shipper._outcome import Delivered, Dropped, Rejected
-from togai_shipper._settlement import (
+from togai_shipper._engine.batching import Batch
+from togai_shipper._engine.settlement import (
     DEDUPE_WINDOW,
     MAX_REFUSALS,
     MAX_SERVER_ERRORS,
@@ -27,7 +25,9 @@ from togai_shipper._settlement import (
     past_window,
     settle,
 )
-from togai_shipper._verdict import Accepted, Park, Partly, Refusal, Refused, TryLater, Verdict
+from togai_shipper._engine.verdict import Accepted, Park, Partly, Refusal, Refused, TryLater, Verdict
+from togai_shipper._event import ChosenId, encode, id_of
+from togai_shipper._outcome import Delivered, Dropped, Rejected
 
 OPEN = Circumstances(now=1000.0, accepted=7, split=42)
 PARKED = attrs.evolve(OPEN, parked=True)

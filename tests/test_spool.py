@@ -16,10 +16,10 @@ from virtual import OK, WALL, World, world
 
 from togai_shipper import DeliveryError, Event, EventDropped
 from togai_shipper._config import Config
+from togai_shipper._engine.verdict import Reply
 from togai_shipper._event import encode, fresh_id
 from togai_shipper._outcome import Delivered, FlushReport
 from togai_shipper._pipeline import Pipeline
-from togai_shipper._verdict import Reply
 from togai_shipper.spool.file import READ_BYTES, SpoolFile
 from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.requests import ask

@@ -19,7 +19,7 @@ from test_spool import die, files
 from virtual import WALL, Sent, world
 
 from togai_shipper import Event
-from togai_shipper._verdict import Reply
+from togai_shipper._engine.verdict import Reply
 from togai_shipper.spool.file import SpoolFile
 
 

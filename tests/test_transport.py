@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from togai_shipper import ConfigurationError
-from togai_shipper._transport import (
+from togai_shipper._engine.transport import (
     MIN_READ,
     Key,
     KeyUnavailable,
@@ -25,7 +25,7 @@ from togai_shipper._transport import (
     _TimedSends,
     _why,
 )
-from togai_shipper._verdict import Reply
+from togai_shipper._engine.verdict import Reply
 from togai_shipper.testing import FakeTogai, faults
 
 BODY = (

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from togai_shipper._verdict import (
+from togai_shipper._engine.verdict import (
     MAX_MESSAGE,
     MAX_RETRY_AFTER,
     Accepted,

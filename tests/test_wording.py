@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from virtual import world
 
-from togai_shipper._verdict import Reply
+from togai_shipper._engine.verdict import Reply
 from togai_shipper._wording import counted
 
 

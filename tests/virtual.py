@@ -12,12 +12,12 @@ from typing import Any
 
 import attrs
 
-from togai_shipper._bell import Bell
 from togai_shipper._config import Config
+from togai_shipper._engine.bell import Bell
+from togai_shipper._engine.store import Memory
+from togai_shipper._engine.verdict import Reply
 from togai_shipper._event import encode, fresh_id
 from togai_shipper._pipeline import Pipeline
-from togai_shipper._store import Memory
-from togai_shipper._verdict import Reply
 
 OK = Reply(202, b'{"success": true}')
 WALL = 1_790_000_000.0  # epoch seconds at which the clock was 0

@@ -16,8 +16,8 @@ import attrs
 from .exceptions import ConfigurationError, TogaiShipperError
 
 if TYPE_CHECKING:
+    from ._engine.transport import SessionFactory
     from ._event import Event
-    from ._transport import SessionFactory
 
 
 class Unset(Enum):

@@ -16,22 +16,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Literal
 
-from . import _lifecycle
-from ._batching import Batch
-from ._bell import Bell
-from ._buffer import Buffer, Closing, Waiter
 from ._config import ApiKey, Config
-from ._delivery import Carried, Delivery, Trip
+from ._engine.batching import Batch
+from ._engine.bell import Bell
+from ._engine.buffer import Buffer, Closing, Waiter
+from ._engine.delivery import Carried, Delivery, Trip
+from ._engine.flushers import RESTART_AFTER, Flushers, start_thread
+from ._engine.gate import ANSWER_CLOSING, Gate
+from ._engine.health import Health
+from ._engine.receipts import Receipt, Receipts
+from ._engine.reporting import Reporter
+from ._engine.settlement import Circumstances, Settlement, is_past_window, left_at_close, settle
+from ._engine.transport import Key, Transport, connected
+from ._engine.verdict import Accepted, Park, TryLater, is_line_dead
 from ._event import id_of
-from ._flusher import RESTART_AFTER, Flushers, start_thread
-from ._health import Health
 from ._outcome import FlushReport, Ledger, Refusal, Settled
-from ._pacing import ANSWER_CLOSING, Gate
-from ._receipts import Receipt, Receipts
-from ._reporting import Reporter
-from ._settlement import Circumstances, Settlement, is_past_window, left_at_close, settle
-from ._transport import Key, Transport, connected
-from ._verdict import Accepted, Park, TryLater, is_line_dead
+from ._process import exits
 from ._wording import counted
 
 FOREVER = float("inf")
@@ -133,7 +133,7 @@ class Pipeline:
     def _attend(self) -> None:
         """Events wait and no flusher is idle: start the first one; another only for a batch that is due."""
         flushers, closing = self.flushers, self.buffer.closing is not None
-        if closing and (_lifecycle.is_over() or not flushers.available):
+        if closing and (exits.is_over() or not flushers.available):
             return  # the closing thread does it; an interpreter on its way down starts no thread
         if flushers.available:
             gate, buffer = self.gate, self.buffer
@@ -579,7 +579,7 @@ class Pipeline:
 
         Nothing here is its own, and with the end of this thread, its only one, it would end. So it does.
         """
-        _lifecycle.close_all()
+        exits.close_all()
         os._exit(0)
 
     def _look_who_works(self) -> None:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from . import _default
 from ._config import Config, Options
+from ._engine.transport import Transport
+from ._engine.verdict import Reply
 from ._event import Event, read
 from ._matching import Wanted, shown
 from ._shipper import Shipper
-from ._transport import Transport
-from ._verdict import Reply
 from ._wording import counted
 
 if TYPE_CHECKING:

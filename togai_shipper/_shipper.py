@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 import attrs
 
-from . import _lifecycle, _sigterm
-from ._batching import ENVELOPE
 from ._config import UNSET, ApiKey, Config, Overflow, Unset, check_key
+from ._engine.batching import ENVELOPE
+from ._engine.receipts import Receipt, receipt
 from ._event import (
     Attributes,
     ChosenId,
@@ -29,18 +29,18 @@ from ._event import (
     id_of,
     timestamp_text,
 )
-from ._event_loop import in_a_thread, is_running
 from ._metering import AttributesOf, Call, DimensionsOf, Measure, P, R, Recipe, TextOf, metering
 from ._outcome import FlushReport, Outcome, Refusal, Stats
-from ._receipts import Receipt, receipt
+from ._process import exits, sigterm
+from ._process.event_loop import in_a_thread, is_running
 from ._wording import counted
 from .exceptions import InvalidEvent, QueueFull, ShipperClosed, TogaiShipperError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from ._engine.transport import SessionFactory, Transport
     from ._pipeline import Pipeline
-    from ._transport import SessionFactory, Transport
 
 _stamp = Stamp()
 # A parent's, kept so that no destructor of ours touches what the parent still uses.
@@ -179,7 +179,7 @@ class Shipper:
         self._children: dict[int, Pipeline] = {}  # by process: a forked child may itself be a parent
         self._pipeline = self._made()
         if self._config.handle_sigterm and self._config.enabled:
-            _sigterm.handle(self._here)
+            sigterm.handle(self._here)
 
     def _made(self, *, closed: bool = False, clock: Callable[[], float] = time.monotonic) -> Pipeline:
         """One that begins with nothing, in this process.
@@ -189,14 +189,14 @@ class Shipper:
         """
         # requests and tenacity: who makes no shipper does not wait for them. Imported here, not on a flusher:
         # a fork in the middle of an import would leave the child with locks that nobody lets go.
+        from ._engine.transport import connected  # noqa: PLC0415
         from ._pipeline import Pipeline  # noqa: PLC0415
-        from ._transport import connected  # noqa: PLC0415
 
         connect = self._connect or connected
-        pipeline = Pipeline(self._config, clock=clock, connect=connect, starting=_lifecycle.expect_exit)
-        if closed or _lifecycle.is_over():
+        pipeline = Pipeline(self._config, clock=clock, connect=connect, starting=exits.expect_exit)
+        if closed or exits.is_over():
             pipeline.close(0.0)
-        _lifecycle.remember(pipeline)
+        exits.remember(pipeline)
         return pipeline
 
     def _here(self) -> Pipeline:
@@ -663,7 +663,7 @@ class Shipper:
         if not pipeline.pending:
             pipeline.begin_closing(0.0)  # nobody can track any more: its threads may end
         else:
-            _lifecycle.keep(pipeline)
+            exits.keep(pipeline)
             warnings.warn(
                 f"unclosed {self!r}; its events are still delivered, at the latest at exit",
                 ResourceWarning,

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from togai_shipper._verdict import printable
+from togai_shipper._engine.verdict import printable
 
 from . import checks, probe
 from .amounts import plural

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from togai_shipper._verdict import printable
+from togai_shipper._engine.verdict import printable
 from togai_shipper.spool.rows import CORRUPT
 
 from .amounts import age, moment, plural, size

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import attrs
 
 from togai_shipper import ConfigurationError, Shipper, _default
+from togai_shipper._engine.reporting import REPEAT, logger
 from togai_shipper._metering import AttributesOf, DimensionsOf, Recipe, TextOf
-from togai_shipper._reporting import REPEAT, logger
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -6,7 +6,7 @@ import zlib
 
 import attrs
 
-from togai_shipper._settlement import DEDUPE_WINDOW
+from togai_shipper._engine.settlement import DEDUPE_WINDOW
 
 PAST_WINDOW = "past dedupe window"
 CORRUPT = "corrupt"  # damaged on disk: what is left of such an event is kept to be looked at, never sent

@@ -12,7 +12,7 @@ from itertools import compress, repeat
 
 import attrs
 
-from togai_shipper._batching import Batch
+from togai_shipper._engine.batching import Batch
 from togai_shipper._outcome import Delivered, Dropped, Rejected, Settled
 
 from .file import ROW_BYTES

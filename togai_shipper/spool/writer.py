@@ -22,18 +22,18 @@ from typing import Literal
 
 import attrs
 
-from togai_shipper._batching import Batch
-from togai_shipper._bell import Bell
-from togai_shipper._buffer import Buffer
 from togai_shipper._config import Config
+from togai_shipper._engine.batching import Batch
+from togai_shipper._engine.bell import Bell
+from togai_shipper._engine.buffer import Buffer
+from togai_shipper._engine.flushers import RESTART_AFTER, Flushers
+from togai_shipper._engine.reporting import Reporter
 from togai_shipper._event import ChosenId
-from togai_shipper._flusher import RESTART_AFTER, Flushers
 from togai_shipper._outcome import Dropped, Rejected, Settled
-from togai_shipper._reporting import Reporter
+from togai_shipper._process import forks
 from togai_shipper._wording import counted
 from togai_shipper.exceptions import EventDropped
 
-from . import forks
 from .adoption import Adoption, Haul, event_id
 from .disk import Disk
 from .file import SpoolError, SpoolFile

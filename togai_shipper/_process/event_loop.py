@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from ._flusher import start_thread
-from ._outcome import FlushReport
+from togai_shipper._engine.flushers import start_thread
+from togai_shipper._outcome import FlushReport
 
 
 def is_running() -> bool:

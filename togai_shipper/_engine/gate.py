@@ -12,10 +12,11 @@ from collections.abc import Callable
 
 import attrs
 
-from ._bell import Bell
-from ._config import Config
-from ._outcome import Delivered, Rejected, Settled
-from ._verdict import Accepted, Park, Partly, Refused, TryLater, Verdict
+from togai_shipper._config import Config
+from togai_shipper._outcome import Delivered, Rejected, Settled
+
+from .bell import Bell
+from .verdict import Accepted, Park, Partly, Refused, TryLater, Verdict
 
 BURST = 5  # requests that may go at once after a rest; few beside Togai's 50 a second
 ROUNDING = 1e-6  # of a token: less is not missing, but lost in the arithmetic

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 import attrs
 
-from ._batching import Batch, halves, singles
-from ._event import ChosenId, id_of
-from ._outcome import Delivered, Dropped, Rejected, Settled
-from ._verdict import Accepted, Park, Partly, Refusal, Refused, TryLater, Verdict
-from .exceptions import EventDropped, EventRejected, PayloadTooLarge
+from togai_shipper._event import ChosenId, id_of
+from togai_shipper._outcome import Delivered, Dropped, Rejected, Settled
+from togai_shipper.exceptions import EventDropped, EventRejected, PayloadTooLarge
+
+from .batching import Batch, halves, singles
+from .verdict import Accepted, Park, Partly, Refusal, Refused, TryLater, Verdict
 
 MAX_SERVER_ERRORS = 5  # 500s in a row for one batch; then it is divided: one event must not stop the line
 SET_ASIDE = 60.0  # seconds between tries of a single event on which the server chokes

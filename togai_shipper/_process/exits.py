@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._pipeline import Pipeline
+    from togai_shipper._pipeline import Pipeline
 
 # Held weakly: one that is closed, or was never used, may go. One with work to do is kept by its flushers.
 _pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()

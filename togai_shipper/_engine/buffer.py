@@ -19,12 +19,13 @@ from typing import Literal
 
 import attrs
 
-from ._batching import Batch, ByteCap, cut, due, singles
-from ._bell import Bell
-from ._config import Config
-from ._outcome import Delivered, Rejected, Settled
-from ._pacing import Gate
-from ._store import Memory, Store
+from togai_shipper._config import Config
+from togai_shipper._outcome import Delivered, Rejected, Settled
+
+from .batching import Batch, ByteCap, cut, due, singles
+from .bell import Bell
+from .gate import Gate
+from .store import Memory, Store
 
 MARK_EVERY = 0.1  # seconds: how exactly the age of pending events is known
 ALIKE = 3600.0  # seconds by which events of one batch differ in age at most: they grow too old together

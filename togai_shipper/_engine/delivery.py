@@ -11,13 +11,14 @@ from collections.abc import Callable
 import attrs
 import tenacity
 
-from ._batching import Batch
-from ._config import Config
-from ._outcome import Ledger
-from ._pacing import Gate
-from ._settlement import MAX_SERVER_ERRORS, is_past_window
-from ._transport import Key, KeyUnavailable, NoSession, Source, Transport
-from ._verdict import Park, Reply, TryLater, Verdict, is_line_dead, judge
+from togai_shipper._config import Config
+from togai_shipper._outcome import Ledger
+
+from .batching import Batch
+from .gate import Gate
+from .settlement import MAX_SERVER_ERRORS, is_past_window
+from .transport import Key, KeyUnavailable, NoSession, Source, Transport
+from .verdict import Park, Reply, TryLater, Verdict, is_line_dead, judge
 
 NO_REPLY = Reply(None)
 NOT_SENT = TryLater(None, "not sent", maybe_read=False)

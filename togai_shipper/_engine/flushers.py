@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._buffer import Waiter
+    from .buffer import Waiter
 
 RESTART_AFTER = 1.0  # seconds between attempts to start a thread, and before a flusher that failed goes on
 

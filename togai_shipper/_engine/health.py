@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from ._buffer import Buffer
-from ._flusher import Flushers
-from ._outcome import Ledger, State, Stats
-from ._pacing import Gate
-from ._wording import counted
-from .exceptions import DeliveryError
+from togai_shipper._outcome import Ledger, State, Stats
+from togai_shipper._wording import counted
+from togai_shipper.exceptions import DeliveryError
+
+from .buffer import Buffer
+from .flushers import Flushers
+from .gate import Gate
 
 STALE = 300.0  # seconds. Togai bills nothing that arrives after its cycle's grace period: told early
 FAILING = 60.0  # seconds of failed attempts alone before that counts as unhealthy

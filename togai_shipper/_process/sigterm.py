@@ -14,12 +14,13 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import _lifecycle
-from ._flusher import start_thread
-from .exceptions import ConfigurationError
+from togai_shipper._engine.flushers import start_thread
+from togai_shipper.exceptions import ConfigurationError
+
+from . import exits
 
 if TYPE_CHECKING:
-    from ._pipeline import Pipeline
+    from togai_shipper._pipeline import Pipeline
 
 _to_close: list[weakref.WeakMethod[Callable[[], Pipeline]]] = []  # each gives the pipeline of this process
 # What was there before us, the latest last: another's handler may have come between two of our shippers, and
@@ -58,11 +59,11 @@ def _on_sigterm(*_: Any) -> None:
 
 
 def _open() -> list[Pipeline]:
-    return [pipeline() for known in _to_close if (pipeline := known()) is not None] + _lifecycle.orphans()
+    return [pipeline() for known in _to_close if (pipeline := known()) is not None] + exits.orphans()
 
 
 def _close_and_send_again() -> None:
     try:
-        _lifecycle.close_together(_open())
+        exits.close_together(_open())
     finally:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -25,10 +25,11 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from . import __version__
-from ._config import ApiKey, Config, check_key, is_loopback
-from ._verdict import Reply, date_of, printable, retry_after
-from .exceptions import ConfigurationError
+from togai_shipper import __version__
+from togai_shipper._config import ApiKey, Config, check_key, is_loopback
+from togai_shipper.exceptions import ConfigurationError
+
+from .verdict import Reply, date_of, printable, retry_after
 
 SessionFactory = Callable[[], requests.Session]
 

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any
 
-from ._config import Config
-from ._event import Event, decode, id_of
-from ._outcome import Delivered, Dropped, Settled
-from ._receipts import Receipts
-from ._verdict import Park, printable
-from ._wording import counted
-from .exceptions import DeliveryError, Unauthorized
+from togai_shipper._config import Config
+from togai_shipper._event import Event, decode, id_of
+from togai_shipper._outcome import Delivered, Dropped, Settled
+from togai_shipper._wording import counted
+from togai_shipper.exceptions import DeliveryError, Unauthorized
+
+from .receipts import Receipts
+from .verdict import Park, printable
 
 logger = logging.getLogger("togai_shipper")
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from ._batching import Batch
-from ._outcome import Settled
+from togai_shipper._outcome import Settled
+
+from .batching import Batch
 
 
 class Store(Protocol):

@@ -12,8 +12,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TypeAlias
 
-from ._event import id_of
-from ._outcome import Delivered, Outcome, Rejected, Settled
+from togai_shipper._event import id_of
+from togai_shipper._outcome import Delivered, Outcome, Rejected, Settled
 
 Receipt: TypeAlias = "Future[Outcome]"
 

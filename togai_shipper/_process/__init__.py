@@ -1,0 +1,1 @@
+"""How a process begins and ends: exits, signals, forks, event loops."""
