@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 import togai_shipper
-from togai_shipper import Shipper, _default
+from togai_shipper import Shipper, Stats, _default
 from togai_shipper.contrib import prometheus as module
 from togai_shipper.contrib.prometheus import ShipperCollector
 from togai_shipper.testing import FakeTogai, faults
@@ -209,6 +209,23 @@ def test_several_shippers_stand_side_by_side(
     samples = page.read()
     assert of(samples, EVENTS, shipper="eu", outcome="delivered", reason="") == togai.ledger.metered == 1
     assert of(samples, EVENTS, shipper="us", outcome="delivered", reason="") == 0
+
+
+def test_a_shipper_that_is_added_during_a_scrape_is_told_of_in_the_next(
+    togai: FakeTogai, page_of: Callable[..., Page]
+) -> None:
+    class Asked(Shipper):
+        """As if another thread made a tenant's shipper just when this one is asked."""
+
+        def stats(self) -> Stats:
+            shippers.setdefault("later", Shipper(enabled=False))
+            return super().stats()
+
+    shippers: dict[str, Shipper] = {"first": Asked(enabled=False)}
+    page = page_of(shippers)
+
+    assert of(page.read(), "togai_shipper_events_pending", shipper="first") == 0
+    assert of(page.read(), "togai_shipper_events_pending", shipper="later") == 0
 
 
 def test_the_default_shipper_is_told_of_once_there_is_one(

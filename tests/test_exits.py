@@ -233,3 +233,64 @@ def test_a_child_of_multiprocessing_that_cannot_deliver_says_so_once(
     assert len(accepted) == (9 if kind == "process" else 12)
     assert sorted(dropped) == sorted(accepted)  # each by the process that accepted it
     assert program.error.count("undelivered and given up") == len({pid for _, pid in accepted})
+
+
+# --- a shipper made while the process ends, or forks ------------------------------------------------------
+
+AT_EACH_LINE = """
+import atexit
+
+reached = set()
+
+def make_another(frame, event, argument):  # as a signal handler, a destructor or another thread may, anywhere
+    line = frame.f_code, frame.f_lineno
+    if event == "line" and line not in reached and os.getpid() == process and not sys.is_finalizing():
+        reached.add(line)
+        others.append(make(**options))
+        if options:
+            others[-1].track("api_call", "another")
+    return make_another
+
+others, options, process = [], {}, os.getpid()
+"""
+
+MADE_AT_EXIT = """
+shippers = [make() for _ in range(3)]
+for shipper in shippers:
+    track(shipper)
+atexit.register(sys.settrace, make_another)
+"""
+
+
+def test_shippers_made_at_every_line_of_an_exit_keep_no_other_from_delivering(
+    togai: FakeTogai, tmp_path: Path
+) -> None:
+    program = Ended(AT_EACH_LINE + MADE_AT_EXIT, togai, tmp_path)
+
+    assert (program.status, program.error) == (0, "")
+    assert len(program.words("accepted")) == 21
+    assert togai.ledger.lost(program.words("accepted")) == set()
+
+
+MADE_AT_FORK = """
+options = {"spool": sys.argv[1]}
+shippers = [make(**options) for _ in range(3)]
+for shipper in shippers:
+    track(shipper)
+    shipper.sync()
+sys.settrace(make_another)
+child = os.fork()
+sys.settrace(None)
+if child == 0:
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+say("others", len(others))
+"""
+
+
+def test_spools_opened_at_every_line_of_a_fork_leave_it_as_it_is(togai: FakeTogai, tmp_path: Path) -> None:
+    program = Ended(AT_EACH_LINE + MADE_AT_FORK, togai, tmp_path, str(tmp_path / "spool"))
+
+    assert (program.status, program.error) == (0, "")
+    assert int(program.words("others")[0]) > 3
+    assert togai.ledger.lost(program.words("accepted")) == set()

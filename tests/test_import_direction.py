@@ -17,6 +17,7 @@ ROOT = Path(togai_shipper.__file__).parent
 PURE = [
     "exceptions",
     "_wording",
+    "_process.registry",
     "_event",
     "_outcome",
     "_engine.verdict",

@@ -194,9 +194,10 @@ class Shipper:
 
         connect = self._connect or connected
         pipeline = Pipeline(self._config, clock=clock, connect=connect, starting=exits.expect_exit)
+        exits.remember(pipeline)
+        # Asked afterwards: an exit that has not found this one is seen here.
         if closed or exits.is_over():
             pipeline.close(0.0)
-        exits.remember(pipeline)
         return pipeline
 
     def _here(self) -> Pipeline:

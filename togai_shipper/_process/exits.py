@@ -10,16 +10,17 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from .registry import Registry
 
 if TYPE_CHECKING:
     from togai_shipper._pipeline import Pipeline
 
 # Held weakly: one that is closed, or was never used, may go. One with work to do is kept by its flushers.
-_pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
+_pipelines: Registry[Pipeline] = Registry()
 _orphans: set[Pipeline] = set()
 _over: set[int] = set()  # processes that have closed all at their exit
 _expecting: set[int] = set()  # processes whose own kind of exit was seen to
@@ -70,7 +71,7 @@ def _is_child() -> bool:
 
 def close_all() -> None:
     """Close what is open in this process."""
-    close_together([pipeline for pipeline in list(_pipelines) if pipeline.pid == os.getpid()])
+    close_together([pipeline for pipeline in _pipelines if pipeline.pid == os.getpid()])
 
 
 def orphans() -> list[Pipeline]:

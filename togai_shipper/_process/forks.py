@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import time
-import weakref
 from typing import Protocol
+
+from .registry import Registry
 
 FORK_WAIT = 2.0  # seconds that a fork waits at most
 
@@ -25,7 +26,7 @@ class Held(Protocol):
         """After ``hold``."""
 
 
-_watched: weakref.WeakSet[Held] = weakref.WeakSet()
+_watched: Registry[Held] = Registry()
 _held: list[Held] = []
 
 
@@ -36,7 +37,7 @@ def watch(held: Held) -> None:
 
 def _hold() -> None:
     until = time.monotonic() + FORK_WAIT
-    for each in list(_watched):
+    for each in _watched:
         if each.pid == os.getpid() and each.hold(max(0.0, until - time.monotonic())):
             _held.append(each)  # noqa: PERF401  what is held is known at once, whatever interrupts this
 

@@ -59,7 +59,8 @@ def _on_sigterm(*_: Any) -> None:
 
 
 def _open() -> list[Pipeline]:
-    return [pipeline() for known in _to_close if (pipeline := known()) is not None] + exits.orphans()
+    known = [pipeline() for each in list(_to_close) if (pipeline := each()) is not None]
+    return known + exits.orphans()
 
 
 def _close_and_send_again() -> None:

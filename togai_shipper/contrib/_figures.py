@@ -198,5 +198,5 @@ def standing(shippers: Shippers | Shipper | None) -> Iterator[tuple[str, Stats, 
         shippers = _default.made() or {}
     if isinstance(shippers, Shipper):
         shippers = {"default": shippers}
-    for name, shipper in shippers.items():
+    for name, shipper in list(shippers.items()):  # meanwhile another thread may add one
         yield name, shipper.stats(), shipper.healthy

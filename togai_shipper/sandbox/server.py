@@ -11,7 +11,6 @@ import os
 import socket
 import threading
 import time
-import weakref
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.config import Config
@@ -47,7 +46,7 @@ class Server:
         self._loop = _Loop()
         self._is_abandoned = False
         self._thread = threading.Thread(target=self._run, name=f"sandbox-{self.port}", daemon=True)
-        _SERVERS.add(self)
+        _RUNNING.add(self)
         self._thread.start()
 
     def release(self) -> None:
@@ -69,6 +68,7 @@ class Server:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
             self._loop.close()
+            _RUNNING.discard(self)
 
     async def _serve(self) -> None:
         listening = await self._loop.create_server(self._protocol, sock=self._listener, backlog=_BACKLOG)
@@ -122,11 +122,11 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-_SERVERS: weakref.WeakSet[Server] = weakref.WeakSet()
+_RUNNING: set[Server] = set()
 
 
 def _abandon_all() -> None:  # pragma: no cover  coverage does not follow a fork; tests see the effect
-    for server in _SERVERS:
+    for server in list(_RUNNING):
         server.abandon()
 
 
