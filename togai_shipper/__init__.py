@@ -13,14 +13,13 @@
     shipper.close()                                      # delivers what is pending; also done at exit
 """
 
-__version__ = "0.1.0"
-
 from ._config import ApiKey, Options
 from ._default import close, configure, flush, stats, track
 from ._event import IDEMPOTENCY_NAMESPACE, Attribute, Attributes, Event
 from ._metering import Call, Measure
 from ._outcome import FlushReport, Outcome, Stats
 from ._shipper import Shipper
+from ._version import __version__
 from .exceptions import (
     ConfigurationError,
     DeliveryError,
@@ -57,6 +56,7 @@ __all__ = [
     "Stats",
     "TogaiShipperError",
     "Unauthorized",
+    "__version__",
     "close",
     "configure",
     "flush",

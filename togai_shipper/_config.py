@@ -16,7 +16,8 @@ import attrs
 from .exceptions import ConfigurationError, TogaiShipperError
 
 if TYPE_CHECKING:
-    from ._engine.transport import SessionFactory
+    import requests
+
     from ._event import Event
 
 
@@ -33,6 +34,7 @@ UNSET = Unset.UNSET
 
 ApiKey: TypeAlias = str | Callable[[], str]
 Overflow: TypeAlias = Literal["drop_new", "block", "raise"]
+SessionFactory: TypeAlias = "Callable[[], requests.Session]"
 Check: TypeAlias = Callable[[Any], Any]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 import attrs
 
-from ._config import UNSET, ApiKey, Config, Overflow, Unset, check_key
+from ._config import UNSET, ApiKey, Config, Overflow, SessionFactory, Unset, check_key
 from ._engine.batching import ENVELOPE
 from ._engine.receipts import Receipt, receipt
 from ._event import (
@@ -39,7 +39,7 @@ from .exceptions import InvalidEvent, QueueFull, ShipperClosed, TogaiShipperErro
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from ._engine.transport import SessionFactory, Transport
+    from ._engine.transport import Transport
     from ._pipeline import Pipeline
 
 _stamp = Stamp()

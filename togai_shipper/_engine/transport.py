@@ -15,7 +15,6 @@ import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -25,13 +24,11 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from togai_shipper import __version__
-from togai_shipper._config import ApiKey, Config, check_key, is_loopback
+from togai_shipper._config import ApiKey, Config, SessionFactory, check_key, is_loopback
+from togai_shipper._version import __version__
 from togai_shipper.exceptions import ConfigurationError
 
 from .verdict import Reply, date_of, printable, retry_after
-
-SessionFactory = Callable[[], requests.Session]
 
 MIN_READ = 1024 * 1024  # bytes of a reply that are read at least; else twice the request
 MAX_WHY = 200  # characters of an error's text that we keep

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from togai_shipper import __version__
+from togai_shipper._version import __version__
 
 from .file import SpoolError, SpoolFile, SpoolFull
 from .folder import Claim, Folder
