@@ -9,73 +9,27 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 import attrs
 
 from ._config import UNSET, ApiKey, Config, Overflow, SessionFactory, Unset, check_key
-from ._engine.batching import ENVELOPE
-from ._engine.receipts import Receipt, receipt
-from ._event import (
-    Attributes,
-    ChosenId,
-    Event,
-    Stamp,
-    chosen_id,
-    decode,
-    encode,
-    fresh_id,
-    id_of,
-    timestamp_text,
-)
+from ._event import Attributes, Event
+from ._intake import Intake
 from ._metering import AttributesOf, Call, DimensionsOf, Measure, P, R, Recipe, TextOf, metering
-from ._outcome import FlushReport, Outcome, Refusal, Stats
+from ._outcome import FlushReport, Outcome, Stats
 from ._process import exits, sigterm
-from ._process.event_loop import in_a_thread, is_running
-from ._wording import counted
-from .exceptions import InvalidEvent, QueueFull, ShipperClosed, TogaiShipperError
+from ._process.event_loop import in_a_thread
+from ._process.per_process import PerProcess
+from .exceptions import InvalidEvent, QueueFull, TogaiShipperError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ._engine.transport import Transport
     from ._pipeline import Pipeline
-
-_stamp = Stamp()
-# A parent's, kept so that no destructor of ours touches what the parent still uses.
-_inherited: list[Pipeline] = []
-
-
-def _encoded(
-    schema_name: Any,
-    account_id: Any,
-    attributes: Any,
-    dimensions: Any,
-    timestamp: Any,
-    event_id: Any,
-    idempotency_key: Any,
-) -> tuple[bytes, str]:
-    """An event as it goes to Togai, and its id."""
-    is_ours = event_id is None and idempotency_key is None
-    event_id = fresh_id() if is_ours else chosen_id(schema_name, account_id, event_id, idempotency_key)
-    stamp = _stamp(time.time_ns()) if timestamp is None else timestamp_text(timestamp)
-    event = encode(schema_name, account_id, attributes, dimensions, stamp, event_id)
-    return (event if is_ours else ChosenId(event)), event_id
-
-
-def _invalid(error: Exception) -> InvalidEvent:
-    """Whatever the caller's objects raised."""
-    if isinstance(error, InvalidEvent):
-        return error
-    invalid = InvalidEvent("event", f"could not be read: {type(error).__name__}")
-    invalid.__cause__ = error
-    return invalid
-
-
-def _refused(pipeline: Pipeline, reason: Refusal, event_id: str | None = None) -> Outcome:
-    pipeline.refuse(reason)
-    return Outcome(event_id, "refused", reason)
 
 
 class Shipper:
@@ -174,57 +128,30 @@ class Shipper:
     ) -> None:
         options = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         self._config = Config.load(os.environ, **options)
-        self._is_plain = self._config.enabled and self._config.before_send is None
-        self._connect: Callable[[Config], Transport] | None = None  # another one than to Togai
-        self._children: dict[int, Pipeline] = {}  # by process: a forked child may itself be a parent
-        self._pipeline = self._made()
+        self._own: PerProcess[Intake] = PerProcess(partial(_opened, self._config, None))
         if self._config.handle_sigterm and self._config.enabled:
-            sigterm.handle(self._here)
+            sigterm.handle(self._own)
 
-    def _made(self, *, closed: bool = False, clock: Callable[[], float] = time.monotonic) -> Pipeline:
-        """One that begins with nothing, in this process.
+    @property
+    def _intake(self) -> Intake:
+        """This process's."""
+        return self._own.here()
 
-        ``clock`` is read where this module is imported: what comes later may come inside freezegun, which
-        would stand still all deadlines of this process for ever.
-        """
-        # requests and tenacity: who makes no shipper does not wait for them. Imported here, not on a flusher:
-        # a fork in the middle of an import would leave the child with locks that nobody lets go.
-        from ._engine.transport import connected  # noqa: PLC0415
-        from ._pipeline import Pipeline  # noqa: PLC0415
-
-        connect = self._connect or connected
-        pipeline = Pipeline(self._config, clock=clock, connect=connect, starting=exits.expect_exit)
-        exits.remember(pipeline)
-        # Asked afterwards: an exit that has not found this one is seen here.
-        if closed or exits.is_over():
-            pipeline.close(0.0)
-        return pipeline
-
-    def _here(self) -> Pipeline:
-        """This process's pipeline: a forked child starts its own and leaves its parent's alone, for ever.
-
-        Several threads may come here at once, or a signal handler in between: all get the same one.
-        """
-        pipeline, pid = self._pipeline, os.getpid()
-        if pipeline.pid != pid:
-            _inherited.append(pipeline)
-            made = self._made(closed=pipeline.buffer.closing is not None)
-            self._pipeline = pipeline = self._children.setdefault(pid, made)
-        return pipeline
+    @property
+    def _pipeline(self) -> Pipeline:
+        """This process's."""
+        return self._own.here().pipeline
 
     @contextmanager
     def _diverted(self, options: Mapping[str, Any], connect: Callable[[Config], Transport]) -> Iterator[None]:
         """For the time of a test go on with these options and another transport; what is pending waits."""
-        before = self._config, self._connect, self._pipeline
-        self._config, self._connect = attrs.evolve(self._config, **options), connect
-        self._is_plain = self._config.before_send is None
-        self._pipeline = diverted = self._made()
+        before = self._own
+        self._own = diverted = PerProcess(partial(_opened, attrs.evolve(self._config, **options), connect))
         try:
             yield
         finally:
-            diverted.close(self._config.close_timeout)
-            self._config, self._connect, self._pipeline = before
-            self._is_plain = self._config.enabled and self._config.before_send is None
+            diverted.here().pipeline.close(self._config.close_timeout)
+            self._own = before
 
     # --- tracking ---
 
@@ -261,39 +188,19 @@ class Shipper:
             QueueFull: with ``overflow="raise"`` alone.
 
         """
-        pipeline = self._pipeline
-        if pipeline.pid != os.getpid():
-            pipeline = self._here()
-        if pipeline.is_feedback():
-            return _refused(pipeline, "feedback").event_id
-        try:
-            event, accepted_id = _encoded(
-                schema_name, account_id, attributes, dimensions, timestamp, event_id, idempotency_key
-            )
-            self._check_size(event)
-        except Exception as error:  # whatever the caller's objects raise
-            given = (schema_name, account_id, attributes, dimensions, timestamp, event_id, idempotency_key)
-            return self._refuse_invalid(pipeline, error, given).event_id
-        if self._is_plain and pipeline.put(event) is None:
-            return accepted_id
-        return self._hand_over(pipeline, event).event_id
+        intake = self._own.latest
+        if intake.pid != os.getpid():
+            intake = self._own.here()
+        return intake.track(
+            schema_name, account_id, attributes, dimensions, timestamp, event_id, idempotency_key
+        )
 
     def track_event(self, event: Event) -> str | None:
         """Hand over an ``Event`` that you have built; everything else is as with ``track``.
 
         Its id counts as yours: tracking the same ``Event`` twice bills once.
         """
-        pipeline = self._here()
-        if pipeline.is_feedback():
-            return _refused(pipeline, "feedback").event_id
-        try:
-            if not isinstance(event, Event):
-                raise InvalidEvent("event", f"must be an Event, not {type(event).__name__}")  # noqa: TRY301  told like the rest
-            encoded = ChosenId(event.encode())
-            self._check_size(encoded)
-        except Exception as error:  # whatever a subclass raises
-            return self._refuse_invalid(pipeline, error, event).event_id
-        return self._hand_over(pipeline, encoded).event_id
+        return self._intake.track_event(event)
 
     def submit(
         self,
@@ -338,21 +245,9 @@ class Shipper:
         'delivered'
 
         """
-        pipeline = self._here()
-        if pipeline.is_feedback():
-            return receipt(_refused(pipeline, "feedback"))
-        given = (schema_name, account_id, attributes, dimensions, timestamp, event_id, idempotency_key)
-        try:
-            event, _ = _encoded(*given)
-            self._check_size(event)
-        except Exception as error:  # whatever the caller's objects raise
-            return receipt(self._refuse_invalid(pipeline, error, given))
-        wanted = self._wanted(pipeline, event)
-        if isinstance(wanted, Outcome):
-            return receipt(wanted)
-        held = receipt()
-        outcome = self._put(pipeline, wanted, held)
-        return receipt(outcome) if outcome.status == "refused" else held
+        return self._intake.submit(
+            schema_name, account_id, attributes, dimensions, timestamp, event_id, idempotency_key
+        )
 
     # --- measuring ---
 
@@ -458,11 +353,11 @@ class Shipper:
 
     def _meter(self, recipe: Recipe[Any], work: Any) -> None:
         """Track an event of some work that is over; whoever did it is told nothing, and nothing is raised."""
-        pipeline = self._here()
+        intake = self._intake
         try:
             usage = recipe.usage(work)
         except Exception as error:  # the application's code
-            self._refuse(pipeline, "invalid", _invalid(error))
+            intake.refuse_unmeasured(error)
             return
         if usage is None:
             return
@@ -475,102 +370,7 @@ class Shipper:
                 idempotency_key=usage.idempotency_key,
             )
         except (InvalidEvent, QueueFull) as error:  # strict, overflow="raise": counted, and not told yet
-            self._tell_refused(pipeline, "full" if isinstance(error, QueueFull) else "invalid", error)
-
-    def _check_size(self, event: bytes) -> None:
-        most = self._config.max_batch_bytes - ENVELOPE
-        if len(event) > most:
-            raise InvalidEvent(
-                "event", f"must encode to at most {most} bytes (max_batch_bytes), has {len(event)}"
-            )
-
-    def _hand_over(self, pipeline: Pipeline, event: bytes) -> Outcome:
-        """The longer way in: by ``before_send``, nowhere if not enabled, into a buffer that may be full."""
-        wanted = self._wanted(pipeline, event)
-        return wanted if isinstance(wanted, Outcome) else self._put(pipeline, wanted)
-
-    def _wanted(self, pipeline: Pipeline, event: bytes) -> bytes | Outcome:
-        """The event as it is to be sent, if it is to be sent."""
-        if self._config.before_send is not None:
-            changed = self._filtered(pipeline, event)
-            if isinstance(changed, Outcome):
-                return changed
-            event = changed
-        if not self._config.enabled:
-            return _refused(pipeline, "disabled", id_of(event))
-        return event
-
-    def _put(self, pipeline: Pipeline, event: bytes, held: Receipt | None = None) -> Outcome:
-        refused = pipeline.put(event, held)
-        if refused == "full" and self._config.overflow == "block" and self._may_block(pipeline):
-            refused = pipeline.put_waiting(event, self._config.block_timeout, held)
-        if refused is None:
-            return Outcome(id_of(event), "pending")
-        if refused == "closed":
-            closed = ShipperClosed("track() after close(); the event is not accepted")
-            return self._refuse(pipeline, "closed", closed)
-        raises = self._config.overflow == "raise"
-        # Decoded only for who sees it: a full buffer must not slow its callers down as well.
-        given = decode(event) if raises or self._config.on_error is not None else None
-        full = QueueFull(
-            f"the buffer is full, {counted(pipeline.pending, 'event waits', 'events wait')}; "
-            "the event is not accepted",
-            given,
-        )
-        if raises:
-            pipeline.refuse("full")
-            raise full
-        return self._refuse(pipeline, "full", full)
-
-    def _filtered(self, pipeline: Pipeline, event: bytes) -> bytes | Outcome:
-        """What ``before_send`` makes of an event."""
-        given = decode(event)
-        try:
-            changed = self._config.before_send(given)
-            if changed is given:
-                return event
-            if changed is not None:
-                if not isinstance(changed, Event):
-                    raise TypeError(f"before_send returned {type(changed).__name__}")  # noqa: TRY301  told like what it raises
-                encoded = changed.encode()
-                self._check_size(encoded)
-                return type(event)(encoded) if changed.id == given.id else ChosenId(encoded)
-        except Exception as error:  # the application's code: an event that it cannot redact is not sent
-            problem = InvalidEvent(
-                "before_send", f"raised {type(error).__name__}; the event is not sent", given
-            )
-            problem.__cause__ = error
-            return self._refuse(pipeline, "filtered", problem)
-        return _refused(pipeline, "filtered")
-
-    def _may_block(self, pipeline: Pipeline) -> bool:
-        """Not on a flusher, which would wait for itself, nor under an event loop, which would stand still."""
-        if is_running():
-            text = 'overflow="block" does not block under a running event loop: the event is refused'
-            pipeline.reporter.complain("event loop", text)
-            return False
-        return not pipeline.is_on_flusher
-
-    # --- refusing ---
-
-    def _refuse(self, pipeline: Pipeline, reason: Refusal, error: TogaiShipperError) -> Outcome:
-        pipeline.refuse(reason)
-        self._tell_refused(pipeline, reason, error)
-        return Outcome(None, "refused", reason, error)
-
-    def _tell_refused(self, pipeline: Pipeline, reason: Refusal, error: TogaiShipperError) -> None:
-        kind = error.field.partition("[")[0] if isinstance(error, InvalidEvent) else ""
-        pipeline.reporter.complain(f"{reason} {kind}", "an event was refused (%s): %s", reason, error)
-        pipeline.reporter.undelivered(error)
-
-    def _refuse_invalid(self, pipeline: Pipeline, error: Exception, given: Any) -> Outcome:
-        """Count an invalid event and tell of it; or, strict, raise it in the caller."""
-        invalid = _invalid(error)
-        invalid.given = given
-        if self._config.strict:
-            pipeline.refuse("invalid")
-            raise invalid
-        return self._refuse(pipeline, "invalid", invalid)
+            intake.tell_refused("full" if isinstance(error, QueueFull) else "invalid", error)
 
     # --- ends ---
 
@@ -587,7 +387,7 @@ class Shipper:
             A ``FlushReport``: true only if every event accepted before the call is delivered.
 
         """
-        return self._here().flush(self._seconds(timeout))
+        return self._pipeline.flush(self._seconds(timeout))
 
     def sync(self, timeout: float | None = None) -> bool:
         """Wait until everything accepted so far is on disk (``spool``), though not delivered.
@@ -601,7 +401,7 @@ class Shipper:
             Whether it is: it now survives the process, and a power cut. Without ``spool``, false.
 
         """
-        return self._here().sync(self._seconds(timeout))
+        return self._pipeline.sync(self._seconds(timeout))
 
     async def aflush(self, timeout: float | None = None) -> FlushReport:
         """``flush()`` for coroutines: the event loop goes on meanwhile."""
@@ -622,7 +422,7 @@ class Shipper:
             A ``FlushReport``: true only if everything was delivered.
 
         """
-        return self._here().close(self._seconds(timeout))
+        return self._pipeline.close(self._seconds(timeout))
 
     async def aclose(self, timeout: float | None = None) -> FlushReport:
         """``close()`` for coroutines: the event loop goes on meanwhile."""
@@ -658,8 +458,11 @@ class Shipper:
         self.close()
 
     def __del__(self) -> None:
-        pipeline = getattr(self, "_pipeline", None)
-        if pipeline is None or pipeline.pid != os.getpid() or pipeline.buffer.closing:
+        own: PerProcess[Intake] | None = getattr(self, "_own", None)
+        if own is None or own.latest.pid != os.getpid():
+            return
+        pipeline = own.latest.pipeline
+        if pipeline.buffer.closing:
             return
         if not pipeline.pending:
             pipeline.begin_closing(0.0)  # nobody can track any more: its threads may end
@@ -684,16 +487,16 @@ class Shipper:
             ConfigurationError: it cannot be a key; the one in use stays.
 
         """
-        self._here().set_api_key(api_key if callable(api_key) else check_key(api_key))
+        self._pipeline.set_api_key(api_key if callable(api_key) else check_key(api_key))
 
     def stats(self) -> Stats:
         """Every count of this shipper in this process, at one instant."""
-        return self._here().health.stats()
+        return self._pipeline.health.stats()
 
     @property
     def pending(self) -> int:
         """Events accepted and neither delivered, rejected nor dropped."""
-        return self._here().pending
+        return self._pipeline.pending
 
     @property
     def healthy(self) -> bool:
@@ -703,11 +506,36 @@ class Shipper:
         older than 5 minutes; while an event is set aside on which Togai keeps failing; while no thread can be
         started.
         """
-        return self._here().health.complaint() is None
+        return self._pipeline.health.complaint() is None
 
     def __repr__(self) -> str:
-        now = self._here().health.stats()
+        now = self._pipeline.health.stats()
         return (
             f"<Shipper {now.state}: {now.pending} pending, {now.delivered} delivered, "
             f"{now.rejected} rejected, {sum(now.dropped.values())} dropped>"
         )
+
+
+def _opened(
+    config: Config,
+    connect: Callable[[Config], Transport] | None,
+    inherited: Intake | None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Intake:
+    """Open a pipeline that begins with nothing, in this process; ``connect`` leads elsewhere than to Togai.
+
+    ``clock`` is read where this module is imported: what comes later may come inside freezegun, which would
+    stand still all deadlines of this process for ever.
+    """
+    # requests and tenacity: who makes no shipper does not wait for them. Imported here, not on a flusher: a
+    # fork in the middle of an import would leave the child with locks that nobody lets go.
+    from ._engine.transport import connected  # noqa: PLC0415
+    from ._pipeline import Pipeline  # noqa: PLC0415
+
+    pipeline = Pipeline(config, clock=clock, connect=connect or connected, starting=exits.expect_exit)
+    exits.remember(pipeline)
+    was_closed = inherited is not None and inherited.pipeline.buffer.closing is not None
+    # Asked afterwards: an exit that has not found this one is seen here.
+    if was_closed or exits.is_over():
+        pipeline.close(0.0)
+    return Intake(config, pipeline)

@@ -10,32 +10,32 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import weakref
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from togai_shipper._engine.flushers import start_thread
 from togai_shipper.exceptions import ConfigurationError
 
 from . import exits
+from .per_process import PerProcess
+from .registry import Registry
 
 if TYPE_CHECKING:
+    from togai_shipper._intake import Intake
     from togai_shipper._pipeline import Pipeline
 
-_to_close: list[weakref.WeakMethod[Callable[[], Pipeline]]] = []  # each gives the pipeline of this process
+_to_close: Registry[PerProcess[Intake]] = Registry()
 # What was there before us, the latest last: another's handler may have come between two of our shippers, and
 # call us in its turn.
 _previous: list[Any] = [signal.SIG_DFL]
 
 
-def handle(pipeline: Callable[[], Pipeline]) -> None:
-    """Close what the method ``pipeline`` gives on SIGTERM; ``ConfigurationError`` off the main thread."""
+def handle(own: PerProcess[Intake]) -> None:
+    """Close the pipeline of the process that gets SIGTERM; ``ConfigurationError`` off the main thread."""
     if threading.current_thread() is not threading.main_thread():
         raise ConfigurationError(
             "handle_sigterm: a signal handler can be installed from the main thread alone"
         )
-    _to_close[:] = [known for known in _to_close if known() is not None]
-    _to_close.append(weakref.WeakMethod(pipeline))
+    _to_close.add(own)
     installed = signal.getsignal(signal.SIGTERM)
     if installed is not _on_sigterm:
         # None: a handler that is not Python's
@@ -59,8 +59,7 @@ def _on_sigterm(*_: Any) -> None:
 
 
 def _open() -> list[Pipeline]:
-    known = [pipeline() for each in list(_to_close) if (pipeline := each()) is not None]
-    return known + exits.orphans()
+    return [own.here().pipeline for own in _to_close] + exits.orphans()
 
 
 def _close_and_send_again() -> None:

@@ -102,5 +102,5 @@ class Handler(logging.Handler):
                 given["event_id"] = record.__dict__.setdefault("togai_event_id", fresh_id())
             shipper.track(**given)
             return
-        here = shipper._here()  # noqa: SLF001  told like all that track() refuses, which knows no such field
-        shipper._refuse_invalid(here, InvalidEvent("togai", problem), usage)  # noqa: SLF001  likewise
+        error = InvalidEvent("togai", problem)
+        shipper._intake.refuse_invalid(error, usage)  # noqa: SLF001  track() knows no such field

@@ -1,0 +1,42 @@
+"""What each process has of its own: a forked child makes another and leaves its parent's alone, for ever.
+
+No hook is needed for it, which also holds where none runs (uWSGI): whoever asks is told by the process id.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+
+class Owned(Protocol):
+    """Something that belongs to the process that made it."""
+
+    pid: int
+
+
+T = TypeVar("T", bound=Owned)
+
+# A parent's, kept so that no destructor of ours touches what the parent still uses.
+_inherited: list[Owned] = []
+
+
+class PerProcess(Generic[T]):
+    """Holds one ``T`` for each process that asks; ``make`` is given that of the parent, if there is one."""
+
+    def __init__(self, make: Callable[[T | None], T]) -> None:
+        self._make = make
+        self._children: dict[int, T] = {}  # by process: a forked child may itself be a parent
+        self.latest = make(None)  # the parent's, in a child that has not asked yet
+
+    def here(self) -> T:
+        """Return this process's.
+
+        Several threads may come here at once, or a signal handler in between: all get the same one.
+        """
+        latest, pid = self.latest, os.getpid()
+        if latest.pid != pid:
+            _inherited.append(latest)
+            self.latest = latest = self._children.setdefault(pid, self._make(latest))
+        return latest
