@@ -1,0 +1,35 @@
+"""What the caller says happened: checked, normalised and encoded once, inside the caller's own call.
+
+The limits are those of Togai's ``Event`` schema. ``fields`` says what a single field may hold, ``timestamps``
+when it happened, ``identity`` by what it is counted once, ``parts`` what attributes and dimensions are.
+``encoding`` puts the JSON together, and ``event`` says the same facts to people; both ways meet in the same
+checks.
+"""
+
+from .encoding import encode
+from .event import Event, decode, read
+from .fields import MAX_ATTRIBUTES, MAX_DIGITS, Number, number
+from .identity import IDEMPOTENCY_NAMESPACE, ChosenId, chosen_id, fresh_id, id_of
+from .parts import Attribute, Attributes, ListedAttributes
+from .timestamps import Stamp, timestamp_text
+
+__all__ = [
+    "IDEMPOTENCY_NAMESPACE",
+    "MAX_ATTRIBUTES",
+    "MAX_DIGITS",
+    "Attribute",
+    "Attributes",
+    "ChosenId",
+    "Event",
+    "ListedAttributes",
+    "Number",
+    "Stamp",
+    "chosen_id",
+    "decode",
+    "encode",
+    "fresh_id",
+    "id_of",
+    "number",
+    "read",
+    "timestamp_text",
+]

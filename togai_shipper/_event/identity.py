@@ -1,0 +1,56 @@
+"""By what an event is counted once: an id that is random, chosen, or derived from a key of the caller."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import uuid
+from typing import Any
+
+from togai_shipper.exceptions import InvalidEvent
+
+from .fields import MAX_ID, checked_account_id, checked_schema_name, checked_text, kind_of
+
+#: The namespace of ids made from an ``idempotency_key``. Frozen for ever: another one would bill twice.
+IDEMPOTENCY_NAMESPACE = uuid.UUID("9eb775de-57c7-4dc1-b6c0-5d7a8c180f59")
+
+# The first one in a body is the event's: quotes inside strings are escaped.
+_ID = re.compile(rb'"id":("[^"\\]*(?:\\.[^"\\]*)*")')
+
+
+class ChosenId(bytes):
+    """An encoded event whose id the caller chose: a duplicate of it was sent by the caller, earlier."""
+
+    __slots__ = ()
+
+
+def fresh_id() -> str:
+    """A random id: unique across threads, forks and copied machines, since the kernel makes it."""
+    return os.urandom(16).hex()
+
+
+def derived_id(schema_name: str, account_id: str, key: Any) -> str:
+    """The id of an ``idempotency_key``: the same for the same three texts, for ever, in every process."""
+    if not isinstance(key, str):
+        raise InvalidEvent("idempotency_key", f"must be a str, not {kind_of(key)}")
+    name = json.dumps([schema_name, account_id, key], ensure_ascii=True, separators=(",", ":"))
+    return str(uuid.uuid5(IDEMPOTENCY_NAMESPACE, name))
+
+
+def chosen_id(schema_name: Any, account_id: Any, event_id: Any, idempotency_key: Any) -> str:
+    """The id that the caller chose, by itself or by a key of its business."""
+    if idempotency_key is None:
+        return checked_text("event_id", event_id, 1, MAX_ID)
+    if event_id is not None:
+        raise InvalidEvent("event_id", "and idempotency_key exclude each other: give one of them")
+    if idempotency_key == "":  # a missing order number: it would bill all orders of an account once
+        raise InvalidEvent("idempotency_key", "must not be empty (str)")
+    return derived_id(checked_schema_name(schema_name), checked_account_id(account_id), idempotency_key)
+
+
+def id_of(body: bytes) -> str:
+    """The id of an encoded event, read without the rest of it."""
+    found = _ID.search(body)
+    event_id: str = json.loads(found[1]) if found else json.loads(body)["id"]
+    return event_id
