@@ -57,6 +57,7 @@ ORDER = [
     "spool.adoption",
     "spool.writer",
     "_pipeline",
+    "_recipe",
     "_metering",
     "_process.sigterm",
     "_intake",

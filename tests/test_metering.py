@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from togai_shipper import Attribute, InvalidEvent, Measure, QueueFull, Shipper
-from togai_shipper._metering import Call, Recipe, metering
+from togai_shipper._metering import Call, metering
+from togai_shipper._recipe import Recipe
 from togai_shipper.testing import RecordedEvents
 
 BODY = "the application's own"
@@ -369,7 +370,7 @@ def test_a_block_adds_from_any_thread(shipper: Shipper, recorded_events: Recorde
 
 def test_time_is_an_attribute_in_milliseconds() -> None:
     def meter(recipe: Recipe[Any], work: Any) -> None:
-        usage = recipe.usage(work)
+        usage = recipe.fields_of(work)
         assert usage is not None
         made.append(usage.attributes)
 

@@ -1,52 +1,31 @@
-"""Usage measured around somebody's code, which does not notice: one event at its end.
-
-A recipe says what that event holds: values, or functions of the work that was done (a call, a block, a
-request). What they raise is the event's affair alone.
-"""
+"""Usage measured around somebody's code, which does not notice: one event at the end of a call or a block."""
 
 from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Context, Decimal
 from functools import wraps
 from itertools import islice
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import attrs
 
-from ._event import MAX_ATTRIBUTES, MAX_DIGITS, Attribute, Attributes, ListedAttributes, Number, number
+from ._event import MAX_ATTRIBUTES, MAX_DIGITS, Attribute, Attributes, Number, number
+from ._recipe import Recipe
 from .exceptions import InvalidEvent
-
-Amount: TypeAlias = Number | tuple[Number, str]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-W = TypeVar("W", bound="Work")
-T = TypeVar("T")
 
-TextOf: TypeAlias = str | Callable[[W], str | None]
-AttributesOf: TypeAlias = (
-    Mapping[str, Amount | Callable[[W], Amount]] | ListedAttributes | Callable[[W], Attributes]
-)
-DimensionsOf: TypeAlias = Mapping[str, str | Callable[[W], str]] | Callable[[W], Mapping[str, str] | None]
+Meter: TypeAlias = Callable[[Recipe[Any], Any], None]  # tracks an event of some work, and never raises
 
 # Wide enough for a sum of any numbers that an event may hold to be exact.
 _exact = Context(prec=2 * MAX_DIGITS + 20, Emax=2 * MAX_DIGITS + 20, Emin=-2 * MAX_DIGITS - 20)
 
-
-class Work(Protocol):
-    """What was done, once it is over."""
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-
-    @property
-    def failed(self) -> bool:
-        """Whether it failed."""
+# --- functions ----------------------------------------------------------------------------------------------
 
 
 def named(
@@ -88,90 +67,6 @@ class Call:
     def arguments(self) -> Mapping[str, Any]:
         """All arguments by the names of the function's parameters, with their defaults."""
         return named(self.function, self.args, self.kwargs)
-
-
-@attrs.frozen
-class Usage:
-    """What ``track()`` is to be given."""
-
-    account_id: str
-    attributes: Attributes
-    dimensions: Mapping[str, str] | None
-    idempotency_key: str | None = None
-
-
-def _lasting(attributes: Any) -> Any:
-    """For more than one event: a generator gives its attributes once."""
-    return tuple(islice(attributes, MAX_ATTRIBUTES + 1)) if isinstance(attributes, Iterator) else attributes
-
-
-@attrs.frozen
-class Recipe(Generic[W]):
-    """What an event of some work holds; whatever may be a function is one of the work."""
-
-    schema_name: str
-    account_id: TextOf[W]
-    attributes: AttributesOf[W] = attrs.field(default=(), converter=_lasting)
-    dimensions: DimensionsOf[W] | None = None
-    duration: str | None = None  # the attribute that gets the milliseconds
-    outcome: str | None = None  # the dimension that gets "ok" or "error"
-    failures: bool = True  # whether work that failed counts
-    idempotency_key: TextOf[W] | None = None
-
-    def usage(self, work: W) -> Usage | None:
-        """Of this work; ``None`` where there is nobody to be billed, or it is not to be counted.
-
-        Raises:
-            InvalidEvent: one of the functions raised; the message says which.
-
-        """
-        if work.failed and not self.failures:
-            return None
-        account_id = _asked("account_id", self.account_id, work)
-        if account_id is None:
-            return None
-        key = _asked("idempotency_key", self.idempotency_key, work)
-        return Usage(account_id, self._attributes(work), self._dimensions(work), key)
-
-    def _attributes(self, work: W) -> Attributes:
-        attributes = _filled("attributes", self.attributes, work)
-        if self.duration is None:
-            return attributes  # type: ignore[no-any-return]
-        took = (round(work.seconds * 1000, 3), "Milliseconds")
-        if isinstance(attributes, Mapping):
-            return {**attributes, self.duration: took}
-        return [*attributes, Attribute(self.duration, *took)]
-
-    def _dimensions(self, work: W) -> Mapping[str, str] | None:
-        dimensions: Mapping[str, str] | None = _filled("dimensions", self.dimensions, work)
-        if self.outcome is None:
-            return dimensions
-        return {**(dimensions or {}), self.outcome: "error" if work.failed else "ok"}
-
-
-def _asked(field: str, given: Any, work: Any) -> Any:
-    """``given``, or what it says of the work."""
-    if not callable(given):
-        return given
-    try:
-        return given(work)
-    except InvalidEvent:
-        raise
-    except Exception as error:  # the application's code: its work is done all the same
-        raise InvalidEvent(field, f"its function raised {type(error).__name__}") from error
-
-
-def _filled(field: str, given: Any, work: Any) -> Any:
-    given = _asked(field, given, work)
-    if isinstance(given, Mapping) and any(map(callable, given.values())):
-        return {name: _asked(f"{field}[{name!r}]", value, work) for name, value in given.items()}
-    return given
-
-
-Meter: TypeAlias = Callable[[Recipe[Any], Any], None]  # tracks an event of some work, and never raises
-
-
-# --- functions ----------------------------------------------------------------------------------------------
 
 
 def metering(meter: Meter, recipe: Recipe[Call], function: Callable[P, R]) -> Callable[P, R]:

@@ -18,11 +18,12 @@ import attrs
 from ._config import UNSET, ApiKey, Config, Overflow, SessionFactory, Unset, check_key
 from ._event import Attributes, Event
 from ._intake import Intake
-from ._metering import AttributesOf, Call, DimensionsOf, Measure, P, R, Recipe, TextOf, metering
+from ._metering import Call, Measure, P, R, metering
 from ._outcome import FlushReport, Outcome, Stats
 from ._process import exits, sigterm
 from ._process.event_loop import in_a_thread
 from ._process.per_process import PerProcess
+from ._recipe import AttributesOf, DimensionsOf, Recipe, TextOf
 from .exceptions import InvalidEvent, QueueFull, TogaiShipperError
 
 if TYPE_CHECKING:
@@ -355,19 +356,19 @@ class Shipper:
         """Track an event of some work that is over; whoever did it is told nothing, and nothing is raised."""
         intake = self._intake
         try:
-            usage = recipe.usage(work)
+            fields = recipe.fields_of(work)
         except Exception as error:  # the application's code
             intake.refuse_unmeasured(error)
             return
-        if usage is None:
+        if fields is None:
             return
         try:
             self.track(
                 recipe.schema_name,
-                usage.account_id,
-                usage.attributes,
-                usage.dimensions,
-                idempotency_key=usage.idempotency_key,
+                fields.account_id,
+                fields.attributes,
+                fields.dimensions,
+                idempotency_key=fields.idempotency_key,
             )
         except (InvalidEvent, QueueFull) as error:  # strict, overflow="raise": counted, and not told yet
             intake.tell_refused("full" if isinstance(error, QueueFull) else "invalid", error)

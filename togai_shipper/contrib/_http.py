@@ -11,7 +11,7 @@ import attrs
 
 from togai_shipper import ConfigurationError, Shipper, _default
 from togai_shipper._engine.reporting import REPEAT, logger
-from togai_shipper._metering import AttributesOf, DimensionsOf, Recipe, TextOf
+from togai_shipper._recipe import AttributesOf, DimensionsOf, Recipe, TextOf
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from togai_shipper._metering import TextOf
+from togai_shipper._recipe import TextOf
 
 from ._http import Exchange, Measures, Metering, content_length, is_without_body
 

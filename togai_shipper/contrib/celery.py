@@ -13,7 +13,8 @@ from typing import Any
 import attrs
 
 from togai_shipper import Shipper
-from togai_shipper._metering import AttributesOf, DimensionsOf, Recipe, TextOf, named
+from togai_shipper._metering import named
+from togai_shipper._recipe import AttributesOf, DimensionsOf, Recipe, TextOf
 
 from ._http import COUNT
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from togai_shipper._metering import TextOf
+from togai_shipper._recipe import TextOf
 
 from ._http import Exchange, Measures, Metering
 from .wsgi import Answer, Environ
