@@ -20,6 +20,7 @@ import attrs
 
 from togai_shipper import Event, Shipper
 from togai_shipper._config import Config
+from togai_shipper._engine.runtime import Runtime
 from togai_shipper._engine.verdict import Reply
 from togai_shipper._pipeline import Pipeline
 from togai_shipper.sandbox.quota import TokenBucket
@@ -123,15 +124,18 @@ def simulate(fleet: Fleet, *, steady_after: float = 0.0) -> Found:
     time, chance = Time(), random.Random(fleet.seed)  # noqa: S311  it guards no secret
     account = Account(time, fleet.retry_after)
     config = Config.load({}, api_key="key", base_url="http://127.0.0.1:1", **fleet.options)
+    runtime = Runtime(
+        clock=time,
+        wall=time,
+        random=chance.random,
+        bell=lambda: VirtualBell(time),
+        start_thread=time.start_thread,
+    )
     pipelines = [
         Pipeline(
             config,
-            clock=time,
-            wall=time,
-            random=chance.random,
-            bell=lambda: VirtualBell(time),
-            connect=lambda _: account,  # type: ignore[arg-type,return-value]  # it sends, and closes
-            thread=time.start_thread,
+            runtime,
+            lambda _: account,  # type: ignore[arg-type,return-value]  # it sends, and closes
         )
         for _ in range(fleet.workers)
     ]

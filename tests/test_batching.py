@@ -91,12 +91,12 @@ def test_of_nothing_nothing_is_cut() -> None:
 
 
 def test_a_batch_is_due_when_it_is_old_or_full_or_in_a_hurry() -> None:
-    assert due(0.0, 5.0, full=False, hurry=False) == 5.0
-    assert due(2.0, 5.0, full=False, hurry=False) == 3.0
-    assert due(5.0, 5.0, full=False, hurry=False) == 0.0
-    assert due(9.0, 5.0, full=False, hurry=False) == 0.0
-    assert due(0.0, 5.0, full=True, hurry=False) == 0.0
-    assert due(0.0, 5.0, full=False, hurry=True) == 0.0
+    assert due(0.0, 5.0, full=False, flushed=False) == 5.0
+    assert due(2.0, 5.0, full=False, flushed=False) == 3.0
+    assert due(5.0, 5.0, full=False, flushed=False) == 0.0
+    assert due(9.0, 5.0, full=False, flushed=False) == 0.0
+    assert due(0.0, 5.0, full=True, flushed=False) == 0.0
+    assert due(0.0, 5.0, full=False, flushed=True) == 0.0
 
 
 # --- dividing -----------------------------------------------------------------------------------------------

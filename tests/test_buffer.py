@@ -16,7 +16,7 @@ def test_a_parked_line_without_events_has_nothing_to_probe_with() -> None:
     w = world([Reply(403)])
     w.put(1)
     w.pipeline.flush(1)
-    w.pipeline.buffer.abandon()
+    w.pipeline.line.give_up()
     w.pipeline.set_api_key("other")
 
     assert w.pipeline.buffer._probe() is None  # noqa: SLF001  what a flusher would be given now
@@ -40,13 +40,13 @@ def test_a_flush_counts_only_what_was_accepted_before_it() -> None:
 def test_a_flush_is_not_answered_for_what_went_along_with_its_events() -> None:
     w = world()
     ids = w.put(2)
-    waiter = w.pipeline.buffer.hurry(w.clock.now + 10)
+    waiter = w.pipeline.line.begin_flush(w.clock.now + 10)
     late = w.put(1)
     w.server.answer = lambda sent: Reply(400, b"{}") if set(sent.ids) & {ids[1], *late} else OK
     w.pipeline.flush(10)
 
     assert w.server.paths[0] == ("/ingestBatch", 3)
-    assert w.pipeline._report_to(waiter) == FlushReport(delivered=1, rejected=1)  # noqa: SLF001  of a flush before
+    assert w.pipeline.line.report(waiter) == FlushReport(delivered=1, rejected=1)
     assert w.pipeline.health.stats().rejected == 2
 
 
@@ -66,14 +66,13 @@ def test_after_a_quiet_time_an_event_waits_for_company_as_long_as_any() -> None:
 
 def test_an_event_wakes_a_flusher_that_has_seen_the_line_empty_and_does_not_wait_yet() -> None:
     w = world(batch_size=3)
-    w.pipeline.buffer.attended = True  # by that flusher
-    seen = w.pipeline.buffer.work.rings  # as it reads it under the lock, before it goes to wait
+    seen = w.pipeline.flushers.bell.rings  # as it reads it under the lock, before it goes to wait
     w.put(1)
-    assert w.pipeline.buffer.work.rings is not seen
+    assert w.pipeline.flushers.bell.rings is not seen
 
-    seen = w.pipeline.buffer.work.rings
+    seen = w.pipeline.flushers.bell.rings
     w.put(2)  # a whole batch
-    assert w.pipeline.buffer.work.rings is not seen
+    assert w.pipeline.flushers.bell.rings is not seen
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -15,7 +15,9 @@ from virtual import world
 
 from togai_shipper import FlushReport, Shipper
 from togai_shipper._config import Config
+from togai_shipper._engine.runtime import Runtime
 from togai_shipper._engine.transport import Transport
+from togai_shipper._engine.verdict import Accepted
 from togai_shipper._event import encode
 from togai_shipper._pipeline import Pipeline
 from togai_shipper.testing import FakeTogai, faults
@@ -163,7 +165,7 @@ def test_close_gives_up_in_time_where_no_session_can_be_made() -> None:
         session_factory=lambda: 1 / 0,
         on_error=lambda error, events: told.append((error.maybe_delivered, len(events))),
     )
-    pipeline = Pipeline(config, thread=Refusing())
+    pipeline = Pipeline(config, Runtime(start_thread=Refusing()))
     pipeline.put(encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", "one"))
 
     assert pipeline.close(0.5) == FlushReport(dropped=1)
@@ -181,7 +183,7 @@ def test_who_sends_on_its_callers_thread_ends_in_time_where_carrying_fails_again
         raise MemoryError("each time")
 
     config = Config.load({}, api_key="secret", base_url="http://127.0.0.1:1")
-    pipeline = Pipeline(config, thread=Refusing(), connect=connect)
+    pipeline = Pipeline(config, Runtime(start_thread=Refusing()), connect)
     pipeline.put(encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", "one"))
 
     assert not getattr(pipeline, call)(0.2)
@@ -401,23 +403,23 @@ def test_what_is_on_the_wire_when_it_is_given_up_is_told_as_perhaps_delivered(
 def test_another_flusher_is_called_for_events_that_wait_beyond_their_time_and_none_before() -> None:
     started: list[Any] = []
     w = world(thread=lambda *_: started.append(1), flush_interval=5)
-    w.pipeline.gate.trusted = True
+    w.pipeline.gate.on_verdict(Accepted())
     w.put(1)
     assert len(started) == 1
     w.clock.now += 5
-    assert w.pipeline.buffer.take() is not None
+    assert w.take()
     w.put(1)
     w.clock.now += 4
     w.put(1)
-    w.pipeline._failing("HTTP 504")  # noqa: SLF001  as the flusher says before each backoff
+    w.pipeline.carrying.on_failing("HTTP 504")  # as before each backoff
     assert len(started) == 1
     w.clock.now += 2
     w.put(1)
     assert len(started) == 2
-    assert w.pipeline.buffer.take() is not None
+    assert w.take()
     w.put(1)
     w.clock.now += 6
-    w.pipeline._failing("HTTP 504")  # noqa: SLF001  likewise
+    w.pipeline.carrying.on_failing("HTTP 504")
 
     assert len(started) == 3
 
@@ -426,7 +428,7 @@ def test_a_flush_behind_a_first_request_that_hangs_calls_another_flusher_after_f
     started: list[Any] = []
     w = world(thread=lambda *_: started.append(w.clock.now), batch_size=1)
     w.put(1)
-    assert w.pipeline.buffer.take() is not None
+    assert w.take()
     assert w.pipeline.gate.enter("/ingestBatch", lambda: 2000.0)
     w.put(1)
     w.pipeline.flush(9)
@@ -461,7 +463,7 @@ def test_a_shipper_that_is_collected_leaves_no_thread_behind(togai: FakeTogai) -
 
     until = time.monotonic() + 10
     while pipeline.flushers.alive and time.monotonic() < until:
-        pipeline.buffer.settled.wait(pipeline.buffer.settled.rings, 0.05)
+        pipeline.line.progress.wait(pipeline.line.progress.rings, 0.05)
     assert (pipeline.flushers.alive, pipeline.health.state) == (0, "closed")
 
 
@@ -482,7 +484,7 @@ def test_a_thread_that_is_not_ours_to_name_does_all_that_a_flusher_does(togai: F
         threads[-1].start()
 
     config = Config.load({}, api_key="secret", base_url=togai.url, flush_interval=0.01)
-    pipeline = Pipeline(config, thread=start)
+    pipeline = Pipeline(config, Runtime(start_thread=start))
     pipeline.put(encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", "one"))
     assert togai.wait(lambda: togai.ledger.metered == 1)
     pipeline.begin_closing(10)  # with nobody who waits for it: the last flusher to end finishes

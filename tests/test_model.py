@@ -135,7 +135,7 @@ class Life(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.world.clock.now += seconds
 
-    @precondition(lambda self: self.world.pipeline.gate.parking)
+    @precondition(lambda self: self.world.pipeline.gate.parking.cause)
     @rule()
     def mend(self) -> None:
         self.world.pipeline.set_api_key("another")

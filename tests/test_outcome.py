@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from togai_shipper import EventDropped, EventRejected, FlushReport, Stats
-from togai_shipper._outcome import REFUSALS, Delivered, Dropped, Ledger, Rejected, Settled
+from togai_shipper._engine.ledger import Ledger
+from togai_shipper._outcome import REFUSALS, Delivered, Dropped, Rejected, Settled
 
 NO = EventRejected(400, "no", 1)
 CLOSED = EventDropped(None, "closed", 0)

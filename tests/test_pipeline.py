@@ -196,7 +196,7 @@ def test_a_refused_key_is_probed_after_ten_minutes_then_less_and_less_often_by_o
     w.put(100)
     w.pipeline.flush(10)
     for _ in range(8):
-        w.clock.now = w.pipeline.gate.parking.probe_at
+        w.until_probe()
         w.pipeline.flush(10)
 
     times = [sent.at for sent in w.server.sent]
@@ -216,7 +216,7 @@ def test_any_other_refusal_of_the_line_is_probed_after_five_seconds_up_to_ten_mi
     w.put(3)
     w.pipeline.flush(10)
     for _ in range(9):
-        w.clock.now = w.pipeline.gate.parking.probe_at
+        w.until_probe()
         w.pipeline.flush(10)
 
     times = [sent.at for sent in w.server.sent]
@@ -244,8 +244,8 @@ def test_an_event_that_is_forbidden_three_times_while_others_are_accepted_is_rej
     ids = w.put(9)
     w.server.answer = poisons(ids[4], reply=FORBIDDEN)
     for _ in range(40):
-        if w.pipeline.gate.parking:
-            w.clock.now = w.pipeline.gate.parking.probe_at
+        if w.pipeline.gate.parking.cause:
+            w.until_probe()
         w.pipeline.flush(1)
         w.put(1)
 
@@ -264,7 +264,7 @@ def test_twenty_rejected_in_a_row_park_the_line_and_the_rest_waits() -> None:
     stats = w.pipeline.health.stats()
     assert (stats.rejected, stats.pending, stats.state) == (20, 580, "parked")
     w.server.answer = lambda sent: OK
-    w.clock.now = w.pipeline.gate.parking.probe_at
+    w.until_probe()
     assert w.pipeline.flush(100) == FlushReport(delivered=580)
 
 
@@ -562,7 +562,7 @@ def test_the_parked_line_speaks_once_in_the_log_however_often_it_is_probed(
     w.put(5)
     w.pipeline.flush(1)
     for _ in range(5):
-        w.clock.now = w.pipeline.gate.parking.probe_at
+        w.until_probe()
         w.pipeline.flush(1)
 
     assert caplog.text.count("delivery is parked") == 1
@@ -605,7 +605,7 @@ def test_a_key_set_while_the_old_one_is_being_refused_is_tried_at_once(request_:
     w.put(3)
     if request_ == "a probe":
         w.pipeline.flush(1)
-        w.clock.now = w.pipeline.gate.parking.probe_at
+        w.until_probe()
 
     def set_meanwhile(sent: Sent) -> Reply:
         if sent.key == "right":
@@ -634,7 +634,7 @@ def test_nothing_is_sent_once_the_time_to_close_is_over_however_long_the_key_tak
 def test_nothing_is_sent_of_what_was_given_up_while_a_key_was_asked_for(requests: int) -> None:
     def ask() -> str:
         if len(w.server.sent) == requests:
-            w.pipeline.buffer.abandon()
+            w.pipeline.line.give_up()
         return f"key{len(w.server.sent)}"
 
     w = world([UNAUTHORIZED], api_key=ask)
@@ -656,7 +656,7 @@ def test_a_key_that_is_refused_and_then_cannot_be_had_parks_with_that_as_the_cau
 def test_a_renewed_key_waits_for_the_end_of_a_pause_that_began_meanwhile() -> None:
     def ask() -> str:
         if w.server.sent:
-            w.pipeline.gate.heed(TryLater(429, "slow down", after=3.0, throttled=True))
+            w.pipeline.gate.on_verdict(TryLater(429, "slow down", after=3.0, throttled=True))
         return f"key{len(w.server.sent)}"
 
     w = world([UNAUTHORIZED], api_key=ask)
@@ -692,7 +692,7 @@ def test_what_is_to_come_after_a_close_comes_after_it() -> None:
 
     def interrupt(sent: Sent) -> Reply:  # as a signal handler does that cannot start a thread
         seen.append(w.pipeline.is_closing_here)
-        w.pipeline.afterwards = lambda: seen.append(w.pipeline.health.state)
+        w.pipeline.do_after_close(lambda: seen.append(w.pipeline.health.state))
         return OK
 
     w.server.answer = interrupt
@@ -706,7 +706,7 @@ def test_closing_while_a_probe_is_under_way_makes_no_other() -> None:
     w = world([FORBIDDEN])
     w.put(700)
     w.pipeline.flush(1)
-    w.clock.now = w.pipeline.gate.parking.probe_at
+    w.until_probe()
 
     def close_meanwhile(sent: Sent) -> Reply:
         w.pipeline.begin_closing(5)
@@ -796,7 +796,7 @@ def test_a_probe_whose_turn_does_not_come_in_time_is_made_by_the_next() -> None:
     w.server.replies = [FORBIDDEN]
     w.put(2)
     w.pipeline.flush(1)
-    w.clock.now = w.pipeline.gate.parking.probe_at
+    w.until_probe()
     assert w.pipeline.flush(2) == FlushReport(pending=2)
 
     assert w.pipeline.flush(1000) == FlushReport(delivered=2)

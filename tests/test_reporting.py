@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from virtual import OK, world
 
-from togai_shipper import FlushReport, Shipper
+from togai_shipper import Event, FlushReport, Shipper
 from togai_shipper._engine.verdict import Reply
 
 FORBIDDEN = Reply(403, b'{"message": "forbidden"}')
@@ -40,8 +41,8 @@ def test_a_callback_inside_another_leaves_that_as_it_was() -> None:
     told: list[Any] = []
 
     def on_delivered(events: Any) -> None:
-        w.pipeline.reporter.undelivered(ValueError("from the first"))
-        w.pipeline.reporter.undelivered(ValueError("from the second"))
+        w.pipeline.reporter.tell_undelivered(ValueError("from the first"))
+        w.pipeline.reporter.tell_undelivered(ValueError("from the second"))
 
     w = world(on_delivered=on_delivered, on_error=lambda error, events: told.append(str(error)))
     w.put(1)
@@ -81,7 +82,7 @@ def test_callbacks_that_close_leaves_to_the_flushers_are_made_though_none_is_lef
     told: list[Any] = []
     w = world(on_delivered=told.extend)
     ids = w.put(3)
-    with w.pipeline.reporter.leaving_callbacks():  # as while close() sends beside a flusher, which then ends
+    with w.pipeline.callbacks.deferring():  # as while close() sends beside a flusher, which then ends
         w.pipeline.flush(1)
     assert told == []
     w.pipeline.close(1)
@@ -149,10 +150,10 @@ def test_the_end_of_a_park_is_logged_once_and_by_the_probe_that_was_accepted(
     w = world([FORBIDDEN, FORBIDDEN])
     w.put(5)
     w.pipeline.flush(1)
-    w.clock.now = w.pipeline.gate.parking.probe_at
+    w.until_probe()
     w.pipeline.flush(1)
     assert "takes events again" not in caplog.text
-    w.clock.now = w.pipeline.gate.parking.probe_at
+    w.until_probe()
     w.pipeline.flush(1)
 
     assert caplog.text.count("Togai takes events again; 4 wait") == 1
@@ -214,9 +215,23 @@ def test_a_callback_does_not_wait_for_the_room_that_only_its_own_thread_can_make
 
 def test_what_close_gave_up_is_told_though_another_thread_is_inside_on_error_just_now() -> None:
     told: list[int] = []
-    w = world(on_error=lambda error, events: told.append(len(events)))
-    w.put(3)
-    w.pipeline.reporter._inside[-1] = ("on_error", w.clock.now + 1)  # noqa: SLF001  as who tracks while it closes
-    w.pipeline.close(0)
+    entered, let_go = threading.Event(), threading.Event()
 
-    assert told == [3]
+    def on_error(_: Exception, events: tuple[Event, ...]) -> None:
+        if not events:
+            entered.set()
+            let_go.wait(60)
+        told.append(len(events))
+
+    w = world(on_error=on_error)
+    w.put(3)
+    tell = w.pipeline.reporter.tell_undelivered
+    other = threading.Thread(target=tell, args=(ValueError("of who tracks while it closes"),))
+    other.start()
+    assert entered.wait(60)
+    w.pipeline.close(0)
+    given_up = list(told)
+    let_go.set()
+    other.join(60)
+
+    assert given_up == [3]

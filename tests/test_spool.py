@@ -16,6 +16,8 @@ from virtual import OK, WALL, World, world
 
 from togai_shipper import DeliveryError, Event, EventDropped
 from togai_shipper._config import Config
+from togai_shipper._engine.runtime import Runtime
+from togai_shipper._engine.settlement import Settlement
 from togai_shipper._engine.verdict import Reply
 from togai_shipper._event import encode, fresh_id
 from togai_shipper._outcome import Delivered, FlushReport
@@ -51,8 +53,8 @@ def worlds(folder: Path) -> Iterator[Any]:
 
 def die(w: World) -> None:
     """As by kill -9: nothing more is written, and the kernel lets go of the locks."""
-    w.pipeline.buffer.store._adoption.pause()  # noqa: SLF001  what the kernel does
-    w.pipeline.buffer.store._disk.leave()  # noqa: SLF001  likewise
+    w.pipeline.store._adoption.pause()  # noqa: SLF001  what the kernel does
+    w.pipeline.store._disk.leave()  # noqa: SLF001  likewise
 
 
 def files(folder: Path) -> list[Path]:
@@ -87,7 +89,7 @@ def test_nothing_is_written_before_the_first_event(worlds: Any, folder: Path) ->
 def test_what_is_synced_is_on_disk_and_only_then_goes_out(worlds: Any, folder: Path) -> None:
     w = worlds()
     ids = w.put(3)
-    assert w.pipeline.buffer.in_memory == 0
+    assert w.pipeline.buffer.count == 0
     assert stats(w).pending == stats(w).accepted == 3
     assert stats(w).spooled == 0
 
@@ -160,7 +162,7 @@ def test_a_delivered_event_whose_row_outlived_it_is_sent_again_and_billed_once(w
     first = worlds()
     ids = first.put(3)
     first.pipeline.sync(1.0)
-    batch = first.pipeline.buffer.take()
+    batch = first.take()
     first.server.take(json.loads(event)["id"] for event in batch.events)
     die(first)
 
@@ -213,7 +215,7 @@ def test_what_memory_has_no_room_for_stays_on_disk_and_is_read_back_in_order(wor
         ids += w.put(4)
         assert w.pipeline.sync(1.0)
     assert (stats(w).pending, stats(w).spooled) == (100, 100)
-    assert w.pipeline.buffer.in_memory == 5
+    assert w.pipeline.buffer.count == 5
     assert stats(w).oldest_pending_age == 0.0
 
     assert w.pipeline.flush(100) == FlushReport(delivered=100)
@@ -246,7 +248,7 @@ def test_large_events_are_read_back_a_few_megabytes_at_a_time(worlds: Any) -> No
     for number in range(60):
         assert w.put_one(f"event-{number}", 100_000) is None
         w.pipeline.sync(1.0)
-    assert w.pipeline.buffer.memory_bytes < 2_000_000
+    assert w.pipeline.buffer.size < 2_000_000
 
     assert w.pipeline.flush(100) == FlushReport(delivered=60)
 
@@ -261,7 +263,7 @@ def test_large_events_among_small_ones_are_read_back_a_few_megabytes_at_a_time(w
     in_memory = []
 
     def answer(_: object) -> Reply:
-        in_memory.append(w.pipeline.buffer.memory_bytes)
+        in_memory.append(w.pipeline.buffer.size)
         return OK
 
     w.server.answer = answer
@@ -632,15 +634,15 @@ def test_a_disk_that_is_full_is_told_and_tried_again_and_nothing_is_sent_twice(
 
 
 def full(w: World) -> None:
-    w.pipeline.buffer.store._disk.file._connection.execute("PRAGMA max_page_count = 1")  # noqa: SLF001  as a disk can be
+    w.pipeline.store._disk.file._connection.execute("PRAGMA max_page_count = 1")  # noqa: SLF001  as a disk can be
 
 
 def roomy(w: World) -> None:
-    w.pipeline.buffer.store._disk.file._connection.execute("PRAGMA max_page_count = 1000000")  # noqa: SLF001  likewise
+    w.pipeline.store._disk.file._connection.execute("PRAGMA max_page_count = 1000000")  # noqa: SLF001  likewise
 
 
 def broken(w: World) -> None:
-    w.pipeline.buffer.store._disk.file._connection.close()  # noqa: SLF001  nothing can be done with it any more
+    w.pipeline.store._disk.file._connection.close()  # noqa: SLF001  nothing can be done with it any more
 
 
 def test_a_file_that_fails_is_left_to_be_adopted_and_another_is_begun(
@@ -761,11 +763,11 @@ def test_a_replay_on_a_file_that_fails_is_asked_again(worlds: Any, folder: Path)
 def test_close_does_not_wait_for_a_disk_that_hangs(worlds: Any) -> None:
     w = worlds()
     w.put(1)
-    assert w.pipeline.buffer.store.hold(0)  # as a commit does that does not end
+    assert w.pipeline.store.hold(0)  # as a commit does that does not end
 
     assert not w.pipeline.sync(0.5)
     assert w.pipeline.close(1) == FlushReport(dropped=1)
-    w.pipeline.buffer.store.let_go()
+    w.pipeline.store.let_go()
     assert stats(w).dropped == {"closed": 1}
 
 
@@ -779,7 +781,7 @@ def test_a_disk_that_hung_until_after_close_harms_nobody(worlds: Any) -> None:
     w = worlds(on_error=tell)
     w.put(1)
     assert w.pipeline.flush(10) == FlushReport(delivered=1)
-    spool = w.pipeline.buffer.store
+    spool = w.pipeline.store
     append, closing = spool._disk.file.append, threading.Event()  # noqa: SLF001  the disk
 
     def hangs(events: Any) -> int:
@@ -852,7 +854,7 @@ def test_a_writer_that_is_ended_is_told_of_and_replaced(
         return time.time()
 
     config = Config.load({}, api_key="secret", base_url=togai.url, spool=str(folder))
-    pipeline = Pipeline(config, wall=wall)
+    pipeline = Pipeline(config, Runtime(wall=wall))
     event = encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", fresh_id())
     assert pipeline.put(event) is None
     assert togai.wait(lambda: "the spool's writer was ended by SystemExit" in caplog.text)
@@ -873,7 +875,7 @@ def test_a_writer_that_is_ended_while_a_flusher_idles_is_replaced_though_nothing
         return time.time()
 
     config = Config.load({}, api_key="secret", base_url=togai.url, spool=str(folder), flush_interval=0.05)
-    pipeline = Pipeline(config, wall=wall)
+    pipeline = Pipeline(config, Runtime(wall=wall))
     event = encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", fresh_id())
     assert pipeline.put(event) is None
     assert togai.wait(lambda: togai.ledger.metered == 1)  # a writer and a flusher live, and wait
@@ -903,7 +905,7 @@ def test_a_disk_that_is_full_in_the_middle_of_an_adoption_costs_no_row(worlds: A
     ids = other.put(2500)
     assert other.pipeline.sync(1.0)
     die(other)
-    limit = w.pipeline.buffer.store._disk.file._connection.execute  # noqa: SLF001  a full disk, as SQLite sees it
+    limit = w.pipeline.store._disk.file._connection.execute  # noqa: SLF001  a full disk, as SQLite sees it
     limit("PRAGMA max_page_count = 1")
     w.clock.now += 100
     w.pipeline.flush(1)
@@ -1026,7 +1028,7 @@ def test_the_spool_works_again_once_something_can_be_written(
 
 def fill(w: World) -> Any:
     """A full disk, as SQLite sees it: nothing can be forgotten, either."""
-    execute = w.pipeline.buffer.store._disk.file._connection.execute  # noqa: SLF001  its disk
+    execute = w.pipeline.store._disk.file._connection.execute  # noqa: SLF001  its disk
     for event in ("INSERT", "DELETE"):
         for table in ("event", "meta"):
             execute(
@@ -1124,8 +1126,8 @@ def test_what_is_settled_while_it_is_written_is_forgotten_again(worlds: Any, fol
         wall.act = deliver_now
 
     def deliver_now() -> None:
-        batch = w.pipeline.buffer.take()
-        w.pipeline.buffer.release(batch, [Delivered(batch.events)])
+        batch = w.take()
+        w.pipeline.line.settle(batch, Settlement([Delivered(batch.events)]))
 
     wall.act = deliver  # the first look is for the new file, the second for what is in memory
     assert w.pipeline.sync(1.0)
@@ -1141,7 +1143,7 @@ def test_a_signal_handler_in_the_middle_of_a_commit_does_not_wait_for_it(worlds:
     w = worlds(wall=wall)
     w.put(2)
     done: list[bool] = []
-    wall.act = lambda: done.append(w.pipeline.buffer.store.step(60))
+    wall.act = lambda: done.append(w.pipeline.store.step(60))
 
     assert w.pipeline.sync(1.0)
     assert done == [False]
@@ -1170,13 +1172,13 @@ def test_once_closed_nothing_is_read_back(worlds: Any) -> None:
     w.put(5)
     w.pipeline.sync(1.0)
     w.pipeline.begin_closing(1)
-    w.pipeline.buffer.abandon()
+    w.pipeline.line.give_up()
 
-    w.pipeline.buffer.store.step(0.0)
+    w.pipeline.store.step(0.0)
     assert w.pipeline.pending == 5
-    w.pipeline.buffer.store.finish()
-    w.pipeline.buffer.store.finish()
-    assert w.pipeline.buffer.store.step(0.0)  # which finds nothing to do
+    w.pipeline.store.finish()
+    w.pipeline.store.finish()
+    assert w.pipeline.store.step(0.0)  # which finds nothing to do
     assert w.pipeline.pending == 5
 
 
@@ -1188,7 +1190,7 @@ def test_an_orphan_waits_for_a_file_of_our_own_that_can_be_written(worlds: Any, 
     w.put(1)
     w.pipeline.flush(10)
     die(first)
-    w.pipeline.buffer.store._disk.file.path.unlink()  # noqa: SLF001  as who cleans up too much
+    w.pipeline.store._disk.file.path.unlink()  # noqa: SLF001  as who cleans up too much
     w.clock.now += 100
     w.pipeline.flush(0.0)
     assert stats(w).recovered == 0
@@ -1282,12 +1284,12 @@ def test_a_flush_does_not_take_adopted_events_for_its_own(worlds: Any) -> None:
     die(first)
     w = worlds()
     (ours,) = w.put(1)
-    spool = w.pipeline.buffer.store
-    waiter = w.pipeline.buffer.hurry(w.clock.now + 100)
+    spool = w.pipeline.store
+    waiter = w.pipeline.line.begin_flush(w.clock.now + 100)
     spool._adopt()  # noqa: SLF001  before our own event is written, as a thread may
     assert stats(w).recovered == 50
 
-    w.pipeline.flushers.work_here(waiter)
+    w.pipeline.carrying.work(waiter)
     assert ours in w.server.metered
     assert waiter.left == 0
 
@@ -1316,11 +1318,13 @@ def test_a_slow_on_error_holds_up_a_flusher_and_not_the_writer(worlds: Any, fold
     w = worlds(max_queue_size=10, batch_size=1, on_error=on_error)
     ids = [w.put(1)[0] for _ in range(7) if w.pipeline.sync(1.0)]
     damage(files(folder)[0], ids[5])
-    batch = w.pipeline.buffer.take()
-    w.pipeline.buffer.release(batch, [Delivered(batch.events)])  # and with that there is room to read it back
+    batch = w.take()
+    w.pipeline.line.settle(
+        batch, Settlement([Delivered(batch.events)])
+    )  # and with that there is room to read it back
     w.clock.now += 1
 
-    writer = threading.Thread(target=w.pipeline.buffer.store.step, args=(0.0,))
+    writer = threading.Thread(target=w.pipeline.store.step, args=(0.0,))
     writer.start()
     writer.join()
     assert stats(w).dropped == {"corrupt": 1}
@@ -1346,7 +1350,7 @@ def test_an_idle_flusher_is_woken_to_tell_of_damaged_events(
     ids = [shipper.track("api_call", "acme", {"n": 1}) for _ in range(2) if shipper.sync(20)]
     assert shipper.sync(20)
     damage(files(folder)[0], ids[1])
-    store = shipper._pipeline.buffer.store  # noqa: SLF001  to keep its writer back until the flusher is idle
+    store = shipper._pipeline.store  # noqa: SLF001  to keep its writer back until the flusher is idle
     assert store.hold(20)
     togai.on_request = lambda received: None
     assert delivered.wait(20)
@@ -1372,12 +1376,12 @@ def test_a_flusher_is_started_to_tell_of_damaged_events_where_there_is_none(
     ids = [w.put(1)[0] for _ in range(2) if w.pipeline.sync(1.0)]
     w.pipeline.sync(1.0)
     damage(files(folder)[0], ids[1])
-    batch = w.pipeline.buffer.take()
-    w.pipeline.buffer.release(batch, [Delivered(batch.events)])
+    batch = w.take()
+    w.pipeline.line.settle(batch, Settlement([Delivered(batch.events)]))
     w.clock.now += 1
     may_start = True
 
-    assert w.pipeline.buffer.store.step(0.0)
+    assert w.pipeline.store.step(0.0)
     assert len(started) == 1
     assert told == []
     w.pipeline.close(1)

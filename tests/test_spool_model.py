@@ -94,7 +94,7 @@ class SpoolLife(Life):
         self.begin()
 
     def disk(self) -> SpoolFile | None:
-        return self.world.pipeline.buffer.store._disk.file  # noqa: SLF001  to fill it
+        return self.world.pipeline.store._disk.file  # noqa: SLF001  to fill it
 
     # No precondition looks at the pipeline: in what order orphans are adopted depends on their random names.
 

@@ -13,8 +13,10 @@ from typing import Any
 import attrs
 
 from togai_shipper._config import Config
+from togai_shipper._engine.batching import Batch
 from togai_shipper._engine.bell import Bell
-from togai_shipper._engine.store import Memory
+from togai_shipper._engine.buffer import Wait
+from togai_shipper._engine.runtime import Runtime
 from togai_shipper._engine.verdict import Reply
 from togai_shipper._event import encode, fresh_id
 from togai_shipper._pipeline import Pipeline
@@ -122,6 +124,19 @@ class World:
             assert self.put_one(event_id, size) is None
         return ids
 
+    def take(self) -> Batch:
+        """The batch that a flusher is given next, once it is due."""
+        while isinstance(work := self.pipeline.line.take(), Wait):
+            assert work.seconds is not None, "would wait for ever"
+            self.clock.now += work.seconds
+        assert work is not None, "there is nothing to be sent"
+        return work
+
+    def until_probe(self) -> None:
+        """Let time pass until the parked line may be probed."""
+        with self.pipeline.lock:
+            self.clock.now += self.pipeline.gate.parking.probe_wait(self.clock.now) or 0.0
+
     def put_one(self, event_id: str, size: int = 0) -> str | None:
         filler = {f"d{n}": "x" * 200 for n in range(size // 200)}
         return self.pipeline.put(
@@ -133,21 +148,13 @@ def world(replies: Iterable[Any] = (), **options: Any) -> World:
     """A world in which nothing has happened; ``random`` is 0.5 each time."""
     clock = Clock()
     server = Server(clock, replies)
-    random = options.pop("random", lambda: 0.5)
-    thread = options.pop("thread", None)
-    wall = options.pop("wall", lambda: WALL + clock.now)
-    options = {"api_key": "secret", "base_url": "http://127.0.0.1:1", **options}
-    pipeline = Pipeline(
-        Config.load({}, **options),
+    runtime = Runtime(
         clock=clock,
-        wall=wall,
-        random=random,
+        wall=options.pop("wall", lambda: WALL + clock.now),
+        random=options.pop("random", lambda: 0.5),
         bell=lambda: VirtualBell(clock),
-        connect=lambda _: server,  # type: ignore[arg-type,return-value]  # it sends, and closes
-        thread=thread,
+        start_thread=options.pop("thread", None),
     )
-    if thread is None:
-        pipeline.buffer.attend = lambda: None  # nobody does: flush() and close() have to
-        if pipeline.buffer.store.__class__ is not Memory:
-            pipeline.buffer.store.attend = lambda: None  # type: ignore[attr-defined]  # likewise
-    return World(clock, server, pipeline)
+    options = {"api_key": "secret", "base_url": "http://127.0.0.1:1", **options}
+    connect: Any = lambda _: server  # noqa: E731  it sends, and closes
+    return World(clock, server, Pipeline(Config.load({}, **options), runtime, connect))

@@ -176,9 +176,9 @@ class Intake:
         """Not on a flusher, which would wait for itself, nor under an event loop, which would stand still."""
         if is_running():
             text = 'overflow="block" does not block under a running event loop: the event is refused'
-            self.pipeline.reporter.complain("event loop", text)
+            self.pipeline.log.complain("event loop", text)
             return False
-        return not self.pipeline.is_on_flusher
+        return not self.pipeline.flushers.is_here
 
     # --- what is refused ---
 
@@ -198,9 +198,8 @@ class Intake:
     def tell_refused(self, reason: Refusal, error: TogaiShipperError) -> None:
         """Log that an event was refused, and call ``on_error``; it is counted already."""
         kind = error.field.partition("[")[0] if isinstance(error, InvalidEvent) else ""
-        reporter = self.pipeline.reporter
-        reporter.complain(f"{reason} {kind}", "an event was refused (%s): %s", reason, error)
-        reporter.undelivered(error)
+        self.pipeline.log.complain(f"{reason} {kind}", "an event was refused (%s): %s", reason, error)
+        self.pipeline.reporter.tell_undelivered(error)
 
     def _refuse(self, reason: Refusal, error: TogaiShipperError) -> Outcome:
         self.pipeline.refuse(reason)

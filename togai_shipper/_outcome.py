@@ -1,8 +1,4 @@
-"""What finally became of events, and the ledger that counts it.
-
-``accepted == delivered + rejected + dropped + pending`` holds by construction: accepted is the sum of what
-was settled and of what is still held, so no count can drift from the others.
-"""
+"""What finally became of events, as the application is told."""
 
 from __future__ import annotations
 
@@ -151,41 +147,3 @@ class FlushReport:
 
     def __bool__(self) -> bool:
         return not (self.rejected or self.dropped or self.pending)
-
-
-class Ledger:
-    """Counts what was settled. Touched only while holding the shipper's one lock."""
-
-    def __init__(self) -> None:
-        self.delivered = 0
-        self.duplicates = 0
-        self.rejected = 0
-        self.dropped: dict[str, int] = {}
-        self.refused: dict[str, int] = dict.fromkeys(REFUSALS, 0)
-        self.requests = 0
-        self.retries = 0
-        self.bytes_sent = 0
-        self.replies: dict[int | None, int] = {}
-        self.request_seconds = 0.0
-
-    @property
-    def settled(self) -> int:
-        """Events that have their outcome."""
-        return self.delivered + self.rejected + sum(self.dropped.values())
-
-    def record(self, outcome: Settled) -> None:
-        """Count one outcome."""
-        count = len(outcome.events)
-        match outcome:
-            case Delivered(duplicates=duplicates):
-                self.delivered += count
-                self.duplicates += duplicates
-            case Rejected():
-                self.rejected += count
-            case _:
-                self.dropped[outcome.reason] = self.dropped.get(outcome.reason, 0) + count
-
-    def replied(self, status: int | None, seconds: float) -> None:
-        """Count a request that is over."""
-        self.replies[status] = self.replies.get(status, 0) + 1
-        self.request_seconds += seconds

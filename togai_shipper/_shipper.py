@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 import attrs
 
 from ._config import UNSET, ApiKey, Config, Overflow, SessionFactory, Unset, check_key
+from ._engine.runtime import Runtime
 from ._event import Attributes, Event
 from ._intake import Intake
 from ._metering import Call, Measure, P, R, metering
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from ._engine.transport import Transport
     from ._pipeline import Pipeline
+
+_runtime = Runtime()
 
 
 class Shipper:
@@ -463,7 +465,7 @@ class Shipper:
         if own is None or own.latest.pid != os.getpid():
             return
         pipeline = own.latest.pipeline
-        if pipeline.buffer.closing:
+        if pipeline.shutdown.has_begun:
             return
         if not pipeline.pending:
             pipeline.begin_closing(0.0)  # nobody can track any more: its threads may end
@@ -521,21 +523,21 @@ def _opened(
     config: Config,
     connect: Callable[[Config], Transport] | None,
     inherited: Intake | None,
-    clock: Callable[[], float] = time.monotonic,
+    runtime: Runtime = _runtime,
 ) -> Intake:
     """Open a pipeline that begins with nothing, in this process; ``connect`` leads elsewhere than to Togai.
 
-    ``clock`` is read where this module is imported: what comes later may come inside freezegun, which would
-    stand still all deadlines of this process for ever.
+    The runtime's clocks are read where this module is imported: what comes later may come inside freezegun,
+    which would stand still all deadlines of this process for ever.
     """
     # requests and tenacity: who makes no shipper does not wait for them. Imported here, not on a flusher: a
     # fork in the middle of an import would leave the child with locks that nobody lets go.
     from ._engine.transport import connected  # noqa: PLC0415
     from ._pipeline import Pipeline  # noqa: PLC0415
 
-    pipeline = Pipeline(config, clock=clock, connect=connect or connected, starting=exits.expect_exit)
+    pipeline = Pipeline(config, runtime, connect or connected)
     exits.remember(pipeline)
-    was_closed = inherited is not None and inherited.pipeline.buffer.closing is not None
+    was_closed = inherited is not None and inherited.pipeline.shutdown.has_begun
     # Asked afterwards: an exit that has not found this one is seen here.
     if was_closed or exits.is_over():
         pipeline.close(0.0)

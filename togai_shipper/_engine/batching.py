@@ -81,9 +81,9 @@ def cut(sizes: Iterable[int], max_events: int, max_bytes: int) -> int:
     return max(fitting, min(1, len(sums)))
 
 
-def due(age: float, flush_interval: float, *, full: bool, hurry: bool) -> float:
+def due(age: float, flush_interval: float, *, full: bool, flushed: bool) -> float:
     """Seconds until the oldest event's batch is to go: 0 for now."""
-    return 0.0 if full or hurry else max(0.0, flush_interval - age)
+    return 0.0 if full or flushed else max(0.0, flush_interval - age)
 
 
 def halves(batch: Batch, split: int = 0) -> list[Batch]:

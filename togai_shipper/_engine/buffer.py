@@ -1,91 +1,63 @@
-"""Where callers meet flushers: the bounded line of pending events, behind the one lock.
+"""The bounded buffer of pending events in memory, behind the shipper's one lock.
+
+It answers and calls nobody: ``put`` says whether somebody has to be woken, ``take`` hands out a batch or says
+how long to wait for one, and whoever asked does the waking and the waiting, outside the lock.
 
 Everything mutable here is touched only while holding ``lock``, which is re-entrant: ``track()`` may come from
 a signal handler or ``__del__`` that interrupts any line below on the same thread. What such an interruption
-can do is append an event or ring a bell, and every method is harmless against that.
+can do is append an event, and every method is harmless against that.
 
-An accepted event is in exactly one place: ``_fresh`` (encoded, as tracked), a waiting batch (``_again`` goes
-first, ``_singles`` one at a time by ``/ingest``, ``_aside`` not before its time, ``_given_up`` until the
-end), or ``_held``, the batches that flushers carry.
+An event is in exactly one place: ``_fresh`` (encoded, as tracked), a waiting batch (``_again`` goes first,
+``_singles`` one at a time by ``/ingest``, ``_aside`` not before its time, ``_given_up`` until the end), or
+``_held``, the batches that flushers carry.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import repeat
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import attrs
 
 from togai_shipper._config import Config
-from togai_shipper._outcome import Delivered, Rejected, Settled
 
 from .batching import Batch, ByteCap, cut, due, singles
-from .bell import Bell
 from .gate import Gate
-from .store import Memory, Store
+from .runtime import Runtime
+from .shutdown import Shutdown
 
 MARK_EVERY = 0.1  # seconds: how exactly the age of pending events is known
 ALIKE = 3600.0  # seconds by which events of one batch differ in age at most: they grow too old together
 
-
-@attrs.define(eq=False)
-class Waiter:
-    """A ``flush()`` or ``close()`` that waits for all events accepted before it."""
-
-    target: int  # the number of events accepted before
-    deadline: float  # monotonic seconds
-    left: int  # how many of them are not settled
-    delivered: int = 0
-    rejected: int = 0
-    dropped: int = 0
-
-    def count(self, outcome: Settled, batch: Batch) -> None:
-        """Note the outcome of those events of ``batch`` that are waited for."""
-        waited_for = self.target - batch.position
-        if waited_for >= len(batch):
-            count = len(outcome.events)
-        else:  # later events went along; told apart as objects, since equal ones may be tracked twice
-            ours = set(map(id, batch.events[: max(0, waited_for)]))
-            count = sum(id(event) in ours for event in outcome.events)
-        self.left -= count
-        if isinstance(outcome, Delivered):
-            self.delivered += count
-        elif isinstance(outcome, Rejected):
-            self.rejected += count
-        else:
-            self.dropped += count
+#: What becomes of an event that is put: refused, or taken; ``"wake"``: taken, and somebody has to be woken.
+PutAnswer: TypeAlias = Literal["closed", "full", "wake"] | None
 
 
-@attrs.define(eq=False)
-class Closing:
-    """The plan of ``close()``: batches until a third of the time is left, then stragglers one by one."""
+@attrs.frozen
+class Wait:
+    """There is nothing to be sent yet: look again after so many seconds, or (``None``) when woken."""
 
-    deadline: float
-    batches_until: float
-    probed: bool  # a parked line was, or is being: once is enough
+    seconds: float | None
+
+
+#: What a flusher does next: carry a batch, wait, or (``None``) end.
+Work: TypeAlias = Batch | Wait | None
 
 
 class Buffer:
-    """Pending events, and which of them go next."""
+    """Pending events in memory, and which of them go next."""
 
     def __init__(
-        self,
-        config: Config,
-        lock: threading.RLock,
-        gate: Gate,
-        clock: Callable[[], float],
-        work: Bell,
-        settled: Bell,
+        self, config: Config, runtime: Runtime, lock: threading.RLock, shutdown: Shutdown, gate: Gate
     ) -> None:
         self._config = config
+        self._clock = runtime.clock
         self.lock = lock
+        self._shutdown = shutdown
         self._gate = gate
-        self._clock = clock
-        self.work = work  # rung when a batch may be due
-        self.settled = settled  # rung when events were settled, and so room was made
         self._fresh: deque[bytes] = deque()
         self._fresh_bytes = 0
         self._popped = 0  # events that ever left _fresh: the position of the next one
@@ -99,25 +71,17 @@ class Buffer:
         self._held: dict[Batch, Batch] = {}  # as it was taken -> as it stands, should it be given up now
         self._taken = 0  # events that left _fresh and are not settled
         self._taken_bytes = 0
-        self._hurry_to = 0  # events before this position go without the linger
+        self._flush_to = 0  # events before this position go without the linger
         self._single_went_last = False
         self._probe_fresh = False
         self.byte_cap = ByteCap(config.max_batch_bytes)
-        self.waiters: list[Waiter] = []
-        self.closing: Closing | None = None
-        self.closed = False
-        self.attended = False  # a flusher lives
-        self.store: Store = Memory()
-        self.attend: Callable[[], None] = lambda: None  # called, under the lock, when a flusher may be wanted
-        # Called, outside the lock, by who has no batch to carry; says whether there was something else to do.
-        self.idle: Callable[[], bool] = lambda: False
 
     # --- callers ---
 
-    def put(self, event: bytes) -> Literal["closed", "full"] | None:
-        """Take one encoded event into the line; says why not."""
+    def put(self, event: bytes) -> PutAnswer:
+        """Take one encoded event, or say why not; say, too, whether somebody has to be woken for it."""
         with self.lock:
-            if self.closing:
+            if self._shutdown.has_begun:
                 return "closed"
             fresh = self._fresh
             if (
@@ -135,25 +99,23 @@ class Buffer:
                 is_overdue = now - self._marks[0][1] > self._gate.linger
             is_first = not fresh  # looked at before: a signal handler may append, too, right after us
             fresh.append(event)
-            if self.closing and fresh[-1] is event:
+            if self._shutdown.has_begun_by_now() and fresh and fresh[-1] is event:
                 # A signal handler interrupted us since we looked, and closed: perhaps nobody sends any more.
                 # One that tracked first, after our event, has made that a part of what close() delivers or
                 # tells.
                 fresh.pop()
                 return "closed"
             self._fresh_bytes += len(event)
-            waiting = len(fresh)
             if (
                 is_first
-                or not waiting % self._config.batch_size
+                or not len(fresh) % self._config.batch_size
                 or self._fresh_bytes >= self.byte_cap.bytes
                 or is_overdue
-                or not self.attended
             ):
-                self.call_flusher()
+                return "wake"
             return None
 
-    def admit(self, events: Sequence[bytes], since: float, *, known: bool = False) -> None:
+    def add_from_store(self, events: Sequence[bytes], since: float, *, known: bool = False) -> None:
         """Take events of one age from the store. Called under the lock.
 
         ``known``: Togai may know their ids.
@@ -164,48 +126,26 @@ class Buffer:
         self._marks.append((self._popped + len(fresh), since, known))
         fresh.extend(events)
         self._fresh_bytes += sum(map(len, events))
-        self.call_flusher()
-
-    def call_flusher(self) -> None:
-        """There may be something to do: wake those that are idle, or see to it that there is one."""
-        idle = bool(self.work.waiting)
-        self.work.ring()  # always: a flusher that saw nothing due may be just about to wait, for ever
-        if not idle:
-            self.attend()
 
     # --- what there is ---
 
     @property
-    def pending(self) -> int:
-        """Events accepted and not settled."""
-        return self.in_memory + self.store.waiting
-
-    @property
-    def in_memory(self) -> int:
-        """Events pending that are in the buffer."""
+    def count(self) -> int:
+        """Events in the buffer: all that are not settled."""
         return len(self._fresh) + self._taken
 
     @property
-    def memory_bytes(self) -> int:
-        """Their bytes."""
+    def size(self) -> int:
+        """Bytes of the events in the buffer."""
         return self._fresh_bytes + self._taken_bytes
 
-    def overtaken(self, count: int, coming: int) -> None:
-        """So many events came before the last ``coming`` ones of the store, and who waits waits longer."""
-        for waiter in self.waiters:
-            if waiter.target > self.accepted_position - coming:
-                waiter.target += count
-                waiter.left += count
-
-    def lost(self, count: int) -> None:
-        """So many events of the store are lost: nobody who waits is told that all is delivered."""
-        for waiter in self.waiters:
-            lost = min(count, waiter.left)
-            waiter.left -= lost
-            waiter.dropped += lost
+    @property
+    def position(self) -> int:
+        """How many events ever came into the buffer."""
+        return self._popped + len(self._fresh)
 
     def events(self) -> Iterator[bytes]:
-        """All of them."""
+        """All events in the buffer."""
         for batch in self._taken_batches():
             yield from batch.events
         yield from self._fresh
@@ -234,88 +174,62 @@ class Buffer:
         """Whether a flusher more would have something to send now."""
         return bool(self._again) or self._linger(self._clock()) == 0.0
 
-    @property
-    def accepted_position(self) -> int:
-        """How many events were ever accepted."""
-        return self._popped + len(self._fresh) + self.store.coming
-
     def oldest_since(self) -> float | None:
-        """Monotonic seconds at which the oldest pending event was accepted."""
+        """Monotonic seconds at which the oldest event in the buffer was accepted."""
         ages = [batch.since for batch in self._taken_batches()]
         if self._fresh:
             ages.append(self._marks[0][1])
-        in_store = self.store.oldest_since()
-        if in_store is not None:
-            ages.append(in_store)
         return min(ages, default=None)
 
     def _taken_batches(self) -> Iterator[Batch]:
         for place in (self._held, self._again, self._singles, self._aside, self._given_up):
             yield from place
 
-    def outstanding(self, waiter: Waiter) -> int:
-        """How many of the events that ``waiter`` waits for are not settled."""
-        return min(waiter.left, self.pending)
+    # --- what a flusher does next ---
 
-    # --- flushers ---
+    def take(self, coming: int = 0) -> Work:
+        """Hand out the batch that is due, or say how long to wait, or that there is no more to do.
 
-    def take(self, until: Waiter | None = None) -> Batch | None:
-        """Block until a batch is due and hand it out; ``None`` when there is no more to do.
-
-        That is: closing and nothing left that can be sent; or ``until`` is settled, or its deadline past.
+        Called under the lock. ``coming``: events that the store will hand in. No more: the shipper closes,
+        and nothing is left that can be sent.
         """
-        while True:
-            with self.lock:
-                now = self._clock()
-                if until and (now >= until.deadline or not self.outstanding(until)):
-                    return None
-                batch, wait = self._next(now)
-                if batch is not None:
-                    self._held[batch] = batch
-                    if self.is_full_batch_waiting:
-                        self.call_flusher()
-                    return batch
-                if self.closing and wait is None:
-                    return None
-                if until:
-                    if self._gate.is_stuck():
-                        return None
-                    wait = min(until.deadline - now, until.deadline if wait is None else wait)
-                rings = self.work.rings
-            if not self.store.drive() and not self.idle():
-                self.work.wait(rings, wait)
+        now = self._clock()
+        work = self._next_while_closing(now, coming) if self._shutdown.has_begun else self._next(now)
+        if isinstance(work, Batch):
+            self._held[work] = work
+        return work
 
-    def _next(self, now: float) -> tuple[Batch | None, float | None]:  # noqa: PLR0911  the cases, in order
-        """The batch to go now, or else how long to wait for one (``None``: until rung)."""
-        if self.closing:
-            return self._next_while_closing(self.closing, now)
-        if self._gate.parking:
-            wait = self._gate.probe_wait(now)
-            return (self._probe(), None) if wait == 0.0 else (None, wait)
+    def _next(self, now: float) -> Work:
+        """The batch to go now, or how long to wait for one: the cases in order."""
+        if self._gate.parking.cause:
+            wait = self._gate.parking.probe_wait(now)
+            probe = self._probe() if wait == 0.0 else None
+            return Wait(wait or None) if probe is None else probe
         single = self._next_single(now)
         if single and not self._single_went_last:
             self._singles.popleft()
             self._single_went_last = True
-            return single, None
+            return single
         self._single_went_last = False
         if self._again:
-            return self._again.popleft(), None
+            return self._again.popleft()
         wait = self._linger(now)
         if wait == 0.0:
-            return self._pop_fresh(), None
+            return self._pop_fresh()
         if single:
-            return self._singles.popleft(), None
+            return self._singles.popleft()
         times = [batch.not_before - now for batch in self._aside] + ([] if wait is None else [wait])
-        return None, min(times, default=None)
+        return Wait(min(times, default=None))
 
     def _linger(self, now: float) -> float | None:
+        """Seconds until the next batch of new events is due; ``None`` without events."""
         if not self._fresh:
             return None
         return due(
             now - self._marks[0][1],
             self._gate.linger,
             full=self.is_full_batch_waiting,
-            hurry=self._popped < self._hurry_to,
+            flushed=self._popped < self._flush_to,
         )
 
     def _next_single(self, now: float) -> Batch | None:
@@ -372,41 +286,42 @@ class Buffer:
             probe = self._singles.popleft() if self._singles else self._aside.pop(0)
         else:
             return None
-        self._gate.begin_probe()
+        self._gate.parking.begin_probe()
         return attrs.evolve(probe, probe=True)
 
-    def _next_while_closing(self, plan: Closing, now: float) -> tuple[Batch | None, float | None]:  # noqa: PLR0911  the cases, in order
-        """Batches first, then the stragglers; ``(None, None)``: nothing more can be sent."""
-        left = plan.deadline - now
-        if left <= 0 or self._gate.dead:
-            return None, None
-        if self._gate.parking:
-            if plan.probed:
-                return None, left if self._held else None
-            plan.probed = True
-            return self._probe(), None
-        if len(self._fresh) <= self._config.single_ingest_limit and not self.store.coming:
+    def _next_while_closing(self, now: float, coming: int) -> Work:  # noqa: PLR0911  the cases, in order
+        """Batches first, then the stragglers; ``None``: nothing more can be sent."""
+        left = self._shutdown.deadline - now
+        if left <= 0 or self._shutdown.is_given_up:
+            return None
+        if self._gate.parking.cause:
+            if self._shutdown.is_probed:
+                return Wait(left) if self._held else None
+            self._shutdown.note_probe()
+            return self._probe()
+        if len(self._fresh) <= self._config.single_ingest_limit and not coming:
             while self._fresh:
                 self._singles += singles(self._pop_fresh())
         if self._again:
-            return self._again.popleft(), None
+            return self._again.popleft()
         if self._fresh:
-            return self._pop_fresh(), None
-        if self.store.coming:
-            return None, left
-        return self._next_straggler(plan, now)
+            return self._pop_fresh()
+        if coming:
+            return Wait(left)
+        return self._next_straggler(now)
 
-    def _next_straggler(self, plan: Closing, now: float) -> tuple[Batch | None, float | None]:
+    def _next_straggler(self, now: float) -> Work:
         """One at a time, after all batches; but one of those that hangs holds them up only for so long."""
         self._singles += self._aside
         self._aside.clear()
+        left = self._shutdown.deadline - now
         if any(batch.single for batch in self._held):
-            return None, plan.deadline - now
-        if self._held and now < plan.batches_until:
-            return None, plan.batches_until - now
+            return Wait(left)
+        if self._held and now < self._shutdown.batches_until:
+            return Wait(self._shutdown.batches_until - now)
         if self._singles:
-            return self._oldest_straggler(), None
-        return None, plan.deadline - now if self._held else None
+            return self._oldest_straggler()
+        return Wait(left) if self._held else None
 
     def _oldest_straggler(self) -> Batch:
         oldest = min(self._singles, key=lambda batch: batch.position)
@@ -416,41 +331,38 @@ class Buffer:
     # --- what flushers bring back ---
 
     def holds(self, batch: Batch) -> bool:
-        """Whether ``batch`` is still the flusher's to settle: false once ``abandon`` gave it up."""
+        """Whether ``batch`` is still the flusher's to settle: false once it was given up."""
         return batch in self._held
 
     def note(self, batch: Batch, as_it_stands: Batch) -> bool:
-        """How ``batch``, held, is left if it is given up from now on; false if it was. Under the lock."""
+        """Note how ``batch``, held, is left if it is given up from now on; return false if it was.
+
+        Called under the lock.
+        """
         if held := batch in self._held:
             self._held[batch] = as_it_stands
         return held
 
     def release(
-        self,
-        batch: Batch,
-        outcomes: Sequence[Settled] = (),
-        again: Sequence[Batch] = (),
-        last: Sequence[Batch] = (),
+        self, batch: Batch, settled: int, size: int, again: Sequence[Batch] = (), last: Sequence[Batch] = ()
     ) -> None:
-        """``batch``, held, is settled or divided. Called under the lock."""
+        """Take back what is left of ``batch``, held. Called under the lock.
+
+        ``settled`` of its events, of ``size`` bytes, have their outcome and leave the buffer; the others go
+        on in ``again``, at the front, and ``last``, at the end.
+        """
         del self._held[batch]
         for part in reversed(again):
             (self._singles if part.single else self._again).appendleft(part)
         for part in last:
-            if self.closing and batch.single:  # a straggler has one attempt
+            if self._shutdown.has_begun and batch.single:  # a straggler has one attempt
                 self._given_up.append(part)
             else:
-                self._place(part)
-        for outcome in outcomes:
-            self._taken -= len(outcome.events)
-            self._taken_bytes -= sum(map(len, outcome.events))
-            self.store.settled(outcome)
-            for waiter in self.waiters:
-                waiter.count(outcome, batch)
-        self._look_again()
+                self._append(part)
+        self._taken -= settled
+        self._taken_bytes -= size
 
-    def _place(self, part: Batch) -> None:
-        """To the end of the line."""
+    def _append(self, part: Batch) -> None:
         if part.not_before:
             self._aside.append(part)
         elif part.single:
@@ -458,45 +370,21 @@ class Buffer:
         else:
             self._again.append(part)
 
-    def _look_again(self) -> None:
-        self.work.ring()
-        self.settled.ring()
-
     # --- flush and close ---
 
-    def hurry(self, deadline: float) -> Waiter:
-        """What is pending now goes without the linger; the caller waits for it."""
-        with self.lock:
-            waiter = Waiter(self.accepted_position, deadline, self.pending)
-            self.waiters.append(waiter)
-            self._hurry_to = waiter.target
-            self.work.ring()
-            return waiter
+    def begin_flush(self, position: int) -> None:
+        """Let events before ``position`` go without the linger. Called under the lock."""
+        self._flush_to = position
 
-    def close(self, plan: Closing) -> None:
-        """Take no more events; what is pending goes by ``plan``."""
-        with self.lock:
-            self.closing = plan
-            self._look_again()
+    def give_up(self) -> list[Batch]:
+        """Return whatever is left, even what a flusher still carries; the buffer is empty then.
 
-    def abandon(self) -> list[Batch]:
-        """Give up whatever is left, even what a flusher still carries (its late reply changes nothing).
-
-        What the store keeps is pending still; the rest is returned.
+        Called under the lock.
         """
-        with self.lock:
-            self.closed = True
-            while self._fresh:
-                self._given_up.append(self._pop_fresh())
-            outstanding = [self.outstanding(waiter) for waiter in self.waiters]
-            lost = self.store.kept([self._held.get(batch, batch) for batch in self._taken_batches()])
-            for place in (self._held, self._again, self._singles, self._aside, self._given_up):
-                place.clear()
-            self._taken = self._taken_bytes = 0
-            count = sum(map(len, lost))
-            for waiter, waited_for in zip(self.waiters, outstanding, strict=True):
-                dropped = min(waited_for, count)
-                waiter.dropped += dropped
-                waiter.left -= dropped
-            self._look_again()
-            return lost
+        while self._fresh:
+            self._given_up.append(self._pop_fresh())
+        left = [self._held.get(batch, batch) for batch in self._taken_batches()]
+        for place in (self._held, self._again, self._singles, self._aside, self._given_up):
+            place.clear()
+        self._taken = self._taken_bytes = 0
+        return left

@@ -12,12 +12,16 @@ import attrs
 import tenacity
 
 from togai_shipper._config import Config
-from togai_shipper._outcome import Ledger
 
 from .batching import Batch
 from .gate import Gate
+from .key import Key, KeySource, KeyUnavailable
+from .ledger import Ledger
+from .runtime import FOREVER, Runtime
+from .server_clock import ServerClock
 from .settlement import MAX_SERVER_ERRORS, is_past_window
-from .transport import Key, KeyUnavailable, NoSession, Source, Transport
+from .shutdown import Shutdown
+from .transport import NoSession, Transport
 from .verdict import Park, Reply, TryLater, Verdict, is_line_dead, judge
 
 NO_REPLY = Reply(None)
@@ -32,7 +36,7 @@ class Carried:
     batch: Batch
     verdict: Verdict = NOT_SENT
     parked: Park | None = None  # set where a reply of this batch parked the line
-    closing: float | None = None  # the deadline of close(), if it was called before the last attempt
+    deadline: float = FOREVER  # of the shutdown, as it was before the last attempt
 
     def attempted(self, verdict: Verdict) -> None:
         """Another attempt came to ``verdict``; what the one before it left behind is now history."""
@@ -55,11 +59,12 @@ class Carried:
 
 @attrs.frozen
 class Trip:
-    """What one delivery may take, asked anew each time; and who has to know how its batch stands."""
+    """What one delivery may take, asked anew each time; and who has to know how it goes."""
 
     deadline: Callable[[], float]  # when the request under way has to be over
     tried_until: Callable[[], float]  # until when it is tried again
-    noted: Callable[[Batch], bool]  # called under the lock; false: it was given up, and is not to be sent
+    note: Callable[[Batch], bool]  # told under the lock how the batch stands; false: it was given up
+    failing: Callable[[str], None]  # told before each backoff what the last attempt came to
 
 
 class Delivery:
@@ -68,28 +73,28 @@ class Delivery:
     def __init__(
         self,
         config: Config,
+        runtime: Runtime,
+        shutdown: Shutdown,
         gate: Gate,
         ledger: Ledger,
         key: Key,
-        clock: Callable[[], float],
-        random: Callable[[], float],
-        failing: Callable[[str], None],
+        server_clock: ServerClock,
     ) -> None:
         self._config = config
+        self._clock = runtime.clock
+        self._random = runtime.random
+        self._shutdown = shutdown
         self._gate = gate
         self._ledger = ledger
         self._key = key
-        self._clock = clock
-        self._random = random
-        self._failing = failing  # told before each backoff what the last attempt came to
-        self._dated: tuple[float, float] | None = None  # the server's wall clock, and ours when it said so
+        self._server_clock = server_clock
 
     def deliver(self, carried: Carried, transport: Transport, trip: Trip) -> None:
         """Send until there is a verdict other than "try later", or no time or sense in trying on."""
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda verdict: isinstance(verdict, TryLater)),
             stop=lambda _: self._is_over(carried, trip),
-            wait=self._backoff,
+            wait=lambda state: self._backoff(state, trip),
             sleep=lambda seconds: self._sleep(seconds, carried, trip),
             retry_error_callback=lambda _: None,
         )
@@ -97,11 +102,11 @@ class Delivery:
 
     def _attempt(self, carried: Carried, transport: Transport, trip: Trip) -> Verdict:
         batch, gate, source = carried.batch, self._gate, self._key.source
-        carried.closing = gate.closing
+        carried.deadline = self._shutdown.deadline
         key = self._ready(transport)
         if not isinstance(key, str):
             with gate.lock:
-                self._heed(carried, key, None, source, trip)
+                self._on_verdict(carried, key, None, source, trip)
             return key
         turn = gate.enter(batch.path, trip.deadline, probe=batch.probe)
         if not turn:
@@ -113,7 +118,7 @@ class Delivery:
             with gate.lock:
                 gate.step_out()
                 if verdict is not None:
-                    self._heed(carried, verdict, turn, source, trip)
+                    self._on_verdict(carried, verdict, turn, source, trip)
         return verdict or carried.verdict
 
     def _ready(self, transport: Transport) -> str | Verdict:
@@ -130,14 +135,16 @@ class Delivery:
         except KeyUnavailable as error:
             return Park(None, str(error), on_key=True)
 
-    def _heed(self, carried: Carried, verdict: Verdict, turn: int | None, source: Source, trip: Trip) -> None:
-        parked = self._gate.heed(verdict, turn, probe=carried.batch.probe)
+    def _on_verdict(
+        self, carried: Carried, verdict: Verdict, turn: int | None, source: KeySource, trip: Trip
+    ) -> None:
+        parked = self._gate.on_verdict(verdict, turn, probe=carried.batch.probe)
         if self._key.source is source:
             carried.parked = parked or carried.parked
         else:  # set_api_key() came meanwhile: this is no word on the key in use, and nobody is told of it
-            self._gate.probe_now()
+            self._gate.parking.probe_now()
         carried.attempted(verdict)
-        trip.noted(carried.history())
+        trip.note(carried.history())
 
     def _exchange(self, batch: Batch, transport: Transport, key: str, trip: Trip) -> Verdict | None:
         """One request; where the key is refused and there is another by now, one more. ``None``: not sent."""
@@ -154,11 +161,9 @@ class Delivery:
     def _send(self, batch: Batch, transport: Transport, key: str, trip: Trip) -> Verdict | None:
         body = batch.body()
         with self._gate.lock:
-            if not trip.noted(attrs.evolve(batch, attempts=batch.attempts + 1, maybe_read=True)):
+            if not trip.note(attrs.evolve(batch, attempts=batch.attempts + 1, maybe_read=True)):
                 return None
-            self._ledger.requests += 1
-            self._ledger.retries += batch.attempts > 0
-            self._ledger.bytes_sent += len(body)
+            self._ledger.request(len(body), is_retry=batch.attempts > 0)
         begun, reply = self._clock(), NO_REPLY
         try:
             reply = transport.send(batch.path, body, key, trip.deadline() - begun)
@@ -166,15 +171,8 @@ class Delivery:
             with self._gate.lock:
                 self._ledger.replied(reply.status, self._clock() - begun)
         if reply.date is not None:
-            self._dated = (reply.date, self._clock())
+            self._server_clock.note(reply.date)
         return judge(reply)
-
-    def server_time(self) -> float | None:
-        """The server's wall clock now, as far as its replies tell."""
-        if self._dated is None:
-            return None
-        date, at = self._dated
-        return date + self._clock() - at
 
     # --- retrying ---
 
@@ -182,22 +180,22 @@ class Delivery:
         batch, now = carried.batch, self._clock()
         return (
             batch.probe
-            or self._gate.parking is not None
-            or self._gate.dead
+            or self._gate.parking.cause is not None
+            or self._shutdown.is_given_up
             or batch.server_errors >= MAX_SERVER_ERRORS
             or is_past_window(carried.batch, now)
             or now >= trip.tried_until()
-            or (self._gate.closing is not None and batch.single and not is_line_dead(carried.verdict))
+            or (self._shutdown.has_begun and batch.single and not is_line_dead(carried.verdict))
         )
 
-    def _backoff(self, state: tenacity.RetryCallState) -> float:
+    def _backoff(self, state: tenacity.RetryCallState, trip: Trip) -> float:
         """Random exponential with full jitter, never less than the server asks for."""
         assert state.outcome is not None  # noqa: S101  tenacity asks only after an attempt
         verdict: TryLater = state.outcome.result()
-        self._failing(verdict.message)
+        trip.failing(verdict.message)
         if verdict.throttled:
             return self._gate.paused_for()
-        most = self._config.backoff_max if self._gate.closing is None else CLOSING_BACKOFF
+        most = CLOSING_BACKOFF if self._shutdown.has_begun else self._config.backoff_max
         doubled = self._config.backoff_initial * 2.0 ** min(state.attempt_number - 1, 32)
         return max(verdict.after or 0.0, self._random() * min(most, doubled))
 
@@ -209,9 +207,9 @@ class Delivery:
             left = min(until, trip.tried_until()) - self._clock()
             if (
                 left <= 0
-                or self._gate.closing != carried.closing
-                or self._gate.parking is not None
-                or self._gate.dead
+                or self._shutdown.deadline != carried.deadline
+                or self._gate.parking.cause is not None
+                or self._shutdown.is_given_up
             ):
                 return
             self._gate.turn.wait(rings, left)

@@ -1,135 +1,165 @@
-"""The daemon threads, and nothing else: when one is started, what it does when it fails, when it ends."""
+"""The flushers: when one more is started, and who of them is held up in the application's code.
+
+A flusher takes batches and carries them (``carrying``) until the shipper closes. ``flush()`` and ``close()``
+do the same on their caller's thread where no flusher can be started.
+"""
 
 from __future__ import annotations
 
-import _thread
-import sys
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from .buffer import Waiter
+from togai_shipper._config import Config
+from togai_shipper._process import exits
 
-RESTART_AFTER = 1.0  # seconds between attempts to start a thread, and before a flusher that failed goes on
-
-
-def start_thread(function: Callable[..., None], arguments: tuple[object, ...]) -> None:
-    """Run ``function`` on a daemon thread, without waiting for it to begin.
-
-    Not by ``Thread.start``: that waits for the new thread, here while holding the shipper's lock; and what
-    runs the new thread may collect garbage whose ``__del__`` tracks an event, and so waits for that lock.
-    """
-    # Looked up now: gevent may have put its own in place.
-    _thread.start_new_thread(_run_seen, (function, arguments))
-
-
-def _run_seen(function: Callable[..., None], arguments: tuple[object, ...]) -> None:
-    """Let who traces or profiles threads, a debugger or a coverage tool, see ours as well."""
-    hooks: tuple[tuple[Any, Callable[[Any], None]], ...] = (
-        (threading.gettrace(), sys.settrace),
-        (threading.getprofile(), sys.setprofile),
-    )
-    for hook, install in hooks:
-        if hook:
-            install(hook)
-    function(*arguments)
+from .bell import Bell
+from .buffer import Buffer
+from .gate import Gate
+from .runtime import Runtime
+from .shutdown import Shutdown
+from .threads import Threads
 
 
 class Flushers:
-    """At most ``most`` threads, each of which runs ``work`` until that returns.
-
-    Touched only while holding the shipper's lock; ``work`` runs outside it.
-    """
+    """The flusher threads of one shipper. All is decided under its lock, and done outside of it."""
 
     def __init__(
         self,
-        most: int,
+        config: Config,
+        runtime: Runtime,
         lock: threading.RLock,
-        clock: Callable[[], float],
-        work: Callable[[Waiter | None], None],
+        shutdown: Shutdown,
+        gate: Gate,
+        buffer: Buffer,
+        progress: Bell,
+        *,
+        work: Callable[[], None],
+        is_waiting: Callable[[], bool],
         failed: Callable[[BaseException], None],
         ended: Callable[[], None],
-        thread: Callable[[Callable[..., None], tuple[object, ...]], object],
     ) -> None:
-        self._most = most
+        self._pid = os.getpid()
+        self._clock = runtime.clock
         self._lock = lock
-        self._clock = clock
-        self._work = work
-        self._failed = failed  # told, outside the lock, what ends a thread that has not done its work
-        self._ended = ended  # told, outside the lock, whenever a thread has ended
-        self._thread = thread
-        self._alive: set[object] = set()  # one token for each thread that runs, or is about to
-        self._own: set[int] = set()  # identities of those that run
-        self._away: set[int] = set()  # of those, the ones inside the application's code
-        self._start_at = 0.0  # monotonic seconds before which no thread is started
-        self.threads: set[int] = set()  # identities of the threads inside work(), ours and callers'
-        self.failure: str | None = None  # why no thread can be started
+        self._shutdown = shutdown
+        self._gate = gate
+        self._buffer = buffer
+        self._progress = progress
+        self._is_waiting = is_waiting  # says whether there are events that nobody carries
+        self._ended = ended
+        self._threads = Threads(
+            config.max_in_flight,
+            runtime,
+            lock,
+            cannot_start="no flusher thread can be started",
+            work=work,
+            failed=failed,
+            ended=self._flusher_ended,
+        )
+        self.bell = runtime.bell()  # rung when a batch may be due
+        self._in_callback: set[int] = set()  # identities of flushers inside the application's code
+        self._carriers: set[int] = set()  # identities of threads that carry batches, ours and callers'
+        self.available = 0  # flushers alive that are not held up in a callback
 
     @property
     def alive(self) -> int:
-        """Threads that run, or are about to."""
-        return len(self._alive)
+        """Flushers that run, or are about to."""
+        return self._threads.alive
 
     @property
-    def available(self) -> int:
-        """Threads alive that are not held up in a callback."""
-        return len(self._alive) - len(self._away)
+    def failure(self) -> str | None:
+        """Why no flusher can be started, if so."""
+        return self._threads.failure
 
-    def may_start(self) -> bool:
-        """Whether one more may be started now."""
-        return len(self._alive) < self._most and self._clock() >= self._start_at
+    # --- starting ---
 
-    def start(self) -> None:
-        """Start one more thread, if that can be done; a failure is kept in ``failure``."""
-        token = object()
-        self._alive.add(token)
-        started = False
+    def wake(self) -> None:
+        """There may be something to do: wake the flushers that are idle, or see to it that there is one."""
+        is_idle = bool(self.bell.waiting)
+        self.bell.ring()  # always: a flusher that saw nothing due may be just about to wait, for ever
+        if not is_idle:
+            self.ensure()
+
+    def ensure(self) -> None:
+        """Start a flusher, if no one is free and one is wanted: the first, or one more for what is due."""
         try:
-            self._thread(self._run, (token,))
-            started = True
-            self.failure = None
-        except Exception as error:  # no memory, a limit, an interpreter on its way down: not the caller's
-            self._start_at = self._clock() + RESTART_AFTER
-            self.failure = f"no flusher thread can be started: {error}"
-        finally:
-            if not started:
-                self._alive.discard(token)
-
-    def _run(self, token: object) -> None:
-        me = threading.get_ident()
-        self._own.add(me)
-        try:
-            self.work_here()
-        except BaseException as error:  # SystemExit in a callback, a greenlet that is killed: told there
-            self._failed(error)
+            self._threads.start_if(self._is_wanted)
         finally:
             with self._lock:
-                self._own.discard(me)
-                self._alive.discard(token)
-            self._ended()
+                self._count()
 
-    def work_here(self, until: Waiter | None = None) -> None:
-        """Do a flusher's work on the calling thread, until it is done or ``until`` is."""
-        me = threading.get_ident()
-        self.threads.add(me)
-        try:
-            self._work(until)
-        finally:
-            self.threads.discard(me)
+    def _is_wanted(self) -> bool:
+        self._count()
+        if self._shutdown.has_begun and (exits.is_over() or not self.available):
+            return False  # the closing thread does it; an interpreter on its way down starts no thread
+        if not self.available:
+            return True
+        all_are_busy = self._buffer.batches_in_flight >= self.available
+        may_two_go = not self._gate.parking.cause and not self._gate.alone_for(self._clock())
+        return all_are_busy and may_two_go and self._buffer.is_batch_due()
+
+    def _count(self) -> None:
+        self.available = self._threads.alive - len(self._in_callback)
+
+    def _flusher_ended(self) -> None:
+        with self._lock:
+            self._count()
+        self._ended()
+
+    # --- who carries ---
 
     @contextmanager
-    def away(self) -> Iterator[bool]:
-        """Around the application's code, which may take its time; yields whether that holds up a flusher."""
+    def carrying(self) -> Iterator[None]:
+        """Around the work of a flusher, on whatever thread."""
         me = threading.get_ident()
-        held_up = me in self._own and me not in self._away
-        if held_up:
-            with self._lock:
-                self._away.add(me)
+        self._carriers.add(me)
         try:
-            yield held_up
+            yield
         finally:
-            if held_up:
+            self._carriers.discard(me)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the calling thread carries batches, so that it must not wait for them."""
+        return threading.get_ident() in self._carriers
+
+    # --- callbacks ---
+
+    @contextmanager
+    def in_callback(self) -> Iterator[None]:
+        """Around the application's code, which may take its time: another flusher does this one's work."""
+        me = threading.get_ident()
+        is_held_up = self._threads.is_one(me) and me not in self._in_callback
+        if is_held_up:
+            with self._lock:
+                self._in_callback.add(me)
+            self._look_again()
+        try:
+            yield
+        finally:
+            if is_held_up:
+                if os.getpid() != self._pid:  # pragma: no cover  a forked child, unmeasured
+                    _end_forked_child()
                 with self._lock:
-                    self._away.discard(me)
+                    self._in_callback.discard(me)
+        if is_held_up:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        with self._lock:
+            self._count()
+            is_waiting = self._is_waiting()
+        if is_waiting:
+            self.ensure()
+        self._progress.ring()  # close() joins in where nobody else is left
+
+
+def _end_forked_child() -> None:  # pragma: no cover  a forked child, unmeasured
+    """End this process: a callback has forked, and the child came back from it as its parent's flusher.
+
+    Nothing here is its own, and with the end of this thread, its only one, it would end anyway.
+    """
+    exits.close_all()
+    os._exit(0)

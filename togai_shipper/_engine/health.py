@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-
-from togai_shipper._outcome import Ledger, State, Stats
+from togai_shipper._outcome import State, Stats
 from togai_shipper._wording import counted
 from togai_shipper.exceptions import DeliveryError
 
-from .buffer import Buffer
-from .flushers import Flushers
-from .gate import Gate
+from .parts import Parts
 
 STALE = 300.0  # seconds. Togai bills nothing that arrives after its cycle's grace period: told early
 FAILING = 60.0  # seconds of failed attempts alone before that counts as unhealthy
@@ -20,42 +15,36 @@ FAILING = 60.0  # seconds of failed attempts alone before that counts as unhealt
 class Health:
     """Looks at one shipper's parts, under their lock."""
 
-    def __init__(
-        self,
-        lock: threading.RLock,
-        ledger: Ledger,
-        gate: Gate,
-        buffer: Buffer,
-        flushers: Flushers,
-        clock: Callable[[], float],
-    ) -> None:
-        self._lock = lock
-        self._ledger = ledger
-        self._gate = gate
-        self._buffer = buffer
-        self._flushers = flushers
-        self._clock = clock
+    def __init__(self, parts: Parts) -> None:
+        self._clock = parts.runtime.clock
+        self._lock = parts.lock
+        self._shutdown = parts.shutdown
+        self._ledger = parts.ledger
+        self._gate = parts.gate
+        self._buffer = parts.buffer
+        self._store = parts.store
+        self._line = parts.line
+        self._flushers = parts.flushers
 
     @property
     def state(self) -> State:
         """``open``, ``parked``, ``closing`` or ``closed``."""
-        if self._buffer.closed:
+        if self._shutdown.is_done:
             return "closed"
-        if self._buffer.closing:
+        if self._shutdown.has_begun:
             return "closing"
-        return "parked" if self._gate.parking else "open"
+        return "parked" if self._gate.parking.cause else "open"
 
     def complaint(self) -> str | None:  # noqa: PLR0911  the cases, the worst first
         """Why events do not get through as they should; ``None`` if they do."""
         with self._lock:
             now = self._clock()
-            oldest = self._buffer.oldest_since()
-            if self._gate.parking:
-                cause = self._gate.parking.cause
+            oldest = self._line.oldest_since()
+            if cause := self._gate.parking.cause:
                 return f"parked: {DeliveryError(cause.status, cause.message)}"
             if self._flushers.failure:
                 return self._flushers.failure
-            if complaint := self._buffer.store.complaint():
+            if complaint := self._store.complaint():
                 return complaint
             if set_aside := self._buffer.set_aside:
                 return f"{counted(set_aside, 'event is', 'events are')} set aside: Togai answers 500"
@@ -73,7 +62,7 @@ class Health:
     def stats(self) -> Stats:
         """Every figure at one instant."""
         with self._lock:
-            ledger, pending, oldest = self._ledger, self._buffer.pending, self._buffer.oldest_since()
+            ledger, pending, oldest = self._ledger, self._line.pending, self._line.oldest_since()
             return Stats(
                 accepted=ledger.settled + pending,
                 delivered=ledger.delivered,
@@ -91,5 +80,5 @@ class Health:
                 oldest_pending_age=0.0 if oldest is None else max(0.0, self._clock() - oldest),
                 last_error=self.last_error(),
                 state=self.state,
-                **self._buffer.store.figures(),
+                **self._store.figures(),
             )

@@ -1,8 +1,8 @@
 """Receipts: for the few events whose caller must know what became of them.
 
 An event's receipt is found by its id once the event is settled; while nobody holds one, nothing is looked
-for. Everything here is touched only while holding the shipper's one lock, but for ``settled``, whose futures
-are resolved outside of it: whoever waits for one may do anything then.
+for. Everything here is touched only while holding the shipper's one lock, but for ``pop_resolved``: the
+futures are resolved outside of it, since whoever waits for one may do anything then.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Receipts:
     def __init__(self) -> None:
         # Several calls may hand over one id; each has its own outcome, in whatever order.
         self._out: dict[str, list[Receipt]] = {}
-        self.settled: deque[tuple[Receipt, Outcome]] = deque()
+        self._resolved: deque[tuple[Receipt, Outcome]] = deque()
 
     def expect(self, event_id: str, held: Receipt) -> None:
         """It is for an event about to be put into the line."""
@@ -54,7 +54,7 @@ class Receipts:
     def _settle(self, event_id: str, settled: Settled) -> None:
         waiting = self._out.pop(event_id, None)
         if waiting is not None:
-            self.settled.append((waiting.pop(), _outcome(event_id, settled)))
+            self._resolved.append((waiting.pop(), _outcome(event_id, settled)))
             self._put_back(event_id, waiting)
 
     def _put_back(self, event_id: str, waiting: list[Receipt]) -> None:
@@ -62,11 +62,18 @@ class Receipts:
         if waiting:
             self._out.setdefault(event_id, []).extend(waiting)
 
-    def leave(self) -> None:
-        """The end: what has no outcome by now is kept on disk."""
+    def pop_resolved(self) -> tuple[Receipt, Outcome] | None:
+        """Return a receipt and its outcome, if one is known; the caller resolves it, without the lock."""
+        try:
+            return self._resolved.popleft()
+        except IndexError:
+            return None
+
+    def end_pending(self) -> None:
+        """Answer all that are left, at the end: what has no outcome by now is kept on disk."""
         while self._out:
             event_id, waiting = self._out.popitem()
-            self.settled += [(each, Outcome(event_id, "pending")) for each in waiting]
+            self._resolved += [(each, Outcome(event_id, "pending")) for each in waiting]
 
 
 def _outcome(event_id: str, settled: Settled) -> Outcome:

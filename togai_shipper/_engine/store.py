@@ -1,22 +1,27 @@
-"""Where pending events are kept beyond a process's memory: the seam between the buffer and what is durable.
+"""The seam between the line of pending events and what keeps them beyond a process's memory.
 
-The buffer is all that flushers see. What is durable stands before it (events come into the buffer once they
-are safe, and as there is room) and behind it (it learns what became of each, and keeps what is left at the
-end). ``Memory`` is the store that keeps nothing.
+A store takes each event that is tracked, and hands it on to the buffer through its ``Inlet``: at once
+(``Memory``), or once it is safe, and as there is room. It is told what became of each event, and keeps what
+is left at the end. The pipeline owns it, and knows nothing of which one it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from togai_shipper._outcome import Settled
 
 from .batching import Batch
+from .buffer import Buffer, PutAnswer
+from .flushers import Flushers
+from .ledger import Ledger
+from .receipts import Receipts
+from .waiters import Waiters
 
 
 class Store(Protocol):
-    """What the buffer asks of it under the shipper's lock, and, below, the pipeline without."""
+    """What a shipper asks of its store. The first part is called under the shipper's lock."""
 
     @property
     def waiting(self) -> int:
@@ -29,72 +34,151 @@ class Store(Protocol):
     def oldest_since(self) -> float | None:
         """Monotonic seconds at which the oldest of those was accepted."""
 
-    def settled(self, outcome: Settled) -> None:
-        """These events of the buffer have their outcome."""
+    def note_settled(self, outcome: Settled) -> None:
+        """Forget these events of the buffer, or keep them as dead letters: they have their outcome."""
 
-    def kept(self, left: Sequence[Batch]) -> list[Batch]:
-        """The end: take back what is left in the buffer; returns what cannot be kept."""
+    def take_back(self, left: Sequence[Batch]) -> list[Batch]:
+        """Take back what is left in the buffer at the end; return what cannot be kept."""
 
     def complaint(self) -> str | None:
         """Why events are not as safe as they should be."""
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> Mapping[str, Any]:
         """The store's part of ``Stats``."""
 
     # --- without the lock ---
 
-    def begin(self, *, drives: bool) -> None:
-        """Somebody flushes: see to it that what earlier processes have left is looked for."""
+    def put(self, event: bytes) -> PutAnswer:
+        """Take one encoded event, or say why not; ``"wake"``: taken, and ``wake`` is to be called."""
 
-    def drive(self) -> bool:
-        """Do the store's own work here, if no thread of its own does; says whether there was some."""
+    def wake(self) -> None:
+        """See to it that somebody looks after what ``put`` has taken."""
+
+    def begin_flush(self, *, works: bool) -> None:
+        """Look for what earlier processes have left; ``works``: this thread may do the store's work."""
+
+    def work_here(self) -> bool:
+        """Do the store's own work here, if no thread of its own does; return whether there was some."""
 
     def sync(self, timeout: float, *, waits: bool = True) -> bool:
-        """Whether all that was accepted so far is durable; waits for that, ``timeout`` seconds at most."""
+        """Return whether all that was accepted so far is durable; wait ``timeout`` seconds for it at most."""
 
     def save(self) -> None:
-        """The end is near: make durable what can be."""
+        """Make durable what can be, since the end is near."""
 
     def finish(self) -> None:
-        """The end: the buffer is closed, and has given back what was left."""
+        """Let go of everything: the buffer has given back what was left."""
+
+
+class Inlet:
+    """A store's way into the line: what it hands in, and what it has to account for.
+
+    All but ``wake`` is called under the shipper's lock.
+    """
+
+    def __init__(
+        self, buffer: Buffer, waiters: Waiters, ledger: Ledger, receipts: Receipts, flushers: Flushers
+    ) -> None:
+        self._buffer = buffer
+        self._waiters = waiters
+        self._ledger = ledger
+        self._receipts = receipts
+        self._flushers = flushers
+        self.progress = waiters.progress  # the bell that tells those who wait: for room, or until all is safe
+
+    @property
+    def count(self) -> int:
+        """Events in the buffer."""
+        return self._buffer.count
+
+    @property
+    def size(self) -> int:
+        """Bytes of the events in the buffer."""
+        return self._buffer.size
+
+    def events(self) -> Iterator[bytes]:
+        """All events in the buffer."""
+        return self._buffer.events()
+
+    def add(self, events: Sequence[bytes], since: float, *, known: bool = False) -> None:
+        """Put events of one age into the buffer; ``wake`` is to be called once the lock is let go.
+
+        ``known``: Togai may know their ids.
+        """
+        self._buffer.add_from_store(events, since, known=known)
+
+    def wake(self) -> None:
+        """See to it that a flusher looks at what was added, or does the store's work (without the lock)."""
+        self._flushers.wake()
+
+    def note_overtaking(self, count: int, after: int) -> None:
+        """Note that so many events came into the store right after the first ``after`` ones that wait there.
+
+        Who waits for later ones waits for these, too.
+        """
+        self._waiters.overtake(count, self._buffer.position + after)
+
+    def settle(self, outcome: Settled, *, waited_for: bool = False) -> None:
+        """Count events that got their outcome in the store; ``waited_for``: somebody may wait for them."""
+        self._ledger.record(outcome)
+        self._receipts.record(outcome)
+        if waited_for:
+            self._waiters.count_lost(len(outcome.events))
+
+    def lose(self, count: int) -> None:
+        """Note that so many events of the store are another's now: nobody who waits is told of success."""
+        self._waiters.count_lost(count)
 
 
 class Memory:
-    """Nothing is kept: what memory holds at the end is given up."""
+    """The store that keeps nothing: an event goes into the buffer at once, and what is left is given up."""
 
     waiting = 0
     coming = 0
 
+    def __init__(self, buffer: Buffer, flushers: Flushers) -> None:
+        self._buffer = buffer
+        self._flushers = flushers
+
+    def put(self, event: bytes) -> PutAnswer:
+        """Take the event into the buffer."""
+        answer = self._buffer.put(event)
+        return answer if answer is not None or self._flushers.available else "wake"
+
+    def wake(self) -> None:
+        """See to it that a flusher looks at the buffer."""
+        self._flushers.wake()
+
     def oldest_since(self) -> None:
         """Nothing waits here."""
 
-    def settled(self, outcome: Settled) -> None:
-        """Nothing to be forgotten."""
+    def note_settled(self, outcome: Settled) -> None:
+        """Nothing is to be forgotten."""
 
-    def kept(self, left: Sequence[Batch]) -> list[Batch]:
-        """All of it is given up."""
+    def take_back(self, left: Sequence[Batch]) -> list[Batch]:
+        """Keep nothing of it."""
         return list(left)
 
     def complaint(self) -> None:
-        """They are as safe as they should be."""
+        """Events are as safe as they should be."""
 
-    def figures(self) -> dict[str, Any]:
-        """Nothing to be told."""
+    def figures(self) -> Mapping[str, Any]:
+        """There is nothing to be told."""
         return {}
 
-    def begin(self, *, drives: bool) -> None:
-        """Nothing was left."""
+    def begin_flush(self, *, works: bool) -> None:
+        """Nothing was left by earlier processes."""
 
-    def drive(self) -> bool:
-        """Nothing to do."""
+    def work_here(self) -> bool:
+        """There is no work but the flushers'."""
         return False
 
-    def sync(self, timeout: float, *, waits: bool = True) -> bool:  # noqa: ARG002  a store's own
+    def sync(self, timeout: float, *, waits: bool = True) -> bool:  # noqa: ARG002  the seam's
         """Nothing is durable."""
         return False
 
     def save(self) -> None:
-        """Nothing can be."""
+        """Nothing can be made durable."""
 
     def finish(self) -> None:
         """Nothing is open."""

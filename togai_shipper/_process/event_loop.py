@@ -7,8 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from togai_shipper._engine.flushers import start_thread
 from togai_shipper._outcome import FlushReport
+
+from .threads import start_thread
 
 
 def is_running() -> bool:

@@ -10,28 +10,57 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Protocol
+
+from togai_shipper._outcome import FlushReport
 
 from .registry import Registry
 
-if TYPE_CHECKING:
-    from togai_shipper._pipeline import Pipeline
+
+class Closable(Protocol):
+    """What the end of a process needs of a pipeline."""
+
+    pid: int
+
+    @property
+    def close_timeout(self) -> float:
+        """Seconds that closing at exit may take."""
+
+    def begin_closing(self, timeout: float) -> None:
+        """Take no more events, and have all over in ``timeout`` seconds; only the first call counts."""
+
+    def hasten(self, timeout: float) -> None:
+        """Have all over in ``timeout`` seconds, though an earlier ``close()`` had more."""
+
+    def close(self, timeout: float) -> FlushReport:
+        """Deliver what can be, and give up the rest."""
+
+    def give_up(self) -> None:
+        """End now."""
+
+    @property
+    def is_closing_here(self) -> bool:
+        """Whether the calling thread is inside ``close()``, beneath."""
+
+    def do_after_close(self, function: Callable[[], None]) -> None:
+        """Let the ``close()`` beneath, on this thread, call ``function`` once it is over."""
+
 
 # Held weakly: one that is closed, or was never used, may go. One with work to do is kept by its flushers.
-_pipelines: Registry[Pipeline] = Registry()
-_orphans: set[Pipeline] = set()
+_pipelines: Registry[Closable] = Registry()
+_orphans: set[Closable] = set()
 _over: set[int] = set()  # processes that have closed all at their exit
 _expecting: set[int] = set()  # processes whose own kind of exit was seen to
 
 
-def remember(pipeline: Pipeline) -> None:
+def remember(pipeline: Closable) -> None:
     """Close ``pipeline`` when this process exits, if nobody has by then."""
     _pipelines.add(pipeline)
 
 
-def keep(pipeline: Pipeline) -> None:
+def keep(pipeline: Closable) -> None:
     """``pipeline`` has lost its shipper and still has events: keep it until the end."""
     _orphans.add(pipeline)
 
@@ -74,12 +103,12 @@ def close_all() -> None:
     close_together([pipeline for pipeline in _pipelines if pipeline.pid == os.getpid()])
 
 
-def orphans() -> list[Pipeline]:
+def orphans() -> list[Closable]:
     """Those of this process that have lost their shippers and had events then."""
     return [pipeline for pipeline in list(_orphans) if pipeline.pid == os.getpid()]
 
 
-def close_together(pipelines: list[Pipeline]) -> None:
+def close_together(pipelines: list[Closable]) -> None:
     """Close these: all take no more first, then all are waited for, with one deadline."""
     timeout = max((pipeline.close_timeout for pipeline in pipelines), default=0.0)
     raised: list[BaseException] = []

@@ -10,26 +10,22 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from togai_shipper._engine.flushers import start_thread
 from togai_shipper.exceptions import ConfigurationError
 
 from . import exits
 from .per_process import PerProcess
 from .registry import Registry
+from .threads import start_thread
 
-if TYPE_CHECKING:
-    from togai_shipper._intake import Intake
-    from togai_shipper._pipeline import Pipeline
-
-_to_close: Registry[PerProcess[Intake]] = Registry()
+_to_close: Registry[PerProcess[Any]] = Registry()  # of what has a pipeline
 # What was there before us, the latest last: another's handler may have come between two of our shippers, and
 # call us in its turn.
 _previous: list[Any] = [signal.SIG_DFL]
 
 
-def handle(own: PerProcess[Intake]) -> None:
+def handle(own: PerProcess[Any]) -> None:
     """Close the pipeline of the process that gets SIGTERM; ``ConfigurationError`` off the main thread."""
     if threading.current_thread() is not threading.main_thread():
         raise ConfigurationError(
@@ -55,10 +51,10 @@ def _on_sigterm(*_: Any) -> None:
         if beneath is None:
             _close_and_send_again()
         else:
-            beneath.afterwards = _close_and_send_again
+            beneath.do_after_close(_close_and_send_again)
 
 
-def _open() -> list[Pipeline]:
+def _open() -> list[exits.Closable]:
     return [own.here().pipeline for own in _to_close] + exits.orphans()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import attrs
 
 from togai_shipper import ConfigurationError, Shipper, _default
-from togai_shipper._engine.reporting import REPEAT, logger
+from togai_shipper._engine.log import REPEAT, logger
 from togai_shipper._recipe import AttributesOf, DimensionsOf, Recipe, TextOf
 
 if TYPE_CHECKING:

@@ -106,6 +106,10 @@ class Shelf:
         self.behind = max(0, self.behind - len(rows) - len(damaged))
         return rows
 
+    def note_next(self, since: float) -> None:
+        """Note that the events on disk alone are, from now on, of that time or later."""
+        self.behind_since = since
+
     # --- out ---
 
     def settled(self, outcome: Settled) -> None:

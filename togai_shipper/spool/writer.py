@@ -18,16 +18,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import Literal
 
 import attrs
 
 from togai_shipper._config import Config
 from togai_shipper._engine.batching import Batch
-from togai_shipper._engine.bell import Bell
-from togai_shipper._engine.buffer import Buffer
-from togai_shipper._engine.flushers import RESTART_AFTER, Flushers
-from togai_shipper._engine.reporting import Reporter
+from togai_shipper._engine.buffer import PutAnswer
+from togai_shipper._engine.callbacks import Callbacks
+from togai_shipper._engine.log import Log
+from togai_shipper._engine.runtime import FOREVER, Runtime
+from togai_shipper._engine.server_clock import ServerClock
+from togai_shipper._engine.shutdown import Shutdown
+from togai_shipper._engine.store import Inlet
+from togai_shipper._engine.threads import RESTART_AFTER, Threads
 from togai_shipper._event import ChosenId
 from togai_shipper._outcome import Dropped, Rejected, Settled
 from togai_shipper._process import forks
@@ -49,7 +52,6 @@ FORGET_MOST = 2000  # settled events that are forgotten at once without waiting 
 REQUESTS_EVERY = 1.0  # seconds between looks for what an operator asks, where there are dead letters
 DAY = 86_400.0  # seconds of age that our own wall clock is believed
 FINISH = 1.0  # seconds that close() waits at most for a commit under way
-FOREVER = float("inf")
 
 
 @attrs.define
@@ -68,46 +70,49 @@ class Spool:
         self,
         config: Config,
         directory: str,
+        runtime: Runtime,
         lock: threading.RLock,
-        buffer: Buffer,
-        reporter: Reporter,
-        *,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
-        random: Callable[[], float],
-        work: Bell,
-        server_time: Callable[[], float | None],
-        record: Callable[[Settled], None],
-        starting: Callable[[], None],
-        thread: Callable[[Callable[..., None], tuple[object, ...]], object],
+        shutdown: Shutdown,
+        inlet: Inlet,
+        log: Log,
+        callbacks: Callbacks,
+        server_clock: ServerClock,
     ) -> None:
         self.pid = os.getpid()
         self._config = config
         self._lock = lock
-        self._buffer = buffer
-        self._reporter = reporter
-        self._clock = clock
-        self._wall = wall
-        self.work = work  # rung when there may be something to do
-        self._server_time = server_time  # wall clock of the server, once it has replied
-        self._record = record
-        self._starting = starting
+        self._shutdown = shutdown
+        self._inlet = inlet
+        self._log = log
+        self._callbacks = callbacks
+        self._clock = clock = runtime.clock
+        self._wall = runtime.wall
+        self.bell = runtime.bell()  # rung when there may be something to do
+        self._server_clock = server_clock
         self._io = threading.Lock()
         self._owner: int | None = None  # the thread that holds it
         folder = Folder(directory)
-        self._writer = Flushers(1, lock, clock, self._work, self._writer_failed, self._writer_ended, thread)
+        self._writer = Threads(
+            1,
+            runtime,
+            lock,
+            cannot_start="no thread can be started for the spool's writer",
+            work=self._work,
+            failed=self._writer_failed,
+            ended=self._writer_ended,
+        )
         # In memory, not yet on disk.
         self._entering: deque[bytes] = deque()
         self._entering_bytes = 0
         self._entered_at = 0.0
         self._writing = 0  # of them, those in the commit under way
         self._through = 0  # events that ever left _entering
-        self._in_a_hurry = False  # somebody waits for the commit
+        self._is_hurried = False  # somebody waits for the commit
         self._shelf = Shelf()  # what is on disk
         self._settled_at = 0.0  # since when something may leave it
         self._left: dict[str, int] = {}  # a file of ours that had to be left -> events in it alone
         self._disk = Disk(folder, config.base_url, clock, self._now_ms)
-        self._adoption = Adoption(folder, config.base_url, clock, random, self._tell_operator)
+        self._adoption = Adoption(folder, config.base_url, clock, runtime.random, self._tell_operator)
         self._finished = False
         self._look_at = 0.0
         self.recovered = 0
@@ -118,65 +123,58 @@ class Spool:
 
     # --- callers ---
 
-    def put(self, event: bytes) -> Literal["closed", "full"] | None:
-        """Take one encoded event; says why not."""
+    def put(self, event: bytes) -> PutAnswer:
+        """Take one encoded event, or say why not; say, too, whether somebody has to be woken for it."""
         with self._lock:
-            if self._buffer.closing:
+            if self._shutdown.has_begun:
                 return "closed"
             entering, config, size = self._entering, self._config, len(event)
             if (
-                len(entering) + self._buffer.in_memory >= config.max_queue_size
-                or self._entering_bytes + self._buffer.memory_bytes + size > config.max_queue_bytes
+                len(entering) + self._inlet.count >= config.max_queue_size
+                or self._entering_bytes + self._inlet.size + size > config.max_queue_bytes
                 or self._shelf.bytes + self._entering_bytes + size > config.max_spool_bytes
             ):
                 return "full"
             is_first = not entering
             entering.append(event)
-            if self._buffer.closing and entering and entering[-1] is event:
+            if self._shutdown.has_begun_by_now() and entering and entering[-1] is event:
                 entering.pop()  # a signal handler interrupted us, and closed: as in Buffer.put
                 return "closed"
             self._entering_bytes += size
             if is_first:
                 self._entered_at = self._clock()
-                self.work.ring()
-            if not self._writer.alive:
-                self.attend()
-            return None
+            return "wake" if is_first or not self._writer.alive else None
 
-    def attend(self) -> None:
-        """Start the writer, if there is none. Called under the lock."""
-        if not self._writer.alive and not self._buffer.closing and self._writer.may_start():
-            self._starting()
-            self._writer.start()
-        if not self._writer.alive:  # flushers, and who flushes or closes, drive instead
-            self._buffer.work.ring()
-            self._buffer.attend()
+    def wake(self) -> None:
+        """Wake the writer, or start it; where it cannot be started, let flushers do its work."""
+        self.bell.ring()
+        self._writer.start_if(lambda: not self._shutdown.has_begun)
+        if not self._writer.alive:  # flushers, and who flushes or closes, do its work
+            self._inlet.wake()
 
-    def begin(self, *, drives: bool) -> None:
-        """See to it that what earlier processes have left is looked for."""
-        with self._lock:
-            self.attend()
-        if drives:
-            self.drive()
+    def begin_flush(self, *, works: bool) -> None:
+        """Look for what earlier processes have left."""
+        self.wake()
+        if works:
+            self.work_here()
 
     def sync(self, timeout: float, *, waits: bool = True) -> bool:
         """Whether all that was accepted so far is on disk; waits for that, ``timeout`` seconds at most."""
         with self._lock:
             deadline = self._clock() + timeout
             target = self._through + len(self._entering)
-            self._in_a_hurry = True
-            self.attend()
-            self.work.ring()
+            self._is_hurried = True
+        self.wake()
         while True:
-            self.drive()
+            self.work_here()
             with self._lock:
+                rings = self._inlet.progress.rings
                 left = deadline - self._clock()
                 if self._through >= target or self._disk.failure or left <= 0 or not waits:
                     return self._through >= target and self._disk.failure is None
-                rings = self._buffer.settled.rings
-            self._buffer.settled.wait(rings, left)
+            self._inlet.progress.wait(rings, left)
 
-    # --- the buffer's store ---
+    # --- what the line asks ---
 
     @property
     def waiting(self) -> int:
@@ -194,17 +192,17 @@ class Spool:
             return self._shelf.behind_since
         return self._entered_at if self._entering else None
 
-    def settled(self, outcome: Settled) -> None:
-        """These events have their outcome: their rows may go, or are buried."""
+    def note_settled(self, outcome: Settled) -> None:
+        """Forget these events, or keep them as dead letters: they have their outcome."""
         is_first = not self._shelf.leaving
         if is_first:
             self._settled_at = self._clock()
         self._shelf.settled(outcome)
         if is_first or self._is_forgetting_due(self._settled_at) or (self._shelf.behind and self._room()):
-            self.work.ring()
+            self.bell.ring()
 
-    def kept(self, left: Sequence[Batch]) -> list[Batch]:
-        """What is on disk stays there; the rest is lost. What a disk that hangs is writing may be either."""
+    def take_back(self, left: Sequence[Batch]) -> list[Batch]:
+        """Return what is not on disk, and so is lost; what a disk that hangs is writing may be either."""
         lost = self._shelf.kept(left)
         entering = list(self._entering)
         self._entering.clear()
@@ -214,8 +212,8 @@ class Spool:
                 lost.append(Batch(events, sys.maxsize, self._entered_at, maybe_read=known))
         return lost
 
-    def drive(self) -> bool:
-        """Do the writer's work on this thread, if there is no writer."""
+    def work_here(self) -> bool:
+        """Do the writer's work on this thread, if there is no writer; return whether there was some."""
         if self._writer.alive:
             return False
         with self._lock:
@@ -261,38 +259,40 @@ class Spool:
     def _writer_ended(self) -> None:
         """Start another one for what is left to be done; nobody may ever track an event again."""
         with self._lock:
-            if self._wait() < FOREVER:
-                self.attend()
-            self._buffer.settled.ring()
+            is_work_left = self._wait() < FOREVER
+        if is_work_left:
+            self.wake()
+        self._inlet.progress.ring()
 
     def _fail(self, text: str, error: BaseException) -> None:
         """Tell of the exception under way, and let a moment pass before it can come again."""
-        self._reporter.complain("writer", text, type(error).__name__, level=logging.ERROR, exc_info=True)
+        self._log.complain("writer", text, type(error).__name__, level=logging.ERROR, exc_info=True)
         go_on_at = self._clock() + RESTART_AFTER
-        while (left := go_on_at - self._clock()) > 0 and not self._buffer.closing:
-            self.work.wait(self.work.rings, left)
+        while (left := go_on_at - self._clock()) > 0 and not self._shutdown.has_begun:
+            self.bell.wait(self.bell.rings, left)
 
-    def _work(self, _: object = None) -> None:
+    def _work(self) -> None:
         while not self._is_over():
             try:
                 self._work_once()
             except Exception as error:  # a bug, no memory: nothing is on disk, or all of it
                 self._fail("the spool's writer failed (%s), no event is lost; it goes on", error)
-                if self._buffer.closing:  # it may fail each time: close() writes, or tells, what is left
+                if self._shutdown.has_begun:  # it may fail each time: close() writes, or tells, what is left
                     return
 
     def _work_once(self) -> None:
-        rings = self.work.rings
+        rings = self.bell.rings
         with self._lock:
             wait = self._wait()
         if wait > 0.0:
-            self.work.wait(rings, None if wait == FOREVER else wait)
+            self.bell.wait(rings, None if wait == FOREVER else wait)
         else:
             self.step(FOREVER)
 
     def _is_over(self) -> bool:
         with self._lock:
-            return self._finished or (self._buffer.closing is not None and not self._buffer.pending)
+            pending = self._inlet.count + self.waiting
+            return self._finished or (self._shutdown.has_begun and not pending)
 
     def _wait(self) -> float:
         """Seconds until there is something to do."""
@@ -301,8 +301,8 @@ class Spool:
         now = self._clock()
         times = [FOREVER]
         if self._entering:
-            in_a_hurry = self._in_a_hurry or self._buffer.closing is not None
-            full = in_a_hurry or len(self._entering) >= COMMIT_MOST
+            is_hurried = self._is_hurried or self._shutdown.has_begun
+            full = is_hurried or len(self._entering) >= COMMIT_MOST
             times.append(now if full else self._entered_at + LINGER)
         if self._shelf.behind and self._room():
             times.append(now)
@@ -321,7 +321,7 @@ class Spool:
         return (
             self._shelf.leaving >= FORGET_MOST
             or now >= self._settled_at + FORGET_EVERY
-            or self._buffer.closing is not None
+            or self._shutdown.has_begun
         )
 
     def step(self, timeout: float) -> bool:
@@ -345,12 +345,11 @@ class Spool:
         if not self._news:
             return
         # One may take its time, and commits do not wait. Two threads may be here: each takes another.
-        with self._reporter.leaving_callbacks(), suppress(IndexError):
+        with self._callbacks.deferring(), suppress(IndexError):
             while True:
                 self._news.popleft()()
-        if self._reporter.is_call_left:
-            with self._lock:
-                self._buffer.call_flusher()
+        if self._callbacks.is_any_deferred:
+            self._inlet.wake()
 
     def _step(self) -> None:
         if self._disk.failure is not None:
@@ -382,7 +381,7 @@ class Spool:
         if self._disk.mended():
             self._adoption.next_at = self._clock()  # what had to be left may be read again
             text = "the spool works again: %s"
-            self._news.append(lambda: self._reporter.log(logging.INFO, text, self._disk.path))
+            self._news.append(lambda: self._log.write(logging.INFO, text, self._disk.path))
         return file
 
     def _make_room(self) -> None:
@@ -416,33 +415,32 @@ class Spool:
                     left = 0
             else:
                 left = 0
-            self._buffer.settled.ring()
+            self._inlet.progress.ring()
         text = "the spool does not work: %s; delivery goes on from memory, which dies with this process"
         if left:
             text += f"; {counted(left, 'event stays', 'events stay')} in {path} until it can be read"
-        self._news.append(lambda: self._reporter.complain("spool", text, error, level=logging.ERROR))
+        self._news.append(lambda: self._log.complain("spool", text, error, level=logging.ERROR))
 
     def _lose(self, count: int, path: str) -> None:
         """Events that were on disk alone are no more."""
         error = EventDropped(None, CORRUPT, 0, maybe_delivered=False)
-        self._record(Dropped([b""] * count, CORRUPT, error))
-        self._buffer.lost(count)
+        self._inlet.settle(Dropped([b""] * count, CORRUPT, error), waited_for=True)
         self._tell_operator(
             f"lost {path}",
             f"{counted(count, 'event is', 'events are')} lost with {path}, which is gone or cannot be read",
         )
-        self._news.append(lambda: self._reporter.undelivered(error))
+        self._news.append(lambda: self._callbacks.undelivered(error))
 
     def _save_what_is_in_memory(self, file: SpoolFile) -> None:
         """After a failure: events that came into the buffer meanwhile, and are nowhere on disk."""
         with self._lock:
-            events = [event for event in self._buffer.events() if event not in self._shelf]
+            events = [event for event in self._inlet.events() if event not in self._shelf]
         if not events:
             return
         now = self._now_ms()
         first = file.append([(now, True, event) for event in events])
         with self._lock:
-            self._shelf.saved(events, first, there=self._buffer.events())
+            self._shelf.saved(events, first, there=self._inlet.events())
 
     # --- in ---
 
@@ -452,7 +450,7 @@ class Spool:
             with self._lock:
                 events = list(islice(self._entering, COMMIT_MOST))
                 self._writing = len(events)
-                self._in_a_hurry = False
+                self._is_hurried = False
             if not events:
                 return
             first = self._append(events)
@@ -467,14 +465,15 @@ class Spool:
                 self._entering_bytes = sum(map(len, self._entering)) if self._entering else 0
                 self._through += len(events)
                 self._writing = 0
-                if first is None:
-                    self._admit(events, since)
-                else:
-                    room = self._room()
-                    self._admit(self._shelf.written(events, first, room, since), since)
-                self._buffer.settled.ring()
-                if len(self._entering) < COMMIT_MOST:
-                    return
+                into = events if first is None else self._shelf.written(events, first, self._room(), since)
+                if into:
+                    self._inlet.add(into, since)
+                self._inlet.progress.ring()
+                is_last = len(self._entering) < COMMIT_MOST
+            if into:
+                self._inlet.wake()
+            if is_last:
+                return
 
     def _append(self, events: Sequence[bytes]) -> int | None:
         file = self._ready()
@@ -487,18 +486,14 @@ class Spool:
             self._failed(error)
             return None
 
-    def _admit(self, events: Sequence[bytes], since: float) -> None:
-        if events:
-            self._buffer.admit(events, since)
-
     def _room(self) -> int:
         """How many events the buffer may take: half of memory is left to those that come in."""
-        if self._buffer.closed:
+        if self._shutdown.is_done:
             return 0
         most = max(1, self._config.max_queue_size // 2)
-        if self._buffer.memory_bytes >= self._config.max_queue_bytes // 2 and self._buffer.in_memory:
+        if self._inlet.size >= self._config.max_queue_bytes // 2 and self._inlet.count:
             return 0
-        return max(0, most - self._buffer.in_memory)
+        return max(0, most - self._inlet.count)
 
     def _fetch(self) -> None:
         """Read back what is on disk alone, in order, as far as there is room."""
@@ -518,14 +513,15 @@ class Spool:
                 return
             with self._lock:
                 if dropped is not None:
-                    self._record(dropped)
-                    self._buffer.lost(len(damaged))
+                    self._inlet.settle(dropped, waited_for=True)
                     self.corrupt_rows += len(damaged)
                     self.dead_letters += len(damaged)
                 into = self._shelf.returned(rows, damaged, dropped.events if dropped else ())
                 for lot in self._lots(into):
-                    self._buffer.admit([row.body for row in lot.rows], lot.since, known=lot.known)
-                    self._shelf.behind_since = lot.since
+                    self._inlet.add([row.body for row in lot.rows], lot.since, known=lot.known)
+                    self._shelf.note_next(lot.since)
+            if into:
+                self._inlet.wake()
 
     def _lots(self, rows: Sequence[Row]) -> list[Lot]:
         lots: list[Lot] = []
@@ -538,7 +534,7 @@ class Spool:
 
     def _since(self, row: Row) -> float:
         """When a row was accepted, in monotonic seconds; too old to be sent only by the server's clock."""
-        server = self._server_time()
+        server = self._server_clock.now()
         age = (self._wall() if server is None else server) - row.accepted_ms / 1000
         if server is None:
             age = min(age, DAY)
@@ -557,7 +553,7 @@ class Spool:
             damaged,
         )
         error = EventDropped(None, CORRUPT, 0, maybe_delivered=False)
-        self._news.append(lambda: self._reporter.undelivered(error))
+        self._news.append(lambda: self._callbacks.undelivered(error))
         self._tell_operator(
             f"corrupt {path}",
             f"{path}: {counted(count, 'event is', 'events are')} damaged on disk, kept with the dead letters",
@@ -610,7 +606,7 @@ class Spool:
     def _may_adopt(self) -> bool:
         return (
             self._disk.failure is None
-            and not self._buffer.closing
+            and not self._shutdown.has_begun
             and self._shelf.bytes <= self._config.max_spool_bytes // 2
             and self._shelf.behind <= self._config.batch_size  # our own events do not wait for all of it
         )
@@ -624,7 +620,7 @@ class Spool:
             file = self._ready()
             if file is None:
                 return
-            server = self._server_time()
+            server = self._server_clock.now()
             server_ms = None if server is None else int(server * 1000)
             path = self._adoption.path
             haul = self._adoption.move(file, self._now_ms(), server_ms)
@@ -639,14 +635,14 @@ class Spool:
         for path in [path for path in self._left if not os.path.exists(path)]:  # noqa: PTH110  likewise
             with self._lock:
                 count = self._left.pop(path)
-                self._buffer.lost(count)  # for who waits: they are not known to be delivered
+                self._inlet.lose(count)  # for who waits: they are not known to be delivered
             self._tell_operator(
                 f"gone {path}", f"another process has taken over {counted(count, 'event')} in {path}"
             )
 
     def _join(self, rows: list[Row]) -> None:
         """Rows came to the end of our file: before what has not been written yet."""
-        self._buffer.overtaken(len(rows), len(self._entering))
+        self._inlet.note_overtaking(len(rows), self._shelf.behind)
         self._shelf.joined(rows, self._since(rows[0]))
 
     def _take_over(self, haul: Haul, path: str) -> None:
@@ -665,11 +661,11 @@ class Spool:
                 return
             error = EventDropped(None, PAST_WINDOW, 0, maybe_delivered=True)
             outcome = Dropped([row.body for row in haul.expired], PAST_WINDOW, error)
-            self._record(outcome)
-        self._news.append(lambda: self._reporter.undelivered(error, outcome.events))
+            self._inlet.settle(outcome)
+        self._news.append(lambda: self._callbacks.undelivered(error, outcome.events))
 
     def _tell_operator(self, kind: str, message: str) -> None:
-        self._news.append(lambda: self._reporter.complain(kind, "%s", message, level=logging.ERROR))
+        self._news.append(lambda: self._log.complain(kind, "%s", message, level=logging.ERROR))
 
     # --- what an operator asks ---
 
@@ -713,7 +709,7 @@ class Spool:
         finally:
             self.let_go()
         self._tell()
-        self.work.ring()
+        self.bell.ring()
 
     def hold(self, timeout: float) -> bool:
         """Let nobody use the file until ``let_go``; false where somebody does for longer than ``timeout``."""

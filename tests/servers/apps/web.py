@@ -31,7 +31,7 @@ if os.environ.get("AT_IMPORT") in ("track", "flush"):
     track(1)
 if os.environ.get("AT_IMPORT") == "flush":
     shipper.flush()
-    while not shipper._pipeline.buffer.work.waiting:  # noqa: SLF001  uWSGI forks as it stands
+    while not shipper._pipeline.flushers.bell.waiting:  # noqa: SLF001  uWSGI forks as it stands
         time.sleep(
             0.001
         )  # between looks at that condition, for which nothing rings: its thread has come to rest

@@ -1,0 +1,169 @@
+"""The application's callbacks: ``on_delivered``, ``on_error``, and whoever waits for a receipt.
+
+They run outside every lock, may be slow, may raise, may call ``track``, ``flush`` or ``close``. A thread that
+must not be held up defers its calls; a flusher makes them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from typing import Any, Literal, TypeAlias
+
+import attrs
+
+from togai_shipper._config import Config
+from togai_shipper._event import Event, decode
+from togai_shipper._wording import counted
+
+from .log import Log
+from .receipts import Receipts
+
+STUCK_AFTER = 0.5  # seconds after which, at the end, a callback that has not returned is not called once more
+
+CallName: TypeAlias = Literal["on_delivered", "on_error", "a receipt's callback"]
+
+
+@attrs.frozen
+class Call:
+    """A callback to be called, with its arguments."""
+
+    name: CallName
+    function: Callable[..., object]
+    arguments: tuple[Any, ...]
+
+
+class Callbacks:
+    """Calls the application's code for one shipper."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Callable[[], float],
+        receipts: Receipts,
+        log: Log,
+        in_callback: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._on_delivered = config.on_delivered
+        self._on_error = config.on_error
+        self._clock = clock
+        self._receipts = receipts
+        self._log = log
+        self._in_callback = in_callback  # entered around each call
+        self._inside: dict[int, tuple[CallName, float]] = {}  # threads inside a call, which, and since when
+        self._deferring: set[int] = set()  # threads that defer their calls
+        self._deferred: deque[Call] = deque()
+
+    # --- calling ---
+
+    def delivered(self, events: Sequence[bytes]) -> None:
+        """Call ``on_delivered``."""
+        if self._on_delivered is not None:
+            self._make(Call("on_delivered", self._on_delivered, (_decoded(events),)))
+
+    def undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
+        """Call ``on_error``, but not from inside itself."""
+        if self._on_error is not None and not self._is_in_on_error():
+            self._make(Call("on_error", self._on_error, (error, _decoded(events))))
+
+    def resolve_receipts(self) -> None:
+        """Resolve the receipts of what was settled; those who wait for one may call us from it."""
+        if threading.get_ident() in self._deferring:
+            return
+        ended_by = None
+        while (resolved := self._receipts.pop_resolved()) is not None:
+            receipt, outcome = resolved
+            try:
+                self._make(Call("a receipt's callback", receipt.set_result, (outcome,)))
+            except BaseException as error:  # SystemExit, Ctrl-C: the other receipts are resolved all the same
+                ended_by = error
+        if ended_by is not None:
+            raise ended_by
+
+    def _make(self, call: Call) -> None:
+        me = threading.get_ident()
+        if me in self._deferring:
+            self._deferred.append(call)
+            return
+        outer = self._inside.get(me)
+        self._inside[me] = (call.name, self._clock())
+        try:
+            with self._in_callback():
+                call.function(*call.arguments)
+        except Exception:  # the application's code: whatever it raises stays there
+            self._log.write(logging.ERROR, "%s raised; nothing is lost", call.name, exc_info=True)
+        finally:
+            if outer is None:
+                del self._inside[me]
+            else:
+                self._inside[me] = outer
+
+    def _is_in_on_error(self) -> bool:
+        inside = self._inside.get(threading.get_ident())
+        return inside is not None and inside[0] == "on_error"
+
+    # --- deferring ---
+
+    @contextmanager
+    def deferring(self) -> Iterator[None]:
+        """Defer the calls of this thread: a callback may hold it up for ever."""
+        me = threading.get_ident()
+        is_nested = me in self._deferring
+        self._deferring.add(me)
+        try:
+            yield
+        finally:
+            if not is_nested:
+                self._deferring.discard(me)
+
+    @property
+    def is_any_deferred(self) -> bool:
+        """Whether calls wait to be made."""
+        return bool(self._deferred)
+
+    def make_deferred(self) -> bool:
+        """Make the calls that were deferred; return whether there were any."""
+        made = False
+        if threading.get_ident() not in self._deferring:
+            self.resolve_receipts()
+            while True:
+                try:
+                    call = self._deferred.popleft()
+                except IndexError:  # another thread has made the last of them
+                    break
+                self._make(call)
+                made = True
+        return made
+
+    def defer_undelivered(self, errors: Sequence[tuple[Exception, Sequence[bytes]]]) -> None:
+        """Defer calls of ``on_error``, for ``make_last``; none, where this is a call from inside itself."""
+        on_error = self._on_error
+        if on_error is not None and not self._is_in_on_error():
+            self._deferred += [
+                Call("on_error", on_error, (error, _decoded(events))) for error, events in errors
+            ]
+
+    def make_last(self) -> None:
+        """Make all calls that are left, at the end; but none of a callback that hangs in another call."""
+        left = []
+        with suppress(IndexError):
+            while True:
+                left.append(self._deferred.popleft())
+        before = self._clock() - STUCK_AFTER
+        stuck = {name for name, since in list(self._inside.values()) if since <= before}
+        with ExitStack() as all_of_them:  # though one raises SystemExit; the last to be entered comes first
+            for name in ("on_delivered", "on_error"):
+                calls = [call for call in left if call.name == name]
+                if calls and name in stuck:
+                    text = "%s of %s not made: an earlier one has not returned"
+                    self._log.write(logging.ERROR, text, counted(len(calls), "call"), name)
+                else:
+                    for call in reversed(calls):
+                        all_of_them.callback(self._make, call)
+
+
+def _decoded(events: Sequence[bytes]) -> tuple[Event, ...]:
+    return tuple(map(decode, events))

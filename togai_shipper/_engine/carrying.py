@@ -1,0 +1,204 @@
+"""A flusher's work: take a batch from the line, deliver it, and settle what became of its events."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from togai_shipper._config import Config
+
+from .batching import Batch
+from .buffer import Wait
+from .delivery import Carried, Trip
+from .gate import ANSWER_CLOSING
+from .parts import Parts
+from .runtime import FOREVER
+from .settlement import Circumstances, Settlement, is_past_window, settle
+from .threads import RESTART_AFTER
+from .transport import Transport
+from .verdict import Accepted, Park, TryLater, is_line_dead
+from .waiters import Waiter
+
+
+class Carrying:
+    """Carries batches, on a flusher or on a thread that flushes or closes."""
+
+    def __init__(self, parts: Parts, connect: Callable[[Config], Transport]) -> None:
+        self._clock = parts.runtime.clock
+        self._config = parts.config
+        self._lock = parts.lock
+        self._shutdown = parts.shutdown
+        self._gate = parts.gate
+        self._buffer = parts.buffer
+        self._store = parts.store
+        self._line = parts.line
+        self._flushers = parts.flushers
+        self._delivery = parts.delivery
+        self._ledger = parts.ledger
+        self._receipts = parts.receipts
+        self._log = parts.log
+        self._callbacks = parts.callbacks
+        self._reporter = parts.reporter
+        self._connect = connect
+        self._splits = 0
+
+    # --- batch after batch ---
+
+    def work(self, until: Waiter | None = None) -> None:
+        """Carry batches until there are no more; whatever goes wrong with one, the next is carried.
+
+        ``until``: stop when that is settled, or its time is over.
+        """
+        with self._flushers.carrying():
+            while True:
+                try:
+                    self._carry_all(until)
+                except Exception as error:  # a bug, no memory: the batch is in the line again
+                    text = f"a flusher failed ({type(error).__name__}), no event is lost; it goes on"
+                    if not self.note_failure(text, until):
+                        return  # close() tells of what is left; a flush() has its report
+                else:
+                    self._callbacks.make_deferred()
+                    return
+
+    def note_failure(self, message: str, until: Waiter | None = None) -> bool:
+        """Tell of the exception under way, and let a moment pass; return whether there is time to go on."""
+        self._gate.note_failure(message)
+        self._log.complain("flusher", message, level=logging.ERROR, exc_info=True)
+        go_on_at = self._clock() + RESTART_AFTER
+        while True:
+            rings = self._gate.turn.rings
+            now = self._clock()
+            deadline = min(self._shutdown.deadline, until.deadline if until else FOREVER)
+            left = min(go_on_at, deadline) - now
+            if left <= 0:
+                return now < deadline
+            self._gate.turn.wait(rings, left)
+
+    def _carry_all(self, until: Waiter | None) -> None:
+        transport = self._connect(self._config)
+        bell = self._flushers.bell
+        try:
+            while True:
+                rings = bell.rings  # read before the line is looked at: what rings in between is not lost
+                work = self._line.take(until)
+                if work is None:
+                    return
+                if isinstance(work, Wait):
+                    if not self._store.work_here() and not self._callbacks.make_deferred():
+                        bell.wait(rings, work.seconds)
+                    continue
+                if self._line.is_full_batch_waiting:
+                    self._flushers.wake()
+                self._carry(work, transport, until)
+                self._callbacks.make_deferred()
+        finally:
+            transport.close()
+
+    # --- one batch ---
+
+    def _carry(self, batch: Batch, transport: Transport, until: Waiter | None) -> None:
+        carried = Carried(batch)
+        try:
+            is_expired = is_past_window(batch, self._clock())
+            if not is_expired:
+                trip = Trip(
+                    deadline=lambda: self._deadline(batch, until),
+                    tried_until=lambda: self._tried_until(batch, until),
+                    note=lambda as_it_stands: self._buffer.note(batch, as_it_stands),
+                    failing=self.on_failing,
+                )
+                self._delivery.deliver(carried, transport, trip)
+            if is_expired and batch.probe:
+                self._gate.parking.abandon_probe()
+            if is_expired or carried.batch.attempts > batch.attempts:
+                self._settle(batch, carried)
+        finally:
+            # Held still: it never had its turn, or this thread is being ended by whatever was raised.
+            self._put_back(batch, carried)
+
+    def _put_back(self, batch: Batch, carried: Carried) -> None:
+        with self._lock:
+            if self._buffer.holds(batch):
+                if batch.probe:
+                    self._gate.parking.abandon_probe()
+                self._line.settle(batch, Settlement(again=[carried.history()]))
+                self._ring()
+
+    def _deadline(self, batch: Batch, until: Waiter | None) -> float:
+        """When the request under way has to be over; a batch leaves time for stragglers when closing."""
+        deadline = until.deadline if until else FOREVER
+        if not self._shutdown.has_begun:
+            return deadline
+        if not batch.single:
+            batches_until = max(self._shutdown.batches_until, self._clock() + ANSWER_CLOSING)
+            deadline = min(deadline, batches_until)
+        return min(deadline, self._shutdown.deadline)
+
+    def _tried_until(self, batch: Batch, until: Waiter | None) -> float:
+        """Until when it is tried again."""
+        deadline = until.deadline if until else FOREVER
+        return min(deadline, self._shutdown.deadline if batch.single else self._shutdown.batches_until)
+
+    def on_failing(self, message: str) -> None:
+        """Tell that an attempt came to no verdict; what is due need not wait until this one gets through."""
+        with self._lock:
+            is_due = self._buffer.is_batch_due()
+            seconds = self._gate.failing_for(self._clock())
+        if is_due:
+            self._flushers.ensure()
+        self._reporter.tell_failing(seconds, message, self._line.pending)
+
+    # --- what became of it ---
+
+    def _settle(self, batch: Batch, carried: Carried) -> None:
+        with self._lock:
+            if not self._buffer.holds(batch):  # given up while on the wire: a late reply counts no more
+                return
+            self._splits += 1
+            at = Circumstances(
+                self._clock(),
+                closing=self._shutdown.has_begun,
+                parked=self._gate.parking.cause is not None,
+                accepted=self._gate.accepted,
+                split=self._splits,
+            )
+            settlement = settle(carried.batch, carried.verdict, at)
+            if isinstance(carried.verdict, Accepted):
+                self._buffer.byte_cap.taken(carried.batch, self._config.batch_size)
+            elif not isinstance(carried.verdict, TryLater):
+                self._buffer.byte_cap.not_taken(carried.batch)
+            parked = self._record(batch, settlement) or carried.parked
+            if at.closing and batch.single and is_line_dead(carried.verdict):
+                self._gate.give_up()
+            is_opened = batch.probe and isinstance(carried.verdict, Accepted)
+            if is_opened and at.closing:
+                self._shutdown.allow_probe()
+            self._ring()
+        if is_opened:
+            self._reporter.tell_opened(self._line.pending)
+        self._tell(settlement, parked)
+
+    def _record(self, batch: Batch, settlement: Settlement) -> Park | None:
+        """Into the ledger and back into the line, in one step; return why that parked the line, if so."""
+        parked = None
+        self._line.settle(batch, settlement)
+        for outcome in settlement.outcomes:
+            self._ledger.record(outcome)
+            self._receipts.record(outcome)
+            parked = self._gate.on_outcome(outcome) or parked
+        return parked
+
+    def _ring(self) -> None:
+        """Let others look again: a batch may be due, room be made, or settled what somebody waits for."""
+        self._flushers.bell.ring()
+        self._line.progress.ring()
+
+    def _tell(self, settlement: Settlement, parked: Park | None) -> None:
+        for outcome in settlement.outcomes:
+            self._reporter.tell(outcome)
+        for batch in settlement.last:
+            if batch.not_before:
+                self._reporter.tell_set_aside(batch.events[0])
+        if parked:
+            self._reporter.tell_parked(parked, self._line.pending)

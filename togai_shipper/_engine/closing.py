@@ -1,0 +1,224 @@
+"""The end of a shipper: by when, who sends what is left, who gives it up, and who tells of that."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+
+from togai_shipper._outcome import FlushReport
+
+from .carrying import Carrying
+from .health import Health
+from .parts import Parts
+from .settlement import left_at_close
+from .waiters import Waiter
+
+GRACE = 1.0  # seconds over its deadline that close() waits for another thread to tell what it gave up
+JOIN_AFTER = 0.5  # seconds that close() leaves all sending to the flushers; a quarter of its time, if less
+
+
+class Closing:
+    """Closes one shipper, once, whoever asks for it and however often."""
+
+    def __init__(self, parts: Parts, carrying: Carrying, health: Health) -> None:
+        self._clock = parts.runtime.clock
+        self._config = parts.config
+        self._lock = parts.lock
+        self._shutdown = parts.shutdown
+        self._key = parts.key
+        self._ledger = parts.ledger
+        self._receipts = parts.receipts
+        self._callbacks = parts.callbacks
+        self._reporter = parts.reporter
+        self._gate = parts.gate
+        self._buffer = parts.buffer
+        self._store = parts.store
+        self._line = parts.line
+        self._flushers = parts.flushers
+        self._carrying = carrying
+        self._health = health
+        self._waiter: Waiter | None = None  # what close() waits for
+        self._closer: int | None = None  # the thread inside close()
+        self._teller: int | None = None  # the thread that tells of what was given up
+        self._is_told = False  # done, and what was given up is told
+        self._afterwards: Callable[[], None] | None = (
+            None  # what the thread inside close() does once it is over
+        )
+
+    # --- beginning ---
+
+    def begin(self, timeout: float) -> Waiter:
+        """Take no more events, and have all over in ``timeout`` seconds; only the first call counts."""
+        with self._lock:
+            if self._waiter is None:
+                now = self._clock()
+                self._waiter = self._line.wait_for_all(now + timeout)
+                self._shutdown.begin(now, timeout, is_probing=self._gate.parking.is_probing)
+                self._heed_deadline()
+            return self._waiter
+
+    def hasten(self, timeout: float) -> None:
+        """Have all over in ``timeout`` seconds, though an earlier close() had more: the process ends."""
+        with self._lock:
+            if self._shutdown.shorten(self._clock(), timeout):
+                self._heed_deadline()
+
+    def _heed_deadline(self) -> None:
+        self._gate.heed_deadline()
+        self._flushers.bell.ring()
+        self._line.progress.ring()
+
+    # --- closing ---
+
+    def close(self, timeout: float) -> FlushReport:
+        """Deliver what can be in ``timeout`` seconds (the first call's), and give up the rest."""
+        me = threading.get_ident()
+        waits = not self.must_not_wait()
+        waiter = self.begin(timeout)
+        with self._lock:
+            is_first = self._closer is None
+            # Nor does a signal handler wait that interrupts close() itself. The flusher, or the close()
+            # beneath, finishes afterwards.
+            waits = waits and self._closer != me
+            if waits and is_first:
+                self._closer = me
+        if waits and is_first:
+            self._close()
+        if waits:
+            self._wait_until_told()
+        return self._line.report(waiter)
+
+    def must_not_wait(self) -> bool:
+        """Whether waiting would be for ourselves.
+
+        On a flusher, in a callback; or in a signal handler or ``__del__`` that interrupts this very thread
+        while it holds the lock, without which no flusher gets on; or in a callback that close() itself makes.
+        """
+        is_teller = self._teller == threading.get_ident()
+        return self._flushers.is_here or is_teller or bool(self._lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001  what Condition asks, too
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the calling thread is inside close(), beneath."""
+        return self._closer == threading.get_ident() and not self._is_told
+
+    def do_afterwards(self, function: Callable[[], None]) -> None:
+        """Let the close() beneath, on this thread, call ``function`` once it is over."""
+        self._afterwards = function
+
+    def _close(self) -> None:
+        try:
+            self._close_or_give_up()
+        finally:
+            if self._afterwards is not None:
+                self._afterwards()
+
+    def _close_or_give_up(self) -> None:
+        try:
+            self._deliver_the_rest()
+            if not self._flushers.alive:  # else they make those calls when they end
+                self._callbacks.make_deferred()
+        except BaseException:
+            # Ctrl-C, or a signal handler's SystemExit: the first is honoured once what is on the wire is back
+            # or the deadline is past, a second one at once.
+            try:
+                self._await_what_is_on_the_wire()
+            finally:
+                self.finish()
+            raise
+        self.finish()
+
+    def _deliver_the_rest(self) -> None:
+        """Wait for the flushers to deliver and end, and join in where they do not get to it.
+
+        That is: there are none; or all are inside callbacks, or wait for replies, and events wait for them.
+        """
+        begun = self._clock()
+        joins_at = begun + min(JOIN_AFTER, (self._shutdown.deadline - begun) / 4)
+        has_joined = False
+        while True:
+            with self._lock:
+                rings = self._line.progress.rings
+                now, is_alive, pending = self._clock(), self._flushers.alive > 0, self._line.pending
+                left = self._shutdown.deadline - now
+                if self._shutdown.is_done or left <= 0 or not (is_alive or pending):
+                    return
+                may_join = not has_joined and self._line.is_waiting and self._may_send_here()
+                is_alone = not self._flushers.available
+            if may_join and (is_alone or now >= joins_at):
+                has_joined = True
+                with self._callbacks.deferring() if self._flushers.alive else nullcontext():
+                    self._carrying.work()
+            elif has_joined and not self._flushers.alive:
+                return
+            else:
+                self._line.progress.wait(rings, min(left, joins_at - now) if may_join else left)
+
+    def _may_send_here(self) -> bool:
+        """Whether that asks nothing of the application which may hold up a flusher for ever."""
+        has_session = self._config.session_factory is None or self._gate.accepted
+        return not self._flushers.alive or bool(self._key.source.known and has_session)
+
+    def _await_what_is_on_the_wire(self) -> None:
+        self._gate.give_up()
+        while True:
+            with self._lock:
+                rings = self._line.progress.rings
+                left = self._shutdown.deadline - self._clock()
+                if left <= 0 or not self._buffer.in_flight:
+                    return
+            self._line.progress.wait(rings, left)
+
+    def _wait_until_told(self) -> None:
+        """Wait for whoever closes, this thread or another, to have told of what was given up."""
+        while True:
+            with self._lock:
+                rings = self._line.progress.rings
+                is_done, left = self._shutdown.is_done, self._shutdown.deadline - self._clock()
+                if is_done:
+                    left += GRACE
+                if self._is_told or (is_done and left <= 0):
+                    return
+            if left <= 0:  # whoever closes hangs in a request that had longer
+                self.finish()
+                return
+            self._line.progress.wait(rings, left)
+
+    # --- the end ---
+
+    def on_flusher_ended(self) -> None:
+        """Finish, where the last flusher has ended, and no thread is inside close()."""
+        with self._lock:
+            is_over = self._shutdown.has_begun and not self._flushers.alive and self._closer is None
+        if is_over:
+            self.finish()
+
+    def give_up(self) -> None:
+        """End now: what is undelivered is given up, counted and told."""
+        self._gate.give_up()
+        self.finish()
+
+    def finish(self) -> None:
+        """End: what is still undelivered, and not on disk, is given up, counted and told."""
+        self._store.save()
+        with self._lock:
+            if self._shutdown.is_done:
+                return
+            why = self._health.last_error()
+            outcomes = left_at_close(self._line.give_up())
+            for outcome in outcomes:
+                self._ledger.record(outcome)
+                self._receipts.record(outcome)
+            kept = self._line.pending
+            self._receipts.end_pending()
+            self._teller = threading.get_ident()
+        self._flushers.bell.ring()
+        self._line.progress.ring()
+        try:
+            self._store.finish()
+            self._reporter.tell_closed(outcomes, why, kept=kept, where=self._config.spool)
+        finally:
+            with self._lock:
+                self._is_told, self._teller = True, None
+            self._line.progress.ring()

@@ -1,0 +1,70 @@
+"""The key in use: fixed, or asked of the application and kept until Togai refuses it."""
+
+from __future__ import annotations
+
+import attrs
+
+from togai_shipper._config import ApiKey, check_key
+from togai_shipper.exceptions import ConfigurationError
+
+
+class KeyUnavailable(Exception):  # noqa: N818  a state of the world; never leaves the library
+    """The application's ``api_key`` function gave no key that can be used."""
+
+
+@attrs.define(eq=False)
+class KeySource:
+    """A key as it was handed over, and what it came to, once asked."""
+
+    given: ApiKey
+    known: str | None = None
+
+    def current(self) -> str:
+        """Return the key; ask the application's function if none is known. Raises ``KeyUnavailable``."""
+        if self.known is None:
+            self.known = _ask(self.given)
+        return self.known
+
+    def forget(self, refused: str) -> None:
+        """Ask anew next time, if the key that is known is the ``refused`` one."""
+        if self.known == refused:
+            self.known = None
+
+
+class Key:
+    """The key in use. Its source is another object after each ``replace``."""
+
+    def __init__(self, given: ApiKey) -> None:
+        self.source = KeySource(given)
+
+    def current(self) -> str:
+        """Return the key; ask the application's function if none is known. Raises ``KeyUnavailable``."""
+        while True:
+            source = self.source
+            try:
+                key = source.current()
+            except KeyUnavailable:
+                if self.source is source:
+                    raise
+            else:
+                if self.source is source:  # else it was replaced while we asked, which may take seconds
+                    return key
+
+    def renewed(self, refused: str) -> str | None:
+        """Return another key than ``refused``, if there is one now. Raises ``KeyUnavailable``."""
+        self.source.forget(refused)
+        key = self.current()
+        return None if key == refused else key
+
+    def replace(self, given: ApiKey) -> None:
+        """Use another key, or another function, from now on."""
+        self.source = KeySource(given)
+
+
+def _ask(given: ApiKey) -> str:
+    try:
+        return check_key(given() if callable(given) else given)
+    except ConfigurationError as error:
+        raise KeyUnavailable(str(error)) from error
+    except Exception as error:  # whatever the application's function raises
+        raise KeyUnavailable(f"the api_key callable raised {type(error).__name__}") from error

@@ -1,0 +1,85 @@
+"""The parked line: why nothing is sent, and when one event is tried again.
+
+Touched only while holding the shipper's lock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from .verdict import Park
+
+KEY_PROBES = (
+    600.0,
+    3600.0,
+)  # seconds to the first probe after a 401, and at most; 5 bad tries in 30 min block an IP
+LINE_PROBES = (5.0, 600.0)  # the same after any other reason to park
+UNAUTHORIZED = 401
+
+
+class Parking:
+    """Whether the line is parked, by what, and when it is probed next."""
+
+    def __init__(self, clock: Callable[[], float], random: Callable[[], float]) -> None:
+        self._clock = clock
+        self._random = random
+        self.cause: Park | None = None  # ``None``: the line is open
+        self.probe_at = 0.0  # monotonic seconds
+        self.is_probing = False
+        self._probes: Counter[float] = Counter()  # for each schedule: causes that alternate reset neither
+
+    def park(self, cause: Park, *, probe: bool = False) -> Park | None:
+        """Park the line; return the cause, if it was not parked for that kind of cause already.
+
+        While it is parked, only a probe tells more; or a refused key, for which probes must become rare.
+        """
+        known = self.cause
+        is_new = known is None or known.on_key != cause.on_key
+        if known is not None and not probe and not (is_new and cause.on_key):
+            return None  # the request was on its way already when the line was parked
+        self.cause = cause
+        self.plan_probe()
+        return cause if is_new else None
+
+    def open(self) -> None:
+        """Let requests go again."""
+        self.cause = None
+        self.is_probing = False
+        self._probes.clear()
+
+    def plan_probe(self) -> None:
+        """Set when the next probe goes, after one that failed (or none yet)."""
+        if self.cause is None:  # a probe sent before the line was opened by another reply
+            return
+        first, longest = KEY_PROBES if self.cause.status == UNAUTHORIZED else LINE_PROBES
+        wait = min(longest, first * 2.0 ** min(self._probes[first], 16))
+        if self.cause.on_key:
+            wait *= 0.5 + self._random()
+        self._probes[first] += 1
+        self.is_probing = False
+        self.probe_at = self._clock() + wait
+
+    def probe_wait(self, now: float) -> float | None:
+        """Seconds until a parked line may be probed; ``None`` while it is open, or a probe is under way."""
+        if self.cause is None or self.is_probing:
+            return None
+        return max(0.0, self.probe_at - now)
+
+    def begin_probe(self) -> None:
+        """Note that a flusher takes the next probe upon itself."""
+        assert self.cause  # noqa: S101  who probes has seen, under the same lock, that the line is parked
+        self.is_probing = True
+
+    def abandon_probe(self) -> None:
+        """Note that the probe was not sent after all; another may be at once."""
+        self.is_probing = False
+
+    def probe_now(self) -> None:
+        """Probe at once, since something has changed."""
+        self.probe_at = self._clock()
+
+    def is_stuck(self) -> bool:
+        """Whether the line is parked, and no probe is under way or due: nothing will move soon."""
+        wait = self.probe_wait(self._clock())
+        return wait is not None and wait > 0.0

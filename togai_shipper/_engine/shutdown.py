@@ -1,0 +1,69 @@
+"""How far the end of a shipper is: one value, made once, which all its parts share.
+
+Changed only while holding the shipper's lock. Nothing in it is ever taken back, but for ``is_probed``.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from .runtime import FOREVER
+
+
+@attrs.define(eq=False)
+class Shutdown:
+    """By when everything has to be over, and what has happened of it.
+
+    Attributes:
+        has_begun: ``close()`` was called: no more events are taken.
+        deadline: monotonic seconds by which all has to be over.
+        batches_until: monotonic seconds until which batches are sent; then stragglers go one by one.
+        is_probed: a parked line was probed since, or is being: once is enough.
+        is_given_up: nothing more can be sent before the deadline.
+        is_done: what was left is given up; whatever comes back now changes nothing.
+
+    """
+
+    has_begun: bool = False
+    deadline: float = FOREVER
+    batches_until: float = FOREVER
+    is_probed: bool = False
+    is_given_up: bool = False
+    is_done: bool = False
+
+    def has_begun_by_now(self) -> bool:
+        """``has_begun``, asked again: a signal handler may have closed since it was asked before."""
+        return self.has_begun
+
+    def begin(self, now: float, timeout: float, *, is_probing: bool) -> None:
+        """Take no more events, and have all over in ``timeout`` seconds."""
+        self.has_begun = True
+        self.is_probed = is_probing
+        self._end_by(now, timeout)
+
+    def shorten(self, now: float, timeout: float) -> bool:
+        """Have all over in ``timeout`` seconds, where it had longer; return whether it had."""
+        is_shorter = self.has_begun and now + timeout < self.deadline
+        if is_shorter:
+            self._end_by(now, timeout)
+        return is_shorter
+
+    def _end_by(self, now: float, timeout: float) -> None:
+        self.deadline = now + timeout
+        self.batches_until = now + timeout * 2 / 3
+
+    def note_probe(self) -> None:
+        """A parked line is being probed: if that fails, it stays parked to the end."""
+        self.is_probed = True
+
+    def allow_probe(self) -> None:
+        """The line is open again: what parks it once more is probed once more."""
+        self.is_probed = False
+
+    def give_up(self) -> None:
+        """Send nothing more."""
+        self.is_given_up = True
+
+    def finish(self) -> None:
+        """All is over."""
+        self.is_done = True

@@ -1,0 +1,98 @@
+"""A few daemon threads of one kind: how many there are, whether one may be started, and when one ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from togai_shipper._process import exits
+
+from .runtime import Runtime
+
+RESTART_AFTER = 1.0  # seconds between attempts to start a thread, and before one that failed goes on
+
+
+class Threads:
+    """At most ``most`` threads, each of which runs ``work`` until that returns.
+
+    ``work`` runs outside the lock; so does ``failed``, which is told what ended a thread that had not done
+    its work, and ``ended``, called whenever a thread has ended. The rest is touched under the shipper's lock.
+    ``cannot_start`` begins what ``failure`` says.
+    """
+
+    def __init__(
+        self,
+        most: int,
+        runtime: Runtime,
+        lock: threading.RLock,
+        *,
+        cannot_start: str,
+        work: Callable[[], None],
+        failed: Callable[[BaseException], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self._cannot_start = cannot_start
+        self._most = 0 if runtime.start_thread is None else most
+        self._clock = runtime.clock
+        self._start_thread = runtime.start_thread
+        self._lock = lock
+        self._work = work
+        self._failed = failed
+        self._ended = ended
+        self._alive: set[object] = set()  # one token for each thread that runs, or is about to
+        self._running: set[int] = set()  # identities of those that run
+        self._start_at = 0.0  # monotonic seconds before which no thread is started
+        self.failure: str | None = None  # why no thread can be started
+
+    @property
+    def alive(self) -> int:
+        """Threads that run, or are about to."""
+        return len(self._alive)
+
+    def is_one(self, identity: int) -> bool:
+        """Whether the thread of that identity is one of these."""
+        return identity in self._running
+
+    def start_if(self, is_wanted: Callable[[], bool]) -> None:
+        """Start one more thread, if ``is_wanted()`` says so under the lock, and one may be started now.
+
+        A failure is kept in ``failure``. The thread is started without the lock; but a signal handler that
+        tracks may have interrupted whoever holds it, so nothing here waits for another thread.
+        """
+        token = object()
+        is_started = False
+        try:
+            with self._lock:
+                if not is_wanted() or len(self._alive) >= self._most or self._clock() < self._start_at:
+                    return
+                self._alive.add(token)
+            exits.expect_exit()
+            is_started = self._start(token)
+        finally:
+            if not is_started:
+                with self._lock:
+                    self._alive.discard(token)
+
+    def _start(self, token: object) -> bool:
+        assert self._start_thread  # noqa: S101  without one, none may be started
+        try:
+            self._start_thread(self._run, (token,))
+        except Exception as error:  # no memory, a limit, an interpreter on its way down: not the caller's
+            self._start_at = self._clock() + RESTART_AFTER
+            self.failure = f"{self._cannot_start}: {error}"
+            return False
+        self.failure = None
+        return True
+
+    def _run(self, token: object) -> None:
+        me = threading.get_ident()
+        self._running.add(me)
+        try:
+            self._work()
+        except BaseException as error:  # SystemExit in a callback, a greenlet that is killed: told there
+            self._failed(error)
+        finally:
+            with self._lock:
+                self._running.discard(me)
+                self._alive.discard(token)
+            self._ended()

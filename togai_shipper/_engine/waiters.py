@@ -1,0 +1,101 @@
+"""Who waits for events to be settled: calls of ``flush()`` and ``close()``."""
+
+from __future__ import annotations
+
+import sys
+
+import attrs
+
+from togai_shipper._outcome import Delivered, Rejected, Settled
+
+from .batching import Batch
+from .bell import Bell
+
+
+@attrs.define(eq=False)
+class Waiter:
+    """A ``flush()`` or ``close()`` that waits for all events accepted before it.
+
+    Attributes:
+        target: how many events were accepted before it began.
+        deadline: monotonic seconds at which it stops waiting.
+        left: how many of those events are not settled.
+        delivered, rejected, dropped: what became of the others since it began.
+
+    """
+
+    target: int
+    deadline: float
+    left: int
+    delivered: int = 0
+    rejected: int = 0
+    dropped: int = 0
+
+    def count(self, outcome: Settled, batch: Batch) -> None:
+        """Note the outcome of those events of ``batch`` that are waited for."""
+        waited_for = self.target - batch.position
+        if waited_for >= len(batch):
+            count = len(outcome.events)
+        else:  # later events went along; told apart as objects, since equal ones may be tracked twice
+            ours = set(map(id, batch.events[: max(0, waited_for)]))
+            count = sum(id(event) in ours for event in outcome.events)
+        self.left -= count
+        if isinstance(outcome, Delivered):
+            self.delivered += count
+        elif isinstance(outcome, Rejected):
+            self.rejected += count
+        else:
+            self.dropped += count
+
+    def drop(self, count: int) -> None:
+        """Note that so many of the events that are waited for are lost."""
+        self.left -= count
+        self.dropped += count
+
+    def wait_for_more(self, count: int) -> None:
+        """Wait for so many events more, which came before those that are waited for."""
+        self.target += count
+        self.left += count
+
+
+class Waiters:
+    """All of them. Touched only while holding the shipper's lock, but for the bell."""
+
+    def __init__(self, progress: Bell) -> None:
+        self.progress = progress  # rung when events were settled (and so room was made), or a thread ended
+        self._waiters: list[Waiter] = []
+
+    def add(self, accepted: int, pending: int, deadline: float) -> Waiter:
+        """Wait for the ``pending`` ones of all events that are ``accepted`` by now."""
+        waiter = Waiter(accepted, deadline, pending)
+        self._waiters.append(waiter)
+        return waiter
+
+    def add_for_all(self, deadline: float) -> Waiter:
+        """Wait for every event, however it comes into the line: ``close()`` answers for all of them."""
+        return self.add(sys.maxsize, sys.maxsize, deadline)
+
+    def remove(self, waiter: Waiter) -> None:
+        """It waits no longer."""
+        self._waiters.remove(waiter)
+
+    def count(self, outcome: Settled, batch: Batch) -> None:
+        """Note the outcome of events of ``batch``."""
+        for waiter in self._waiters:
+            waiter.count(outcome, batch)
+
+    def count_lost(self, count: int) -> None:
+        """Note that so many events are lost, nobody knows which: nobody who waits is told of success."""
+        for waiter in self._waiters:
+            waiter.drop(min(count, waiter.left))
+
+    def count_dropped(self, count: int, pending: int) -> None:
+        """Note that of ``pending`` events so many are given up, at the end."""
+        for waiter in self._waiters:
+            waiter.drop(min(waiter.left, pending, count))
+
+    def overtake(self, count: int, position: int) -> None:
+        """Note that so many events came in at ``position``: who waits for later ones waits for them, too."""
+        for waiter in self._waiters:
+            if waiter.target > position:
+                waiter.wait_for_more(count)
