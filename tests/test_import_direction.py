@@ -66,6 +66,10 @@ ORDER = [
     "_engine.carrying",
     "_engine.closing",
     "spool.rows",
+    "spool.errors",
+    "spool.connection",
+    "spool.schema",
+    "spool.dead_letters",
     "spool.file",
     "spool.folder",
     "spool.disk",
@@ -87,7 +91,7 @@ ONLY_IN = {
     "requests": {"_engine/timed_http", "_engine/transport"},
     "urllib3": {"_engine/timed_http", "_engine/transport"},
     "tenacity": {"_engine/delivery"},
-    "sqlite3": {"spool/file"},
+    "sqlite3": {"spool/connection"},
     "fcntl": {"spool/folder"},
 }
 MODULES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py"))

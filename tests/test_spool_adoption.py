@@ -10,7 +10,8 @@ import pytest
 
 from togai_shipper.spool.adoption import Orphan, event_id
 from togai_shipper.spool.disk import Disk
-from togai_shipper.spool.file import READ_BYTES, Damaged, SpoolError, SpoolFile, SpoolFull
+from togai_shipper.spool.errors import Damaged, SpoolError, SpoolFull
+from togai_shipper.spool.file import READ_BYTES, SpoolFile
 from togai_shipper.spool.folder import Claim, Folder
 from togai_shipper.spool.requests import ask
 from togai_shipper.spool.rows import DeadLetter, Row

@@ -14,7 +14,8 @@ import pytest
 from herd import KILLED, Herd, behave, herd, judged
 
 from togai_shipper._event import id_of
-from togai_shipper.spool.file import SpoolError, SpoolFile
+from togai_shipper.spool.errors import SpoolError
+from togai_shipper.spool.file import SpoolFile
 from togai_shipper.testing import FakeTogai, faults
 
 pytestmark = pytest.mark.processes

@@ -15,18 +15,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from togai_shipper.spool import file as spool_file
-from togai_shipper.spool.file import (
-    FORMAT,
-    PAGE,
-    READ_BYTES,
-    Damaged,
-    NotOurs,
-    SpoolError,
-    SpoolFile,
-    SpoolFull,
+from togai_shipper.spool.errors import Damaged, NotOurs, SpoolError, SpoolFull
+from togai_shipper.spool.file import PAGE, READ_BYTES, SpoolFile
+from togai_shipper.spool.rows import (
+    CORRUPT,
+    PAST_WINDOW,
+    ROW_BYTES,
+    DeadLetter,
+    Row,
+    checksum,
+    is_past_window,
 )
-from togai_shipper.spool.rows import CORRUPT, PAST_WINDOW, DeadLetter, Row, checksum, is_past_window
+from togai_shipper.spool.schema import FORMAT
 
 DAY = 86_400_000  # milliseconds
 NOW = 100 * DAY
@@ -97,7 +97,7 @@ def test_what_is_settled_is_gone_and_the_rest_stays(file: SpoolFile) -> None:
     file.remove([1, 3, 99])
 
     assert [row.seq for row in file.read(0, 9)[0]] == [2]
-    assert file.pending() == (1, 10 + spool_file.ROW_BYTES)
+    assert file.pending() == (1, 10 + ROW_BYTES)
 
 
 def test_an_empty_file_says_so(file: SpoolFile) -> None:

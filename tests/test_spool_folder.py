@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from togai_shipper.spool import folder as spool_folder
-from togai_shipper.spool.file import SpoolError, SpoolFile
+from togai_shipper.spool.errors import SpoolError
+from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import OURS, Claim, Folder, filesystem_of
 
 # Another process: says what came of its claim, keeps it until it is told to let go, or is killed.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from togai_shipper.spool.file import SpoolError
+from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.requests import MAX_BYTES, Request, ask, asked
 
 

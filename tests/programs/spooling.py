@@ -31,8 +31,8 @@ from typing import Any
 import requests
 
 from togai_shipper import Shipper
+from togai_shipper.spool.connection import Connection
 from togai_shipper.spool.file import SpoolFile
-from togai_shipper.spool.rows import checksum
 
 WATCHDOG = 100  # seconds
 signal.alarm(WATCHDOG)
@@ -77,18 +77,27 @@ def die_at(where: str, what: str, nth: int) -> None:
         name, _, end = what.partition(" ")
         reached(is_it=event == name and str(arguments[0]).endswith(end))
 
-    make = SpoolFile.__init__
-
-    def made(self: SpoolFile, path: Path, connection: sqlite3.Connection) -> None:
-        make(self, path, connection)
-        is_ours = f"-{os.getpid()}-" in path.name
+    def connected(path: str, connection: sqlite3.Connection) -> None:
+        is_ours = f"-{os.getpid()}-" in path
         if is_ours is (where == "ours"):
             connection.set_trace_callback(lambda text: reached(is_it=what in text))
 
     if where == "event":
         sys.addaudithook(hook)
     elif where in {"ours", "theirs"}:
-        SpoolFile.__init__ = made  # type: ignore[method-assign]
+        at_every_connection(connected)
+
+
+def at_every_connection(call: Callable[[str, sqlite3.Connection], object]) -> None:
+    """Have ``call`` see each connection, and where it goes, before it is used."""
+    connect = sqlite3.connect
+
+    def connected(database: str, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(database, **options)
+        call(database, connection)
+        return connection
+
+    sqlite3.connect = connected  # type: ignore[assignment]  # it takes less than the one it wraps
 
 
 replies = 0
@@ -131,13 +140,13 @@ sent: set[bytes] = set()
 
 def normal_for_full() -> None:
     """The usual advice for WAL."""
-    set_up = SpoolFile._set_up  # noqa: SLF001
+    make_durable = Connection.make_durable
 
-    def mutant(self: SpoolFile) -> None:
-        set_up(self)
-        self._connection.execute("PRAGMA synchronous = NORMAL")
+    def mutant(self: Connection) -> None:
+        make_durable(self)
+        self.execute("PRAGMA synchronous = NORMAL")
 
-    SpoolFile._set_up = mutant  # type: ignore[method-assign]  # noqa: SLF001
+    Connection.make_durable = mutant  # type: ignore[method-assign]
 
 
 def flock_for_lockf() -> None:
@@ -146,18 +155,11 @@ def flock_for_lockf() -> None:
 
 
 def executemany() -> None:
-    """The usual way to insert many rows."""
+    """The usual way to insert many rows: a statement each."""
+    append = SpoolFile.append
 
-    def mutant(self: SpoolFile, events: Any) -> int:
-        rows = [
-            (self._next + number, at, known, body, checksum(at, known, body))
-            for number, (at, known, body) in enumerate(events)
-        ]
-        self._connection.execute("BEGIN")
-        self._connection.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?)", rows)
-        self._connection.execute("COMMIT")
-        self._next += len(rows)
-        return self._next - len(rows)
+    def mutant(self: SpoolFile, events: Sequence[tuple[int, bool, bytes]]) -> int:
+        return min([append(self, [event]) for event in events])
 
     SpoolFile.append = mutant  # type: ignore[method-assign]
 
@@ -336,17 +338,13 @@ def count() -> None:
     producer = Producer()
     statements: list[str] = []
     commits: list[int] = []
-    make, append = SpoolFile.__init__, SpoolFile.append
-
-    def made(self: SpoolFile, path: Path, connection: sqlite3.Connection) -> None:
-        make(self, path, connection)
-        connection.set_trace_callback(statements.append)
+    append = SpoolFile.append
 
     def appended(self: SpoolFile, events: Sequence[tuple[int, bool, bytes]]) -> int:
         commits.append(len(events))
         return append(self, events)
 
-    SpoolFile.__init__ = made  # type: ignore[method-assign]
+    at_every_connection(lambda _, connection: connection.set_trace_callback(statements.append))
     SpoolFile.append = appended  # type: ignore[method-assign]
     producer.go(1)
     for _ in range(10):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import attrs
 
-from togai_shipper.spool.file import SpoolError, SpoolFile
+from togai_shipper.spool.errors import SpoolError
+from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import Folder
 
 MAX_NAMED = 5  # of complaints that are repeated; SQLite makes up to 100

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import attrs
 
-from togai_shipper.spool.file import SpoolError, SpoolFile
+from togai_shipper.spool.errors import SpoolError
+from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.requests import What, ask
 

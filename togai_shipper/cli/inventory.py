@@ -12,7 +12,8 @@ from pathlib import Path
 import attrs
 import click
 
-from togai_shipper.spool.file import Damaged, NotOurs, SpoolError, SpoolFile
+from togai_shipper.spool.errors import Damaged, NotOurs, SpoolError
+from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import MOUNTS, SUFFIXES, Folder, filesystem_of, is_networked
 from togai_shipper.spool.rows import DeadLetter
 

@@ -15,7 +15,8 @@ import attrs
 from togai_shipper._event import id_of
 from togai_shipper._wording import counted
 
-from .file import READ_BYTES, Damaged, HoldsNothing, SpoolError, SpoolFile, SpoolFull
+from .errors import Damaged, HoldsNothing, SpoolError, SpoolFull
+from .file import READ_BYTES, SpoolFile
 from .folder import Claim, Folder
 from .requests import asked, heed
 from .rows import PAST_WINDOW, DeadLetter, Row, is_old

@@ -12,7 +12,8 @@ from contextlib import suppress
 
 from togai_shipper._version import __version__
 
-from .file import SpoolError, SpoolFile, SpoolFull
+from .errors import SpoolError, SpoolFull
+from .file import SpoolFile
 from .folder import Claim, Folder
 
 LOOK_EVERY = 1.0  # seconds between looks whether the file is there still

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import attrs
 
-from .file import SpoolError
+from .errors import SpoolError
 
 NETWORKED = frozenset(  # kinds of file systems, beside those of FUSE that say so
     ("9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs")

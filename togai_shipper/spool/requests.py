@@ -15,7 +15,8 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from .file import SpoolError, SpoolFile
+from .errors import SpoolError
+from .file import SpoolFile
 from .rows import Row
 
 What: TypeAlias = Literal["replay", "purge"]

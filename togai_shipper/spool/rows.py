@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import attrs
 
 from togai_shipper._engine.settlement import DEDUPE_WINDOW
 
 PAST_WINDOW = "past dedupe window"
+ROW_BYTES = 40  # about what a row takes on disk beside its body
 CORRUPT = "corrupt"  # damaged on disk: what is left of such an event is kept to be looked at, never sent
 
 
@@ -72,3 +74,12 @@ def checksum(accepted_ms: int, known: bool, body: bytes) -> int:  # noqa: FBT001
     It can be taken further from that of an empty body, ``crc32(body, checksum(accepted_ms, known, b""))``.
     """
     return zlib.crc32(body, zlib.crc32(b"%d,%d" % (accepted_ms, known)))
+
+
+def is_whole(accepted_ms: Any, known: Any, body: Any, crc: Any) -> bool:
+    """Whether the columns of a row are as they were written."""
+    return (
+        isinstance(accepted_ms, int)
+        and isinstance(body, bytes)
+        and checksum(accepted_ms, bool(known), body) == crc
+    )

@@ -15,8 +15,7 @@ import attrs
 from togai_shipper._engine.batching import Batch
 from togai_shipper._outcome import Delivered, Dropped, Rejected, Settled
 
-from .file import ROW_BYTES
-from .rows import Row
+from .rows import ROW_BYTES, Row
 
 
 @attrs.frozen

@@ -39,7 +39,8 @@ from togai_shipper.exceptions import EventDropped
 
 from .adoption import Adoption, Haul, event_id
 from .disk import Disk
-from .file import SpoolError, SpoolFile
+from .errors import SpoolError
+from .file import SpoolFile
 from .folder import Folder
 from .requests import asked, heed
 from .rows import CORRUPT, PAST_WINDOW, DeadLetter, Row

@@ -1,0 +1,148 @@
+"""A connection to one SQLite file: the only module that knows sqlite3.
+
+What has been written when a call returns survives a power cut (WAL, ``synchronous=FULL``). One thread at a
+time uses a connection, and a forked child never does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sqlite3
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from .errors import Damaged, SpoolError, SpoolFull
+
+BUSY_TIMEOUT = 5.0  # seconds that a statement waits for another connection, such as a command's that reads
+
+Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
+
+
+class Connection:
+    """An open SQLite file. Every method raises ``SpoolError``, and has then changed nothing."""
+
+    def __init__(self, path: Path, mode: Literal["rw", "ro"]) -> None:
+        self.path = path
+        with _translated(path):
+            self._sqlite = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=BUSY_TIMEOUT,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        self._sqlite.text_factory = bytes  # the bodies' text, as it is, damaged or not
+        if mode == "rw":  # never destroyed, only closed: a forked child would, at its end, close its parent's
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._sqlite))
+
+    @classmethod
+    def create(cls, path: Path) -> Connection:
+        """Make the file, which nobody but its owner can read, and connect to it."""
+        with _translated(path):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # SQLite would let others read
+        return cls(path, "rw")
+
+    # --- how it behaves ---
+
+    def make_durable(self) -> None:
+        """Let a power cut lose nothing of what is written from now on."""
+        with _translated(self.path):
+            execute = self._sqlite.execute
+            execute("PRAGMA journal_mode = WAL").fetchone()  # where it cannot be had, FULL is durable as well
+            execute("PRAGMA synchronous = FULL")
+            execute("PRAGMA fullfsync = 1")
+            execute("PRAGMA journal_size_limit = 8388608")
+
+    def distrust(self) -> None:
+        """Read the file as one that may be damaged, or made by somebody who means harm."""
+        with _translated(self.path):
+            execute = self._sqlite.execute
+            execute("PRAGMA mmap_size = 0")
+            execute("PRAGMA cell_size_check = ON")
+            execute("PRAGMA trusted_schema = OFF")
+
+    def read_though_cut_off(self) -> None:
+        """Read what is left of a file whose end is missing, of which SQLite reads nothing else."""
+        with _translated(self.path):
+            self._sqlite.execute("PRAGMA writable_schema = ON")
+
+    # --- statements ---
+
+    def execute(self, statement: str, parameters: Parameters = ()) -> None:
+        """Run a statement that gives nothing back; outside a transaction that is one commit."""
+        with _translated(self.path):
+            self._sqlite.execute(statement, parameters)
+
+    def execute_many(self, statement: str, parameters: Iterable[Parameters]) -> None:
+        """Run a statement once for each of ``parameters``, within a transaction."""
+        with _translated(self.path):
+            self._sqlite.executemany(statement, parameters)
+
+    def row(self, statement: str, parameters: Parameters = ()) -> tuple[Any, ...]:
+        """Return the one row that a statement gives."""
+        with _translated(self.path):
+            row: tuple[Any, ...] = self._sqlite.execute(statement, parameters).fetchone()
+            return row
+
+    def rows(self, statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
+        """Return all the rows that a statement gives."""
+        with _translated(self.path):
+            return self._sqlite.execute(statement, parameters).fetchall()
+
+    def each(self, statement: str, parameters: Parameters = ()) -> Generator[tuple[Any, ...], None, None]:
+        """Yield the rows that a statement gives, one by one; whoever stops early closes the generator."""
+        with _translated(self.path), closing(self._sqlite.execute(statement, parameters)) as cursor:
+            yield from cursor
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make one commit of what is written within, or, where that fails, nothing."""
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            with suppress(SpoolError):
+                self.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """Let go of the file; what was written stays."""
+        with suppress(sqlite3.Error):
+            self._sqlite.close()
+
+
+def as_text(raw: Any) -> str:
+    """Return text that a statement gave as ``bytes``, whatever damage has made of it."""
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Raise what sqlite3 raises as the ``SpoolError`` that it means."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorname", "")  # from Python 3.11 on
+        text = f"{path}: {error}"
+        if code.startswith(("SQLITE_FULL", "SQLITE_BUSY")) or "is full" in text or "is locked" in text:
+            raise SpoolFull(text) from error
+        if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or _sounds_damaged(str(error)):
+            raise Damaged(text) from error
+        raise SpoolError(text) from error
+    except UnicodeDecodeError as error:  # a name in it, which SQLite told Python of
+        raise Damaged(f"{path}: database disk image is malformed") from error
+    except OSError as error:
+        raise SpoolError(f"{path}: {error.strerror or error}") from error
+
+
+def _sounds_damaged(text: str) -> bool:
+    return (
+        "malformed" in text or "not a database" in text or "no such table" in text or "no such column" in text
+    )

@@ -1,0 +1,111 @@
+"""The format of a spool's file: its tables, how a file is known as one, and the statements on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .connection import Connection
+from .errors import HoldsNothing, NotOurs
+
+FORMAT = 1
+APPLICATION_ID = 0x546F6769  # "Togi", where SQLite keeps the kind of a file
+
+_TABLES = (
+    """
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY, accepted_ms INTEGER NOT NULL, known INTEGER NOT NULL, body BLOB NOT NULL,
+    crc INTEGER NOT NULL
+)
+""",
+    """
+CREATE TABLE dead (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL, accepted_ms INTEGER NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL,
+    reason TEXT NOT NULL, status INTEGER, message TEXT NOT NULL, attempts INTEGER NOT NULL,
+    dead_ms INTEGER NOT NULL, UNIQUE (id, dead_ms, crc)
+)
+""",
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {FORMAT}",
+)
+
+
+def lay_out(connection: Connection, meta: Mapping[str, str]) -> None:
+    """Make the tables of a new file, and write ``meta`` in it."""
+    with connection.transaction():  # one: a file whose tables are there says whose it is
+        for statement in _TABLES:
+            connection.execute(statement)
+        connection.execute_many("INSERT INTO meta VALUES (?, ?)", meta.items())
+
+
+def check(connection: Connection) -> None:
+    """Raise ``NotOurs`` or ``Damaged`` where the file is no spool that this version can read."""
+    (kind,), (version,) = connection.row("PRAGMA application_id"), connection.row("PRAGMA user_version")
+    path = connection.path
+    if kind == APPLICATION_ID and version > FORMAT:
+        raise NotOurs(f"{path}: its format is {version}, of a newer version; this one reads {FORMAT}")
+    if kind != APPLICATION_ID:
+        (tables,) = connection.row("SELECT count(*) FROM sqlite_master")
+        if tables:
+            raise NotOurs(f"{path}: is an SQLite file, but no spool")
+        raise HoldsNothing(f"{path}: holds nothing; what was in it, or in its -wal, is gone")
+
+
+# --- pending events -----------------------------------------------------------------------------------------
+
+# One statement each: every call of SQLite gives up the GIL, and has to win it back from a busy application.
+APPEND = """
+INSERT INTO event
+SELECT :first + key, json_extract(value, '$[2]'), json_extract(value, '$[3]'),
+       substr(:bodies, json_extract(value, '$[0]'), json_extract(value, '$[1]')), json_extract(value, '$[4]')
+FROM json_each(:rows)
+"""
+# Mostly all of them fit, and one sum says so; only else it is a running one, which costs five times as much.
+READ = """
+SELECT json_group_array(json_array(seq, accepted_ms, known, crc, length(body))),
+       group_concat(CAST(body AS TEXT), '')
+FROM (
+    SELECT * FROM event WHERE seq > :after ORDER BY seq LIMIT CASE
+        WHEN (
+            SELECT total(size)
+            FROM (SELECT length(body) AS size FROM event WHERE seq > :after ORDER BY seq LIMIT :limit)
+        ) <= :most THEN :limit
+        ELSE max(1, (
+            SELECT count(*)
+            FROM (
+                SELECT total(length(body)) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) AS through
+                FROM event WHERE seq > :after ORDER BY seq LIMIT :limit
+            )
+            WHERE through <= :most
+        ))
+    END
+)
+"""
+READ_ONE_BY_ONE = "SELECT seq, accepted_ms, known, body, crc FROM event WHERE seq > ? ORDER BY seq LIMIT ?"
+READ_AS_THEY_LIE = "SELECT seq, accepted_ms, known, body, crc FROM event LIMIT ? OFFSET ?"
+INSERT = "INSERT INTO event VALUES (?, ?, ?, ?, ?)"
+REMOVE = "DELETE FROM event WHERE seq IN (SELECT value FROM json_each(?))"
+REMOVE_ROWS = """
+DELETE FROM event
+WHERE seq IN (SELECT value FROM json_each(?)) AND crc IN (SELECT value FROM json_each(?))
+"""
+
+# --- dead letters -------------------------------------------------------------------------------------------
+
+# A letter that is there already was moved here twice, since a move was cut short. Only that is no error: what
+# OR IGNORE would pass over as well (a NULL, another event with this id) would be lost.
+BURY = """
+INSERT INTO dead (id, accepted_ms, body, crc, reason, status, message, attempts, dead_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id, dead_ms, crc) DO NOTHING
+"""
+READ_DEAD = """
+SELECT number, id, accepted_ms, body, crc, reason, status, message, attempts, dead_ms
+FROM dead WHERE number > ? ORDER BY number LIMIT ?
+"""
+READ_THESE_DEAD = """
+SELECT number, id, accepted_ms, body, crc, reason, status, message, attempts, dead_ms
+FROM dead WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number
+"""
+COUNT_DEAD_BY_REASON = "SELECT reason, count(*) FROM dead GROUP BY reason ORDER BY count(*) DESC, reason"
+REMOVE_DEAD = "DELETE FROM dead WHERE number IN (SELECT value FROM json_each(?))"
