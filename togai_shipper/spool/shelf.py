@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import compress, repeat
+from typing import TypeAlias
 
 import attrs
 
@@ -17,19 +18,22 @@ from togai_shipper._outcome import Delivered, Dropped, Rejected, Settled
 
 from .rows import ROW_BYTES, Row
 
+#: An event that was not delivered: its row, if it has one, what it is, and what became of it.
+Dying: TypeAlias = tuple[int | None, bytes, Rejected | Dropped]
+
 
 @attrs.frozen
 class Leaving:
     """Settled events that are still on disk: delivered ones (``gone``), and others, to be buried."""
 
     gone: Sequence[int] = ()
-    dying: Sequence[tuple[int | None, bytes, Rejected | Dropped]] = ()
+    dying: Sequence[Dying] = ()
 
 
 class Shelf:
     """The rows of one file."""
 
-    def __init__(self) -> None:
+    def __init__(self, dying: Iterable[Dying] = ()) -> None:
         self._rows: dict[int, int] = {}  # id() of an event in the buffer -> its seq
         self.behind = 0  # events on disk alone
         self.behind_since = 0.0  # about when the oldest of them was accepted
@@ -37,7 +41,7 @@ class Shelf:
         self._skips: deque[range] = deque()  # of seq beyond the cursor: those came into the buffer, too
         self.bytes = 0
         self._gone: list[int] = []
-        self._dying: list[tuple[int | None, bytes, Rejected | Dropped]] = []
+        self._dying = list(dying)
 
     def __len__(self) -> int:
         return len(self._rows) + self.behind
@@ -154,6 +158,4 @@ class Shelf:
 
     def replaced(self) -> Shelf:
         """One for another file, when this one is left as it is: what was to be buried is buried there."""
-        shelf = Shelf()
-        shelf._dying = [(None, event, outcome) for _, event, outcome in self._dying]
-        return shelf
+        return Shelf((None, event, outcome) for _, event, outcome in self._dying)
