@@ -1,7 +1,7 @@
 """A connection to one SQLite file: the only module that knows sqlite3.
 
-What has been written when a call returns survives a power cut (WAL, ``synchronous=FULL``). One thread at a
-time uses a connection, and a forked child never does.
+Once ``make_durable`` was called, what a method has written when it returns survives a power cut (WAL,
+``synchronous=FULL``). One thread at a time uses a connection, and a forked child never does.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Connection:
             raise
 
     def close(self) -> None:
-        """Let go of the file; what was written stays."""
+        """Close the connection; what was written stays."""
         with suppress(sqlite3.Error):
             self._sqlite.close()
 

@@ -20,7 +20,7 @@ class DeadLetters:
         self._connection = connection
 
     def add(self, letters: Iterable[DeadLetter]) -> None:
-        """Write letters, but for those that are there already. Within a transaction."""
+        """Add letters, within a transaction; those that are there already are passed over."""
         self._connection.execute_many(
             schema.BURY,
             [
@@ -63,12 +63,12 @@ class DeadLetters:
         }
 
     def remove(self, numbers: Iterable[int]) -> None:
-        """Forget letters, by their numbers."""
+        """Remove letters, by their numbers."""
         self._connection.execute(schema.REMOVE_DEAD, (json.dumps(list(numbers)),))
 
 
 def _letter(raw: tuple[Any, ...]) -> tuple[int, DeadLetter, bool]:
-    """A row of ``dead`` with its number, and whether it is as it was written."""
+    """Return the number and the letter of a row, and whether the row is as it was written."""
     number, event_id, accepted_ms, body, crc, reason, status, message, attempts, dead_ms = raw
     whole = is_whole(accepted_ms, known=True, body=body, crc=crc)
     return (

@@ -1,18 +1,18 @@
-"""What can be wrong with the disk, or with a file of the spool."""
+"""The errors of the disk, and of a file of the spool. None of them leaves the library."""
 
 from __future__ import annotations
 
 
 class SpoolError(Exception):
-    """The disk, or the file, does not do what it should. Never leaves the library."""
+    """The disk, or the file, does not do what it should."""
 
 
 class SpoolFull(SpoolError):  # noqa: N818  a state of the world, like those below
-    """There is no room on the disk, or somebody else has locked the file; it is as it was."""
+    """There is no room on the disk, or somebody else has locked the file; nothing in it has changed."""
 
 
 class NotOurs(SpoolError):  # noqa: N818
-    """The file is left alone: of a newer version, or no spool at all."""
+    """The file is of a newer version, or no spool at all: it is left alone."""
 
 
 class Damaged(SpoolError):  # noqa: N818
@@ -20,4 +20,4 @@ class Damaged(SpoolError):  # noqa: N818
 
 
 class HoldsNothing(Damaged):
-    """There is not even a table in it."""
+    """There is not even a table in the file."""

@@ -1,7 +1,7 @@
-"""One file of events: those that are pending, in their order, and those that are dead letters.
+"""One file of events: the pending ones in their order, and the dead letters.
 
-What a call has written when it returns survives a power cut. A file has one process, and in it one
-connection, which callers use one at a time. A forked child never touches it.
+Whatever a method has written when it returns survives a power cut. A file belongs to one process, which opens
+it once and uses it on one thread at a time; a forked child never touches it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class SpoolFile:
 
     @classmethod
     def create(cls, path: Path, meta: Mapping[str, str]) -> SpoolFile:
-        """A new file, with ``meta`` written in it."""
+        """Make a new file, and write ``meta`` in it."""
         with _closed_on_error(Connection.create(path)) as connection:
             connection.make_durable()
             connection.distrust()
@@ -46,7 +46,7 @@ class SpoolFile:
 
     @classmethod
     def open(cls, path: Path) -> SpoolFile:
-        """One that a process has left. Raises ``NotOurs`` or ``Damaged`` where that is what it is."""
+        """Open a file that a process has left. Raises ``NotOurs`` or ``Damaged`` where it cannot be used."""
         with _closed_on_error(Connection(path, "rw")) as connection:
             schema.check(connection)
             connection.make_durable()
@@ -55,7 +55,7 @@ class SpoolFile:
 
     @classmethod
     def salvage(cls, path: Path) -> SpoolFile:
-        """One of which ``open`` says that it is damaged: to be read as far as that goes, not written."""
+        """Open a file that ``open`` finds damaged, to read what can still be read and to write nothing."""
         with _closed_on_error(Connection(path, "rw")) as connection:
             connection.read_though_cut_off()
             connection.distrust()
@@ -64,7 +64,7 @@ class SpoolFile:
 
     @classmethod
     def peek(cls, path: Path) -> SpoolFile:
-        """To be read only, while its process may be writing. Raises as ``open`` does."""
+        """Open a file for reading alone, while its process may be writing. Raises as ``open`` does."""
         with _closed_on_error(Connection(path, "ro")) as connection:
             connection.distrust()
             schema.check(connection)
@@ -73,7 +73,7 @@ class SpoolFile:
     # --- pending events ---
 
     def append(self, events: Sequence[tuple[int, bool, bytes]]) -> int:
-        """Add ``(accepted_ms, known, body)`` of events, in one commit; returns the first one's ``seq``."""
+        """Add events, each ``(accepted_ms, known, body)``, in one commit; return the first one's ``seq``."""
         rows, offset, first = [], 1, self._next
         for (accepted_ms, known), run in groupby(events, itemgetter(0, 1)):  # mostly one, of all
             seed, alike = checksum(accepted_ms, known, b""), f"{accepted_ms},{known:d}"
@@ -92,16 +92,16 @@ class SpoolFile:
         return first
 
     def read(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
-        """The next rows beyond ``after``; and the ``seq`` of damaged ones among them.
+        """Return the next rows beyond ``after``, and the ``seq`` of each damaged one among them.
 
-        ``limit`` at most, and ``READ_BYTES`` of them.
+        It reads ``limit`` rows at most, and ``READ_BYTES`` of bodies.
         """
         try:
             return self._read_at_once(after, limit)
         except Damaged:
             raise
         except (SpoolError, TypeError, ValueError):
-            # A flipped bit can make a column another type, on which JSON, or the lengths, come to grief.
+            # A flipped bit can change the type of a column, and then JSON, or the sum of lengths, fails.
             return self._found(schema.READ_ONE_BY_ONE, after, limit)
 
     def _read_at_once(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
@@ -121,7 +121,7 @@ class SpoolFile:
         return rows, damaged
 
     def read_as_they_lie(self, passed: int, limit: int) -> tuple[list[Row], list[int]]:
-        """The next rows after so many, whatever their ``seq``: a damaged one hides others from ``read``."""
+        """Return the next rows after so many, in any order: a damaged ``seq`` hides others from ``read``."""
         return self._found(schema.READ_AS_THEY_LIE, limit, passed)
 
     def _found(self, statement: str, *parameters: int) -> tuple[list[Row], list[int]]:
@@ -140,7 +140,7 @@ class SpoolFile:
         return rows, damaged
 
     def scan(self) -> Iterator[tuple[list[Row], list[int]]]:
-        """All rows, a page at a time, each with the ``seq`` of damaged ones; no page is empty."""
+        """Yield all rows, a page at a time, with the ``seq`` of damaged ones; no page is empty."""
         after = -(2**63)  # a damaged seq can be negative
         while True:
             rows, damaged = self.read(after, PAGE)
@@ -150,81 +150,82 @@ class SpoolFile:
             after = max([after + 1, *damaged, *(row.seq for row in rows)])  # not the last: damage disorders
 
     def read_one(self, seq: int) -> Row | None:
-        """The row with this ``seq``, if it is there and whole."""
+        """Return the row with this ``seq``, if it is there and whole."""
         rows, _ = self.read(seq - 1, 1)
         return rows[0] if rows and rows[0].seq == seq else None
 
     def raw(self, seq: int) -> bytes:
-        """The body of this row as it is there, damaged or not; empty where it cannot be had."""
+        """Return the body of this row, damaged or not; empty where there is none to return."""
         for (body,) in self._connection.rows("SELECT body FROM event WHERE seq = ?", (seq,)):
             if isinstance(body, bytes):  # bytes() of a number would be as long as it says
                 return body
         return b""
 
     def last_seq(self) -> int:
-        """The highest ``seq`` in use, or 0."""
+        """Return the highest ``seq`` in use, or 0."""
         return _last_seq(self._connection)
 
     def remove(self, seqs: Iterable[int]) -> None:
-        """Forget settled events, in one commit."""
+        """Remove the rows with these ``seq``, in one commit."""
         self._connection.execute(schema.REMOVE, (json.dumps(list(seqs)),))
 
     def remove_rows(self, rows: Sequence[Row]) -> None:
-        """Forget these, and no other that one has the ``seq`` of, since that is damaged; in one commit."""
+        """Remove these very rows in one commit, and none to which damage has given the ``seq`` of one."""
         crcs = [checksum(row.accepted_ms, row.known, row.body) for row in rows]
         self._connection.execute(
             schema.REMOVE_ROWS, (json.dumps([row.seq for row in rows]), json.dumps(crcs))
         )
 
     def pending(self) -> tuple[int, int]:
-        """How many events there are, and their bytes."""
+        """Return how many events are pending, and about what they take on disk, in bytes."""
         count, size = self._connection.row("SELECT count(*), sum(length(body)) FROM event")
         return count, (size or 0) + ROW_BYTES * count
 
     def oldest_ms(self) -> int | None:
-        """When the oldest of them was accepted."""
+        """Return when the oldest pending event was accepted; ``None`` where there is none that says so."""
         (oldest,) = self._connection.row("SELECT min(accepted_ms) FROM event")
         return oldest if isinstance(oldest, int) else None
 
     # --- dead letters ---
 
     def bury(self, letters: Iterable[DeadLetter], seqs: Iterable[int] = ()) -> None:
-        """Keep ``letters`` as dead, and forget the rows ``seqs`` that they were, in one transaction."""
+        """Add dead letters, and remove the rows ``seqs`` that they were until now, in one transaction."""
         with self._connection.transaction():
             self._letters.add(letters)
             self.remove(seqs)
 
     def dead(self) -> Iterator[tuple[int, DeadLetter]]:
-        """Every dead letter with a number that names it within this file, oldest first.
+        """Yield every dead letter, the oldest first, with the number that names it within this file.
 
-        The number of one that is gone is never given to another. A damaged one is ``CORRUPT``.
+        The number of a letter that is gone is never given to another. A damaged letter has the reason
+        ``CORRUPT``.
         """
         for number, letter, _ in self._letters.each():
             yield number, letter
 
     def damaged_dead(self) -> Iterator[int]:
-        """The numbers of the dead letters that are damaged here."""
+        """Yield the numbers of the dead letters that are damaged in this file."""
         for number, _, whole in self._letters.each():
             if not whole:
                 yield number
 
     def dead_count(self) -> int:
-        """How many dead letters there are."""
+        """Return how many dead letters there are."""
         return self._letters.count()
 
     def dead_reasons(self) -> dict[str, int]:
-        """How many dead letters there are, by reason."""
+        """Return how many dead letters there are, by reason."""
         return self._letters.reasons()
 
     def purge(self, numbers: Iterable[int]) -> None:
-        """Forget dead letters, by their numbers."""
+        """Remove dead letters, by their numbers."""
         self._letters.remove(numbers)
 
     def replay(self, numbers: Sequence[int], now_ms: int) -> list[Row]:
-        """Make dead letters pending again, in one transaction; returns their rows.
+        """Make dead letters pending again, in one transaction; return their rows.
 
-        They keep the time at which they were accepted, and with it the end of the window in which Togai knows
-        their ids; those whose window is past begin a new one. What is damaged stays dead.
+        An event keeps the time at which it was accepted, which says until when Togai knows its id; where it
+        may have forgotten the id, the event is accepted now. A damaged letter stays where it is.
         """
         rows: list[Row] = []
         with self._connection.transaction():
@@ -259,26 +260,27 @@ class SpoolFile:
     # --- about the file ---
 
     def meta(self) -> dict[str, str]:
-        """What was written at its creation: ``base_url``, ``created_ms``, ``host``, ``pid``, ``version``."""
+        """Return what ``create`` wrote: ``base_url``, ``created_ms``, ``host``, ``pid``, ``version``."""
         rows = self._connection.rows("SELECT key, value FROM meta")
         return {as_text(key): as_text(value) for key, value in rows}
 
     def try_out(self) -> None:
-        """Write something, to see whether that can be done."""
+        """Write something without meaning, to see whether the file can be written."""
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('tried', hex(randomblob(8)))")
 
     def complaints(self) -> list[str]:
-        """What SQLite's own check of the whole file finds wrong."""
+        """Return what SQLite's own check of the whole file finds wrong, a text each."""
         found = [as_text(text) for (text,) in self._connection.rows("PRAGMA integrity_check")]
         return [] if found == ["ok"] else found
 
     def close(self) -> None:
-        """Let go of the file; what was written stays."""
+        """Close the file; what was written stays."""
         self._connection.close()
 
 
 @contextmanager
 def _closed_on_error(connection: Connection) -> Iterator[Connection]:
+    """Close the connection where what is done with it fails."""
     try:
         yield connection
     except BaseException:

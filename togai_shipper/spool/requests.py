@@ -1,6 +1,6 @@
-"""What a command asks of the process that has a file, by small JSON files beside it.
+"""Requests: small JSON files by which a command asks something of the process that has a spool's file.
 
-That process does it within a second or so, and then removes them.
+That process looks for them about once a second, does what they ask, and then removes them.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _NAME = r"\.request-[0-9a-f]{8}"
 
 @attrs.frozen
 class Request:
-    """Dead letters to be made pending again, or to be forgotten.
+    """A request to make dead letters pending again, or to remove them.
 
     Attributes:
-        path: the file that asks; whoever has done it removes it.
+        path: the file of the request, which is removed once that is done.
         what: ``replay`` or ``purge``.
-        numbers: the letters' within their file; those that are gone are passed over.
+        numbers: the numbers of the letters in the spool's file; those that are gone are passed over.
 
     """
 
@@ -42,7 +42,7 @@ class Request:
 
 
 def ask(db_path: Path, what: What, numbers: Iterable[int]) -> Path:
-    """Leave a request for the process that has ``db_path``. Raises ``SpoolError``."""
+    """Write a request to the process that has ``db_path``, and return its path. Raises ``SpoolError``."""
     path = Path(f"{db_path}.request-{os.urandom(4).hex()}")
     unfinished = Path(f"{path}.new")
     try:
@@ -61,24 +61,24 @@ def ask(db_path: Path, what: What, numbers: Iterable[int]) -> Path:
 
 
 def heed(request: Request, file: SpoolFile, now_ms: int) -> list[Row]:
-    """Do what is asked, in the file that it is about; returns what is pending again."""
+    """Do what a request asks, in the file that it is about; return the rows that are pending again."""
     rows = []
     if request.what == "replay":
         rows = file.replay(request.numbers, now_ms)
     else:
         file.purge(request.numbers)
-    request.path.unlink(missing_ok=True)  # after it is done: done twice, it finds nothing
+    request.path.unlink(missing_ok=True)  # only now: to do it twice changes nothing
     return rows
 
 
 def _give(fd: int, owner: os.stat_result) -> None:
-    """Let the application read what its operator asks, who may be root."""
-    with suppress(PermissionError):  # else he is the same, or may not write here at all
+    """Let the application read the request of its operator, who may be root."""
+    with suppress(PermissionError):  # who is not root has the same user, or could write nothing here
         os.fchown(fd, owner.st_uid, owner.st_gid)
 
 
 def asked(db_path: Path) -> list[Request]:
-    """What is asked of the process that has ``db_path``, the oldest first; without what makes no sense."""
+    """Return the requests to the process that has ``db_path``, the oldest first, but for invalid ones."""
     pattern = re.compile(re.escape(db_path.name) + _NAME)
     found = []
     with suppress(OSError), os.scandir(db_path.parent) as entries:
@@ -91,7 +91,7 @@ def asked(db_path: Path) -> list[Request]:
 
 
 def _read(path: Path) -> Request:
-    """Raises ``ValueError`` for what is no request."""
+    """Return the request that a file holds. Raises ``ValueError`` where it holds none."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(fd, "rb") as file:
         match json.loads(file.read(MAX_BYTES)):

@@ -1,4 +1,4 @@
-"""What is kept of an event, and how damage to it shows. Pure."""
+"""What the spool keeps of an event, and how damage to it is noticed. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from togai_shipper._engine.settlement import DEDUPE_WINDOW
 
 PAST_WINDOW = "past dedupe window"
 ROW_BYTES = 40  # about what a row takes on disk beside its body
-CORRUPT = "corrupt"  # damaged on disk: what is left of such an event is kept to be looked at, never sent
+CORRUPT = "corrupt"  # damaged on disk: what is left of such an event can be looked at, and is never sent
 
 
 @attrs.frozen
@@ -19,9 +19,11 @@ class Row:
     """One pending event on disk.
 
     Attributes:
-        seq: its place in its file.
-        accepted_ms: wall clock at which it came to disk first, in milliseconds; kept when it is adopted.
-        known: Togai may know its id already: an earlier process may have sent it, or the caller chose it.
+        seq: the event's place in its file.
+        accepted_ms: when it was first written to disk, by the wall clock, in milliseconds. Another process
+            that adopts the event keeps this time.
+        known: whether Togai may know its id already: an earlier process may have sent it, or the caller chose
+            the id.
         body: the event, encoded.
 
     """
@@ -37,14 +39,14 @@ class DeadLetter:
     """An event that was not delivered and will not be, until somebody replays it.
 
     Attributes:
-        id: the event's.
+        id: the event's id.
         accepted_ms: as in ``Row``.
         body: the event, encoded.
         reason: ``rejected``, ``past dedupe window`` or ``corrupt``.
         status: Togai's HTTP status, if there was a reply.
-        message: what Togai said, or why it is here.
-        attempts: requests made with it.
-        dead_ms: wall clock at which it was buried, in milliseconds.
+        message: what Togai said, or why the event was given up.
+        attempts: how many requests were made with it.
+        dead_ms: when it became a dead letter, by the wall clock, in milliseconds.
 
     """
 
@@ -59,25 +61,25 @@ class DeadLetter:
 
 
 def is_old(accepted_ms: int, now_ms: int) -> bool:
-    """Whether Togai may have forgotten the id of an event that was accepted then."""
+    """Tell whether Togai may have forgotten the id of an event that was accepted then."""
     return now_ms - accepted_ms > DEDUPE_WINDOW * 1000
 
 
 def is_past_window(letter: DeadLetter, now_ms: int) -> bool:
-    """Whether Togai may have forgotten the id: if it has the event already, it would bill it again."""
+    """Tell whether Togai may have forgotten the letter's id: a replay might then be billed a second time."""
     return letter.reason == PAST_WINDOW or is_old(letter.accepted_ms, now_ms)
 
 
 def checksum(accepted_ms: int, known: bool, body: bytes) -> int:  # noqa: FBT001  a row's columns
-    """What guards a row: SQLite's own pages carry none, and a flipped bit may be somebody's bill.
+    """Return the checksum of a row. SQLite's own pages have none, and a flipped bit may change a bill.
 
-    It can be taken further from that of an empty body, ``crc32(body, checksum(accepted_ms, known, b""))``.
+    It equals ``crc32(body, checksum(accepted_ms, known, b""))``, which is quicker for many rows alike.
     """
     return zlib.crc32(body, zlib.crc32(b"%d,%d" % (accepted_ms, known)))
 
 
 def is_whole(accepted_ms: Any, known: Any, body: Any, crc: Any) -> bool:
-    """Whether the columns of a row are as they were written."""
+    """Tell whether the columns of a row are as they were written."""
     return (
         isinstance(accepted_ms, int)
         and isinstance(body, bytes)

@@ -1,4 +1,4 @@
-"""The format of a spool's file: its tables, how a file is known as one, and the statements on them."""
+"""The format of a spool's file: its tables, what tells it from other files, and the statements on it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ SELECT :first + key, json_extract(value, '$[2]'), json_extract(value, '$[3]'),
        substr(:bodies, json_extract(value, '$[0]'), json_extract(value, '$[1]')), json_extract(value, '$[4]')
 FROM json_each(:rows)
 """
-# Mostly all of them fit, and one sum says so; only else it is a running one, which costs five times as much.
+# Mostly all of them fit, and one sum says so. Where they do not, a running sum is taken, which takes five
+# times as long.
 READ = """
 SELECT json_group_array(json_array(seq, accepted_ms, known, crc, length(body))),
        group_concat(CAST(body AS TEXT), '')
@@ -93,8 +94,8 @@ WHERE seq IN (SELECT value FROM json_each(?)) AND crc IN (SELECT value FROM json
 
 # --- dead letters -------------------------------------------------------------------------------------------
 
-# A letter that is there already was moved here twice, since a move was cut short. Only that is no error: what
-# OR IGNORE would pass over as well (a NULL, another event with this id) would be lost.
+# A letter that is there already was moved here twice, since the first move was cut short. Nothing else may be
+# passed over: with OR IGNORE, a NULL, or another event with this id, would be lost.
 BURY = """
 INSERT INTO dead (id, accepted_ms, body, crc, reason, status, message, attempts, dead_ms)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id, dead_ms, crc) DO NOTHING

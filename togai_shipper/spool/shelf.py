@@ -1,7 +1,7 @@
-"""What of ours is on disk: which row is whose, which wait there alone, which may go.
+"""Which events are on disk: the row of each, how many are there alone, and which rows are to be removed.
 
-Counts and names only, no I/O; all of it is touched only while holding the shipper's lock. A row is on disk
-exactly as long as its event is not settled; the event itself is in the buffer, or on disk alone.
+It counts and names, and does no I/O; it is used only under the shipper's lock. An event stays on disk until
+it is settled, that is, has its outcome; until then it is in the buffer as well, or waits on disk alone.
 """
 
 from __future__ import annotations
@@ -24,14 +24,20 @@ Dying: TypeAlias = tuple[int | None, bytes, Rejected | Dropped]
 
 @attrs.frozen
 class Leaving:
-    """Settled events that are still on disk: delivered ones (``gone``), and others, to be buried."""
+    """Settled events that are still on disk.
+
+    Attributes:
+        gone: the rows of delivered ones, to be removed.
+        dying: the others, which are to become dead letters.
+
+    """
 
     gone: Sequence[int] = ()
     dying: Sequence[Dying] = ()
 
 
 class Shelf:
-    """The rows of one file."""
+    """Knows the rows of one file."""
 
     def __init__(self, dying: Iterable[Dying] = ()) -> None:
         self._rows: dict[int, int] = {}  # id() of an event in the buffer -> its seq
@@ -52,7 +58,7 @@ class Shelf:
     # --- in ---
 
     def written(self, events: Sequence[bytes], first: int, room: int, since: float) -> list[bytes]:
-        """New events are on disk, the first as row ``first``; returns those that go into the buffer now."""
+        """Note new events on disk, the first as row ``first``; return those that go into the buffer now."""
         into = list(events[: 0 if self.behind else room])
         self._rows.update(zip(map(id, into), range(first, first + len(into)), strict=True))
         self.bytes += sum(map(len, events)) + ROW_BYTES * len(events)
@@ -62,7 +68,7 @@ class Shelf:
         return into
 
     def saved(self, events: Sequence[bytes], first: int, there: Iterable[bytes]) -> None:
-        """Events of the buffer are on disk now; those that are not ``there`` any more may go again."""
+        """Note that events of the buffer are on disk now; those it holds no longer are to be removed."""
         still = set(map(id, there))
         for seq, event in enumerate(events, first):
             if id(event) in still:
@@ -77,7 +83,7 @@ class Shelf:
             self.cursor = seqs[-1]
 
     def joined(self, rows: Sequence[Row], since: float) -> None:
-        """Rows came to the end of the file: adopted, or replayed."""
+        """Note rows at the end of the file that were adopted, or replayed."""
         self.bytes += sum(len(row.body) + ROW_BYTES for row in rows)
         self._wait_behind(len(rows), since)
 
@@ -93,9 +99,10 @@ class Shelf:
     def returned(
         self, rows: Sequence[Row], damaged: Sequence[int] = (), bodies: Sequence[bytes] = ()
     ) -> list[Row]:
-        """These were read beyond the cursor; returns those that go into the buffer.
+        """Note what was read beyond the cursor; return the rows that go into the buffer.
 
-        ``damaged`` are rows that are gone, being no events any more, and ``bodies`` what they were.
+        ``damaged`` are rows that were read and removed, since they are no events any more; ``bodies`` is what
+        stood in them.
         """
         self.bytes -= sum(len(body) + ROW_BYTES for body in bodies)
         if not rows and not damaged:  # somebody else has removed them
@@ -116,7 +123,7 @@ class Shelf:
     # --- out ---
 
     def settled(self, outcome: Settled) -> None:
-        """These events have their outcome: their rows may go, or are to be buried."""
+        """Note that events have their outcome: their rows are to be removed, or to become dead letters."""
         seqs = list(map(self._rows.pop, map(id, outcome.events), repeat(None)))
         on_disk = list(compress(outcome.events, seqs))
         self.bytes -= sum(map(len, on_disk)) + ROW_BYTES * len(on_disk)
@@ -127,27 +134,27 @@ class Shelf:
 
     @property
     def leaving(self) -> int:
-        """How many are settled and still on disk."""
+        """How many events are settled and still on disk."""
         return len(self._gone) + len(self._dying)
 
     @property
     def delivered(self) -> int:
-        """How many of them are delivered."""
+        """How many events are delivered and still on disk."""
         return len(self._gone)
 
     def take_leaving(self) -> Leaving:
-        """Those; they are the caller's now."""
+        """Return the settled events; the caller removes them from disk, or calls ``put_back``."""
         leaving = Leaving(self._gone, self._dying)
         self._gone, self._dying = [], []
         return leaving
 
     def put_back(self, leaving: Leaving) -> None:
-        """They could not be removed."""
+        """Take back settled events that could not be removed from disk."""
         self._gone[:0] = leaving.gone
         self._dying[:0] = leaving.dying
 
     def kept(self, left: Sequence[Batch]) -> list[Batch]:
-        """The buffer gives these up: what is on disk waits there; returns the rest."""
+        """Keep on disk what is there of batches that the buffer gives up; return the rest of them."""
         lost = []
         for batch in left:
             events = [event for event in batch.events if self._rows.pop(id(event), None) is None]
@@ -157,5 +164,5 @@ class Shelf:
         return lost
 
     def replaced(self) -> Shelf:
-        """One for another file, when this one is left as it is: what was to be buried is buried there."""
+        """Return a shelf for another file, since this one is left: what was to be buried is buried there."""
         return Shelf((None, event, outcome) for _, event, outcome in self._dying)
