@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlite_handles import break_off
 
 from togai_shipper.spool.adoption import Orphan, event_id
 from togai_shipper.spool.disk import Disk
@@ -262,7 +263,7 @@ def test_a_file_whose_name_may_not_survive_is_not_begun(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_looked_into_at_the_end_is_left(folder: Folder) -> None:
     disk = Disk(folder, "https://api.togai.com", lambda: 0.0, lambda: NOW)
-    disk.open()._connection.close()  # noqa: SLF001  nothing can be done with it any more
+    break_off(disk.open().path)
     disk.close()
 
     assert len(folder.paths()) == 1

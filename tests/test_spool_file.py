@@ -14,6 +14,7 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlite_handles import fill
 
 from togai_shipper.spool.errors import Damaged, NotOurs, SpoolError, SpoolFull
 from togai_shipper.spool.file import PAGE, READ_BYTES, SpoolFile
@@ -490,7 +491,7 @@ def test_a_file_that_is_not_there_is_told() -> None:
 
 def test_a_full_disk_leaves_the_file_as_it_was(file: SpoolFile, path: Path) -> None:
     file.append(events("a"))
-    file._connection.execute("PRAGMA max_page_count = 1")  # noqa: SLF001  a full disk, as SQLite sees it
+    fill(path)
 
     with pytest.raises(SpoolFull, match=f"{path}: .*full"):
         file.append([(NOW, False, b"x" * 100_000)])
