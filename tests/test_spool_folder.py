@@ -265,6 +265,32 @@ def test_of_two_processes_one_has_a_file(
     claim.release()
 
 
+@pytest.mark.parametrize(
+    "flock",
+    [
+        pytest.param("", id="the layout of the question is not known"),
+        pytest.param(">hhqqi4x", id="the question is not understood"),
+    ],
+)
+def test_where_the_system_does_not_tell_a_file_s_owner_has_no_pid(
+    folder: Folder, path: Path, another: Callable[[Path], subprocess.Popen[str]], flock: str
+) -> None:
+    folder = Folder(str(folder.path), flock=flock)
+    first = another(path)
+    assert said(first) == "claimed"
+
+    assert folder.owner(path) == 0
+    assert said(another(path)) == "held"  # the question has changed nothing
+
+    first.communicate("let go\n", timeout=30)
+    assert folder.owner(path) is None
+    claim = folder.claim(path)
+    assert claim is not None
+    assert folder.owner(path) == os.getpid()
+    assert said(another(path)) == "held"
+    claim.release()
+
+
 def test_kill_9_lets_a_file_go(
     folder: Folder, path: Path, another: Callable[[Path], subprocess.Popen[str]]
 ) -> None:

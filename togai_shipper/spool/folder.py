@@ -10,11 +10,11 @@ listed there is ever opened again.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import socket
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,13 +23,18 @@ import attrs
 
 from .errors import SpoolError
 
+with suppress(ImportError):  # Windows has none, and no spool is made there
+    import fcntl
+
 NETWORKED = frozenset(  # kinds of file systems, beside those of FUSE that say so
     ("9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs")
 )
 NETWORKED_FUSE = ("ceph", "gluster", "s3fs", "sshfs", "gcsfuse", "rclone", "goofys", "juicefs")
 MOUNTS = "/proc/mounts"
 SUFFIXES = ("", "-wal", "-shm", "-journal")  # of the files that SQLite makes of one
-_FLOCK = "hhqqi4x"  # Linux's struct flock, for questions that Python has no function for
+# The layout of struct flock, by system: for the one question that Python has no function for. It differs from
+# system to system, and others than these are not asked.
+FLOCK = {"linux": "hhqqi4x"}
 TRIES = 10  # names for a new file, of which somebody who cleans up may take the lock at the wrong moment
 OURS = re.compile(r".+-\d+-[0-9a-f]{8}\.db")
 ASIDE = re.compile(OURS.pattern + r"\.corrupt-\d+")
@@ -47,7 +52,8 @@ def _forget_other_threads() -> None:
             del _held[name]
 
 
-os.register_at_fork(after_in_child=_forget_other_threads)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_other_threads)
 
 
 @attrs.define(eq=False)
@@ -116,10 +122,14 @@ class Claim:
 
 
 class Folder:
-    """A spool's directory."""
+    """A spool's directory.
 
-    def __init__(self, path: str) -> None:
+    ``flock`` is how a question about a lock is laid out; empty where it cannot be asked.
+    """
+
+    def __init__(self, path: str, *, flock: str | None = None) -> None:
         self.path = Path(path)
+        self._flock = FLOCK.get(sys.platform, "") if flock is None else flock
 
     def prepare(self, mounts: str = MOUNTS) -> None:
         """Make it, for its owner alone. Raises ``SpoolError`` where it cannot be what it has to be."""
@@ -193,7 +203,11 @@ class Folder:
         return _claim(path)
 
     def owner(self, path: Path) -> int | None:
-        """The process that has this file: its pid, or 0 where it is in another container; takes nothing."""
+        """Return the pid of the process that has this file, and ``None`` where nobody has it.
+
+        0 is a process whose pid is not known: one in another container, or any but this one on a system that
+        is not known to tell. Takes nothing, but that such a system is asked by sharing the lock for a moment.
+        """
         lock, token = _lock_of(path), object()
         name = os.path.realpath(lock)
         if _held.setdefault(name, token) is not token:  # which closing it below would give away
@@ -212,15 +226,32 @@ class Folder:
         except OSError as error:
             raise SpoolError(f"{lock}: {error.strerror}") from error
         try:
-            asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-            kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_GETLK, asked))
+            if self._flock:
+                with suppress(OSError):  # the question is not understood
+                    return _told_owner(fd, self._flock)
+            return _tried_owner(fd)
         finally:
             os.close(fd)
-        return None if kind == fcntl.F_UNLCK else max(pid, 0)
 
     def set_aside(self) -> list[Path]:
         """The files that were found damaged, and renamed."""
         return sorted(path for path in self.path.iterdir() if ASIDE.fullmatch(path.name))
+
+
+def _told_owner(fd: int, flock: str) -> int | None:
+    """Ask the system who holds the lock of this file."""
+    asked = struct.pack(flock, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    kind, _, _, _, pid = struct.unpack(flock, fcntl.fcntl(fd, fcntl.F_GETLK, asked))
+    return None if kind == fcntl.F_UNLCK else max(pid, 0)
+
+
+def _tried_owner(fd: int) -> int | None:
+    """Try to share the lock, which ends when the file is closed. Whoever holds it shares it with nobody."""
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return 0
+    return None
 
 
 def _changed(path: Path) -> tuple[float, str]:
