@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from ._process.limits import why_no_spool
 from .exceptions import ConfigurationError, TogaiShipperError
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ def _directory(value: Any) -> str | None:
         raise ValueError(wanted) from None
     if not isinstance(path, str) or not path or "\0" in path:
         raise ValueError(wanted)
+    if (why := why_no_spool()) is not None:
+        raise ValueError(f"None here ({why})")
     return str(Path(path).absolute())  # a daemon may change its directory later
 
 

@@ -81,7 +81,7 @@ class Shipper:
         before_send: ``before_send(event) -> Event | None``, called in ``track()``: change an event, or drop
             it by ``None``. If it raises, the event is not sent.
         handle_sigterm: on SIGTERM close, then do what would have been done without: die of it, or call the
-            handler that was there before (default false). Only from the main thread.
+            handler that was there before (default false). Only from the main thread of the main interpreter.
         session_factory: returns a new ``requests.Session`` (proxies, TLS), called once for each flusher
             thread. It is made to keep to the bound on a reply's whole time, and not to retry by itself.
         spool: a directory on a local disk. What is accepted is written there within some 10 ms, and stays

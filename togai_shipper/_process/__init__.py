@@ -1,1 +1,1 @@
-"""How a process begins and ends: exits, signals, forks, event loops."""
+"""How a process begins and ends, and what it may: exits, signals, forks, event loops, limits."""

@@ -50,4 +50,5 @@ def _let_go() -> None:
             each.let_go()
 
 
-os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)

@@ -15,6 +15,7 @@ from typing import Any
 from togai_shipper.exceptions import ConfigurationError
 
 from . import exits
+from .limits import is_main_interpreter
 from .per_process import PerProcess
 from .registry import Registry
 from .threads import start_thread
@@ -26,10 +27,17 @@ _previous: list[Any] = [signal.SIG_DFL]
 
 
 def handle(own: PerProcess[Any]) -> None:
-    """Close the pipeline of the process that gets SIGTERM; ``ConfigurationError`` off the main thread."""
+    """Close the pipeline of the process that gets SIGTERM.
+
+    Raises ``ConfigurationError`` off the main thread, and in a sub-interpreter: no handler can be there.
+    """
     if threading.current_thread() is not threading.main_thread():
         raise ConfigurationError(
             "handle_sigterm: a signal handler can be installed from the main thread alone"
+        )
+    if not is_main_interpreter():
+        raise ConfigurationError(
+            "handle_sigterm: a signal handler can be installed from the main interpreter alone"
         )
     _to_close.add(own)
     installed = signal.getsignal(signal.SIGTERM)

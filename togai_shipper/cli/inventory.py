@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 import click
 
+from togai_shipper._process.limits import why_no_spool
 from togai_shipper.spool.errors import Damaged, NotOurs, SpoolError
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import MOUNTS, SUFFIXES, Folder, filesystem_of, is_networked
@@ -29,6 +30,8 @@ directory_argument = click.argument("directory", metavar="DIR", envvar="TOGAI_SP
 
 def open_folder(directory: str, mounts: str = MOUNTS) -> Folder:
     """The directory, if it is there and can be a spool; nothing is made. Raises ``ClickException``."""
+    if (why := why_no_spool()) is not None:
+        raise click.ClickException(why)
     path = Path(directory)
     try:
         os.listdir(path)  # noqa: PTH208  asks for exactly what is needed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import socket
@@ -10,6 +9,7 @@ import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +24,9 @@ from togai_shipper.spool.folder import MOUNTS, Folder, filesystem_of, is_network
 from . import checks
 from .checks import Check
 from .inventory import take_stock
+
+with suppress(ImportError):  # Windows has none, and no spool is looked at there
+    import fcntl
 
 TIMEOUT = 10.0  # seconds for each step
 

@@ -130,4 +130,5 @@ def _abandon_all() -> None:  # pragma: no cover  coverage does not follow a fork
         server.abandon()
 
 
-os.register_at_fork(after_in_child=_abandon_all)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_abandon_all)
