@@ -99,6 +99,7 @@ def test_the_first_interrupt_of_close_waits_for_what_is_on_the_wire_and_the_rest
     assert togai.ledger.lost([event_id for event_id in ids if event_id]) == {event.id for event in told}
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child needs no thread of the sandbox
 def test_a_child_has_a_pipeline_of_its_own_and_a_closed_shipper_stays_closed_in_it(
     togai: FakeTogai, ship: Ship
 ) -> None:

@@ -20,6 +20,9 @@ from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import OURS, Claim, Folder, filesystem_of
 
+# A child of these tests needs none of the threads that other tests may have left running.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
 # Another process: says what came of its claim, keeps it until it is told to let go, or is killed.
 CLAIMANT = """
 import pathlib, sys
