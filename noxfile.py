@@ -1,34 +1,37 @@
-"""How a process ends, and what SQLite does, differs with the Python: tests of that, on each that is here."""
+"""The tests on every Python that the library is for, if it is here; ``sid`` has those of Debian, too."""
 
 from __future__ import annotations
+
+import subprocess
 
 import nox
 
 nox.options.error_on_missing_interpreters = False  # a missing one is skipped, and named
 
+PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14", "3.15"]
+CANNOT = 77  # how tests/in_sid.sh ends where it has said why it cannot
 
-@nox.session(python=["3.10", "3.11", "3.12", "3.13"])
-def ends(session: nox.Session) -> None:
-    """Exits, signals, forks, re-entrancy and the spool, by real processes."""
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the default suite; what stands behind -- goes to pytest."""
     session.install("--quiet", "-e", ".[test]")
-    session.run(
-        "python",
-        "-m",
-        "pytest",
-        "--quiet",
-        "-m",
-        "not servers",  # those marked "processes" too, which pyproject.toml leaves out
-        "tests/test_ends.py",
-        "tests/test_exits.py",
-        "tests/test_forks.py",
-        "tests/test_lifecycle.py",
-        "tests/test_odd_ends.py",
-        "tests/test_reentrancy.py",
-        "tests/test_sigterm.py",
-        "tests/test_spool.py",
-        "tests/test_spool_adoption.py",
-        "tests/test_spool_disks.py",
-        "tests/test_spool_file.py",
-        "tests/test_spool_folder.py",
-        "tests/test_spool_kills.py",
-    )
+    session.run("python", "-m", "pytest", "--quiet", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def processes(session: nox.Session) -> None:
+    """Run the tests that end, fork and kill real processes by the dozen."""
+    session.install("--quiet", "-e", ".[test]")
+    session.run("python", "-m", "pytest", "--quiet", "-m", "processes", *session.posargs)
+
+
+@nox.session(python=False, default=False)
+@nox.parametrize("version", ["3.14", "3.15"])
+def sid(session: nox.Session, version: str) -> None:
+    """Run the default suite on a Python of Debian sid, in a chroot; what stands behind -- goes to pytest."""
+    ended = subprocess.run(["bash", "tests/in_sid.sh", version, *session.posargs], check=False)  # noqa: S603, S607  our own
+    if ended.returncode == CANNOT:
+        session.skip("it is said above why")
+    if ended.returncode != 0:
+        session.error(f"the suite ended with {ended.returncode}")
