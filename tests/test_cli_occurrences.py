@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter as Count
+from contextlib import closing
 
 import pytest
 from hypothesis import given
@@ -18,8 +19,9 @@ jobs = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=1
 
 
 def ids_of(job: str, given_lines: list[bytes]) -> list[str]:
-    ids = LineIds(job, Counter(8, 2))
-    return [ids.next(line) for line in given_lines]
+    with closing(Counter(8, 2)) as counter:
+        ids = LineIds(job, counter)
+        return [ids.next(line) for line in given_lines]
 
 
 @given(jobs, lines)
@@ -61,20 +63,18 @@ def test_the_ids_are_frozen_for_ever() -> None:
 
 
 def test_jobs_of_one_run_do_not_count_each_other_s_lines() -> None:
-    counter = Counter()
-    a, b = LineIds("a", counter), LineIds("b", counter)
+    with closing(Counter()) as counter:
+        a, b = LineIds("a", counter), LineIds("b", counter)
 
-    assert (a.next(b"x"), b.next(b"x")) == (ids_of("a", [b"x"])[0], ids_of("b", [b"x"])[0])
+        assert (a.next(b"x"), b.next(b"x")) == (ids_of("a", [b"x"])[0], ids_of("b", [b"x"])[0])
 
 
 @pytest.mark.parametrize(("in_memory", "repeated"), [(1000, 1000), (1000, 0), (5, 2), (1, 1), (0, 0)])
 @given(st.lists(st.integers(0, 12) | st.sampled_from([2**64 - 1, 2**63, 2**32]), max_size=60))
 def test_it_counts_the_same_in_memory_and_on_disk(in_memory: int, repeated: int, numbers: list[int]) -> None:
-    counter = Counter(in_memory, repeated)
+    with closing(Counter(in_memory, repeated)) as counter:
+        told = [counter.count(number or 1) for number in numbers]
 
-    told = [counter.count(number or 1) for number in numbers]
-
-    counter.close()
     assert told == [
         [each or 1 for each in numbers[:at]].count(number or 1) for at, number in enumerate(numbers)
     ]
