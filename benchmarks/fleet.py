@@ -82,7 +82,7 @@ class Account:
         """One request."""
         self._time.sleep(LATENCY / 2)
         bucket = self._buckets.setdefault(path, TokenBucket(self._time))
-        ids = list(map(int, IDS.findall(body))) if bucket.take(QUOTA, None) else []
+        ids = list(map(int, IDS.findall(body))) if bucket.take(QUOTA) else []
         self.requests.append((self._time.now, len(ids)))
         self._time.sleep(LATENCY / 2)
         for number in ids:

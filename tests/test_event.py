@@ -26,7 +26,6 @@ from togai_shipper._event import Stamp, chosen_id, decode, encode, fresh_id, id_
 from togai_shipper._event.fields import MAX_DIMENSIONS
 from togai_shipper._event.identity import derived_id
 from togai_shipper.sandbox import contract
-from togai_shipper.sandbox.switches import Switches
 
 NOON = "2026-01-31T12:00:00.000Z"
 LONE_SURROGATE = "half a pair: \ud83d"
@@ -786,8 +785,7 @@ def test_what_is_encoded_is_an_event_in_the_servers_eyes(given: Given) -> None:
     payload = contract.parse(b'{"event":' + given.encoded() + b"}")
 
     (event,) = contract.unwrap(payload, "event")
-    strict = Switches(duplicate_attributes=False, zoneless_timestamps=False)
-    contract.check(event, "event", strict)
+    contract.check(event, "event", strict=True)
 
 
 @given(givens)

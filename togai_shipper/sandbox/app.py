@@ -60,7 +60,7 @@ class App:
 
     async def _attend(self, request: Request, answer: _Answer) -> Reply:
         """Note the request, have it answered, note the answer."""
-        at = self._switches.monotonic()
+        at = self.journal.now()
         try:
             body = await request.body()
         except ClientDisconnect:
@@ -89,8 +89,7 @@ class App:
         return reply
 
     def _add_headers(self, reply: Response) -> None:
-        if self._switches.date:
-            reply.headers.setdefault("date", formatdate(self._switches.clock(), usegmt=True))
+        reply.headers.setdefault("date", formatdate(self._switches.clock(), usegmt=True))
         for name, value in self._switches.headers.items():
             reply.headers.setdefault(name, value)
 
@@ -98,20 +97,12 @@ class App:
         return self._credentials.admits(request.headers.getlist("authorization"))
 
     def _over_quota(self, request: Request, endpoint: str | None) -> Response | None:
-        switches = self._switches
         if not self._is_authorized(request):
             source = request.client.host if request.client is not None else ""
             if self._quotas.admit_stranger(source):
                 return None
-            return replies.error(
-                switches.unauthenticated_status, "too many requests without a valid credential"
-            )
-        if self._quotas.admit(endpoint):
-            return None
-        reply = replies.error(429, "too many requests")
-        if switches.throttle_retry_after is not None:
-            reply.headers["retry-after"] = f"{switches.throttle_retry_after:g}"
-        return reply
+            return replies.error(429, "too many requests without a valid credential")
+        return None if self._quotas.admit(endpoint) else replies.error(429, "too many requests")
 
     # --- the endpoints ---
 

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
-if TYPE_CHECKING:
-    from .switches import Switches
-
+MAX_EVENTS = 500  # of a batch
 MAX_NAME = 50  # schema name, attribute name, unit
 MAX_ID = 512
 MAX_ACCOUNT = 512
@@ -26,13 +23,6 @@ _EVENT_REQUIRED = frozenset(("schemaName", "timestamp", "accountId", "attributes
 _EVENT = _EVENT_REQUIRED | {"id"}
 _ATTRIBUTE_REQUIRED = frozenset(("name", "value"))
 _ATTRIBUTE = _ATTRIBUTE_REQUIRED | {"unit"}
-
-Measure: TypeAlias = Callable[[str], int]
-_MEASURES: dict[str, Measure] = {
-    "characters": len,
-    "utf16": lambda text: len(text.encode("utf-16-le")) // 2,
-    "bytes": lambda text: len(text.encode()),
-}
 
 # re.fullmatch and [0-9]: "$" would let a final newline pass, and "\d" the digits of every script.
 _VALUE = re.compile(r"-?[0-9]{1,512}(\.[0-9]+)?")
@@ -79,7 +69,7 @@ def events_in(payload: Any, wrapper: str | None) -> list[dict[str, Any]]:
     return [event for event in each if isinstance(event, dict)] if isinstance(each, list) else []
 
 
-def unwrap(payload: Any, wrapper: str) -> list[Any]:
+def unwrap(payload: Any, wrapper: str, most: int = MAX_EVENTS) -> list[Any]:
     """The events of ``{"events": [...]}`` or ``{"event": {...}}``, themselves unchecked."""
     if isinstance(payload, Breach):
         raise payload
@@ -93,6 +83,8 @@ def unwrap(payload: Any, wrapper: str) -> list[Any]:
         raise Breach("events: must be an array")
     if not events:
         raise Breach("events: must hold at least 1 event")
+    if len(events) > most:
+        raise Breach(f"events: must hold at most {most} events")
     return events
 
 
@@ -100,29 +92,32 @@ def unwrap(payload: Any, wrapper: str) -> list[Any]:
 # Each check knows the end of its field's path; on the way out, who called it puts the rest before that.
 
 
-def check(event: Any, where: str, switches: Switches) -> None:
-    """Raise a ``Breach`` unless this is an event; ``where`` begins the names of its fields."""
+def check(event: Any, where: str, *, strict: bool = False) -> None:
+    """Raise a ``Breach`` unless this is an event; ``where`` begins the names of its fields.
+
+    Togai leaves open whether an event may repeat an attribute's name, and whether its timestamp may come
+    without a zone (UTC is then meant). The sandbox lets both pass; ``strict`` refuses them.
+    """
     if not isinstance(event, dict):
         raise Breach(f"{where}: must be an object")
     try:
-        _event(event, switches)
+        _event(event, strict=strict)
     except Breach as breach:
         raise Breach(f"{where}{breach}") from None
 
 
-def _event(event: dict[str, Any], switches: Switches) -> None:
-    measure = _MEASURES[switches.length_unit]
+def _event(event: dict[str, Any], *, strict: bool) -> None:
     _keys(".", event, required=_EVENT_REQUIRED, known=_EVENT)
-    _text(".schemaName", event["schemaName"], 1, MAX_NAME, measure)
+    _text(".schemaName", event["schemaName"], 1, MAX_NAME)
     if "id" in event:
-        _text(".id", event["id"], 0, MAX_ID, measure)
-    _text(".accountId", event["accountId"], 0, MAX_ACCOUNT, measure)
-    _timestamp(event["timestamp"], zoneless=switches.zoneless_timestamps)
-    _attributes(event["attributes"], switches, measure)
-    _dimensions(event["dimensions"], switches, measure)
+        _text(".id", event["id"], 0, MAX_ID)
+    _text(".accountId", event["accountId"], 0, MAX_ACCOUNT)
+    _timestamp(event["timestamp"], strict=strict)
+    _attributes(event["attributes"], strict=strict)
+    _dimensions(event["dimensions"])
 
 
-def _attributes(attributes: Any, switches: Switches, measure: Measure) -> None:
+def _attributes(attributes: Any, *, strict: bool) -> None:
     if not isinstance(attributes, list):
         raise Breach(".attributes: must be an array")
     if len(attributes) > MAX_ATTRIBUTES:
@@ -130,36 +125,34 @@ def _attributes(attributes: Any, switches: Switches, measure: Measure) -> None:
     done = 0
     try:
         for attribute in attributes:
-            _attribute(attribute, measure)
+            _attribute(attribute)
             done += 1
     except Breach as breach:
         raise Breach(f".attributes[{done}]{breach}") from None
-    if not switches.duplicate_attributes and len({each["name"] for each in attributes}) != len(attributes):
+    if strict and len({each["name"] for each in attributes}) != len(attributes):
         raise Breach(".attributes: must not repeat a name")
 
 
-def _attribute(attribute: Any, measure: Measure) -> None:
+def _attribute(attribute: Any) -> None:
     if not isinstance(attribute, dict):
         raise Breach(": must be an object")
     _keys(".", attribute, required=_ATTRIBUTE_REQUIRED, known=_ATTRIBUTE)
-    _text(".name", attribute["name"], 1, MAX_NAME, measure)
+    _text(".name", attribute["name"], 1, MAX_NAME)
     value = attribute["value"]
     if not isinstance(value, str) or _VALUE.fullmatch(value) is None:
         raise Breach(".value: must be a string that matches ^-?\\d{1,512}(\\.\\d+)?$")
     if "unit" in attribute:
-        _text(".unit", attribute["unit"], 1, MAX_NAME, measure)
+        _text(".unit", attribute["unit"], 1, MAX_NAME)
 
 
-def _dimensions(dimensions: Any, switches: Switches, measure: Measure) -> None:
+def _dimensions(dimensions: Any) -> None:
     if not isinstance(dimensions, dict):
         raise Breach(".dimensions: must be an object")
-    if switches.max_dimensions is not None and len(dimensions) > switches.max_dimensions:
-        raise Breach(f".dimensions: must hold at most {switches.max_dimensions}")
     name = ""
     try:
         for name, value in dimensions.items():
             _speakable(" (the name)", name)
-            _text("", value, 1, MAX_DIMENSION, measure)
+            _text("", value, 1, MAX_DIMENSION)
     except Breach as breach:
         raise Breach(f".dimensions[{name!a}]{breach}") from None
 
@@ -181,11 +174,11 @@ def instant(timestamp: str) -> datetime:
         raise Breach(".timestamp: must be a date and time that exist") from None
 
 
-def _timestamp(value: Any, *, zoneless: bool) -> None:
+def _timestamp(value: Any, *, strict: bool) -> None:
     if not isinstance(value, str):
         raise Breach(".timestamp: must be a string")
     instant(value)
-    if not zoneless and _ZONE.search(value) is None:
+    if strict and _ZONE.search(value) is None:
         raise Breach(".timestamp: must have a zone")
 
 
@@ -199,11 +192,11 @@ def _keys(dot: str, value: dict[str, Any], *, required: frozenset[str], known: f
         raise Breach(f"{dot}{min(value.keys() - known)!a}: is not a known field")
 
 
-def _text(name: str, value: Any, least: int, most: int, measure: Measure) -> None:
+def _text(name: str, value: Any, least: int, most: int) -> None:
     if not isinstance(value, str):
         raise Breach(f"{name}: must be a string")
     _speakable(name, value)
-    if not least <= measure(value) <= most:
+    if not least <= len(value) <= most:
         raise Breach(f"{name}: must be {least} to {most} long")
 
 

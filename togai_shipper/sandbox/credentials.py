@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from .switches import Switches
 
 
+TOKEN_LIFETIME = 86_400.0  # seconds: a day
+
+
 class Credentials:
     """The key that counts now, and the tokens it was traded for; only ``Authorization: Bearer`` is read."""
 
@@ -41,11 +44,11 @@ class Credentials:
         token = ".".join(
             (
                 _part({"alg": "HS256", "typ": "JWT"}),
-                _part({"iat": int(now), "exp": int(now + self._switches.token_lifetime)}),
+                _part({"iat": int(now), "exp": int(now + TOKEN_LIFETIME)}),
                 secrets.token_urlsafe(32),
             )
         )
-        self._tokens[token] = now + self._switches.token_lifetime
+        self._tokens[token] = now + TOKEN_LIFETIME
         return token
 
     @staticmethod

@@ -81,7 +81,7 @@ class FakeTogai(Switches):
     def start(self) -> Self:
         """Listen; returns when it does. Ledger, requests and script stay as they were before a stop."""
         if self._server is None:
-            self._server = Server(self._app.asgi, self.host, self.port, self.keep_alive)
+            self._server = Server(self._app.asgi, self.host, self.port)
             self.port = self._server.port
         return self
 

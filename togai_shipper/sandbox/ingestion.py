@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 WRAPPERS = {"/ingest": "event", "/ingestBatch": "events"}
 
-_ACCEPTED, _PARTIAL = 202, 207
+_ACCEPTED, _PARTIAL, _INVALID, _NOT_JSON, _TOO_LARGE = 202, 207, 400, 415, 422
 _DUPLICATE = "duplicate event id: it was ingested before"
 
 
@@ -41,14 +41,12 @@ class Post:
     Attributes:
         events: what is in it.
         refusal: why Togai takes none of them.
-        breaches: otherwise, which of them are invalid, and why; by index.
         taken: how many of them, from the front, are done with.
 
     """
 
     events: list[dict[str, Any]]
     refusal: Response | None = None
-    breaches: Mapping[int, str] = attrs.field(factory=dict)
     taken: int = 0
 
 
@@ -75,13 +73,9 @@ class Ingestion:
         return await self._suffer(fault, post, signals)
 
     def _take(self, post: Post, end: int, but: Collection[int] = ()) -> None:
-        """Take the first ``end`` events: none twice, no invalid one, and of a refused request none."""
+        """Take the first ``end`` events: none twice, and of a refused request none."""
         if post.refusal is None:
-            self._ledger.take(
-                post.events[index]
-                for index in range(post.taken, end)
-                if index not in post.breaches and index not in but
-            )
+            self._ledger.take(post.events[index] for index in range(post.taken, end) if index not in but)
             post.taken = max(post.taken, end)
             self._journal.note()
 
@@ -127,47 +121,25 @@ class Ingestion:
         switches, wrapper = self._switches, WRAPPERS[received.path]
         if switches.max_body_bytes is not None and received.size > switches.max_body_bytes:
             why = f"body: must be at most {switches.max_body_bytes} bytes"
-            return _refused(received, switches.over_size_status, why)
-        if switches.media_status is not None and not _is_plain_json(received.headers):
+            return _refused(received, _TOO_LARGE, why)
+        if not _is_plain_json(received.headers):
             why = "content-type: must be application/json, without content-encoding"
-            return _refused(received, switches.media_status, why)
+            return _refused(received, _NOT_JSON, why)
         try:
-            events = contract.unwrap(payload, wrapper)
+            events = contract.unwrap(payload, wrapper, switches.batch_limit)
+            for index, event in enumerate(events):
+                contract.check(event, wrapper if wrapper == "event" else f"events[{index}]")
         except Breach as breach:
-            return _refused(received, 400, str(breach))
-        if len(events) > switches.batch_limit:
-            why = f"events: must hold at most {switches.batch_limit} events"
-            return _refused(received, switches.over_limit_status, why)
-        breaches = self._breaches(events, wrapper)
-        if breaches and (switches.invalid_batch == "refuse" or wrapper == "event"):
-            return _refused(received, 400, next(iter(breaches.values())))
-        return Post(events, breaches=breaches)
-
-    def _breaches(self, events: list[Any], wrapper: str) -> dict[int, str]:
-        where = wrapper if wrapper == "event" else "events[{}]"
-        found = {index: self._breach(event, where.format(index)) for index, event in enumerate(events)}
-        return {index: breach for index, breach in found.items() if breach is not None}
-
-    def _breach(self, event: Any, where: str) -> str | None:
-        try:
-            contract.check(event, where, self._switches)
-        except Breach as breach:
-            return str(breach)
-        return None
+            return _refused(received, _INVALID, str(breach))
+        return Post(events)
 
     def _behave(self, post: Post) -> Response:
         if post.refusal is not None:
             return post.refusal
         switches = self._switches
-        if post.breaches and switches.invalid_batch == "prefix":
-            first, why = next(iter(post.breaches.items()))
-            self._take(post, first)
-            return replies.error(400, why)
-        bad = dict(post.breaches)
+        bad: dict[int, str] = {}
         for poison in self._script.poisons:
-            carriers = [
-                i for i, event in enumerate(post.events) if i not in post.breaches and poison.is_in(event)
-            ]
+            carriers = [index for index, event in enumerate(post.events) if poison.is_in(event)]
             if carriers and poison.status != _PARTIAL:
                 return replies.error(poison.status, poison.message)
             bad |= dict.fromkeys(carriers, poison.message)

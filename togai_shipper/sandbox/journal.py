@@ -79,7 +79,7 @@ class Journal:
 
     def __init__(self, switches: Switches, now: Callable[[], float] = time.monotonic) -> None:
         self._switches = switches
-        self._now = now  # the real clock, where a test has frozen time.monotonic
+        self.now = now  # the real clock, where a test has frozen time.monotonic
         self._changed = threading.Condition()
         self._exchanges: deque[Exchange] = deque()
         self._number = 0
@@ -100,14 +100,14 @@ class Journal:
 
     def wait(self, predicate: Callable[[], Any], timeout: float) -> bool:
         """Wait until the predicate is true, asked again whenever a request came or was answered."""
-        deadline = self._now() + timeout
+        deadline = self.now() + timeout
         while True:
             with self._changed:
                 version = self._version
             if predicate():
                 return True
             with self._changed:
-                left = deadline - self._now()
+                left = deadline - self.now()
                 if not self._changed.wait_for(lambda seen=version: self._version != seen, left):  # type: ignore[misc]
                     return False
 

@@ -72,7 +72,7 @@ class Ledger:
         self._by_id: dict[str, list[Record]] = {}
         self._billed: dict[str, int] = {}  # id -> how many copies are metered
         self._duplicates = 0
-        self._taken: dict[tuple[str, str], float] = {}  # (scope, id) -> when it was last new
+        self._taken: dict[str, float] = {}  # id -> when it was last new
         self._serial = 0
 
     def __len__(self) -> int:
@@ -159,15 +159,16 @@ class Ledger:
     def repeats(self, events: Sequence[Event]) -> list[int]:
         """Which of these, by index, would be duplicates if they were taken now, in this order."""
         now = self._switches.clock()
-        seen: set[tuple[str, str]] = set()
+        seen: set[str] = set()
         repeated = []
         with self._lock:
             for index, event in enumerate(events):
-                key = self._key(event)
-                if key is not None and (key in seen or self._is_repeat(key, now)):
+                event_id = event.get("id")
+                if event_id is None:
+                    continue
+                if event_id in seen or self._is_repeat(event_id, now):
                     repeated.append(index)
-                elif key is not None:
-                    seen.add(key)
+                seen.add(event_id)
         return repeated
 
     def take(self, events: Iterable[Event]) -> None:
@@ -175,14 +176,14 @@ class Ledger:
         now = self._switches.clock()
         with self._lock:
             for event in events:
-                key = self._key(event)
-                if key is not None and self._is_repeat(key, now):
+                event_id = event.get("id")
+                if event_id is not None and self._is_repeat(event_id, now):
                     status = DUPLICATE_EVENT
                 else:
                     status = settle(event, now, self._switches)
                 self._enter(event, status, now)
-                if key is not None and status != DUPLICATE_EVENT:
-                    self._taken[key] = now
+                if event_id is not None and status != DUPLICATE_EVENT:
+                    self._taken[event_id] = now
 
     def _enter(self, event: Event, status: str, now: float) -> None:
         self._serial += 1
@@ -202,12 +203,6 @@ class Ledger:
             for book in (self._receipts, self._by_id, self._billed, self._taken):
                 book.clear()
 
-    def _key(self, event: Event) -> tuple[str, str] | None:
-        if "id" not in event:
-            return None
-        scope = {"organisation": "", "account": event["accountId"], "schema": event["schemaName"]}
-        return scope[self._switches.dedupe_scope], event["id"]
-
-    def _is_repeat(self, key: tuple[str, str], now: float) -> bool:
-        taken, window = self._taken.get(key), self._switches.dedupe_window
+    def _is_repeat(self, event_id: str, now: float) -> bool:
+        taken, window = self._taken.get(event_id), self._switches.dedupe_window
         return taken is not None and (window is None or now - taken < window)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -14,21 +15,21 @@ UNAUTHENTICATED_WINDOW = 1800.0  # seconds
 
 
 class TokenBucket:
-    """Lets ``rate`` requests a second through, and up to ``burst`` at once."""
+    """Lets ``rate`` requests a second through, and up to one second's worth at once."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._spent = 0.0  # tokens missing from a full bucket
         self._at = monotonic()
 
-    def take(self, rate: float | None, burst: float | None) -> bool:
+    def take(self, rate: float | None) -> bool:
         """Whether one more request may pass now; ``rate`` ``None``: always."""
         now = self._monotonic()
         spent, self._at = max(0.0, self._spent - (now - self._at) * (rate or 0.0)), now
         if rate is None:
             self._spent = 0.0
             return True
-        has_token = spent + 1.0 <= (max(1.0, rate) if burst is None else burst)
+        has_token = spent + 1.0 <= max(1.0, rate)
         self._spent = spent + has_token
         return has_token
 
@@ -36,8 +37,9 @@ class TokenBucket:
 class Quotas:
     """One bucket for each ingestion endpoint, one for everything else, one count for each source."""
 
-    def __init__(self, switches: Switches) -> None:
+    def __init__(self, switches: Switches, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._switches = switches
+        self._monotonic = monotonic  # the real clock, where a test has frozen time.monotonic
         self._buckets: dict[str, TokenBucket] = {}
         self._strangers: dict[str, deque[float]] = {}
 
@@ -45,12 +47,12 @@ class Quotas:
         """Whether a request with a good key may pass, to an ingestion endpoint or (``None``) elsewhere."""
         switches = self._switches
         rate = switches.other_rate_limit if endpoint is None else switches.rate_limit
-        bucket = self._buckets.setdefault(endpoint or "elsewhere", TokenBucket(switches.monotonic))
-        return bucket.take(rate, switches.burst)
+        bucket = self._buckets.setdefault(endpoint or "elsewhere", TokenBucket(self._monotonic))
+        return bucket.take(rate)
 
     def admit_stranger(self, source: str) -> bool:
         """Whether a request without a good key is still answered 401."""
-        limit, now = self._switches.unauthenticated_limit, self._switches.monotonic()
+        limit, now = self._switches.unauthenticated_limit, self._monotonic()
         if limit is None:
             return True
         times = self._strangers.setdefault(source, deque())

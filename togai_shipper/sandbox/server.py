@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _BACKLOG = 2048  # connections that may wait to be accepted; uvicorn's own default
+_KEEP_ALIVE = 75  # seconds that an idle connection is kept open
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -34,11 +35,11 @@ class _Loop(asyncio.SelectorEventLoop):
 class Server:
     """Serves one application on one port from the moment it is made until ``stop()``."""
 
-    def __init__(self, asgi: Any, host: str, port: int, keep_alive: int) -> None:
-        self._listener = _listen(host, port)
+    def __init__(self, asgi: Any, host: str, port: int) -> None:
+        self._listener = listen(host, port)
         self.port: int = self._listener.getsockname()[1]
         self._config = Config(asgi, log_config=None, lifespan="off", ws="none", interface="asgi3")
-        self._config.timeout_keep_alive = keep_alive
+        self._config.timeout_keep_alive = _KEEP_ALIVE
         self._config.server_header = self._config.date_header = self._config.proxy_headers = False
         self._config.load()
         self._state = ServerState()
@@ -109,7 +110,7 @@ class Server:
         os.close(nothing)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Bind; with the protocol spelled out, or else asyncio leaves Nagle's algorithm on: 40 ms a reply."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:

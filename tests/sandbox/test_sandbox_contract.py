@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from typing import Any
 
 import pytest
 import requests
 
+from togai_shipper.sandbox import contract
 from togai_shipper.testing import FakeTogai
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def togai() -> Iterator[FakeTogai]:
-    with FakeTogai(rate_limit=None) as togai:
-        yield togai
-
-
-@pytest.fixture
-def session() -> Iterator[requests.Session]:
-    with requests.Session() as session:
-        session.trust_env = False
-        session.headers["Authorization"] = "Bearer secret"
-        yield session
 
 
 def event(**changes: Any) -> dict[str, Any]:
@@ -243,26 +228,22 @@ def test_a_batch_holds_500_events_and_not_one_more(togai: FakeTogai, session: re
     assert togai.ledger.accepted == 500
 
 
-def test_the_batch_limit_and_its_status_are_switches(togai: FakeTogai, session: requests.Session) -> None:
-    togai.batch_limit, togai.over_limit_status = 1, 422
+def test_the_batch_limit_is_a_switch(togai: FakeTogai, session: requests.Session) -> None:
+    togai.batch_limit = 1
 
     reply = send(session, togai, {"events": [event(), event()]}, "/ingestBatch")
 
-    assert reply.status_code == 422
+    assert reply.status_code == 400
     assert reply.json() == {"message": "events: must hold at most 1 events"}
 
 
-def test_a_body_over_the_size_limit_is_refused_by_the_status_of_a_switch(
-    togai: FakeTogai, session: requests.Session
-) -> None:
+def test_a_body_over_the_size_limit_is_refused_with_422(togai: FakeTogai, session: requests.Session) -> None:
     body = json.dumps({"event": event()}).encode()
     togai.max_body_bytes = len(body)
     assert send(session, togai, body).status_code == 202
 
     togai.max_body_bytes -= 1
     assert send(session, togai, body).status_code == 422
-    togai.over_size_status = 413
-    assert send(session, togai, body).status_code == 413
     assert togai.ledger.accepted == 1
 
 
@@ -276,14 +257,11 @@ def test_a_body_over_the_size_limit_is_refused_by_the_status_of_a_switch(
         {"Content-Type": "application/json", "Content-Encoding": "gzip"},
     ],
 )
-def test_what_is_not_plain_json_is_refused_unless_switched_off(
-    togai: FakeTogai, session: requests.Session, headers: Any
-) -> None:
+def test_what_is_not_plain_json_is_refused(togai: FakeTogai, session: requests.Session, headers: Any) -> None:
     body = json.dumps({"event": event()}).encode()
 
     assert session.post(togai.url + "/ingest", body, headers=headers, timeout=10).status_code == 415
-    togai.media_status = None
-    assert session.post(togai.url + "/ingest", body, headers=headers, timeout=10).status_code == 202
+    assert togai.ledger.accepted == 0
 
 
 @pytest.mark.parametrize("media", ["application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"'])
@@ -296,104 +274,33 @@ def test_json_may_say_that_it_is_utf_8(togai: FakeTogai, session: requests.Sessi
     )
 
 
-@pytest.mark.parametrize(
-    ("unit", "fits", "too_long"),
-    [
-        ("characters", "\U0001f600" * 50, "\U0001f600" * 51),
-        ("utf16", "\U0001f600" * 25, "\U0001f600" * 26),
-        ("bytes", "\U0001f600" * 12, "\U0001f600" * 13),
-    ],
-)
-def test_lengths_are_counted_in_the_unit_of_a_switch(
-    togai: FakeTogai, session: requests.Session, unit: str, fits: str, too_long: str
-) -> None:
-    togai.length_unit = unit
-
-    assert send(session, togai, {"event": event(schemaName=fits)}).status_code == 202
-    assert send(session, togai, {"event": event(schemaName=too_long)}).status_code == 400
-
-
-def test_repeated_attribute_names_can_be_refused(togai: FakeTogai, session: requests.Session) -> None:
-    togai.duplicate_attributes = False
-
-    reply = send(session, togai, {"event": event(attributes=[{"name": "a", "value": "1"}] * 2)})
-
-    assert reply.json() == {"message": "event.attributes: must not repeat a name"}
-    assert send(session, togai, {"event": event()}).status_code == 202
-
-
-def test_the_number_of_dimensions_can_be_limited(togai: FakeTogai, session: requests.Session) -> None:
-    togai.max_dimensions = 2
-
-    assert send(session, togai, {"event": event(dimensions={"a": "1", "b": "2"})}).status_code == 202
-    assert (
-        send(session, togai, {"event": event(dimensions={"a": "1", "b": "2", "c": "3"})}).status_code == 400
-    )
-
-
-def test_timestamps_without_a_zone_can_be_refused(togai: FakeTogai, session: requests.Session) -> None:
-    togai.zoneless_timestamps = False
-
-    assert send(session, togai, {"event": event(timestamp="2022-06-15T07:30:35")}).status_code == 400
-    for zone in ("Z", "+02:00", "-11:00"):
-        assert (
-            send(session, togai, {"event": event(timestamp="2022-06-15T07:30:35" + zone)}).status_code == 202
-        )
-
-
-def test_an_invalid_event_can_cost_a_batch_only_what_comes_after_it(
-    togai: FakeTogai, session: requests.Session
-) -> None:
-    togai.invalid_batch = "prefix"
-    batch = [event(id="a"), event(id="b"), event(id="c", colour="red"), event(id="d")]
-
-    reply = send(session, togai, {"events": batch}, "/ingestBatch")
-
-    assert reply.status_code == 400
-    assert reply.json() == {"message": "events[2].'colour': is not a known field"}
-    assert togai.ledger.ids == {"a", "b"}
-
-
-def test_an_invalid_event_can_cost_a_batch_nothing_but_itself(
-    togai: FakeTogai, session: requests.Session
-) -> None:
-    togai.invalid_batch, togai.partial_shape = "partial", "A"
-    invalid = event(id="b", colour="red")
-
-    reply = send(session, togai, {"events": [event(id="a"), invalid, event(id="c"), 5]}, "/ingestBatch")
-
-    assert reply.status_code == 207
-    assert reply.json() == {
-        "errors": [
-            {"message": "events[1].'colour': is not a known field", "eventPayload": invalid},
-            {"message": "events[3]: must be an object", "eventPayload": 5},
-        ]
-    }
-    assert togai.ledger.ids == {"a", "c"}
-
-
-@pytest.mark.parametrize("manner", ["prefix", "partial"])
-def test_a_single_invalid_event_is_refused_whatever_batches_do(
-    togai: FakeTogai, session: requests.Session, manner: str
-) -> None:
-    togai.invalid_batch = manner
-
-    assert send(session, togai, {"event": event(colour="red")}).status_code == 400
-    assert len(togai.ledger) == 0
+def test_lengths_are_counted_in_characters(togai: FakeTogai, session: requests.Session) -> None:
+    assert send(session, togai, {"event": event(schemaName="\U0001f600" * 50)}).status_code == 202
+    assert send(session, togai, {"event": event(schemaName="\U0001f600" * 51)}).status_code == 400
 
 
 @pytest.mark.parametrize(
-    "switch",
+    ("what", "invalid"),
     [
-        {"invalid_batch": "guess"},
-        {"partial_shape": "D"},
-        {"dedupe_scope": "planet"},
-        {"length_unit": "ells"},
+        (".attributes: must not repeat a name", event(attributes=[{"name": "a", "value": "1"}] * 2)),
+        (".timestamp: must have a zone", event(timestamp="2022-06-15T07:30:35")),
     ],
 )
-def test_a_switch_that_does_not_exist_is_an_error_at_once(switch: Any) -> None:
-    with pytest.raises(ValueError, match=next(iter(switch))):
-        FakeTogai(**switch)
+def test_what_togai_leaves_open_passes_unless_it_is_read_strictly(what: str, invalid: Any) -> None:
+    contract.check(invalid, "event")
+
+    with pytest.raises(contract.Breach, match=f"^event{re.escape(what)}$"):
+        contract.check(invalid, "event", strict=True)
+
+
+@pytest.mark.parametrize("zone", ["Z", "+02:00", "-11:00"])
+def test_a_strict_reading_takes_every_zone(zone: str) -> None:
+    contract.check(event(timestamp="2022-06-15T07:30:35" + zone), "event", strict=True)
+
+
+def test_a_switch_that_cannot_be_is_an_error_at_once() -> None:
+    with pytest.raises(ValueError, match="partial_shape"):
+        FakeTogai(partial_shape="D")
 
 
 # --- the key ---
