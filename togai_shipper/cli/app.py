@@ -8,12 +8,12 @@ import click
 
 from togai_shipper import TogaiShipperError, __version__
 
-from .demo import demo
-from .doctor import doctor
+from .demo.command import demo
+from .doctor.command import doctor
 from .drain import drain
 from .sandbox import sandbox
-from .send import send
-from .spool import spool
+from .send.command import send
+from .spool.command import spool
 
 
 class _Group(click.Group):

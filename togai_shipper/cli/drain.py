@@ -8,20 +8,23 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
 import click
-from rich.console import Console
-from rich.status import Status
+from rich.console import Console, RenderableType
+from rich.spinner import Spinner
+from rich.text import Text
 
 from togai_shipper import Shipper, Stats
 from togai_shipper._config import Config
 from togai_shipper.spool.folder import Folder
 
-from .amounts import plural
-from .inventory import ASIDE, OK, directory_argument, open_folder, take_stock
+from .display import display_on
+from .formats import plural
+from .spool.directory import directory_argument, open_folder
+from .spool.files import ASIDE, OK, read_files
 
 LOOK_EVERY = 0.25  # seconds between looks at how it goes
 LINE_EVERY = 5.0  # seconds between lines where there is no terminal
@@ -101,7 +104,7 @@ class Drained:
 def look(shipper: Shipper, folder: Folder, base_url: str) -> Drained:
     """How it stands now."""
     stats = shipper.stats()  # first: what moves from another file into ours meanwhile is seen in one of them
-    free = [facts for facts in take_stock(folder) if facts.owner in (None, os.getpid())]
+    free = [facts for facts in read_files(folder) if facts.owner in (None, os.getpid())]
     ours = [facts for facts in free if facts.state == OK and facts.base_url == base_url]
     return Drained(
         stats,
@@ -141,7 +144,19 @@ def watch(
             return now
 
 
-class Lines:
+class DrainPicture:
+    """A spinner, and a line beside it."""
+
+    def __init__(self) -> None:
+        self._spinner = Spinner("dots")
+
+    def draw(self, line: str) -> RenderableType:
+        """Return the picture of it."""
+        self._spinner.update(text=Text(line))
+        return self._spinner
+
+
+class SpacedLines:
     """A line now and then, and only if it says something new."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
@@ -150,7 +165,7 @@ class Lines:
         self._said = ""
         self._next = 0.0
 
-    def __call__(self, line: str) -> None:
+    def print(self, line: str) -> None:
         """Print it, perhaps."""
         now = self._clock()
         if line != self._said and now >= self._next:
@@ -194,14 +209,15 @@ def drain(
     config = Config.load(os.environ, **options)
     shipper = Shipper(spool=directory, enabled=True, **options)
     stop = threading.Event()
-    live = Status("", console=console) if console.is_interactive else None
-    say = live.update if live else Lines(console)
 
     def see() -> Drained:
         shipper.flush(0.0)  # starts it, and lets nothing linger
         return look(shipper, folder, config.base_url)
 
-    with stopped_by_signals(stop), live or nullcontext():
+    with (
+        stopped_by_signals(stop),
+        display_on(console, DrainPicture().draw, SpacedLines(console).print, is_animated=True) as say,
+    ):
         watch(see, say, stop, once=once)
         say("closing")
         shipper.close()

@@ -12,18 +12,18 @@ from contextlib import contextmanager, suppress
 
 import click
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
 from togai_shipper.testing import Answered, FakeTogai
 from togai_shipper.testing import faults as kinds
 
-from .amounts import plural
-from .weather import MISHAPS, Chance
+from .display import display_on
+from .formats import plural
+from .random_faults import FAULTS, RandomFaults
 
 _EVERY = 0.1  # seconds between two looks at what came
 _HISTORY = 500  # requests that are remembered; more than come between two looks
-_NAMES: dict[kinds.Fault | None, str] = {fault: name for name, fault in MISHAPS.items()}
+_NAMES: dict[kinds.Fault | None, str] = {fault: name for name, fault in FAULTS.items()}
 
 
 def _loopback(_ctx: click.Context, _option: click.Parameter, host: str) -> str:
@@ -65,7 +65,7 @@ def _loopback(_ctx: click.Context, _option: click.Parameter, host: str) -> str:
     "--fault",
     "faults",
     multiple=True,
-    type=click.Choice(list(MISHAPS)),
+    type=click.Choice(list(FAULTS)),
     help="How: any of these, may be repeated; all of them unless given.",
 )
 @click.option("--seed", type=int, help="Let the same requests go wrong each time.")
@@ -110,7 +110,7 @@ def sandbox(
     """  # noqa: D301  \b is click's sign for "keep these lines"
     console = Console(highlight=False)
     togai = FakeTogai(api_key, host=host, port=port, history=_HISTORY)
-    togai.on_request = Chance(fail, faults or list(MISHAPS), seed, latency)
+    togai.on_request = RandomFaults(fail, faults or list(FAULTS), seed, latency)
     if not quota:
         togai.rate_limit = None
     feed = Feed(console, quiet=quiet)
@@ -140,11 +140,15 @@ def watch(togai: FakeTogai, feed: Feed, seconds: float | None) -> None:
     pause = (
         threading.Event()
     )  # never set; waiting for it, unlike sleep, ends at once at Ctrl-C on every system
-    with Live(console=feed.console, auto_refresh=False, transient=True) as live:
+    with display_on(feed.console, _picture, lambda _: None) as show:
         while (left := until - time.monotonic()) > 0:
             feed.show(togai.requests)
-            live.update(Text(summary(togai), "dim"), refresh=True)
+            show(summary(togai))
             pause.wait(min(left, _EVERY))
+
+
+def _picture(line: str) -> Text:
+    return Text(line, "dim")
 
 
 def summary(togai: FakeTogai) -> str:
@@ -176,22 +180,22 @@ class Feed:
 
 
 def _is_over(request: Answered) -> bool:
-    return request.status is not None or isinstance(_mishap(request), (kinds.Reset, kinds.Cut))
+    return request.status is not None or isinstance(_fault(request), (kinds.Reset, kinds.Cut))
 
 
-def _mishap(request: Answered) -> kinds.Fault | None:
+def _fault(request: Answered) -> kinds.Fault | None:
     """What befell it, behind the latency that befalls all."""
     fault = request.fault
     return fault.then if isinstance(fault, kinds.Slow) and fault not in _NAMES else fault
 
 
 def _line(request: Answered) -> str:
-    mishap = _mishap(request)
+    fault = _fault(request)
     line = f"{request.status or '---'}  {request.method:4} {request.path}"
     if request.events:
         count, _, events = plural(len(request.events), "event").partition(" ")
         line = f"{line:28}{count:>5} {events:6} {request.size:9,} bytes"
-    return f"{line}  fault {_NAMES[mishap]}" if mishap in _NAMES else line
+    return f"{line}  fault {_NAMES[fault]}" if fault in _NAMES else line
 
 
 def _say(console: Console, line: str) -> None:

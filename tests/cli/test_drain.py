@@ -1,0 +1,211 @@
+"""``togai-shipper drain``: what is left in a spool is shipped, and what is not is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from togai_shipper import Shipper, Stats
+from togai_shipper.cli.app import cli
+from togai_shipper.cli.drain import Drained, DrainPicture, SpacedLines
+from togai_shipper.spool.file import SpoolFile
+from togai_shipper.spool.folder import Folder
+from togai_shipper.testing import FakeTogai
+
+DAY = 86_400  # seconds
+
+Ship = Callable[..., Shipper]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "spool"
+
+
+def leave(ship: Ship, folder: Path, count: int, *, account: str = "acme", **options: object) -> list[str]:
+    """Events that an application has tracked before it was gone."""
+    shipper = ship(spool=str(folder), flush_interval=60, **options)
+    ids = [str(shipper.track("api_call", account)) for _ in range(count)]
+    assert shipper.sync()
+    shipper.close(0)
+    return ids
+
+
+def drain(togai: FakeTogai, *arguments: str, **environment: str) -> Result:
+    environment |= {"TOGAI_API_KEY": "secret", "TOGAI_BASE_URL": togai.url, "TOGAI_CLOSE_TIMEOUT": "20"}
+    return CliRunner().invoke(cli, ["drain", "--rate-limit", "500", *arguments], env=environment)
+
+
+def test_what_several_processes_have_left_is_shipped_once(togai: FakeTogai, ship: Ship, folder: Path) -> None:
+    shippers = [ship(spool=str(folder), flush_interval=60) for _ in range(3)]
+    ids = [str(shipper.track("api_call", "acme")) for _ in range(200) for shipper in shippers]
+    for shipper in shippers:
+        assert shipper.sync()
+    for shipper in shippers:
+        shipper.close(0)
+    assert len(list(folder.glob("*.db"))) == 3
+
+    result = drain(togai, "--once", str(folder))
+
+    assert result.exit_code == 0, result.output
+    assert "600 delivered, 0 waiting" in result.output
+    assert togai.ledger.lost(ids) == set()
+    assert togai.ledger.metered == 600
+    assert list(folder.iterdir()) == []
+
+
+def test_an_empty_spool_is_drained_at_once(togai: FakeTogai, folder: Path) -> None:
+    folder.mkdir()
+
+    assert drain(togai, "--once", str(folder)).output.splitlines()[-1] == "0 delivered, 0 waiting."
+
+
+def test_what_togai_refuses_is_a_dead_letter_and_shows_in_the_exit_status(
+    togai: FakeTogai, ship: Ship, folder: Path
+) -> None:
+    leave(ship, folder, 3)
+    leave(ship, folder, 1, account="bad")
+    togai.poison(lambda event: event["accountId"] == "bad")
+
+    result = drain(togai, "--once", "--json", str(folder))
+
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {
+        "recovered": 4,
+        "delivered": 3,
+        "duplicates": 0,
+        "rejected": 1,
+        "dropped": {},
+        "pending": 0,
+        "stranded": 0,
+        "corrupt_rows": 0,
+        "files_left": 0,
+        "files_unread": 0,
+        "last_error": None,
+    }
+    assert "1 dead letter" in result.stderr
+
+
+def test_events_for_another_base_url_are_left_where_they_are(
+    togai: FakeTogai, ship: Ship, folder: Path
+) -> None:
+    leave(ship, folder, 2, base_url="http://127.0.0.1:9")
+
+    result = drain(togai, "--once", str(folder))
+
+    assert result.exit_code == 1
+    assert "2 not for this base URL" in result.output
+
+
+def test_events_that_are_too_old_to_be_sent_stay_and_are_not_waited_for(
+    togai: FakeTogai, folder: Path
+) -> None:
+    """Togai, of which nothing is asked, does not say what time it is, and our own clock may be wrong."""
+    spool = Folder(str(folder))
+    spool.prepare()
+    claim = spool.new()
+    file = SpoolFile.create(claim.path, {"base_url": togai.url})
+    accepted_ms = int((time.time() - 41 * DAY) * 1000)
+    file.append([(accepted_ms, False, b'{"id":"1"}'), (accepted_ms, False, b'{"id":"2"}')])
+    file.close()
+    claim.release()
+
+    result = subprocess.run(
+        [sys.executable, "-m", "togai_shipper", "drain", "--once", "--json", str(folder)],
+        env={**os.environ, "TOGAI_API_KEY": "secret", "TOGAI_BASE_URL": togai.url},
+        capture_output=True,
+        text=True,
+        timeout=60,  # it ends at once, or never
+        check=False,
+    )
+
+    told = json.loads(result.stdout)
+    assert result.returncode == 1, result.stderr
+    assert (told["delivered"], told["dropped"], told["files_left"], told["stranded"]) == (0, {}, 1, 2)
+    assert "2 events on disk are " in told["last_error"]
+    assert "so old that Togai has to say first what time it is" in told["last_error"]
+    assert "0 delivered, 0 waiting, in 1 file, 2 too old to be sent, " in result.stderr.splitlines()[-1]
+    assert claim.path.exists()
+    assert not togai.requests
+
+
+def test_events_for_another_base_url_do_not_pass_for_those_that_are_too_old() -> None:
+    first = Drained(Stats(stranded=100), left=1, waiting=50, foreign=100)
+    later = Drained(Stats(stranded=102), left=1, waiting=2, foreign=100)
+
+    assert (first.is_empty, first.stranded) == (False, 100)
+    assert (later.is_empty, later.stranded) == (True, 102)
+
+
+def test_a_directory_that_is_not_there_is_an_error_of_one_line(togai: FakeTogai, folder: Path) -> None:
+    result = drain(togai, str(folder))
+
+    assert (result.exit_code, result.output) == (1, f"Error: {folder}: is not there\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_goes_on_until_it_is_stopped(
+    togai: FakeTogai, ship: Ship, folder: Path, number: signal.Signals
+) -> None:
+    ids = leave(ship, folder, 10)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "togai_shipper", "drain", str(folder)],
+        env={**os.environ, "TOGAI_API_KEY": "secret", "TOGAI_BASE_URL": togai.url},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert togai.wait(lambda: togai.ledger.metered == 10, 60)
+
+    process.send_signal(number)
+
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+    assert output.endswith("10 delivered, 0 waiting.\n")
+    assert togai.ledger.lost(ids) == set()
+
+
+def test_on_a_terminal_a_spinner_moves_beside_the_line(togai: FakeTogai, folder: Path) -> None:
+    folder.mkdir()
+
+    result = drain(togai, "--once", str(folder), FORCE_COLOR="1", TERM="xterm", COLUMNS="80")
+
+    assert result.exit_code == 0, result.output
+    assert "\x1b[" in result.output
+    assert result.output.endswith("0 delivered, 0 waiting.\n")
+
+
+def test_brackets_in_a_line_are_shown_as_they_are() -> None:
+    console = Console(record=True, width=80)
+    console.print(DrainPicture().draw("0 waiting, no such account [/]"))
+
+    assert console.export_text().rstrip().endswith("0 waiting, no such account [/]")
+
+
+def test_how_it_goes_is_one_line() -> None:
+    stats = Stats(delivered=5, pending=7, rejected=1, dropped={"past dedupe window": 1}, last_error="parked")
+
+    assert Drained(stats, 1, 7, 3, 2).line() == (
+        "5 delivered, 7 waiting, in 1 file, 2 dead letters, 3 not for this base URL, "
+        "2 files that cannot be read, parked"
+    )
+
+
+def test_without_a_terminal_a_line_is_printed_when_it_is_new_and_not_too_often() -> None:
+    now = [0.0]
+    console = Console(record=True, width=80)
+    lines = SpacedLines(console, lambda: now[0])
+    for at, line in ((0, "a"), (1, "b"), (6, "b"), (20, "b"), (21, "c")):
+        now[0] = at
+        lines.print(line)
+
+    assert console.export_text().split() == ["a", "b", "c"]

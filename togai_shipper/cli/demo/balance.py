@@ -1,0 +1,137 @@
+"""The balance at the end of the demo: what the sandbox has, held against what was handed over.
+
+Everything is counted by the sandbox's books. What the application was told decides only whether an event that
+is not billed is rejected or lost; what the library itself counted is compared, and never taken over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from togai_shipper import Event, EventRejected, Stats
+from togai_shipper.testing import Answered, Ledger
+
+
+class ToldErrors:
+    """What ``on_error`` was told of events: a place to put it. Called on flusher threads."""
+
+    def __init__(self) -> None:
+        self.rejected: dict[str, str] = {}  # id -> why
+        self.dropped: dict[str, str] = {}
+
+    def __call__(self, error: Exception, events: tuple[Event, ...]) -> None:
+        """Note why these events will not be delivered."""
+        book = self.rejected if isinstance(error, EventRejected) else self.dropped
+        book.update((event.id, str(error)) for event in events)
+
+
+@attrs.frozen(kw_only=True)
+class Balance:
+    """The ledger at the end.
+
+    Attributes:
+        handed: calls of ``track()``.
+        tracked: those of them that returned an id.
+        delivered: ids that are billed, once or more.
+        rejected: how many ids are not billed as the application was told, by reason.
+        dropped: how many ids the library gave up, as the application was told, by reason; billed or not.
+        lost: ids that are neither billed nor told of.
+        billed_twice: ids that are billed more than once.
+        told_wrongly: ids told of as rejected that are billed all the same.
+        requests: how many reached the sandbox, by the status of the reply (``None``: it sent none).
+        copies: how many copies came of events that were there already, and were not billed.
+        retries: requests that held an event which had come before.
+        disagreements: where the library's counts differ from these.
+
+    """
+
+    handed: int
+    tracked: int
+    delivered: int
+    rejected: Mapping[str, int] = attrs.field(factory=dict)
+    dropped: Mapping[str, int] = attrs.field(factory=dict)
+    lost: int = 0
+    billed_twice: int = 0
+    told_wrongly: int = 0
+    requests: Mapping[int | None, int] = attrs.field(factory=dict)
+    copies: int = 0
+    retries: int = 0
+    disagreements: Sequence[str] = ()
+
+    @property
+    def problems(self) -> list[str]:
+        """Why it does not balance; empty if it does."""
+        told = sum(self.rejected.values())
+        counts = {
+            "not accepted": self.handed - self.tracked,
+            "given up": sum(self.dropped.values()),
+            "lost": self.lost,
+            "billed twice": self.billed_twice,
+            "told of as rejected, yet billed": self.told_wrongly,
+        }
+        problems = [f"{count:,} {what}" for what, count in counts.items() if count]
+        if self.tracked != self.delivered + told:
+            problems.append(
+                f"{self.tracked:,} tracked are not {self.delivered:,} delivered + {told:,} rejected"
+            )
+        return [*problems, *self.disagreements]
+
+    @property
+    def balances(self) -> bool:
+        """Whether every event is accounted for, once."""
+        return not self.problems
+
+
+def balance_of(
+    ids: Sequence[str | None], told: ToldErrors, stats: Stats, *, ledger: Ledger, requests: Sequence[Answered]
+) -> Balance:
+    """Close the books.
+
+    Args:
+        ids: what each call of ``track()`` returned.
+        told: what the application was told.
+        stats: what the library counted.
+        ledger: whom the sandbox bills what.
+        requests: what reached the sandbox.
+
+    """
+    tracked = [event_id for event_id in ids if event_id is not None]
+    missing = ledger.lost(tracked)
+    rejected = told.rejected.keys() & missing
+    delivered = len(tracked) - len(missing)
+    return Balance(
+        handed=len(ids),
+        tracked=len(tracked),
+        delivered=delivered,
+        rejected=Counter(told.rejected[event_id] for event_id in rejected),
+        dropped=Counter(told.dropped.values()),
+        lost=len(missing - rejected - told.dropped.keys()),
+        billed_twice=len(ledger.billed_twice),
+        told_wrongly=len(told.rejected.keys() - missing),
+        requests=Counter(request.status for request in requests),
+        copies=ledger.duplicates,
+        retries=_retries(requests),
+        disagreements=[
+            f"the library counts {theirs:,} {what}, not {ours:,}"
+            for what, theirs, ours in (
+                ("accepted", stats.accepted, len(tracked)),
+                ("delivered", stats.delivered, delivered),
+                ("rejected", stats.rejected, len(rejected)),
+                ("dropped", sum(stats.dropped.values()), len(told.dropped)),
+                ("pending", stats.pending, 0),
+            )
+            if theirs != ours
+        ],
+    )
+
+
+def _retries(requests: Sequence[Answered]) -> int:
+    seen: set[str] = set()
+    retries = 0
+    for request in requests:
+        retries += not seen.isdisjoint(request.ids)
+        seen.update(request.ids)
+    return retries

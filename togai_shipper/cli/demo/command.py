@@ -1,0 +1,162 @@
+"""``togai-shipper demo``: the main job, from beginning to end, on one machine."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+import click
+import requests
+from rich.console import Console
+
+from togai_shipper import Shipper
+from togai_shipper.cli.captured_log import captured_log
+from togai_shipper.cli.display import display_on
+from togai_shipper.cli.formats import plural
+from togai_shipper.testing import FakeTogai
+
+from . import report
+from .balance import ToldErrors, balance_of
+from .fault_plan import FaultPlan
+from .progress import DemoLines, DemoPicture, DemoProgress
+from .workload import THREADS, WHY_POISON, Workload, is_poison
+
+KEY = "demo"
+FLUSH_TIMEOUT = 60.0  # seconds; a second or two is what it takes
+LOOK_EVERY = 0.1  # seconds
+
+
+def _direct() -> requests.Session:
+    """A session that heeds no proxy of the environment: the sandbox is on loopback."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
+def run_and_watch(job: Callable[[], None], look: Callable[[], None], stop: Callable[[], None]) -> None:
+    """Do the job in a thread, and look at it from this one; Ctrl-C asks it to stop, and waits for its end."""
+    with ThreadPoolExecutor(1, "demo") as thread:
+        doing = thread.submit(job)
+        try:
+            while not doing.done():
+                _look(doing, look, stop)
+            look()
+        finally:
+            stop()  # if the viewer is gone (a closed pipe), nobody waits for the rest
+        doing.result()
+
+
+def _look(doing: Future[None], look: Callable[[], None], stop: Callable[[], None]) -> None:
+    try:
+        look()
+        wait([doing], LOOK_EVERY)
+    except KeyboardInterrupt:
+        stop()
+
+
+@click.command()
+@click.option(
+    "--events", default=40_000, show_default=True, type=click.IntRange(1), help="How many to track."
+)
+@click.option("--seed", default=7, show_default=True, help="Which events they are.")
+@click.option(
+    "--rate",
+    default=6_000.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Events a second, of all threads together; 0: as fast as they can.",
+)
+@click.option("--faults/--no-faults", default=True, help="Whether the sandbox misbehaves (it does).")
+@click.option(
+    "--dedupe/--no-dedupe",
+    default=True,
+    help="Whether the sandbox bills an id once (it does). Without, the ledger must notice.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the ledger as JSON; the progress goes to stderr."
+)
+@click.pass_context
+def demo(
+    ctx: click.Context, *, events: int, seed: int, rate: float, faults: bool, dedupe: bool, as_json: bool
+) -> None:
+    """Track a simulated web workload through a Togai that misbehaves, and close the books.
+
+    Starts the sandbox on a free port of loopback; 8 threads track API calls, LLM tokens and storage of
+    48 accounts. Meanwhile the sandbox is down (503), over quota (429), takes batches and loses the reply, and
+    refuses one event for ever. At the end its own ledger says what came of every event. Ctrl-C stops tracking
+    early and closes the books all the same.
+
+    Exit status: 0 if the ledger balances (tracked = delivered + rejected, lost 0, billed twice 0), else 1.
+
+    \b
+    Examples:
+      togai-shipper demo
+      togai-shipper demo --events 200000 --rate 0
+      togai-shipper demo --no-faults --json
+      togai-shipper demo --no-dedupe      without ids it would not balance
+    """  # noqa: D301  \b is click's sign for "keep these lines"
+    console = Console(stderr=as_json, highlight=False)
+    began = time.monotonic()
+    told = ToldErrors()
+    togai = FakeTogai(KEY)
+    if not dedupe:
+        togai.dedupe_window = 0.0
+    plan = FaultPlan(lambda: len(togai.ledger) / events)
+    if faults:
+        togai.on_request = plan
+        togai.poison(is_poison, 400, WHY_POISON)
+    with captured_log() as log, togai:
+        shipper = Shipper(
+            KEY,
+            base_url=togai.url,
+            enabled=True,
+            spool=None,
+            flush_interval=0.25,
+            backoff_initial=0.1,
+            backoff_max=0.5,
+            overflow="block",
+            block_timeout=60.0,
+            on_error=told,
+            session_factory=_direct,
+        )
+        workload = Workload(shipper.track, seed=seed, events=events, rate=rate or None, poison=faults)
+
+        is_over = threading.Event()
+
+        def track_and_close() -> None:
+            try:
+                workload.run()
+                shipper.flush(FLUSH_TIMEOUT)
+            finally:
+                shipper.close()
+                is_over.set()
+
+        def progress() -> DemoProgress:
+            is_last = is_over.is_set()  # asked first: what is counted below is final then
+            stats = shipper.stats()
+            return DemoProgress(
+                seconds=time.monotonic() - began,
+                total=events,
+                tracked=workload.calls,
+                delivered=togai.ledger.metered,
+                requests=stats.requests,
+                retries=stats.retries,
+                faults=plan.now,
+                log=tuple(log),
+                is_last=is_last,
+            )
+
+        console.print(
+            f"A Togai of our own at {togai.url}; {THREADS} threads track {plural(events, 'event')}.\n"
+        )
+        with display_on(console, DemoPicture().draw, DemoLines(console).print, stays=True) as show:
+            run_and_watch(track_and_close, lambda: show(progress()), workload.stop)
+    balance = balance_of(workload.ids, told, shipper.stats(), ledger=togai.ledger, requests=togai.requests)
+    seconds = time.monotonic() - began
+    if as_json:
+        click.echo(report.as_json(balance, seconds))
+    else:
+        report.show(console, balance, seconds, plan.past)
+    ctx.exit(0 if balance.balances else 1)

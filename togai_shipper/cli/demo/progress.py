@@ -1,0 +1,114 @@
+"""What a viewer of the demo sees while it runs: two bars on a terminal, elsewhere lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+from rich.console import Console, Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from togai_shipper.cli.display import Speed
+
+from .fault_plan import CLEAR
+
+
+@attrs.frozen
+class DemoProgress:
+    """How things stand at one moment.
+
+    Attributes:
+        seconds: since the start.
+        total: events there will be.
+        tracked: events handed over.
+        delivered: of them, billed by the sandbox.
+        requests: made so far.
+        retries: of them, repetitions.
+        faults: what goes wrong now.
+        log: the lines that the library has logged.
+        is_last: whether the demo is over.
+
+    """
+
+    seconds: float
+    total: int
+    tracked: int
+    delivered: int
+    requests: int
+    retries: int
+    faults: str
+    log: Sequence[str] = ()
+    is_last: bool = False
+
+
+class DemoPicture:
+    """Two bars with their speed, and three facts below them."""
+
+    def __init__(self) -> None:
+        self._tracking, self._delivery = Speed(), Speed()
+
+    def draw(self, progress: DemoProgress) -> RenderableType:
+        """Return the picture of it."""
+        tracking = self._tracking.at(progress.seconds, progress.tracked)
+        delivery = self._delivery.at(progress.seconds, progress.delivered)
+        return Group(_bars(progress, tracking, delivery), _facts(progress))
+
+
+def _bars(progress: DemoProgress, tracking: float, delivery: float) -> RenderableType:
+    bars = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    bars.add_column(no_wrap=True)
+    bars.add_column(ratio=1)
+    bars.add_column(justify="right", no_wrap=True)
+    bars.add_column(justify="right", no_wrap=True, style="dim", min_width=len("99,999/s"))
+    for name, count, speed in (
+        ("tracked", progress.tracked, tracking),
+        ("delivered", progress.delivered, delivery),
+    ):
+        bar = ProgressBar(
+            total=progress.total, completed=count, complete_style="cyan", finished_style="green"
+        )
+        bars.add_row(name, bar, f"{count:,} / {progress.total:,}", f"{speed:,.0f}/s")
+    return bars
+
+
+def _facts(progress: DemoProgress) -> RenderableType:
+    facts = Table.grid(padding=(0, 2, 0, 0))
+    facts.add_column(no_wrap=True, min_width=len("delivered"))
+    facts.add_column()
+    faults = Text(progress.faults, "green" if progress.faults == CLEAR else "bold yellow")
+    facts.add_row("weather", faults)
+    facts.add_row("requests", f"{progress.requests:,}, {progress.retries:,} of them retries")
+    facts.add_row("the log", Text(progress.log[-1] if progress.log else "says nothing", "dim"))
+    return facts
+
+
+class DemoLines:
+    """A line a second and a last one, one for each change of faults, and one for each line of the log."""
+
+    _EVERY = 1.0  # seconds between two lines if nothing else happens
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._next = 0.0
+        self._faults = CLEAR
+        self._logged = 0
+        self._is_over = False
+
+    def print(self, progress: DemoProgress) -> None:
+        """Print what is new."""
+        for line in progress.log[self._logged :]:
+            self._print(f"log: {line}")
+        self._logged = len(progress.log)
+        has_changed = (progress.faults, progress.is_last) != (self._faults, self._is_over)
+        if has_changed or progress.seconds >= self._next:
+            self._next = progress.seconds + self._EVERY
+            self._faults, self._is_over = progress.faults, progress.is_last
+            self._print(
+                f"{progress.seconds:5.1f} s  tracked {progress.tracked:,}  delivered {progress.delivered:,}"
+                f"  of {progress.total:,}  retries {progress.retries:,}  weather {progress.faults}"
+            )
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True, markup=False)

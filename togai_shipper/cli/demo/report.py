@@ -1,0 +1,72 @@
+"""The balance of the demo, for a person or for a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .balance import Balance
+
+
+def show(console: Console, balance: Balance, seconds: float, past: Mapping[str, int]) -> None:
+    """Print it for a person; ``past`` is what the sandbox did to requests, and to how many."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+
+    def row(what: str, count: int, note: str = "", *, ill: bool = False) -> None:
+        style = "bold red" if ill and count else "bold"
+        table.add_row(what, Text(f"{count:,}", style), Text(note, "dim"))
+
+    row("tracked", balance.tracked, "events that track() accepted")
+    row("delivered", balance.delivered, "of them are on the sandbox's bill")
+    if not balance.rejected:
+        row("rejected", 0)
+    for why, count in balance.rejected.items():
+        row("rejected", count, f"told: {why}")
+    for why, count in balance.dropped.items():
+        row("given up", count, f"told: {why}", ill=True)
+    row("lost", balance.lost, "neither billed nor told of", ill=True)
+    row("billed twice", balance.billed_twice, ill=True)
+    row("requests", sum(balance.requests.values()), _replies(balance.requests))
+    row("retries", balance.retries, "of them brought events that had come before")
+    row("copies", balance.copies, "of events it had, known by their ids and not billed")
+
+    console.print(f"\n[bold]The ledger, by the sandbox's count[/], after {seconds:.1f} s\n")
+    console.print(table)
+    if past:
+        console.print("\n[bold]What the sandbox did to requests[/]\n")
+        table_of_faults = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        table_of_faults.add_column(justify="right", style="bold")
+        table_of_faults.add_column(style="dim")
+        for title, count in past.items():
+            table_of_faults.add_row(f"{count:,}", title)
+        console.print(table_of_faults)
+    console.print()
+    if balance.balances:
+        told = sum(balance.rejected.values())
+        console.print(
+            f"[bold green]It balances:[/] {balance.tracked:,} tracked = {balance.delivered:,} delivered"
+            f" + {told:,} rejected, and stats() agrees."
+        )
+    else:
+        console.print(f"[bold red]It does not balance:[/] {'; '.join(balance.problems)}.")
+
+
+def _replies(requests: Mapping[int | None, int]) -> str:
+    statuses = sorted(requests.items(), key=lambda item: item[0] or 1000)  # those without one come last
+    return ", ".join(f"{count:,} x {status or 'no reply'}" for status, count in statuses)
+
+
+def as_json(balance: Balance, seconds: float) -> str:
+    """The same for a program."""
+    facts: dict[str, Any] = attrs.asdict(balance, recurse=False)
+    facts["requests"] = {str(status or "no reply"): count for status, count in balance.requests.items()}
+    return json.dumps({**facts, "seconds": round(seconds, 3), "balances": balance.balances}, indent=2)

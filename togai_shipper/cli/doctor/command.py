@@ -1,0 +1,115 @@
+"""``togai-shipper doctor``: whether everything is there that delivery needs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+import click
+from rich.console import Console
+from rich.text import Text
+
+from togai_shipper._engine.verdict import printable
+from togai_shipper.cli.formats import plural
+
+from . import environment_checks, server_checks, spool_checks
+from .check import Check, has_failed
+from .environment_checks import KEY
+from .world import World
+
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+def examine(
+    environ: Mapping[str, str], world: World, *, request: bool, check_key: bool, **given: Any
+) -> Iterator[Check]:
+    """Every check, one after the other; ``given`` are options that win over the environment."""
+    key = environment_checks.key(environ)
+    yield key
+    refused, config = environment_checks.options(environ, **given)
+    yield from refused
+    yield from environment_checks.unknown_names(environ)
+    if not any(check.name in ("base_url", "TOGAI_BASE_URL") for check in refused):
+        yield Check("ok", "base_url", config.base_url)
+        reached = []
+        for check in server_checks.reach(config.base_url, world):
+            reached.append(check)
+            yield check
+        if request and not has_failed(reached):
+            usable = check_key and key.level == "ok"
+            yield from server_checks.answers(config.base_url, environ[KEY] if usable else None, world)
+    if config.spool:
+        yield from spool_checks.spool(config.spool, config.base_url, config.max_spool_bytes, world)
+    else:
+        yield Check("ok", "spool", "none: what a process holds when it is killed is lost")
+
+
+@click.command()
+@click.option("--base-url", metavar="URL", help="Look at this server, rather than at TOGAI_BASE_URL.")
+@click.option("--spool", metavar="DIR", help="Look at this spool, rather than at TOGAI_SPOOL.")
+@click.option("--check-key", is_flag=True, help="Ask Togai, with the key, whether it lets us in.")
+@click.option("--no-request", is_flag=True, help="Connect, but make no request: no look at the clock.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def doctor(
+    ctx: click.Context,
+    *,
+    base_url: str | None,
+    spool: str | None,
+    check_key: bool,
+    no_request: bool,
+    as_json: bool,
+) -> None:
+    """Look at all that delivery needs: key, options, server, clock, spool.
+
+    Run it where the application runs: as its user, in its environment. It sends nothing that is billed. It
+    makes one request, HEAD / without the key; Togai allows an address 5 requests without a key in 30 minutes,
+    so do not run it in a loop (or with --no-request). With --check-key that one request is GET /events, with
+    the key; a key that is refused counts among those 5.
+
+    Exit status: 0 if nothing has failed (there may be warnings), else 1.
+
+    \b
+    Examples:
+      togai-shipper doctor
+      togai-shipper doctor --check-key --spool /var/lib/app/togai-spool
+      togai-shipper doctor --no-request --json
+    """  # noqa: D301  \b is click's sign for "keep these lines"
+    if check_key and no_request:
+        raise click.UsageError("--check-key is a request, and --no-request allows none")
+    given = {name: value for name, value in (("base_url", base_url), ("spool", spool)) if value is not None}
+    found = []
+    console = Console(highlight=False)
+    for check in examine(
+        os.environ, ctx.find_object(World) or World(), request=not no_request, check_key=check_key, **given
+    ):
+        found.append(check)
+        if not as_json:
+            show(console, check)
+    failed = has_failed(found)
+    if as_json:
+        click.echo(
+            json.dumps({"ok": not failed, "checks": [attrs.asdict(check) for check in found]}, indent=2)
+        )
+    else:
+        click.echo(f"\n{_conclusion(found)}")
+    ctx.exit(1 if failed else 0)
+
+
+def show(console: Console, check: Check) -> None:
+    """A line for it; and what to do about it below."""
+    line = Text(f"{check.level:4}  ", _STYLES[check.level]).append(f"{check.name:12} ", "default")
+    console.print(line.append(printable(check.found), "default"), soft_wrap=True)
+    for advice in check.advice.splitlines():
+        console.print(Text(f"{'':19}{advice}", "dim"), soft_wrap=True)
+
+
+def _conclusion(found: Sequence[Check]) -> str:
+    fails, warnings = (sum(check.level == level for check in found) for level in ("fail", "warn"))
+    if not fails and not warnings:
+        return "All is well."
+    parts = [plural(fails, "failure")] * bool(fails) + [plural(warnings, "warning")] * bool(warnings)
+    return f"{' and '.join(parts)}: see above what to do."

@@ -1,0 +1,81 @@
+"""Checks of the environment: the key, the options, and names that look like options. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import attrs
+
+from togai_shipper import ConfigurationError
+from togai_shipper._config import Config, check_key
+from togai_shipper.cli.formats import plural
+
+from .check import Check
+
+KEY = "TOGAI_API_KEY"
+_OPTIONS = {field.name: bool(field.metadata["read"]) for field in attrs.fields(Config)}
+
+
+def key(environ: Mapping[str, str]) -> Check:
+    """Whether there is a key that can go into a header. It is never shown."""
+    text = environ.get(KEY, "")
+    if not text:
+        advice = f"Set {KEY} to a secret key of Togai's; or see that your code gives api_key=."
+        return Check("fail", "key", f"{KEY} is not set here", advice)
+    try:
+        check_key(text)
+    except ConfigurationError as error:
+        return Check(
+            "fail", "key", str(error).replace("api_key: ", f"{KEY}: "), "Set it anew, without a line end."
+        )
+    return Check("ok", "key", f"{plural(len(text), 'character')}, from {KEY}")
+
+
+def unknown_names(environ: Mapping[str, str]) -> Iterator[Check]:
+    """Names that look like options, and are not read."""
+    readable = [name for name, is_read in _OPTIONS.items() if is_read]
+    for name in sorted(environ):
+        option = name[6:].lower()
+        if not name.upper().startswith("TOGAI_") or (option in readable and name.isupper()):
+            continue
+        if option in _OPTIONS and option not in readable:
+            yield Check("warn", name, "cannot be set here, and is not read", f"Give {option}= in your code.")
+            continue
+        nearest = get_close_matches(option, readable, 1)
+        advice = (
+            f"Did you mean TOGAI_{nearest[0].upper()}?" if nearest else "Remove it, if it was meant for us."
+        )
+        yield Check("warn", name, "is no option, and is not read", advice)
+
+
+def options(environ: Mapping[str, str], **given: Any) -> tuple[list[Check], Config]:
+    """Each option that would be refused; and the options without those."""
+    environ = {name: text for name, text in environ.items() if name != KEY}
+    checks: list[Check] = []
+    while True:
+        try:
+            config = Config.load(environ, api_key="-", **given)
+        except ConfigurationError as error:
+            name, _, why = str(error).partition(": ")
+            checks.append(Check("fail", name, why, "The library refuses to start with it: correct it."))
+            environ, given = _without(name, environ, given)
+        else:
+            break
+    count = sum(bool(environ.get(f"TOGAI_{name.upper()}")) for name, is_read in _OPTIONS.items() if is_read)
+    if not checks:
+        checks.append(Check("ok", "options", f"{count or 'none'} set in the environment, none refused"))
+    if not config.enabled:
+        checks.append(Check("warn", "enabled", "is false: nothing is sent", "Unset TOGAI_ENABLED to send."))
+    return checks, config
+
+
+def _without(
+    name: str, environ: dict[str, str], given: dict[str, Any]
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """What is left without what was refused; of two that do not go together (``backoff_…``) without both."""
+    if name in given:
+        return environ, {other: value for other, value in given.items() if other != name}
+    family = name if name in environ else f"TOGAI_{name.partition('_')[0].upper()}_"
+    return {other: text for other, text in environ.items() if not other.startswith(family)}, given

@@ -1,0 +1,145 @@
+"""Checks of the server: whether it is reached and trusted, what it answers, and whose clock is right."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from togai_shipper.cli.formats import age
+
+from .check import Check
+from .world import World
+
+MAX_SKEW = 60.0  # seconds that a clock may differ from the server's; its Date has whole seconds, and travels
+CERTIFICATE_ENDS = 14 * 86_400.0  # seconds before which nobody needs to be woken
+
+
+def reach(url: str, world: World) -> Iterator[Check]:
+    """Whether the server is there, up to TLS, without a request; ends at the first thing that is wrong."""
+    proxy = world.proxy_of(url)
+    parts = urlsplit(proxy or url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    if proxy:
+        yield Check("ok", "proxy", f"{host}:{port}, from the environment; what follows is about it")
+    try:
+        found = world.addresses(host, port)
+    except OSError as error:
+        advice = "Is the name right, and has this machine a name server that knows it?"
+        yield Check("fail", "DNS", f"{host}: {error.strerror or error}", advice)
+        return
+    yield Check("ok", "DNS", f"{host} is {', '.join(found[:3])}{', ...' if len(found) > 3 else ''}")  # noqa: PLR2004  of many
+    try:
+        connection = world.connect(host, port)
+    except OSError as error:
+        advice = "Does a firewall let this machine out to it? Is it running?"
+        yield Check("fail", "TCP", f"{host}:{port}: {error.strerror or error}", advice)
+        return
+    with connection:
+        yield Check("ok", "TCP", f"{host}:{port} takes connections")
+        if proxy:  # which stands between us and the server's certificate
+            return
+        if parts.scheme == "http":
+            yield Check("ok", "TLS", "none: plain http")
+            return
+        try:
+            yield certificate(world.handshake(connection, host), world.now())
+        except OSError as error:
+            yield untrusted(error)
+
+
+def answers(url: str, key: str | None, world: World) -> Iterator[Check]:
+    """What it says to one request: HEAD / without the key, or with it GET /events; neither is billed."""
+    method, path = ("GET", "/events?pageSize=1") if key else ("HEAD", "/")
+    try:
+        answer = world.ask(method, url + path, key)
+    except OSError as error:
+        advice = "Try again; if it stays so, ask who runs that server."
+        is_wordy = isinstance(error, requests.RequestException)
+        yield Check("fail", "server", f"no answer: {type(error).__name__ if is_wordy else error}", advice)
+        return
+    yield key_reply(answer.status) if key else reply(answer.status)
+    yield clock(answer.date, world.now())
+
+
+# --- what each finding means ------------------------------------------------------------------------------
+
+
+def certificate(found: Mapping[str, Any], now: float) -> Check:
+    """Whether the server's certificate, which is valid, ends soon."""
+    left = ssl.cert_time_to_seconds(str(found["notAfter"])) - now
+    text = f"its certificate is valid for {age(left)} more"
+    if left < CERTIFICATE_ENDS:
+        return Check("warn", "TLS", text, "Whoever runs that server has to renew it before.")
+    return Check("ok", "TLS", text)
+
+
+def untrusted(error: Exception) -> Check:
+    """No TLS with this server."""
+    text = getattr(error, "verify_message", "") or str(error)
+    advice = (
+        "Is this the right base_url, and this machine's clock right? Is there a proxy that needs a\n"
+        "certificate of its own (REQUESTS_CA_BUNDLE)?"
+    )
+    return Check("fail", "TLS", f"its certificate, or its TLS, is refused: {text}", advice)
+
+
+def reply(status: int) -> Check:
+    """Any answer but an error of the server's will do: there is nothing at the address that is asked."""
+    if status == 429:  # noqa: PLR2004  too many requests
+        return Check(
+            "warn",
+            "server",
+            "answers 429: too many requests without a key",
+            "Wait for 30 minutes before the next.",
+        )
+    if status >= 500:  # noqa: PLR2004  errors of the server's
+        return Check(
+            "warn", "server", f"answers {status}", "Events wait, and are sent when it is well again."
+        )
+    return Check("ok", "server", f"answers (with {status}, to a request without the key)")
+
+
+def key_reply(status: int) -> Check:
+    """What Togai makes of the key."""
+    match status:
+        case 200:
+            return Check("ok", "key check", "Togai takes the key")
+        case 401:
+            return Check(
+                "fail",
+                "key check",
+                "Togai refuses the key (401)",
+                "Correct it before you try again: Togai allows an address 5 such requests in 30 minutes.",
+            )
+        case 403:
+            advice = "It may be one that may only write. An event that is sent will show it."
+            return Check("warn", "key check", "the key may not read events (403)", advice)
+    return Check(
+        "warn", "key check", f"Togai answers {status}, which says nothing of the key", "Try again later."
+    )
+
+
+def clock(date: str | None, now: float) -> Check:
+    """Whether this machine's clock is the server's: Togai bills by it."""
+    try:
+        there = parsedate_to_datetime(date or "")
+    except ValueError:
+        return Check(
+            "warn", "clock", "the server does not say what time it has", "Look at it yourself: date -u"
+        )
+    ahead = now - there.replace(tzinfo=there.tzinfo or timezone.utc).timestamp()
+    if abs(ahead) <= MAX_SKEW:
+        return Check("ok", "clock", f"within {max(int(abs(ahead)), 1)} s of the server's")
+    utc = datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    return Check(
+        "warn",
+        "clock",
+        f"{age(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} the server's: it is {utc} UTC here",
+        "Set it (NTP): usage is billed by the time that this machine writes on events.",
+    )

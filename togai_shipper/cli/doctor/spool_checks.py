@@ -1,0 +1,150 @@
+"""Checks of the spool: whether the directory can be one, has room, and holds what nobody will send."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from togai_shipper.cli.formats import plural, size
+from togai_shipper.cli.spool.files import ASIDE, OK, FileFacts, read_files
+from togai_shipper.spool.folder import Folder, filesystem_of, is_networked
+
+from .check import Check
+from .world import World
+
+with suppress(ImportError):  # Windows has none, and no spool is looked at there
+    import fcntl
+
+LITTLE_SPACE = 64_000_000  # bytes, under which a spool is about to be full
+_WHO = "Does it belong to the user that the application runs as?"
+
+
+def spool(directory: str, base_url: str, bound: int, world: World) -> Iterator[Check]:
+    """Whether the directory can be a spool, and what is in it; ends at the first thing that makes it none."""
+    path = Path(directory)
+    try:
+        status = path.stat()
+        os.listdir(path)  # noqa: PTH208  asks for exactly what is needed
+    except FileNotFoundError:
+        yield _not_there(path)
+        return
+    except NotADirectoryError:
+        yield Check(
+            "fail", "spool", f"{path} is a file, not a directory", "Remove it, or name another place."
+        )
+        return
+    except OSError as error:
+        yield Check("fail", "spool", f"{path} cannot be read: {error.strerror}", _WHO)
+        return
+    kind = filesystem_of(path, world.mounts)
+    if is_networked(kind):
+        advice = "Locks and syncs cannot be trusted there, and it is refused: name a place on a local disk."
+        yield Check("fail", "spool", f"{path} is on a network file system ({kind})", advice)
+        return
+    try:
+        _try(path)
+    except OSError as error:
+        yield Check("fail", "spool", f"{path} cannot be written to: {error.strerror}", _WHO)
+        return
+    yield Check("ok", "spool", f"{path} can be written to{kind and f' ({kind})'}")
+    yield from permissions(status.st_mode, status.st_uid, os.geteuid(), directory)
+    files = read_files(Folder(directory))
+    yield space(world.free(path), sum(facts.disk_bytes for facts in files), bound)
+    yield from stranded(files, base_url, directory)
+
+
+def _not_there(path: Path) -> Check:
+    above = next(each for each in path.absolute().parents if each.exists())
+    if os.access(above, os.W_OK | os.X_OK, effective_ids=True):
+        return Check("ok", "spool", f"{path} is not there yet: the application makes it")
+    return Check("fail", "spool", f"{path} is not there, and {above} cannot be written to", _WHO)
+
+
+def _try(path: Path) -> None:
+    """Write a file, sync it and lock it, as a spool does; raises ``OSError``."""
+    with tempfile.TemporaryFile(dir=path) as file:
+        file.write(bytes(4096))
+        file.flush()
+        os.fsync(file.fileno())
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+# --- what each finding means ------------------------------------------------------------------------------
+
+
+def permissions(mode: int, owner: int, us: int, path: str) -> Iterator[Check]:
+    """Whether it is its owner's alone, and whether that is us."""
+    if mode & 0o077:
+        yield Check(
+            "warn",
+            "spool mode",
+            f"is {mode & 0o777:o}: others may look into it",
+            f"It holds what customers are billed for: chmod 700 {path}",
+        )
+    else:
+        yield Check("ok", "spool mode", f"is {mode & 0o777:o}")
+    if owner != us:
+        yield Check(
+            "warn",
+            "spool owner",
+            f"is user {owner}, and you are user {us}",
+            "Run this as the user that the application runs as: what it may do is what counts.",
+        )
+
+
+def space(free: int, used: int, bound: int) -> Check:
+    """Whether there is room for what may come; ``bound`` is of what the spool may take."""
+    wanted = max(bound - used, 0)
+    text = f"{size(free)} free"
+    if free < LITTLE_SPACE:
+        return Check("fail", "disk", text, "Make room: what does not fit is kept in memory alone.")
+    if free < wanted:
+        advice = f"The spool may grow by {size(wanted)} (max_spool_bytes): make room, or lower the bound."
+        return Check("warn", "disk", text, advice)
+    return Check("ok", "disk", text)
+
+
+def stranded(files: Sequence[FileFacts], base_url: str, directory: str) -> Iterator[Check]:
+    """What waits, and will not go by itself."""
+    usable = [facts for facts in files if facts.state == OK]
+    pending = sum(facts.pending for facts in usable)
+    alive = sum(facts.owner is not None for facts in files)
+    dead = sum(sum(facts.dead.values()) for facts in usable)
+    yield Check(
+        "ok",
+        "spool",
+        f"{plural(pending, 'event')} pending, {plural(alive, 'living process', 'living processes')}",
+    )
+    orphans = [
+        facts for facts in usable if facts.owner is None and facts.pending and facts.base_url == base_url
+    ]
+    if orphans:
+        count = sum(facts.pending for facts in orphans)
+        if alive:
+            advice = "A living process takes them over within two minutes."
+        else:
+            advice = f"Start the application, or ship them: togai-shipper drain {directory}"
+        yield Check("warn", "left behind", f"{plural(count, 'event')} of processes that are gone", advice)
+    for url in sorted({facts.base_url for facts in usable if facts.pending} - {base_url}):
+        count = sum(facts.pending for facts in usable if facts.base_url == url)
+        yield Check(
+            "warn",
+            "stranded",
+            f"{plural(count, 'event')} for {url or 'an unknown server'}",
+            f"They are not sent to {base_url}: start an application with theirs, or drain them there.",
+        )
+    if dead:
+        yield Check(
+            "warn", "dead letters", f"{dead:,}", f"See why: togai-shipper spool ls --dead {directory}"
+        )
+    for facts in files:
+        if facts.state == ASIDE:
+            yield Check(
+                "warn", "set aside", f"{facts.path.name}: {facts.why}", "Look into it, then remove it."
+            )
+        elif facts.state != OK:
+            see = f"See: togai-shipper spool verify {directory}"
+            yield Check("warn", facts.state, f"{facts.path.name}: {facts.why}", see)

@@ -1,0 +1,87 @@
+"""All that the doctor touches: the network, a clock, a disk. A test gives its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import requests
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
+
+from togai_shipper._config import is_loopback
+from togai_shipper.spool.folder import MOUNTS
+
+TIMEOUT = 10.0  # seconds for each step
+
+
+@attrs.frozen
+class ServerReply:
+    """What came back."""
+
+    status: int
+    date: str | None
+
+
+def addresses(host: str, port: int) -> list[str]:
+    """Where a host is; raises ``OSError``."""
+    return list(
+        dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    )
+
+
+def connect(host: str, port: int) -> socket.socket:
+    """A connection to it; raises ``OSError``."""
+    return socket.create_connection((host, port), TIMEOUT)
+
+
+def handshake(connection: socket.socket, host: str) -> Mapping[str, Any]:
+    """The certificate that it shows, where we trust it as requests would; raises ``OSError``."""
+    named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    trusted = named or str(DEFAULT_CA_BUNDLE_PATH)
+    is_many = Path(trusted).is_dir()
+    context = ssl.create_default_context(
+        cafile=None if is_many else trusted, capath=trusted if is_many else None
+    )
+    with context.wrap_socket(connection, server_hostname=host) as secured:
+        return secured.getpeercert() or {}
+
+
+def ask(method: str, url: str, key: str | None) -> ServerReply:
+    """One request, with the key if it is given, and with nothing of ``~/.netrc``; raises ``OSError``."""
+
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if key:
+            request.headers["Authorization"] = f"Bearer {key}"
+        return request
+
+    with requests.Session() as session:
+        session.trust_env = not is_loopback(url)  # as the application's own session
+        found = session.request(method, url, auth=sign, timeout=TIMEOUT, allow_redirects=False, stream=True)
+        found.close()
+        return ServerReply(found.status_code, found.headers.get("Date"))
+
+
+def proxy_of(url: str) -> str | None:
+    """The proxy that the environment has for it."""
+    return None if is_loopback(url) else select_proxy(url, get_environ_proxies(url))
+
+
+@attrs.frozen
+class World:
+    """All that the doctor touches."""
+
+    addresses: Callable[[str, int], list[str]] = addresses
+    connect: Callable[[str, int], socket.socket] = connect
+    handshake: Callable[[socket.socket, str], Mapping[str, Any]] = handshake
+    ask: Callable[[str, str, str | None], ServerReply] = ask
+    proxy_of: Callable[[str], str | None] = proxy_of
+    now: Callable[[], float] = time.time
+    free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
+    mounts: str = MOUNTS

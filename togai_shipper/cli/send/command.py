@@ -1,0 +1,289 @@
+"""``togai-shipper send``: the events of files, delivered once however often they are sent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from togai_shipper import ConfigurationError, Shipper
+from togai_shipper.cli.captured_log import captured_log
+from togai_shipper.cli.display import display_on, shown_by_a_thread
+
+from . import summary
+from .columns import BadHeader, FieldSource, map_of
+from .inputs import Input, LineFormat, Unreadable, total
+from .progress import SendLines, SendPicture, SendProgress
+from .rejects import RejectsFile
+from .results import LineResults, Tally
+from .shipment import Shipment, job_of
+
+QUEUE = 20_000  # events in memory: 40 batches, ten for each that is on the wire
+FOR_EVER = 1_000_000.0  # seconds (12 days) that a full buffer holds up the reading
+
+
+def _map(_ctx: click.Context, _option: click.Parameter, given: Sequence[str]) -> dict[str, FieldSource]:
+    try:
+        return map_of(given)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option(
+    "--job", help="What the ids of lines are made of, beside the lines.  [default: the file's name]"
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["ndjson", "csv"]),
+    help="What is in the files.  [default: by suffix; NDJSON for - and where it is not .csv]",
+)
+@click.option(
+    "--map",
+    "mapped",
+    metavar="FIELD=COLUMN",
+    multiple=True,
+    callback=_map,
+    help="Which column of a CSV file is the field; FIELD==TEXT: the same text for all. May be repeated.",
+)
+@click.option("--ignore-unknown", is_flag=True, help="Leave out CSV columns that mean nothing.")
+@click.option(
+    "--rejects",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write bad lines there, as they are. What is in it is replaced.",
+)
+@click.option("--dry-run", is_flag=True, help="Check every line, send nothing. Needs no key.")
+@click.option("--base-url", metavar="URL", help="Where to.  [default: TOGAI_BASE_URL, or Togai]")
+@click.option(
+    "--spool",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Keep what is read there until it is settled.  [default: one of this user's for each key]",
+)
+@click.option("--no-spool", is_flag=True, help="Keep it in memory.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.pass_context
+def send(
+    ctx: click.Context,
+    *,
+    files: Sequence[str],
+    job: str | None,
+    format_: str | None,
+    mapped: dict[str, FieldSource],
+    ignore_unknown: bool,
+    rejects: Path | None,
+    dry_run: bool,
+    base_url: str | None,
+    spool: str | None,
+    no_spool: bool,
+    as_json: bool,
+) -> None:
+    """Send the events of files: NDJSON or CSV, gzipped if named .gz; - is standard input.
+
+    A line of NDJSON is an event as Togai writes it, or as track() takes it:
+
+    \b
+      {"schemaName": "api_call", "accountId": "acme",
+       "timestamp": "2026-01-31T23:59:59Z",
+       "attributes": [{"name": "ms", "value": "9", "unit": "Milliseconds"}],
+       "dimensions": {"region": "eu"}}
+      {"schema_name": "api_call", "account_id": "acme",
+       "timestamp": "2026-01-31T23:59:59Z",
+       "attributes": {"count": 1, "ms": [9, "Milliseconds"]}}
+
+    It may have an id, or an idempotency_key. A CSV file has columns named schema_name, account_id, timestamp,
+    id, idempotency_key, attributes.NAME, attributes.NAME.unit and dimensions.NAME, or is told by --map which
+    columns these are. An empty cell says nothing.
+
+    Safe to stop (Ctrl-C, SIGTERM) and to run again: a line without an id gets one that is made of the job's
+    name, the line itself, and how often that very line has come before, so that it is the same in each run.
+    Togai counts one id once in 45 days.
+
+    A bad line is told with its number, and the others are sent. The API key is taken from TOGAI_API_KEY.
+
+    Exit status: 0 all delivered, 1 some not, 2 usage.
+
+    \b
+    Examples:
+      togai-shipper send usage.ndjson
+      togai-shipper send --dry-run --rejects bad.csv january.csv.gz
+      producer | togai-shipper send --job "producer of 2026-01-31" -
+      togai-shipper send calls.csv --map account_id=customer --map timestamp=at
+          --map attributes.count=n --map dimensions.region=region
+          --map schema_name==api_call
+    """  # noqa: D301  \b is click's sign for "keep these lines"
+    inputs = _inputs(files, job, format_, mapped, ignoring=ignore_unknown)
+    sources = [source for source, _ in inputs]
+    if mapped and not any(source.form.is_csv for source in sources):
+        raise click.UsageError("--map is for CSV, and no file is; see --format.")
+    _check(sources)
+    if rejects is not None:
+        _check_rejects(rejects, sources, files)
+    if spool is not None and no_spool:
+        raise click.UsageError("--spool and --no-spool exclude each other.")
+
+    console = Console(stderr=True, highlight=False)
+    say = _say(console)
+
+    def make(**hooks: Any) -> Shipper:
+        options: dict[str, Any] = {} if base_url is None else {"base_url": base_url}
+        return Shipper(
+            enabled=not dry_run,
+            strict=True,
+            overflow="block",
+            block_timeout=FOR_EVER,
+            max_queue_size=QUEUE,
+            spool=None if no_spool or dry_run else spool or default_spool(os.environ, base_url),
+            **hooks,
+            **options,
+        )
+
+    kept = None if rejects is None else RejectsFile(rejects)
+    results = LineResults(say, kept)
+    try:
+        sent = Shipment(make, results)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from error
+    with kept or nullcontext():
+        tally = _attend(sent, results, inputs, console, say, dry_run=dry_run)
+    click.echo(summary.as_json(tally, results) if as_json else summary.text(tally))
+    ctx.exit(tally.exit_status)
+
+
+def _attend(
+    sent: Shipment,
+    results: LineResults,
+    inputs: Sequence[tuple[Input, str]],
+    console: Console,
+    say: Callable[[str], None],
+    *,
+    dry_run: bool,
+) -> Tally:
+    """Have it done, and show how it gets on; Ctrl-C and SIGTERM end it early."""
+    sources = [source for source, _ in inputs]
+    began = time.monotonic()
+    size = total(sources)
+
+    def look() -> SendProgress:
+        stats = sent.shipper.stats()
+        return SendProgress(
+            seconds=time.monotonic() - began,
+            lines=results.lines,
+            delivered=stats.delivered,
+            bad=results.bad + stats.rejected,
+            done=sum(source.position() for source in sources),
+            total=size,
+            trouble=stats.last_error,
+        )
+
+    complete = False
+    with (
+        _sigterm_as_ctrl_c(),
+        captured_log(),
+    ):  # what it says of events, we say by their lines; of the rest the screen tells
+        try:
+            with (
+                display_on(console, SendPicture().draw, SendLines(say).print) as show,
+                shown_by_a_thread(show, look),
+            ):
+                complete = sent.run(inputs)
+        except KeyboardInterrupt:
+            say("Stopping; what is on its way is waited for, unless you press Ctrl-C again.")
+        finally:
+            _close(sent.shipper)
+    stats = sent.shipper.stats()
+    return results.close(stats, complete=complete, dry_run=dry_run, seconds=time.monotonic() - began)
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _close(shipper: Shipper) -> None:
+    with suppress(KeyboardInterrupt):  # the library has given up what was left
+        shipper.close()
+
+
+# --- what is to be done -----------------------------------------------------------------------------------
+
+
+def _inputs(
+    files: Sequence[str],
+    job: str | None,
+    format_: str | None,
+    mapped: dict[str, FieldSource],
+    *,
+    ignoring: bool,
+) -> list[tuple[Input, str]]:
+    """What is to be read, each with the name of its job."""
+    if "-" not in files:
+        return [
+            (
+                Input(
+                    click.format_filename(name), Path(name), _form(name, format_, mapped, ignoring=ignoring)
+                ),
+                job or job_of(Path(name)),
+            )
+            for name in files
+        ]
+    if len(files) > 1:
+        raise click.UsageError("- (standard input) goes by itself.")
+    if not job:
+        raise click.UsageError("- (standard input) has no name to make ids of: give it one by --job.")
+    form = _form("", format_, mapped, ignoring=ignoring)
+    return [(Input("-", None, form, stdin=sys.stdin.buffer), job)]
+
+
+def _form(name: str, format_: str | None, mapped: dict[str, FieldSource], *, ignoring: bool) -> LineFormat:
+    is_csv = format_ == "csv" if format_ else name.removesuffix(".gz").lower().endswith(".csv")
+    return LineFormat(is_csv=is_csv, mapped=mapped, ignoring=ignoring)
+
+
+def _check(sources: Sequence[Input]) -> None:
+    """Before anything is sent: whether each can be opened, and has columns that make events."""
+    for source in sources:
+        try:
+            source.check()
+        except (Unreadable, BadHeader) as error:
+            raise click.UsageError(f"{source.name}: {error}") from error
+
+
+def _check_rejects(rejects: Path, sources: Sequence[Input], files: Sequence[str]) -> None:
+    """Whether bad lines can be kept there, and be sent from there."""
+    if rejects.exists() and any(Path(name).exists() and rejects.samefile(name) for name in files):
+        raise click.UsageError(f"--rejects {rejects}: is a file that is to be sent.")
+    if len({(source.form.is_csv, source.header) for source in sources}) > 1:
+        raise click.UsageError(
+            "--rejects takes lines of one kind: send files of other columns by themselves."
+        )
+
+
+def default_spool(environ: Any, base_url: str | None) -> str:
+    """A directory of this user, for this key and address: what one key has left, no other may deliver."""
+    state = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    whose = f"{base_url or environ.get('TOGAI_BASE_URL', '')}\0{environ.get('TOGAI_API_KEY', '')}"
+    name = hashlib.blake2b(whose.encode(errors="surrogateescape"), digest_size=8).hexdigest()
+    return str(Path(state) / "togai-shipper" / "spool" / name)
+
+
+def _say(console: Console) -> Callable[[str], None]:
+    if console.is_interactive:
+        return lambda text: console.print(text, markup=False, soft_wrap=True)
+    return lambda text: click.echo(text, err=True)

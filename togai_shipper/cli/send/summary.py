@@ -1,0 +1,46 @@
+"""The summary at the end of ``send``, for a person or for a program."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import attrs
+
+from togai_shipper.cli.formats import plural
+
+from .results import LineResults, Tally
+
+
+def text(tally: Tally) -> str:
+    """The tally for a person, in a few lines."""
+    lines = plural(tally.lines, "line")
+    bad = f", {tally.bad:,} bad" if tally.bad else ""
+    if tally.dry_run:
+        told = f"{lines}: {tally.lines - tally.bad:,} good{bad}; nothing was sent"
+    else:
+        refused = f", {tally.refused:,} refused by Togai" if tally.refused else ""
+        undelivered = f", {tally.undelivered:,} not delivered" if tally.undelivered else ""
+        told = f"{lines}: {tally.delivered:,} delivered{refused}{undelivered}{bad}"
+        if tally.recovered:
+            told += f"; among them {tally.recovered:,} that an earlier run had left"
+    rate = tally.lines / max(tally.seconds, 0.001)
+    told += f" ({tally.seconds:.1f} s, {rate:,.0f} lines/s)"
+    if tally.stopped_by is not None:
+        told += f"\nStopped, since Togai takes nothing more: {tally.stopped_by}"
+    elif not tally.complete:
+        told += "\nNot everything was read."
+    if tally.can_go_on:
+        told += "\nRun the same command again to go on: what is delivered is not billed twice."
+    return told
+
+
+def as_json(tally: Tally, results: LineResults) -> str:
+    """The same for a program, with the first problems of each kind."""
+    told: dict[str, Any] = attrs.asdict(tally)
+    told["seconds"] = round(tally.seconds, 3)
+    told["bad_lines"] = [
+        {"file": each.file, "line": each.line, "reason": each.reason} for each in results.bad_lines
+    ]
+    told["refused_events"] = [attrs.asdict(each) for each in results.refused_events]
+    return json.dumps(told, indent=2)

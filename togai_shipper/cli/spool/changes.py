@@ -1,0 +1,197 @@
+"""``spool replay`` and ``spool purge``: make dead letters pending again, or delete them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from togai_shipper.cli.formats import now_ms, plural
+from togai_shipper.spool.requests import What
+from togai_shipper.spool.rows import CORRUPT, is_past_window
+
+from .change_request import ChangeRequest, ChangeResult, ChangeState, WaitClock
+from .directory import directory_argument, open_folder
+from .events import EventReader, StoredEvent
+from .selection import Selection, chosen, filters
+from .view import exit_with_problems, owner_text, reasons_text
+
+
+@click.command()
+@directory_argument
+@filters
+@click.option(
+    "--past-dedupe-window",
+    "risky",
+    is_flag=True,
+    help="Also what was accepted over 40 days ago, which Togai may bill twice.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+@click.pass_context
+def replay(ctx: click.Context, /, *, directory: str, risky: bool, as_json: bool, **given: Any) -> None:
+    """Make dead letters pending again, so that they are sent once more.
+
+    All of them, or those that fit every option. They keep their ids. Togai counts one id once in 45 days; if
+    an older event did arrive at the time, it is billed a second time, so these are left unless
+    --past-dedupe-window is given: look first whether Togai has them. What is damaged on disk is always left.
+
+    A file that a process has is changed by that process, within about a second. In a file that nobody has
+    they wait for the next process that starts, or for togai-shipper drain DIR.
+
+    Exit status: 0 if all is done or left to its process, else 1.
+
+    \b
+    Examples:
+      togai-shipper spool replay DIR
+      togai-shipper spool replay --schema api_call --newer-than 2d DIR
+      togai-shipper spool replay --id order-7 DIR
+    """  # noqa: D301  \b is click's sign for "keep these lines"
+    reader, selection, now = EventReader(open_folder(directory)), Selection(**given), now_ms()
+    numbers: dict[Path, list[int]] = {}
+    left: Counter[str] = Counter()
+    for event in chosen(reader.dead(), selection, now_ms()):
+        why = _why_left(event, now, risky=risky)
+        if why:
+            left[why] += 1
+        else:
+            numbers.setdefault(event.path, []).append(event.number)
+    results = _run(ctx, directory, "replay", numbers)
+    if as_json:
+        click.echo(_results_json(results, "replayed", left))
+    else:
+        for line in (*_told(results, "pending again"), *_told_left(left), *_told_where(directory, results)):
+            click.echo(line)
+    exit_with_problems(ctx, reader.problems, failed=_have_failed(results))
+
+
+def _why_left(event: StoredEvent, now: int, *, risky: bool) -> str:
+    """Why a dead letter is not replayed; empty if it is."""
+    assert event.letter  # noqa: S101  it is about dead ones alone
+    if event.letter.reason == CORRUPT:
+        return "damaged"
+    return "past dedupe window" if not risky and is_past_window(event.letter, now) else ""
+
+
+@click.command()
+@directory_argument
+@filters
+@click.option("--all", "everything", is_flag=True, help="Every dead letter; needed where no option chooses.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+@click.pass_context
+def purge(
+    ctx: click.Context, /, *, directory: str, everything: bool, yes: bool, as_json: bool, **given: Any
+) -> None:
+    """Delete dead letters for ever; what they were is never billed.
+
+    Those that fit every option. Export them first, if there is doubt. Pending events are not touched.
+
+    Exit status: 0 if all is done or left to its process, else 1.
+
+    \b
+    Examples:
+      togai-shipper spool purge --reason rejected --older-than 30d DIR
+      togai-shipper spool purge --all --yes DIR
+    """  # noqa: D301  \b is click's sign for "keep these lines"
+    reader, selection = EventReader(open_folder(directory)), Selection(**given)
+    if selection.is_everything and not everything:
+        raise click.UsageError("say which (--reason, --older-than, ...), or --all for every dead letter")
+    numbers: dict[Path, list[int]] = {}
+    reasons: Counter[str] = Counter()
+    for event in chosen(reader.dead(), selection, now_ms()):
+        numbers.setdefault(event.path, []).append(event.number)
+        reasons[event.letter.reason if event.letter else ""] += 1
+    if numbers and not yes:
+        question = f"Delete {plural(reasons.total(), 'dead letter')} for ever ({reasons_text(reasons)})?"
+        click.confirm(question, abort=True, err=True)
+    results = _run(ctx, directory, "purge", numbers)
+    if as_json:
+        click.echo(_results_json(results, "purged", Counter()))
+    else:
+        for line in _told(results, "deleted"):
+            click.echo(line)
+    exit_with_problems(ctx, reader.problems, failed=_have_failed(results))
+
+
+def _run(
+    ctx: click.Context, directory: str, what: What, numbers: dict[Path, list[int]]
+) -> list[ChangeResult]:
+    request = ChangeRequest(open_folder(directory), what, ctx.find_object(WaitClock) or WaitClock())
+    return [request.run(path, its) for path, its in numbers.items()]
+
+
+def _have_failed(results: Sequence[ChangeResult]) -> bool:
+    return any(result.state in (ChangeState.GONE, ChangeState.FAILED) for result in results)
+
+
+def _told(results: Sequence[ChangeResult], done: str) -> Iterator[str]:
+    count = sum(result.count for result in results if result.state == ChangeState.DONE)
+    if count or not results:
+        yield (
+            f"{plural(count, 'dead letter is', 'dead letters are')} {done}."
+            if count
+            else "No dead letter fits."
+        )
+    for result in results:
+        letters = plural(result.count, "dead letter")
+        match result.state:
+            case ChangeState.ASKED:
+                yield (
+                    f"{result.path.name}: {letters}: its process ({owner_text(result.by)}) has been asked,"
+                    " and will do it later."
+                )
+            case ChangeState.GONE:
+                yield (
+                    f"{result.path.name}: is gone meanwhile, with {letters}; another process may have taken"
+                    " them over: try again."
+                )
+            case ChangeState.FAILED:
+                yield f"{result.path.name}: {letters} left as before: {result.why}"
+
+
+def _told_left(left: Counter[str]) -> Iterator[str]:
+    if left["past dedupe window"]:
+        yield (
+            f"{left['past dedupe window']:,} left: accepted over 40 days ago. If Togai did get one, it may"
+            " bill it again.\nIf Togai has none of them, replay them with --past-dedupe-window."
+        )
+    if left["damaged"]:
+        yield f"{left['damaged']:,} left: damaged on disk (reason {CORRUPT}), and never sent."
+
+
+def _told_where(directory: str, results: Sequence[ChangeResult]) -> Iterator[str]:
+    count = sum(result.count for result in results if result.state == ChangeState.DONE and result.by is None)
+    if count:
+        yield (
+            f"{count:,} of them in files that no process has: the next one that starts sends them, or this:\n"
+            f"  togai-shipper drain {directory}"
+        )
+
+
+def _results_json(results: Sequence[ChangeResult], done: str, left: Counter[str]) -> str:
+    counts: Counter[ChangeState] = Counter()
+    for result in results:
+        counts[result.state] += result.count
+    return json.dumps(
+        {
+            done: counts[ChangeState.DONE],
+            "asked": counts[ChangeState.ASKED],
+            "failed": counts[ChangeState.FAILED] + counts[ChangeState.GONE],
+            "left": dict(left),
+            "files": [
+                {
+                    "path": str(result.path),
+                    "state": result.state.value,
+                    "count": result.count,
+                    "owner_pid": result.by or None,
+                    "why": result.why,
+                }
+                for result in results
+            ],
+        },
+        indent=2,
+    )

@@ -1,0 +1,28 @@
+"""The group ``togai-shipper spool``, which all commands on a spool hang on."""
+
+from __future__ import annotations
+
+import click
+
+from .changes import purge, replay
+from .export import export
+from .inspection import ls, show, verify_command
+
+
+@click.group()
+def spool() -> None:
+    """Look into a spool, and work with what was not delivered.
+
+    DIR is the directory that the application has as spool= or TOGAI_SPOOL; it may be left out where
+    TOGAI_SPOOL is set. All of it works while the application runs.
+
+    \b
+    Examples:
+      togai-shipper spool ls DIR              how much waits, and why
+      togai-shipper spool ls --dead DIR       what Togai refused
+      togai-shipper spool replay DIR          send that again
+    """  # noqa: D301  \b is click's sign for "keep these lines"
+
+
+for command in (ls, show, verify_command, replay, purge, export):
+    spool.add_command(command)

@@ -1,0 +1,40 @@
+"""The directory of a spool, as commands are given it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from togai_shipper._process.limits import why_no_spool
+from togai_shipper.spool.folder import MOUNTS, Folder, filesystem_of, is_networked
+
+directory_argument = click.argument("directory", metavar="DIR", envvar="TOGAI_SPOOL")
+
+
+def open_folder(directory: str, mounts: str = MOUNTS) -> Folder:
+    """Return the directory if it is there and can be a spool; make nothing. Raises ``ClickException``."""
+    if (why := why_no_spool()) is not None:
+        raise click.ClickException(why)
+    path = Path(directory)
+    try:
+        os.listdir(path)  # noqa: PTH208  asks for exactly what is needed
+    except OSError as error:
+        raise click.ClickException(f"{path}: {_why(error)}") from error
+    kind = filesystem_of(path, mounts)
+    if is_networked(kind):
+        raise click.ClickException(
+            f"{path}: is on a network file system ({kind}), where locks cannot be trusted; "
+            "copy it to a local disk first"
+        )
+    return Folder(directory)
+
+
+def _why(error: OSError) -> str:
+    match error:
+        case FileNotFoundError():
+            return "is not there"
+        case NotADirectoryError():
+            return "is a file, not a directory"
+    return f"cannot be read: {error.strerror}"

@@ -1,0 +1,96 @@
+"""``spool export``: write dead letters, or pending events, as NDJSON."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+from togai_shipper.cli.formats import now_ms, plural
+from togai_shipper.spool.rows import CORRUPT, is_past_window
+
+from .directory import directory_argument, open_folder
+from .events import EventReader
+from .selection import Selection, chosen, filters
+from .view import exit_with_problems
+
+
+@click.command()
+@directory_argument
+@filters
+@click.option("--pending", is_flag=True, help="What is still to be sent, instead of dead letters.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write to this new file, instead of standard output.",
+)
+@click.pass_context
+def export(
+    ctx: click.Context, /, *, directory: str, pending: bool, output: Path | None, **given: Any
+) -> None:
+    """Write dead letters as NDJSON: one event a line, in Togai's own JSON.
+
+    All of them, or those that fit every option. They stay where they are. What is written can be corrected,
+    and sent with togai-shipper send; an event that keeps its id is billed once. What is damaged on disk is
+    left out.
+
+    \b
+    Examples:
+      togai-shipper spool export DIR > dead.ndjson
+      togai-shipper spool export --schema api_call --output dead.ndjson DIR
+      togai-shipper spool export --pending DIR | wc -l
+    """  # noqa: D301  \b is click's sign for "keep these lines"
+    selection, now = Selection(**given), now_ms()
+    if pending and selection.reasons:
+        raise click.UsageError("--reason chooses dead letters, and --pending is what is not dead")
+    reader = EventReader(open_folder(directory))
+    count, damaged, old = 0, 0, 0
+    events = reader.pending() if pending else reader.dead()
+    with _written_to(output) as stream:
+        for event in chosen(events, selection, now):
+            if event.letter and event.letter.reason == CORRUPT:
+                damaged += 1
+                continue
+            count += 1
+            old += bool(event.letter and is_past_window(event.letter, now))
+            stream.write(event.body + b"\n")
+    click.echo(f"{plural(count, 'event')} written to {output or 'standard output'}.", err=True)
+    if old:
+        click.echo(
+            f"{old:,} of them were accepted over 40 days ago: if they did arrive then, sending them again may"
+            " bill them twice.",
+            err=True,
+        )
+    if damaged:
+        click.echo(f"{damaged:,} damaged on disk, and left out.", err=True)
+    exit_with_problems(ctx, reader.problems)
+
+
+@contextmanager
+def _written_to(output: Path | None) -> Iterator[BinaryIO]:
+    """Standard output; or a file that is there when it is whole, and for its owner alone."""
+    if output is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    if output.exists():
+        raise click.ClickException(f"{output}: is there already, and is not written over")
+    unfinished = Path(f"{output}.{os.getpid()}.partial")
+    try:
+        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(fd)
+        unfinished.rename(output)
+    except OSError as error:
+        raise click.ClickException(f"{output}: cannot be written: {error.strerror}") from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()

@@ -1,0 +1,102 @@
+"""The files of a spool: whose each is, how it is, and how much waits in it. Only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+
+import attrs
+
+from togai_shipper.spool.errors import Damaged, NotOurs, SpoolError
+from togai_shipper.spool.file import SpoolFile
+from togai_shipper.spool.folder import SUFFIXES, Folder
+
+OK = "ok"
+LEFT = "left alone"  # of a newer version, or no spool at all
+DAMAGED = "damaged"
+UNREADABLE = "unreadable"
+ASIDE = "set aside"  # an earlier process has found it damaged
+
+
+@attrs.frozen(kw_only=True)
+class FileFacts:
+    """One file of a spool.
+
+    Attributes:
+        path: where it is.
+        state: ``OK``, or what is wrong with it.
+        why: what is wrong, in a sentence.
+        owner: the process that has it: its pid, 0 where it cannot be seen from here, ``None``: nobody.
+        pending: events in it that are to be sent.
+        oldest_ms: when the oldest of them was accepted.
+        disk_bytes: what it takes on disk.
+        dead: dead letters in it, by reason.
+        base_url: where its events go.
+
+    """
+
+    path: Path
+    state: str = OK
+    why: str = ""
+    owner: int | None = None
+    pending: int = 0
+    oldest_ms: int | None = None
+    disk_bytes: int = 0
+    dead: Mapping[str, int] = attrs.field(factory=dict)
+    base_url: str = ""
+
+
+def read_files(folder: Folder) -> list[FileFacts]:
+    """Every file, those of living processes too, the oldest first; behind them those set aside."""
+    found = [_facts(folder, path) for path in folder.paths()]
+    return [
+        *(facts for facts in found if facts.state == OK or facts.path.exists()),  # else it went meanwhile
+        *(
+            FileFacts(
+                path=path,
+                state=ASIDE,
+                why="an earlier process found it damaged, and saved what could be read",
+                disk_bytes=_disk_bytes(path),
+            )
+            for path in folder.set_aside()
+        ),
+    ]
+
+
+def _facts(folder: Folder, path: Path) -> FileFacts:
+    facts = FileFacts(path=path, disk_bytes=_disk_bytes(path))
+    try:
+        facts = attrs.evolve(facts, owner=folder.owner(path))
+        with closing(SpoolFile.peek(path)) as file:
+            pending, _ = file.pending()
+            return attrs.evolve(
+                facts,
+                pending=pending,
+                oldest_ms=file.oldest_ms(),
+                dead=file.dead_reasons(),
+                base_url=file.meta().get("base_url", ""),
+            )
+    except SpoolError as error:
+        return attrs.evolve(facts, state=_state(error), why=_without_path(error, path))
+
+
+def _state(error: SpoolError) -> str:
+    match error:
+        case NotOurs():
+            return LEFT
+        case Damaged():
+            return DAMAGED
+    return UNREADABLE
+
+
+def _without_path(error: SpoolError, path: Path) -> str:
+    return str(error).removeprefix(f"{path}: ")
+
+
+def _disk_bytes(path: Path) -> int:
+    total = 0
+    for suffix in SUFFIXES:
+        with suppress(FileNotFoundError):
+            total += Path(f"{path}{suffix}").stat().st_size
+    return total

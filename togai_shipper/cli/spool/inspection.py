@@ -1,0 +1,152 @@
+"""``spool ls``, ``spool show`` and ``spool verify``: what waits in a spool, and whether it is whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from json.encoder import encode_basestring as quoted
+from typing import Any
+
+import click
+from rich.console import Console
+
+from togai_shipper.cli.formats import now_ms, plural
+
+from .directory import directory_argument, open_folder
+from .events import EventReader, StoredEvent
+from .files import read_files
+from .selection import Selection, chosen, filters
+from .verification import Findings, verify
+from .view import event_json, event_lines, exit_with_problems, files_json, letter_lines, show_files
+
+
+@click.command()
+@directory_argument
+@click.option("--dead", is_flag=True, help="List the dead letters, those that fit the options below.")
+@filters
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; of dead letters, a line for each.")
+@click.pass_context
+def ls(ctx: click.Context, /, *, directory: str, dead: bool, as_json: bool, **given: Any) -> None:
+    """List the files of a spool, or its dead letters.
+
+    Each process has a file of its own. Its owner is the process that has it now; a file without one is taken
+    over by the next process that starts. Dead letters are events that Togai refused, or that are too old to
+    be sent again without the risk of a second bill.
+
+    \b
+    Examples:
+      togai-shipper spool ls /var/lib/app/togai-spool
+      togai-shipper spool ls --dead --reason rejected --newer-than 1d DIR
+      togai-shipper spool ls --json DIR
+    """  # noqa: D301  \b is click's sign for "keep these lines"
+    selection, folder = Selection(**given), open_folder(directory)
+    if not dead:
+        if not selection.is_everything:
+            raise click.UsageError("these options choose dead letters: say --dead, too")
+        files = read_files(folder)
+        if as_json:
+            click.echo(files_json(directory, files))
+        else:
+            show_files(Console(highlight=False), directory, files, now_ms())
+        return
+    reader, count = EventReader(folder), 0
+    for event in chosen(reader.dead(), selection, now_ms()):
+        count += 1
+        for line in [json.dumps(event_json(event))] if as_json else letter_lines(event, now_ms()):
+            click.echo(line)
+    if not as_json:
+        click.echo(f"\n{plural(count, 'dead letter')}." if count else "No dead letter fits.")
+    exit_with_problems(ctx, reader.problems)
+
+
+@click.command()
+@click.argument("event_id", metavar="ID")
+@directory_argument
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line for each place that it is in.")
+@click.pass_context
+def show(ctx: click.Context, /, *, event_id: str, directory: str, as_json: bool) -> None:
+    """Show the event ID: what it says, where it is, and why.
+
+    Looks through pending events and dead letters. Exit status 1 where it is in neither: then it was
+    delivered, or never was in this spool.
+
+    \b
+    Examples:
+      togai-shipper spool show 9f86d081884c7d659a2feaa0c55ad015 DIR
+      TOGAI_SPOOL=DIR togai-shipper spool show order-7
+    """  # noqa: D301  \b is click's sign for "keep these lines"
+    reader, found = EventReader(open_folder(directory)), 0
+    written = quoted(event_id).encode()  # as it is in a body: few have to be decoded
+    for events in (reader.dead(), reader.pending()):
+        for event in events:
+            if (event.letter or written in event.body) and event.id == event_id:
+                found += 1
+                _show(event, as_json=as_json)
+    if found:
+        return
+    nowhere = f"{directory}: no event {event_id!r} is here"
+    exit_with_problems(ctx, [*dict.fromkeys(reader.problems), nowhere])  # each file was read twice
+
+
+def _show(event: StoredEvent, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({**event_json(event), "event": event.wire or None}))
+    else:
+        click.echo("\n".join(event_lines(event, now_ms())))
+
+
+@click.command("verify")
+@directory_argument
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line for each file.")
+@click.pass_context
+def verify_command(ctx: click.Context, /, *, directory: str, as_json: bool) -> None:
+    """Check each file, and the checksum of every event in it.
+
+    Reads everything, and changes nothing; a file of 1 GB takes a minute or so. A damaged event is never sent;
+    the application puts it by, and tells.
+
+    Exit status: 0 if all is whole, 1 if anything is not, or an earlier process has set a file aside.
+
+    \b
+    Examples:
+      togai-shipper spool verify DIR
+      togai-shipper spool verify --json DIR
+    """  # noqa: D301  \b is click's sign for "keep these lines"
+    folder, wrong, checked = open_folder(directory), 0, 0
+    for path in [*folder.paths(), *folder.set_aside()]:
+        findings = verify(folder, path)
+        checked += 1
+        wrong += bool(findings.problems)
+        click.echo(_findings_json(findings) if as_json else "\n".join(_findings_lines(findings)))
+    if not as_json:
+        click.echo(f"\n{_verdict(checked, wrong)}" if checked else f"{directory}: no spool file is here.")
+    ctx.exit(1 if wrong else 0)
+
+
+def _verdict(checked: int, wrong: int) -> str:
+    if not wrong:
+        return f"{plural(checked, 'file')} checked: all is whole."
+    return (
+        f"{plural(checked, 'file')} checked, {wrong} with a problem. Damaged events are never sent: the\n"
+        "application saves what can be read of such a file, and keeps the rest under another name."
+    )
+
+
+def _findings_lines(findings: Findings) -> Iterator[str]:
+    counts = f": {plural(findings.pending, 'pending event')}, {plural(findings.dead, 'dead letter')}"
+    mark = "PROBLEM" if findings.problems else "ok     "
+    yield f"{mark}  {findings.path.name}{counts if findings.is_readable else ''}"
+    for problem in findings.problems:
+        yield f"         {problem}"
+
+
+def _findings_json(findings: Findings) -> str:
+    return json.dumps(
+        {
+            "path": str(findings.path),
+            "ok": not findings.problems,
+            "pending": findings.pending,
+            "dead": findings.dead,
+            "problems": findings.problems,
+        }
+    )

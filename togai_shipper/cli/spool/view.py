@@ -1,0 +1,221 @@
+"""What is in a spool, for an operator's eyes and for a program's."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from togai_shipper._engine.verdict import printable
+from togai_shipper.cli.formats import age, moment, plural, size
+from togai_shipper.spool.rows import CORRUPT
+
+from .events import StoredEvent
+from .files import ASIDE, DAMAGED, LEFT, OK, UNREADABLE, FileFacts
+
+_ADVICE = {
+    ASIDE: "Nothing reads it any more: keep it for who looks into the damage, then remove it.",
+    DAMAGED: "The next process that starts saves what can be read, and sets it aside.",
+    LEFT: "It is left alone.",
+    UNREADABLE: "Is it yours to read?",
+}
+
+
+def owner_text(owner: int | None) -> str:
+    """Such as ``pid 4711``."""
+    if owner is None:
+        return "none"
+    return f"pid {owner}" if owner else "alive"  # in another container, whose pids are not seen
+
+
+def reasons_text(reasons: Mapping[str, int]) -> str:
+    """Such as ``3 rejected, 1 past dedupe window``."""
+    return ", ".join(f"{count:,} {printable(reason)}" for reason, count in reasons.items())
+
+
+def exit_with_problems(ctx: click.Context, problems: Sequence[str], *, failed: bool = False) -> NoReturn:
+    """Print what could not be read, and exit: with status 1 if there is any, or if the command ``failed``."""
+    for problem in problems:
+        click.echo(f"Error: {problem}", err=True)
+    ctx.exit(1 if problems or failed else 0)
+
+
+# --- the files --------------------------------------------------------------------------------------------
+
+
+def totals(directory: str, files: Sequence[FileFacts]) -> FileFacts:
+    """All files as if they were one."""
+    dead: Counter[str] = Counter()
+    for facts in files:
+        dead.update(facts.dead)
+    return FileFacts(
+        path=Path(directory),
+        pending=sum(facts.pending for facts in files),
+        oldest_ms=min((facts.oldest_ms for facts in files if facts.oldest_ms is not None), default=None),
+        disk_bytes=sum(facts.disk_bytes for facts in files),
+        dead=dict(dead.most_common()),
+    )
+
+
+def show_files(console: Console, directory: str, files: Sequence[FileFacts], now_ms: int) -> None:
+    """A row for each file, and what there is to say beside."""
+    if not files:
+        console.print(f"{directory}: no spool file is here.", markup=False, soft_wrap=True)
+        return
+    total = totals(directory, files)
+    table = Table(box=None, padding=(0, 2, 0, 0), show_footer=len(files) > 1, footer_style="bold")
+    table.add_column("file", plural(len(files), "file"), overflow="fold")
+    table.add_column("owner")
+    table.add_column("pending", f"{total.pending:,}", justify="right")
+    table.add_column("oldest", _oldest(total, now_ms), justify="right")
+    table.add_column("dead", f"{sum(total.dead.values()):,}", justify="right")
+    table.add_column("disk", size(total.disk_bytes), justify="right")
+    table.add_column("state")
+    for facts in files:
+        table.add_row(*_cells(facts, now_ms), style="" if facts.state == OK else "yellow")
+    console.print(table)
+    troubles = [f"{f.path.name}: {f.why}. {_ADVICE[f.state]}" for f in files if f.state != OK]
+    for remark in ("\n".join(troubles), *_remarks(directory, files, total)):
+        if remark:
+            console.print(f"\n{remark}", markup=False, soft_wrap=True)
+
+
+def _cells(facts: FileFacts, now_ms: int) -> Iterator[Text]:
+    known = facts.state == OK
+    yield Text(facts.path.name)
+    yield Text("" if facts.state == ASIDE else owner_text(facts.owner))
+    yield Text(f"{facts.pending:,}" if known else "?")
+    yield Text(_oldest(facts, now_ms))
+    yield Text(f"{sum(facts.dead.values()):,}" if known else "?")
+    yield Text(size(facts.disk_bytes))
+    yield Text(facts.state)
+
+
+def _oldest(facts: FileFacts, now_ms: int) -> str:
+    return "" if facts.oldest_ms is None else age((now_ms - facts.oldest_ms) / 1000)
+
+
+def _remarks(directory: str, files: Sequence[FileFacts], total: FileFacts) -> Iterator[str]:
+    if total.dead:
+        see = f"togai-shipper spool ls --dead {directory}"
+        yield f"Dead letters: {reasons_text(total.dead)}. See them:\n  {see}"
+    left = sum(facts.pending for facts in files if facts.owner is None)
+    if left:
+        are = "event is" if left == 1 else "events are"
+        yield (
+            f"{left:,} {are} in files whose process is gone. The next one that starts with\nthis spool"
+            f" ships them; if none will, ship them yourself:\n  togai-shipper drain {directory}"
+        )
+    urls = {facts.base_url for facts in files if facts.base_url}
+    if len(urls) == 1:
+        yield f"Events go to {printable(urls.pop())}."
+    for url in sorted(urls):
+        names = ", ".join(facts.path.name for facts in files if facts.base_url == url)
+        yield f"To {printable(url)}: {names}."
+
+
+def files_json(directory: str, files: Sequence[FileFacts]) -> str:
+    """The same for a program."""
+    return json.dumps(
+        {
+            "directory": directory,
+            "files": [
+                {
+                    "path": str(facts.path),
+                    "state": facts.state,
+                    "why": facts.why,
+                    "owner_alive": facts.owner is not None,
+                    "owner_pid": facts.owner or None,
+                    "base_url": facts.base_url or None,
+                    **_counts(facts),
+                }
+                for facts in files
+            ],
+            "totals": _counts(totals(directory, files)),
+        },
+        indent=2,
+    )
+
+
+def _counts(facts: FileFacts) -> dict[str, Any]:
+    return {
+        "pending": facts.pending,
+        "oldest": None if facts.oldest_ms is None else moment(facts.oldest_ms),
+        "dead": sum(facts.dead.values()),
+        "dead_by_reason": dict(facts.dead),
+        "disk_bytes": facts.disk_bytes,
+    }
+
+
+# --- events -----------------------------------------------------------------------------------------------
+
+
+def event_json(event: StoredEvent) -> dict[str, Any]:
+    """One event, and where it is, for a program."""
+    facts: dict[str, Any] = {
+        "id": event.id,
+        "state": "dead" if event.letter else "pending",
+        "schema_name": event.schema_name or None,
+        "account_id": event.account_id or None,
+        "accepted": moment(event.accepted_ms),
+        "file": str(event.path),
+        "number": event.number,
+    }
+    if event.letter:
+        facts |= {
+            "reason": event.letter.reason,
+            "status": event.letter.status,
+            "message": event.letter.message,
+            "attempts": event.letter.attempts,
+            "dead_since": moment(event.letter.dead_ms),
+        }
+    return facts
+
+
+def letter_lines(event: StoredEvent, now_ms: int) -> Iterator[str]:
+    """A dead letter in two lines or three: what it is, why it is dead, what Togai said."""
+    letter = event.letter
+    assert letter  # noqa: S101  it is about dead ones alone
+    what = " for ".join(filter(None, (event.schema_name, event.account_id))) or "what it was cannot be read"
+    status = "" if letter.status is None else f" ({letter.status})"
+    yield f"{printable(letter.id)}  {printable(what)}"
+    yield f"  {printable(letter.reason)}{status}, {age((now_ms - letter.dead_ms) / 1000)} ago"
+    if letter.message:
+        yield f"  {printable(letter.message)}"
+
+
+def event_lines(event: StoredEvent, now_ms: int) -> Iterator[str]:
+    """All about one event."""
+    letter = event.letter
+    if letter:
+        yield f"{printable(event.id)} is dead: {printable(letter.reason)}"
+    else:
+        yield f"{printable(event.id)} is pending: it will be sent"
+    facts = {
+        "status": "" if letter is None or letter.status is None else str(letter.status),
+        "message": letter.message if letter else "",
+        "requests": str(letter.attempts) if letter else "",
+        "accepted": _when(event.accepted_ms, now_ms),
+        "dead": _when(letter.dead_ms, now_ms) if letter else "",
+        "file": f"{event.path}, number {event.number}",
+    }
+    for name, value in facts.items():
+        if value:
+            yield f"  {name:10}{printable(value)}"
+    if event.wire:
+        if letter and letter.reason == CORRUPT:
+            yield "  What follows is damaged: it is not what was accepted."
+        yield from map(printable, json.dumps(event.wire, indent=2, ensure_ascii=False).splitlines())
+    else:
+        yield f"  {'remains':10}{event.body!r}"
+
+
+def _when(milliseconds: int, now_ms: int) -> str:
+    return f"{moment(milliseconds)}, {age((now_ms - milliseconds) / 1000)} ago"
