@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from .sandbox import faults
     from .sandbox.fake import FakeTogai
     from .sandbox.journal import Answered, Received
-    from .sandbox.ledger import Entry, Ledger, Record
+    from .sandbox.ledger import BillingLedger, Entry, Record
     from .sandbox.switches import Switches
+
+    Ledger = BillingLedger
 
 __all__ = [
     "Answered",
+    "BillingLedger",
     "Entry",
     "FakeTogai",
     "Ledger",
@@ -33,18 +36,21 @@ __all__ = [
 
 _SANDBOX = {
     "Answered": "journal",
+    "BillingLedger": "ledger",
     "Entry": "ledger",
     "FakeTogai": "fake",
-    "Ledger": "ledger",
     "Received": "journal",
     "Record": "ledger",
     "Switches": "switches",
     "faults": "faults",
 }
 
+_OLDER_NAMES = {"Ledger": "BillingLedger"}  # a name that still works -> what it is called now
+
 
 def __getattr__(name: str) -> Any:
-    """What is of the sandbox, imported when it is used: it needs an extra."""
+    """Import a part of the sandbox when it is first used, since it needs an extra."""
+    name = _OLDER_NAMES.get(name, name)
     if name not in _SANDBOX:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -12,7 +12,7 @@ from rich.console import Console
 from togai_shipper import Event, EventDropped, EventRejected, InvalidEvent, Stats
 from togai_shipper.cli.demo.balance import Balance, ToldErrors, balance_of
 from togai_shipper.cli.demo.report import as_json, show
-from togai_shipper.testing import Answered, Ledger, Switches
+from togai_shipper.testing import Answered, BillingLedger, Switches
 
 WHY = "latency: there is no unit Fortnights (HTTP 400)"
 
@@ -28,8 +28,8 @@ def event(event_id: str) -> dict[str, Any]:
     }
 
 
-def billed(*ids: str, **switches: Any) -> Ledger:
-    ledger = Ledger(Switches(**switches))
+def billed(*ids: str, **switches: Any) -> BillingLedger:
+    ledger = BillingLedger(Switches(**switches))
     ledger.take(map(event, ids))
     return ledger
 

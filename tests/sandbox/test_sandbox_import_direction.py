@@ -18,7 +18,7 @@ ORDER = [
     "sandbox.lookup",
     "sandbox.replies",
     "sandbox.wire",
-    "sandbox.staging",
+    "sandbox.fault_replies",
     "sandbox.ingestion",
     "sandbox.app",
     "sandbox.server",

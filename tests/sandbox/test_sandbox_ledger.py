@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
+from togai_shipper import testing
 from togai_shipper.testing import Entry, FakeTogai, faults
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def test_an_accepted_event_is_metered_once(togai: FakeTogai, session: requests.S
         receipts=1, accepted=1, metered=1, statuses=(METERED,), event=event(), altered=0
     )
     assert togai.ledger.get("unheard-of") == Entry(0, 0, 0, (), None, 0)
-    assert repr(togai.ledger) == "<Ledger [1 ids, 1 accepted, 1 metered]>"
+    assert repr(togai.ledger) == "<BillingLedger [1 ids, 1 accepted, 1 metered]>"
 
 
 def test_a_repeated_id_is_accepted_recorded_as_a_duplicate_and_not_metered(
@@ -227,6 +228,10 @@ def test_the_ledger_may_be_read_from_any_thread_while_it_is_written(
         reader.join(10)
 
     assert failures == []
+
+
+def test_the_ledger_s_older_name_still_works() -> None:
+    assert testing.Ledger is testing.BillingLedger
 
 
 # --- what becomes of an event after the 202 ---

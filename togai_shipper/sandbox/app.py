@@ -15,20 +15,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from . import contract, replies, wire
+from .fault_replies import Reply
 from .ingestion import WRAPPERS, Ingestion
-from .journal import Exchange, Journal
-from .ledger import Ledger
+from .journal import Journal, NotedRequest
+from .ledger import BillingLedger
 from .lookup import BadQuery, Lookup
 from .quota import Quotas
 from .script import Script
-from .staging import Reply
 
 if TYPE_CHECKING:
     from .credentials import Credentials
     from .switches import Switches
 
-_Answer: TypeAlias = Callable[
-    [Exchange, Any], Awaitable[Reply]
+_Responder: TypeAlias = Callable[
+    [NotedRequest, Any], Awaitable[Reply]
 ]  # of a request noted, and of what its body says
 
 
@@ -36,7 +36,7 @@ class App:
     """What stands behind the sandbox's port; ``asgi`` is the application to serve."""
 
     def __init__(self, switches: Switches, credentials: Credentials) -> None:
-        self.ledger = Ledger(switches)
+        self.ledger = BillingLedger(switches)
         self.journal = Journal(switches)
         self.script = Script()
         self._switches = switches
@@ -58,7 +58,7 @@ class App:
 
     # --- what holds for all ---
 
-    async def _attend(self, request: Request, answer: _Answer) -> Reply:
+    async def _respond(self, request: Request, answer: _Responder) -> Reply:
         """Note the request, have it answered, note the answer."""
         at = self.journal.now()
         try:
@@ -68,7 +68,7 @@ class App:
         path = request.scope["path"]
         payload = contract.parse(body) if path in WRAPPERS else None
         events = contract.events_in(payload, WRAPPERS.get(path))
-        exchange = self.journal.open(
+        noted = self.journal.open(
             at=at,
             method=request.method,
             path=path,
@@ -78,14 +78,14 @@ class App:
             size=len(body),
         )
         try:
-            reply = await answer(exchange, payload)
+            reply = await answer(noted, payload)
         except Exception as failure:  # ours, or of a test's callback: stop() raises it
             self.journal.fail(failure)
             reply = replies.error(500, "the sandbox, or a callback given to it, failed")
         if isinstance(reply, Response):
             self._add_headers(reply)
         has_left = request.state.transport.is_closing()
-        self.journal.close(exchange, None if has_left else reply.status_code)
+        self.journal.close(noted, None if has_left else reply.status_code)
         return reply
 
     def _add_headers(self, reply: Response) -> None:
@@ -107,27 +107,27 @@ class App:
     # --- the endpoints ---
 
     async def _ingest(self, request: Request) -> Reply:
-        async def answer(exchange: Exchange, payload: Any) -> Reply:
-            refusal = self._over_quota(request, exchange.received.path)
+        async def answer(noted: NotedRequest, payload: Any) -> Reply:
+            refusal = self._over_quota(request, noted.received.path)
             return refusal or await self._ingestion.answer(
-                exchange, payload, request.state.signals, is_authorized=self._is_authorized(request)
+                noted, payload, request.state.signals, is_authorized=self._is_authorized(request)
             )
 
-        return await self._attend(request, answer)
+        return await self._respond(request, answer)
 
     async def _elsewhere(self, request: Request, answer: Callable[[], Response]) -> Reply:
-        async def admitted(_exchange: Exchange, _payload: Any) -> Reply:
+        async def admitted(_exchange: NotedRequest, _payload: Any) -> Reply:
             refusal = self._over_quota(request, None)
             if refusal is None and not self._is_authorized(request):
                 refusal = replies.unauthorized()
             return refusal or answer()
 
-        return await self._attend(request, admitted)
+        return await self._respond(request, admitted)
 
     async def _events(self, request: Request) -> Reply:
         def answer() -> Response:
             try:
-                return replies.spoken(200, self._lookup.page(request.query_params))
+                return replies.json_reply(200, self._lookup.page(request.query_params))
             except BadQuery as error:
                 return replies.error(422, str(error))
 
@@ -140,7 +140,7 @@ class App:
                 return replies.error(400, f"event_id: must be 1 to {contract.MAX_LOOKUP_ID} long")
             found = self._lookup.single(event_id)
             if found["events"] or self._switches.unknown_event == 200:  # noqa: PLR2004  a status
-                return replies.spoken(200, found)
+                return replies.json_reply(200, found)
             return replies.error(self._switches.unknown_event, "event is not known")
 
         return await self._elsewhere(request, answer)
@@ -148,12 +148,12 @@ class App:
     async def _authenticate(self, request: Request) -> Reply:
         def answer() -> Response:
             token = self._credentials.trade(request.headers.getlist("authorization"))
-            return replies.spoken(200, {"token": token})
+            return replies.json_reply(200, {"token": token})
 
         return await self._elsewhere(request, answer)
 
     async def _nowhere(self, request: Request, error: Any) -> Any:  # an HTTPException, and a Reply
-        async def answer(_exchange: Exchange, _payload: Any) -> Reply:
+        async def answer(_exchange: NotedRequest, _payload: Any) -> Reply:
             return replies.error(error.status_code, f"{error.detail}: no such endpoint")
 
-        return await self._attend(request, answer)
+        return await self._respond(request, answer)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .journal import Answered, Received
-    from .ledger import Ledger
+    from .ledger import BillingLedger
 
 
 @attrs.define(eq=False, repr=False)
@@ -79,7 +79,7 @@ class FakeTogai(Switches):
     # --- life ---
 
     def start(self) -> Self:
-        """Listen; returns when it does. Ledger, requests and script stay as they were before a stop."""
+        """Listen; returns when it does. The ledger, requests and script stay as they were before a stop."""
         if self._server is None:
             self._server = Server(self._app.asgi, self.host, self.port)
             self.port = self._server.port
@@ -173,7 +173,7 @@ class FakeTogai(Switches):
     # --- what came of it ---
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> BillingLedger:
         """Who sent which id how often, and what of it is billed."""
         return self._app.ledger
 

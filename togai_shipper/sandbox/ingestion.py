@@ -15,16 +15,16 @@ import attrs
 
 from . import contract, replies, wire
 from .contract import Breach
+from .fault_replies import Reply, reply_of
 from .faults import Fault, Hold, Ingest, Partial, Slow, picks
-from .staging import Reply, stage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from starlette.responses import Response
 
-    from .journal import Exchange, Journal, Received
-    from .ledger import Ledger
+    from .journal import Journal, NotedRequest, Received
+    from .ledger import BillingLedger
     from .script import Script
     from .switches import Switches
 
@@ -35,7 +35,7 @@ _DUPLICATE = "duplicate event id: it was ingested before"
 
 
 @attrs.define(eq=False)
-class Post:
+class JudgedRequest:
     """A request for ingestion, judged.
 
     Attributes:
@@ -53,71 +53,77 @@ class Post:
 class Ingestion:
     """Both ingestion endpoints."""
 
-    def __init__(self, switches: Switches, ledger: Ledger, journal: Journal, script: Script) -> None:
+    def __init__(self, switches: Switches, ledger: BillingLedger, journal: Journal, script: Script) -> None:
         self._switches = switches
         self._ledger = ledger
         self._journal = journal
         self._script = script
 
     async def answer(
-        self, exchange: Exchange, payload: Any, signals: wire.Signals, *, is_authorized: bool
+        self, noted: NotedRequest, payload: Any, signals: wire.Signals, *, is_authorized: bool
     ) -> Reply:
         """The reply, when it is time for it; ``payload`` is what the body says, or its ``Breach``."""
-        received = exchange.received
+        received = noted.received
         fault = self._script.next(received)
-        self._journal.meet(exchange, fault)
+        self._journal.meet(noted, fault)
         self._ledger.receive(received.ids)
-        post = (
-            self._judge(received, payload) if is_authorized else Post(received.events, replies.unauthorized())
+        judged = (
+            self._judge(received, payload)
+            if is_authorized
+            else JudgedRequest(received.events, replies.unauthorized())
         )
-        return await self._suffer(fault, post, signals)
+        return await self._apply(fault, judged, signals)
 
-    def _take(self, post: Post, end: int, but: Collection[int] = ()) -> None:
+    def _take(self, judged: JudgedRequest, end: int, but: Collection[int] = ()) -> None:
         """Take the first ``end`` events: none twice, and of a refused request none."""
-        if post.refusal is None:
-            self._ledger.take(post.events[index] for index in range(post.taken, end) if index not in but)
-            post.taken = max(post.taken, end)
+        if judged.refusal is None:
+            self._ledger.take(judged.events[index] for index in range(judged.taken, end) if index not in but)
+            judged.taken = max(judged.taken, end)
             self._journal.note()
 
     # --- what goes wrong on purpose ---
 
-    async def _suffer(self, fault: Fault | None, post: Post, signals: wire.Signals) -> Reply:
+    async def _apply(self, fault: Fault | None, judged: JudgedRequest, signals: wire.Signals) -> Reply:
         match fault:
             case None:
-                return self._behave(post)
+                return self._reply_as_togai(judged)
             case Slow():
-                self._take_share(post, fault.ingest)
+                self._take_share(judged, fault.ingest)
                 await _wait(signals.stopping, fault.seconds)
-                return await self._resume(fault.then, post, signals)
+                return await self._resume(fault.then, judged, signals)
             case Hold():
-                self._take_share(post, fault.ingest)
+                self._take_share(judged, fault.ingest)
                 await signals.released.wait()
-                return await self._resume(fault.then, post, signals)
+                return await self._resume(fault.then, judged, signals)
             case Partial():
-                bad = [i for i, event in enumerate(post.events) if picks(fault.bad, i, event)]
-                return self._part(post, dict.fromkeys(bad, fault.message), fault)
+                bad = [i for i, event in enumerate(judged.events) if picks(fault.bad, i, event)]
+                return self._take_part(judged, dict.fromkeys(bad, fault.message), fault)
             case _:
-                self._take_share(post, fault.ingest)
-                return stage(fault)
+                self._take_share(judged, fault.ingest)
+                return reply_of(fault)
 
-    async def _resume(self, fault: Fault | None, post: Post, signals: wire.Signals) -> Reply:
-        return wire.Unanswered() if signals.stopping.is_set() else await self._suffer(fault, post, signals)
+    async def _resume(self, fault: Fault | None, judged: JudgedRequest, signals: wire.Signals) -> Reply:
+        return wire.Unanswered() if signals.stopping.is_set() else await self._apply(fault, judged, signals)
 
-    def _take_share(self, post: Post, ingest: Ingest | None) -> None:
-        size = len(post.events)
-        self._take(post, {None: 0, "none": 0, "half": size // 2, "all": size}[ingest])
+    def _take_share(self, judged: JudgedRequest, ingest: Ingest | None) -> None:
+        size = len(judged.events)
+        self._take(judged, {None: 0, "none": 0, "half": size // 2, "all": size}[ingest])
 
-    def _part(
-        self, post: Post, bad: Mapping[int, str], manner: Partial, repeats: Mapping[int, str] | None = None
+    def _take_part(
+        self,
+        judged: JudgedRequest,
+        bad: Mapping[int, str],
+        fault: Partial,
+        repeats: Mapping[int, str] | None = None,
     ) -> Response:
         """Take all but the bad ones, and name them; name repeats as well, though they are taken."""
-        self._take(post, len(post.events), bad)
+        self._take(judged, len(judged.events), bad)
         named = sorted((dict(repeats or {}) | dict(bad)).items())
-        return replies.partial(manner, [(post.events[index], why) for index, why in named])
+        return replies.partial(fault, [(judged.events[index], why) for index, why in named])
 
     # --- what Togai does ---
 
-    def _judge(self, received: Received, payload: Any) -> Post:
+    def _judge(self, received: Received, payload: Any) -> JudgedRequest:
         switches, wrapper = self._switches, WRAPPERS[received.path]
         if switches.max_body_bytes is not None and received.size > switches.max_body_bytes:
             why = f"body: must be at most {switches.max_body_bytes} bytes"
@@ -131,34 +137,34 @@ class Ingestion:
                 contract.check(event, wrapper if wrapper == "event" else f"events[{index}]")
         except Breach as breach:
             return _refused(received, _INVALID, str(breach))
-        return Post(events)
+        return JudgedRequest(events)
 
-    def _behave(self, post: Post) -> Response:
-        if post.refusal is not None:
-            return post.refusal
+    def _reply_as_togai(self, judged: JudgedRequest) -> Response:
+        if judged.refusal is not None:
+            return judged.refusal
         switches = self._switches
         bad: dict[int, str] = {}
         for poison in self._script.poisons:
-            carriers = [index for index, event in enumerate(post.events) if poison.is_in(event)]
+            carriers = [index for index, event in enumerate(judged.events) if poison.is_in(event)]
             if carriers and poison.status != _PARTIAL:
                 return replies.error(poison.status, poison.message)
             bad |= dict.fromkeys(carriers, poison.message)
-        repeats = self._repeats(post, bad) if switches.duplicate_reply != _ACCEPTED else {}
+        repeats = self._repeats(judged, bad) if switches.duplicate_reply != _ACCEPTED else {}
         if repeats and switches.duplicate_reply != _PARTIAL:
             return replies.error(switches.duplicate_reply, _DUPLICATE)
         if bad or repeats:
-            return self._part(post, bad, Partial(switches.partial_shape), repeats)
-        self._take(post, len(post.events))
+            return self._take_part(judged, bad, Partial(switches.partial_shape), repeats)
+        self._take(judged, len(judged.events))
         return replies.success()
 
-    def _repeats(self, post: Post, bad: Mapping[int, str]) -> dict[int, str]:
-        fresh = [index for index in range(post.taken, len(post.events)) if index not in bad]
-        repeated = self._ledger.repeats([post.events[index] for index in fresh])
+    def _repeats(self, judged: JudgedRequest, bad: Mapping[int, str]) -> dict[int, str]:
+        fresh = [index for index in range(judged.taken, len(judged.events)) if index not in bad]
+        repeated = self._ledger.repeats([judged.events[index] for index in fresh])
         return {fresh[place]: _DUPLICATE for place in repeated}
 
 
-def _refused(received: Received, status: int, why: str) -> Post:
-    return Post(received.events, replies.error(status, why))
+def _refused(received: Received, status: int, why: str) -> JudgedRequest:
+    return JudgedRequest(received.events, replies.error(status, why))
 
 
 def _is_plain_json(headers: Mapping[str, str]) -> bool:

@@ -62,7 +62,7 @@ class Answered(Received):
 
 
 @attrs.define(eq=False)
-class Exchange:
+class NotedRequest:
     """A request under way; its fields change once, under the journal's lock."""
 
     received: Received
@@ -81,7 +81,7 @@ class Journal:
         self._switches = switches
         self.now = now  # the real clock, where a test has frozen time.monotonic
         self._changed = threading.Condition()
-        self._exchanges: deque[Exchange] = deque()
+        self._requests: deque[NotedRequest] = deque()
         self._number = 0
         self._version = 0  # grows with every change, so that a waiter misses none
         self.failure: Exception | None = None
@@ -90,7 +90,7 @@ class Journal:
     def requests(self) -> tuple[Answered, ...]:
         """Every request, those that still wait for an answer included."""
         with self._changed:
-            return tuple(exchange.snapshot() for exchange in self._exchanges)
+            return tuple(noted.snapshot() for noted in self._requests)
 
     @property
     def count(self) -> int:
@@ -113,27 +113,27 @@ class Journal:
 
     # --- written by the server ---
 
-    def open(self, **facts: Any) -> Exchange:
+    def open(self, **facts: Any) -> NotedRequest:
         """Note a request that came."""
         with self._changed:
-            exchange = Exchange(Received(number=self._number, **facts))
+            noted = NotedRequest(Received(number=self._number, **facts))
             self._number += 1
-            self._exchanges.append(exchange)
-            while self._switches.history is not None and len(self._exchanges) > self._switches.history:
-                self._exchanges.popleft()
+            self._requests.append(noted)
+            while self._switches.history is not None and len(self._requests) > self._switches.history:
+                self._requests.popleft()
             self._notify()
-        return exchange
+        return noted
 
-    def meet(self, exchange: Exchange, fault: Fault | None) -> None:
+    def meet(self, noted: NotedRequest, fault: Fault | None) -> None:
         """Note what the script has for it."""
         with self._changed:
-            exchange.fault = fault
+            noted.fault = fault
             self._notify()
 
-    def close(self, exchange: Exchange, status: int | None) -> None:
+    def close(self, noted: NotedRequest, status: int | None) -> None:
         """Note what it is answered; before the reply goes out, so that whoever gets it finds it noted."""
         with self._changed:
-            exchange.status = status
+            noted.status = status
             self._notify()
 
     def note(self) -> None:
@@ -150,7 +150,7 @@ class Journal:
     def clear(self) -> None:
         """Forget every request; the next one is number 0."""
         with self._changed:
-            self._exchanges.clear()
+            self._requests.clear()
             self._number = 0
             self._notify()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .switches import Switches
 
-Event: TypeAlias = dict[str, Any]
+EventJson: TypeAlias = dict[str, Any]
 
 
 @attrs.frozen
@@ -34,7 +34,7 @@ class Record:
     """
 
     reference: str
-    event: Event
+    event: EventJson
     status: str
     created: float
 
@@ -57,11 +57,11 @@ class Entry:
     accepted: int = 0
     metered: int = 0
     statuses: tuple[str, ...] = ()
-    event: Event | None = None
+    event: EventJson | None = None
     altered: int = 0
 
 
-class Ledger:
+class BillingLedger:
     """The books of the sandbox, read from tests and written by the server alone."""
 
     def __init__(self, switches: Switches) -> None:
@@ -81,7 +81,7 @@ class Ledger:
             return len(self._by_id)
 
     def __repr__(self) -> str:
-        return f"<Ledger [{len(self)} ids, {self.accepted} accepted, {self.metered} metered]>"
+        return f"<BillingLedger [{len(self)} ids, {self.accepted} accepted, {self.metered} metered]>"
 
     # --- read by tests ---
 
@@ -156,7 +156,7 @@ class Ledger:
             for event_id in ids:
                 self._receipts[event_id] = self._receipts.get(event_id, 0) + 1
 
-    def repeats(self, events: Sequence[Event]) -> list[int]:
+    def repeats(self, events: Sequence[EventJson]) -> list[int]:
         """Which of these, by index, would be duplicates if they were taken now, in this order."""
         now = self._switches.clock()
         seen: set[str] = set()
@@ -171,7 +171,7 @@ class Ledger:
                 seen.add(event_id)
         return repeated
 
-    def take(self, events: Iterable[Event]) -> None:
+    def take(self, events: Iterable[EventJson]) -> None:
         """Take valid events, and settle each: a known id is recorded once more and billed no more."""
         now = self._switches.clock()
         with self._lock:
@@ -185,7 +185,7 @@ class Ledger:
                 if event_id is not None and status != DUPLICATE_EVENT:
                     self._taken[event_id] = now
 
-    def _enter(self, event: Event, status: str, now: float) -> None:
+    def _enter(self, event: EventJson, status: str, now: float) -> None:
         self._serial += 1
         record = Record(f"event.{self._serial:012d}", event, status, now)
         self._records.append(record)

@@ -16,7 +16,7 @@ from .settlement import IN_PROGRESS, STATUSES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .ledger import Ledger, Record
+    from .ledger import BillingLedger, Record
     from .switches import Switches
 
 MAX_PAGE = 50  # records; the default as well
@@ -34,7 +34,7 @@ class BadQuery(ValueError):  # noqa: N818  it is a query
 
 
 @attrs.frozen
-class _Place:
+class _PageStart:
     """Where a page begins, and what is left out of it."""
 
     start: int = 0
@@ -46,10 +46,10 @@ class _Place:
 class Lookup:
     """Reads the ledger for ``GET /events``."""
 
-    def __init__(self, ledger: Ledger, switches: Switches) -> None:
+    def __init__(self, ledger: BillingLedger, switches: Switches) -> None:
         self._ledger = ledger
         self._switches = switches
-        self._places: dict[str, _Place] = {}  # token -> what it stands for
+        self._places: dict[str, _PageStart] = {}  # token -> what it stands for
 
     def page(self, query: Mapping[str, str]) -> dict[str, Any]:
         """The body of ``GET /events``, oldest record first."""
@@ -73,7 +73,7 @@ class Lookup:
         records = [record for record in self._ledger.records if record.event.get("id") == event_id]
         return {"events": [{**self._shown(record), "eventPipelineInfo": {}} for record in records]}
 
-    def _place(self, query: Mapping[str, str]) -> _Place:
+    def _place(self, query: Mapping[str, str]) -> _PageStart:
         if "nextToken" in query:
             try:
                 return self._places[query["nextToken"]]
@@ -88,9 +88,9 @@ class Lookup:
             statuses = _GROUPS[status]
         else:
             raise BadQuery("status: is not known")
-        return _Place(0, statuses, query.get("account_id"), query.get("schema_name"))
+        return _PageStart(0, statuses, query.get("account_id"), query.get("schema_name"))
 
-    def _is_wanted(self, record: Record, place: _Place) -> bool:
+    def _is_wanted(self, record: Record, place: _PageStart) -> bool:
         return (
             self._ledger.status(record) in place.statuses
             and place.account_id in (None, record.event["accountId"])

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 MAX_MESSAGE = 500  # characters of a message
 
 
-def spoken(status: int, value: Any) -> Response:
+def json_reply(status: int, value: Any) -> Response:
     """A JSON reply."""
     return Response(json.dumps(value).encode(), status, media_type="application/json")
 
 
 def error(status: int, text: str) -> Response:
     """What every error looks like."""
-    return spoken(status, message(text))
+    return json_reply(status, message(text))
 
 
 def success() -> Response:
     """What every acceptance looks like: 202, never 200."""
-    return spoken(202, {"success": True})
+    return json_reply(202, {"success": True})
 
 
 def unauthorized() -> Response:
@@ -38,17 +38,17 @@ def message(text: str) -> dict[str, Any]:
     return {"message": text[:MAX_MESSAGE]}
 
 
-def partial(manner: Partial, bad: list[tuple[Any, str]]) -> Response:
-    """A 207 in the manner of that fault, of these events and what is said of each."""
-    items = [message(why) | ({"eventPayload": event} if manner.names else {}) for event, why in bad]
+def partial(fault: Partial, bad: list[tuple[Any, str]]) -> Response:
+    """A 207 in the fault of that fault, of these events and what is said of each."""
+    items = [message(why) | ({"eventPayload": event} if fault.names else {}) for event, why in bad]
     body: dict[str, Any]
-    if manner.shape == "A":
+    if fault.shape == "A":
         body = {"errors": items}
-    elif manner.shape == "B":
-        body = items[0] if items else message(manner.message)
+    elif fault.shape == "B":
+        body = items[0] if items else message(fault.message)
     else:
         body = {"success": False, "statusCode": 207, "name": "PartialFailure"}
-        body |= message(bad[0][1] if bad else manner.message)
-        body |= {} if manner.code is None else {"code": manner.code}
-        body["details"] = {"errors": items} if manner.shape == "details" else {}
-    return spoken(207, body)
+        body |= message(bad[0][1] if bad else fault.message)
+        body |= {} if fault.code is None else {"code": fault.code}
+        body["details"] = {"errors": items} if fault.shape == "details" else {}
+    return json_reply(207, body)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from togai_shipper import Event, EventRejected, Stats
-from togai_shipper.testing import Answered, Ledger
+from togai_shipper.testing import Answered, BillingLedger
 
 
 class ToldErrors:
@@ -86,7 +86,12 @@ class Balance:
 
 
 def balance_of(
-    ids: Sequence[str | None], told: ToldErrors, stats: Stats, *, ledger: Ledger, requests: Sequence[Answered]
+    ids: Sequence[str | None],
+    told: ToldErrors,
+    stats: Stats,
+    *,
+    ledger: BillingLedger,
+    requests: Sequence[Answered],
 ) -> Balance:
     """Close the books.
 

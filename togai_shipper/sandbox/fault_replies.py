@@ -33,7 +33,7 @@ _PAGE = """<html>
 """
 
 
-def stage(fault: Simple) -> Reply:  # noqa: C901, PLR0911, PLR0912  a table, one row a fault
+def reply_of(fault: Simple) -> Reply:  # noqa: C901, PLR0911, PLR0912  a table, one row a fault
     """The reply that a fault is."""
     match fault:
         case Refuse():
