@@ -10,9 +10,8 @@ from pathlib import Path
 
 def handle_of(path: Path) -> sqlite3.Connection:
     """The connection that this process has to a file, and writes by."""
-    (handle,) = [
-        each for each in gc.get_objects() if isinstance(each, sqlite3.Connection) and _is_to(each, path)
-    ]
+    # By type(), not isinstance(): that would look into whatever lazy objects the process has.
+    (handle,) = [each for each in gc.get_objects() if type(each) is sqlite3.Connection and _is_to(each, path)]
     return handle
 
 
