@@ -75,6 +75,18 @@ def test_an_event_wakes_a_flusher_that_has_seen_the_line_empty_and_does_not_wait
     assert w.pipeline.flushers.bell.rings is not seen
 
 
+def test_events_behind_a_batch_that_is_full_by_bytes_wake_somebody_once_a_batch() -> None:
+    """Not each of them: track() would pay for all flushers being busy."""
+    w = world(max_batch_bytes=3_000, batch_size=100)
+    buffer = w.pipeline.buffer
+
+    answers = [buffer.put(b"x" * 1_000) for _ in range(9)]
+
+    assert [number for number, answer in enumerate(answers) if answer == "wake"] == [0, 2, 5, 8]
+    w.pipeline.line.take()
+    assert buffer.put(b"x" * 1_000) == "wake"
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_event_whose_put_is_interrupted_by_a_close_is_refused_and_every_report_is_true(when: str) -> None:
     w = world()

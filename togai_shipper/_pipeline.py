@@ -187,7 +187,7 @@ class Pipeline:
 
     def is_feedback(self) -> bool:
         """Whether the calling thread came to ``track()`` through a log record of our own doing."""
-        return self.log.is_feedback(on_flusher=self.flushers.is_here)
+        return self.log.is_feedback(self.flushers.carriers)
 
     # --- flush and close ---
 

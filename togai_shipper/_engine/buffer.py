@@ -60,6 +60,7 @@ class Buffer:
         self._gate = gate
         self._fresh: deque[bytes] = deque()
         self._fresh_bytes = 0
+        self._wake_bytes = config.max_batch_bytes  # of _fresh, at which a whole batch is there, or one more
         self._popped = 0  # events that ever left _fresh: the position of the next one
         # (position, since, known): from that position on, at most one for each MARK_EVERY.
         self._marks: deque[tuple[int, float, bool]] = deque()
@@ -106,14 +107,10 @@ class Buffer:
                 fresh.pop()
                 return "closed"
             self._fresh_bytes += len(event)
-            if (
-                is_first
-                or not len(fresh) % self._config.batch_size
-                or self._fresh_bytes >= self.byte_cap.bytes
-                or is_overdue
-            ):
+            if self._fresh_bytes >= self._wake_bytes:
+                self._wake_bytes = self._fresh_bytes + self.byte_cap.bytes
                 return "wake"
-            return None
+            return "wake" if is_first or is_overdue or not len(fresh) % self._config.batch_size else None
 
     def add_from_store(self, events: Sequence[bytes], since: float, *, known: bool = False) -> None:
         """Take events of one age from the store. Called under the lock.
@@ -253,6 +250,7 @@ class Buffer:
         self._fresh_bytes = (
             self._fresh_bytes - size if fresh else 0
         )  # empty: exact again, whatever interrupted a +=
+        self._wake_bytes = self.byte_cap.bytes
         self._taken += count
         self._taken_bytes += size
         return batch

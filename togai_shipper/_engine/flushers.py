@@ -60,7 +60,7 @@ class Flushers:
         )
         self.bell = runtime.bell()  # rung when a batch may be due
         self._in_callback: set[int] = set()  # identities of flushers inside the application's code
-        self._carriers: set[int] = set()  # identities of threads that carry batches, ours and callers'
+        self.carriers: set[int] = set()  # identities of threads that carry batches, ours and callers'
         self.available = 0  # flushers alive that are not held up in a callback
 
     @property
@@ -114,16 +114,16 @@ class Flushers:
     def carrying(self) -> Iterator[None]:
         """Around the work of a flusher, on whatever thread."""
         me = threading.get_ident()
-        self._carriers.add(me)
+        self.carriers.add(me)
         try:
             yield
         finally:
-            self._carriers.discard(me)
+            self.carriers.discard(me)
 
     @property
     def is_here(self) -> bool:
         """Whether the calling thread carries batches, so that it must not wait for them."""
-        return threading.get_ident() in self._carriers
+        return threading.get_ident() in self.carriers
 
     # --- callbacks ---
 

@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
 logger = logging.getLogger("togai_shipper")
@@ -49,9 +50,13 @@ class Log:
             if not is_nested:
                 self._speaking.discard(me)
 
-    def is_feedback(self, *, on_flusher: bool) -> bool:
-        """Whether this thread got to ``track()`` by a log record of ours, or of a request that we make."""
-        return (on_flusher or threading.get_ident() in self._speaking) and _came_by_logging()
+    def is_feedback(self, carriers: AbstractSet[int]) -> bool:
+        """Whether this thread got to ``track()`` by a log record of ours, or of a request that we make.
+
+        ``carriers``: identities of the threads that make requests.
+        """
+        me = threading.get_ident()
+        return (me in carriers or me in self._speaking) and _came_by_logging()
 
 
 def _came_by_logging() -> bool:
