@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from togai_shipper import ConfigurationError
-from togai_shipper._config import LONGEST, UNSET, Config, check_key, is_loopback
+from togai_shipper._config import UNSET, Config
+from togai_shipper._option_values import LONGEST, check_key, is_loopback
 
 KEY = "sk-secret"
 

@@ -31,6 +31,7 @@ PURE = [
     "_engine.batching",
     "_engine.settlement",
     "_process.limits",
+    "_option_values",
     "_config",
     "_matching",
 ]

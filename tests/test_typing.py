@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from togai_shipper import Options, Shipper, _default
+from togai_shipper import Shipper, _default
 
 ROOT = Path(__file__).parent.parent
 USERS = Path("tests", "typing")
@@ -74,16 +74,18 @@ def test_what_the_type_checkers_find_right_runs(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def signature(function: Callable[..., object]) -> dict[str, str]:
-    """The parameters and their types; an option that is not given is the environment's."""
-    given = inspect.signature(function).parameters.values()
-    return {each.name: str(each.annotation).replace(" | Unset", "") for each in given if each.name != "self"}
+def test_an_editor_shows_the_true_defaults(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("from togai_shipper import Shipper\nreveal_type(Shipper.__init__)\n")
+    shown = run("pyright", "--pythonpath", sys.executable, str(program))
 
-
-def test_the_options_as_a_dictionary_are_those_of_the_shipper() -> None:
-    options = {name: kind.__forward_arg__ for name, kind in Options.__annotations__.items()}
-
-    assert options == signature(Shipper)
+    for parameter in (
+        'base_url: str = "https://api.togai.com"',
+        "batch_size: int = 500",
+        "strict: bool = False",
+    ):
+        assert f" {parameter}, " in shown
+    assert "Unset" not in shown
 
 
 def test_the_function_of_the_module_takes_what_the_method_takes() -> None:

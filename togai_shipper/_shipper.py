@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 import attrs
 
-from ._config import UNSET, ApiKey, Config, Overflow, SessionFactory, Unset, check_key
+from ._config import ApiKey, Config, Overflow, SessionFactory, unset_when_left_out
 from ._engine.runtime import Runtime
 from ._event import Attributes, Event
 from ._intake import Intake
 from ._metering import Call, Measure, P, R, metering
+from ._option_values import check_key
 from ._outcome import FlushReport, Outcome, Stats
 from ._process import exits, sigterm
 from ._process.event_loop import in_a_thread
@@ -39,15 +40,15 @@ class Shipper:
     """Carries usage events to Togai: ``track()`` returns in microseconds, daemon threads deliver.
 
     Making one does no I/O and starts nothing; that happens at the first ``track()`` or ``flush()``. Use one
-    for the whole process, from any thread. Every option that is no callable is also read from the environment
+    for the whole process, from any thread. Every option that is no function is also read from the environment
     as ``TOGAI_<OPTION>`` (``TOGAI_API_KEY``, ``TOGAI_FLUSH_INTERVAL=2``, ``TOGAI_TIMEOUT=5,30``,
     ``TOGAI_RATE_LIMIT=none``); an argument wins.
 
     Args:
         api_key: Togai's secret key or token, or a callable that returns one (called on a flusher, outside
             locks, and again after a 401). Required unless ``enabled=False``.
-        base_url: default ``https://api.togai.com``; Togai's sandbox is ``https://sandbox-api.togai.com``.
-            Plain ``http`` only to loopback.
+        base_url: where requests go (default ``https://api.togai.com``); Togai's sandbox is
+            ``https://sandbox-api.togai.com``. Plain ``http`` only to loopback.
         allow_insecure: allow plain ``http`` to any host (default false).
         batch_size: events a call of ``/ingestBatch``, 1 to 500 (default 500).
         max_batch_bytes: bytes of a request's body (default 900,000). A single event that needs more is
@@ -56,15 +57,16 @@ class Shipper:
             after replies of 429 up to a minute, so that processes which share a quota send less often.
         max_queue_size: pending events, in flight included, before the buffer is full (default 100,000).
         max_queue_bytes: the same in bytes (default 64 MiB); whichever is reached first.
-        overflow: when it is full: ``"drop_new"`` (default: ``track()`` returns ``None``), ``"block"`` (wait
-            up to ``block_timeout``, then the same; never on a flusher or under a running event loop), or
-            ``"raise"``.
-        block_timeout: seconds (default 1).
+        overflow: what ``track()`` does when the buffer is full (default ``"drop_new"``: it returns ``None``).
+            ``"block"``: it waits up to ``block_timeout`` for room, but never on a flusher or under a running
+            event loop. ``"raise"``: it raises ``QueueFull``.
+        block_timeout: seconds that ``track()`` waits at most with ``overflow="block"`` (default 1).
         max_in_flight: requests on the wire at once, and flusher threads at most (default 4). One is started
             at first, another when a batch is due and all are busy.
         timeout: seconds to connect and to the end of the reply (default ``(5, 30)``).
-        backoff_initial: seconds (default 0.5); a random wait up to this, doubling with each attempt,
-        backoff_max: and never more than this (default 30).
+        backoff_initial: seconds that a retry waits at most at first (default 0.5). The wait is random, and
+            the most doubles with each attempt.
+        backoff_max: seconds that this most grows to (default 30).
         rate_limit: requests a second to each endpoint, for this shipper (default 45; Togai's quota is 50 for
             the account, which several processes share by their 429s), or ``None``.
         close_timeout: seconds that ``close()`` and ``flush()`` without an argument, and the exit of the
@@ -73,7 +75,8 @@ class Shipper:
             (default 5).
         strict: raise ``InvalidEvent`` in ``track()``'s caller (default false: counted, logged, told to
             ``on_error``).
-        enabled: false: no key needed, nothing sent; ``track()`` still checks its events (default true).
+        enabled: deliver (default true). If false, no key is needed and nothing is sent; ``track()`` still
+            checks its events.
         on_error: ``on_error(error, events)``: events that ended undelivered, and why; an empty tuple where
             none ended.
         on_delivered: ``on_delivered(events)``, called on a flusher after they were counted. One that takes
@@ -86,7 +89,7 @@ class Shipper:
             thread. It is made to keep to the bound on a reply's whole time, and not to retry by itself.
         spool: a directory on a local disk. What is accepted is written there within some 10 ms, and stays
             until it is settled: it survives the process, which a later one with the same directory delivers.
-        max_spool_bytes: bytes of pending events there; at that ``overflow`` decides (default 1 GiB).
+        max_spool_bytes: bytes of pending events there (default 1 GiB); at that ``overflow`` decides.
 
     Raises:
         ConfigurationError: an option is missing or wrong; the message names it and its value, never the key.
@@ -99,35 +102,36 @@ class Shipper:
 
     """
 
+    @unset_when_left_out
     def __init__(
         self,
         api_key: ApiKey | None = None,
         *,
-        base_url: str | Unset = UNSET,
-        allow_insecure: bool | Unset = UNSET,
-        batch_size: int | Unset = UNSET,
-        max_batch_bytes: int | Unset = UNSET,
-        flush_interval: float | Unset = UNSET,
-        max_queue_size: int | Unset = UNSET,
-        max_queue_bytes: int | Unset = UNSET,
-        overflow: Overflow | Unset = UNSET,
-        block_timeout: float | Unset = UNSET,
-        max_in_flight: int | Unset = UNSET,
-        timeout: tuple[float, float] | Unset = UNSET,
-        backoff_initial: float | Unset = UNSET,
-        backoff_max: float | Unset = UNSET,
-        rate_limit: float | Unset | None = UNSET,
-        close_timeout: float | Unset = UNSET,
-        single_ingest_limit: int | Unset = UNSET,
-        strict: bool | Unset = UNSET,
-        enabled: bool | Unset = UNSET,
+        base_url: str = "https://api.togai.com",
+        allow_insecure: bool = False,
+        batch_size: int = 500,
+        max_batch_bytes: int = 900_000,
+        flush_interval: float = 5.0,
+        max_queue_size: int = 100_000,
+        max_queue_bytes: int = 64 * 1024**2,
+        overflow: Overflow = "drop_new",
+        block_timeout: float = 1.0,
+        max_in_flight: int = 4,
+        timeout: tuple[float, float] = (5.0, 30.0),
+        backoff_initial: float = 0.5,
+        backoff_max: float = 30.0,
+        rate_limit: float | None = 45.0,
+        close_timeout: float = 10.0,
+        single_ingest_limit: int = 5,
+        strict: bool = False,
+        enabled: bool = True,
         on_error: Callable[[TogaiShipperError, tuple[Event, ...]], object] | None = None,
         on_delivered: Callable[[tuple[Event, ...]], object] | None = None,
         before_send: Callable[[Event], Event | None] | None = None,
-        handle_sigterm: bool | Unset = UNSET,
+        handle_sigterm: bool = False,
         session_factory: SessionFactory | None = None,
-        spool: str | os.PathLike[str] | Unset | None = UNSET,
-        max_spool_bytes: int | Unset = UNSET,
+        spool: str | os.PathLike[str] | None = None,
+        max_spool_bytes: int = 1024**3,
     ) -> None:
         options = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         self._config = Config.load(os.environ, **options)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from togai_shipper._config import ApiKey, check_key
+from togai_shipper._config import ApiKey
+from togai_shipper._option_values import check_key
 from togai_shipper.exceptions import ConfigurationError
 
 

@@ -14,7 +14,8 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
-from togai_shipper._config import Config, SessionFactory, is_loopback
+from togai_shipper._config import Config, SessionFactory
+from togai_shipper._option_values import is_loopback
 from togai_shipper._version import __version__
 
 from .timed_http import CHUNK, deadline, tame

@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 
 from togai_shipper import ConfigurationError
-from togai_shipper._config import Config, check_key
+from togai_shipper._config import Config
+from togai_shipper._option_values import check_key
 from togai_shipper.cli.formats import plural
 
 from .check import Check

@@ -1,0 +1,183 @@
+"""What the value of an option must be, and how the environment's text becomes one.
+
+A check returns the value normalised, or raises ``ValueError`` saying what it must be.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+from ._process.limits import why_no_spool
+from .exceptions import ConfigurationError
+
+Check: TypeAlias = Callable[[Any], Any]
+
+LONGEST = 2_000_000.0  # seconds of any option (23 days); a socket's timeout overflows at 2**31 milliseconds
+MAX_SHOWN = 200  # characters of a value in a message
+
+# --- what a value must be ---------------------------------------------------------------------------------
+
+
+def whole(low: int, high: int | None = None) -> Check:
+    wanted = f"a whole number from {low}" + (f" to {high}" if high is not None else " up")
+
+    def check(value: Any) -> int:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int)
+            or value < low
+            or (high is not None and value > high)
+        ):
+            raise ValueError(wanted)
+        return value
+
+    return check
+
+
+def seconds(*, zero: bool) -> Check:
+    wanted = f"a number of seconds, {'0 or more' if zero else 'more than 0'}, at most {LONGEST:.0f}"
+
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LONGEST:
+            raise ValueError(wanted)
+        if value == 0 and not zero:
+            raise ValueError(wanted)
+        return float(value)
+
+    return check
+
+
+def timeout(value: Any) -> tuple[float, float]:
+    try:
+        connect, total = map(seconds(zero=False), value)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"two numbers of seconds, connect and total, each more than 0, at most {LONGEST:.0f}"
+        ) from None
+    return connect, total
+
+
+def rate(value: Any) -> float | None:
+    if value is None:
+        return None
+    try:
+        return float(seconds(zero=False)(value))
+    except ValueError:
+        raise ValueError("requests a second, more than 0, or None") from None
+
+
+def flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("True or False")  # noqa: TRY004  every check speaks by ValueError
+    return value
+
+
+def one_of(*words: str) -> Check:
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise ValueError("one of " + ", ".join(map(repr, words)))
+        return words[words.index(value)]  # not str(value), which for an enum is another text
+
+    return check
+
+
+def hook(value: Any) -> Any:
+    if value is not None and not callable(value):
+        raise ValueError("callable")
+    return value
+
+
+def directory(value: Any) -> str | None:
+    if value is None:
+        return None
+    wanted = "the path of a directory, or None"
+    try:
+        path = os.fspath(value)
+    except TypeError:
+        raise ValueError(wanted) from None
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ValueError(wanted)
+    if (why := why_no_spool()) is not None:
+        raise ValueError(f"None here ({why})")
+    return str(Path(path).absolute())  # a daemon may change its directory later
+
+
+def base_url(value: Any) -> str:
+    wanted = "an http(s) URL without query, fragment or credentials"
+    if not isinstance(value, str) or not value.isprintable() or any(mark in value for mark in " ?#@\\"):
+        raise ValueError(wanted)
+    try:
+        parts = urlsplit(value)
+        well_formed = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        well_formed = False
+    if not well_formed:
+        raise ValueError(wanted)
+    return value.rstrip("/")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether ``url`` leads to this very machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_key(key: Any) -> str:
+    """A key that can go into a header; raises ``ConfigurationError`` without showing it."""
+    if not isinstance(key, str):
+        raise ConfigurationError(f"api_key: must be a str, not {type(key).__name__}")
+    if not key or not all("!" <= character <= "~" for character in key):
+        raise ConfigurationError(
+            f"api_key: must be printable ASCII without blanks (a line end in the file it was read from?); "
+            f"this one has {len(key)} characters"
+        )
+    return str.__str__(key)
+
+
+def key(value: Any) -> str | Callable[[], str]:
+    return value if callable(value) else check_key(value)
+
+
+# --- what the environment's text becomes; what cannot be read stays text, which the check refuses ---------
+
+_FLAGS = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
+
+
+def read_flag(text: str) -> bool | str:
+    return _FLAGS.get(text.lower(), text)
+
+
+def read_pair(text: str) -> tuple[float, ...]:
+    return tuple(map(float, text.split(",")))
+
+
+def read_rate(text: str) -> float | None:
+    return None if text.lower() in ("none", "off") else float(text)
+
+
+# --- how a wrong value is shown -----------------------------------------------------------------------------
+
+
+def shown(name: str, value: Any) -> str:
+    """A value for a message: not too long, and of a URL nothing that may be a secret."""
+    try:
+        text = repr(value)
+    except Exception:  # the caller's object; or an int too long to be written
+        text = f"a {type(value).__name__}"
+    if name == "base_url":
+        text = re.sub(r"(?s)[?#].*", "?…", re.sub(r"(?s).*(?:@|%40)", "…@", text))
+    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
