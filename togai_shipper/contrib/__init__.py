@@ -1,1 +1,1 @@
-"""At home where its users live: a module for each, which imports its framework when it is used."""
+"""Integrations, one module for each framework, which it imports when it is used."""

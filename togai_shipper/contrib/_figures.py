@@ -193,7 +193,7 @@ Shippers: TypeAlias = Mapping[str, Shipper]
 
 
 def standing(shippers: Shippers | Shipper | None) -> Iterator[tuple[str, Stats, bool]]:
-    """Each shipper's name, how it stands in this process, and whether it is healthy."""
+    """Yield each shipper's name, its ``stats()`` in this process, and whether it is healthy."""
     if shippers is None:
         shippers = _default.made() or {}
     if isinstance(shippers, Shipper):

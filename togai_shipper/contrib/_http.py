@@ -1,4 +1,4 @@
-"""A request and its response, once it is over: what the middleware of every web framework measures."""
+"""What the middleware of every web framework measures: a request and its response, once it is over."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Exchange:
 
 
 class Measures(TypedDict, total=False):
-    """What a middleware may be told beside the schema and the account.
+    """The arguments of a middleware beside the schema and the account.
 
     ``attributes`` (default: ``{"count": 1}``), ``dimensions`` and ``idempotency_key`` are values, or
     functions of the ``Exchange``. ``duration`` names an attribute that gets the milliseconds, ``outcome`` a
@@ -89,7 +89,7 @@ class Metering:
         self._complained = -REPEAT
 
     def __call__(self, exchange: Exchange) -> None:
-        """Track it."""
+        """Track the event of ``exchange``."""
         try:
             shipper = _default.shipper() if self._shipper is None else self._shipper
         except ConfigurationError as error:
@@ -98,7 +98,7 @@ class Metering:
         shipper._meter(self._recipe, exchange)  # noqa: SLF001  what metered() and measure() do, too
 
     def _complain(self, error: ConfigurationError) -> None:
-        """There is no shipper that could: once a minute."""
+        """Log, once a minute, that there is no shipper to track with."""
         now = self.clock()
         if now - self._complained >= REPEAT:
             self._complained = now
@@ -106,12 +106,12 @@ class Metering:
 
 
 def is_without_body(method: str, status: int | None) -> bool:
-    """Whether a server sends no body, whatever the application gives it."""
+    """Whether a server sends no body for such a response, whatever the application gives it."""
     return method == "HEAD" or status in WITHOUT_BODY
 
 
 def content_length(headers: Iterable[tuple[Any, Any]]) -> int | None:
-    """What the headers say of the body, if they do."""
+    """Read the size of the body from the headers; ``None`` where they do not say."""
     for name, value in headers:
         if name.lower() in ("content-length", b"content-length") and value.isdigit():
             return int(value)

@@ -1,4 +1,4 @@
-"""Any ASGI application (Starlette, FastAPI): an event for each request, at the end of its response."""
+"""A middleware for any ASGI application (Starlette, FastAPI): it makes an event of each request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Application: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class TogaiMiddleware:
-    """Around an ASGI application: each request is answered as without it, and is an event when it is over.
+    """Wraps an ASGI application: each request is answered as without it, and then becomes an event.
 
     A response is over when its body ends; what runs in the background after that is not waited for.
     Websockets and the lifespan pass through. The request's body is not touched.
@@ -67,19 +67,19 @@ class TogaiMiddleware:
         self._meter = Metering(schema_name, account_id, **measures)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request, as ASGI calls an application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(scope, send, self._meter)
+        metered = _AsgiResponse(scope, send, self._meter)
         try:
-            await self._app(scope, receive, answer.send)
+            await self._app(scope, receive, metered.send)
         finally:
-            answer.end(complete=False)  # unless it has come to its end before
+            metered.end(complete=False)  # unless it has come to its end before
 
 
-class _Answer:
-    """A response under way."""
+class _AsgiResponse:
+    """Watches one response, and makes the event of its request once it is over."""
 
     def __init__(self, scope: Message, send: Send, meter: Metering) -> None:
         self._scope = scope
@@ -94,7 +94,7 @@ class _Answer:
         self._bytes = 0
 
     async def send(self, message: Message) -> None:
-        """``send``."""
+        """Send a message, as the application calls ``send``, and see what it says of the response."""
         # Now: who sends it on may change it, as one that packs bodies does.
         kind, more = message["type"], message.get("more_body", False)
         size = len(message.get("body", b""))
@@ -113,7 +113,7 @@ class _Answer:
                 self.end(complete=True)
 
     def end(self, *, complete: bool) -> None:
-        """Make the event, once."""
+        """Make the event, unless it is made already."""
         meter, self._meter = self._meter, None
         if meter is None:
             return
@@ -128,7 +128,7 @@ class _Answer:
 
 
 def _route(scope: Message) -> str | None:
-    """The pattern of Starlette's or FastAPI's route, from the outermost application on."""
+    """Return the pattern of Starlette's or FastAPI's route, from the outermost application on."""
     route = scope.get("route")
     # FastAPI's own route does not know the prefix of ``include_router``.
     fastapi = scope.get("fastapi")

@@ -64,7 +64,7 @@ def flush_after(handler: Any = None, *, shipper: Shipper | None = None, timeout:
 
 
 def _flushing_after(handler: Any, shipper: Shipper | None, timeout: float | None) -> Any:
-    """``handler``, followed by a flush."""
+    """Wrap ``handler`` so that a flush follows each of its calls."""
     if iscoroutinefunction(handler):
         raise TypeError("flush_after: the handler must be a plain function, as Lambda calls it; use aflush()")
 

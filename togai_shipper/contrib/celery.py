@@ -81,7 +81,7 @@ def install(shipper: Shipper, timeout: float | None = None) -> None:
 
 
 def once(run: TaskRun) -> str:
-    """The default idempotency key: a task that is delivered again bills once."""
+    """Return the default idempotency key of a run: a task that is delivered again bills once."""
     return f"celery {run.id}"
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from togai_shipper._recipe import TextOf
 
 from ._http import Exchange, Measures, Metering
-from .wsgi import Answer, Environ
+from .wsgi import Environ, WsgiResponse
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -19,7 +19,7 @@ __all__ = ["Exchange", "Togai"]
 
 
 class Togai:
-    """Flask's extension: each request is answered as without it, and is an event when it is over.
+    """Extends Flask: each request is answered as without it, and then becomes an event.
 
     A streamed response is over when its body ends, or when the server closes it before; any other, when Flask
     leaves its request, before the functions of ``teardown_appcontext``: a database's session is still open
@@ -83,24 +83,17 @@ class Togai:
         app.extensions[key] = app.extensions["togai"] = self
 
         def finished(response: Any) -> Any:
-            """Know a response that is not streamed; keep what one that is will have left behind."""
             this = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  a proxy says it so
-            answer = this.environ.get(key)
-            if answer is not None:
-                answer.request = this
-                answer.finished = True
-                context = copy_context()
-                answer.meter = lambda exchange: context.run(self._metering, exchange)
-                answer.whole = sum(map(len, response.iter_encoded())) if response.is_sequence else None
+            metered = this.environ.get(key)
+            if metered is not None:
+                metered.finish(this, response, copy_context())
             return response
 
         def torn_down(_: BaseException | None) -> None:
-            """Make the event while what the request has opened is open, such as a database's session."""
             this = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  likewise
-            answer = this.environ.get(key)
-            if answer is not None:
-                answer.request = this
-                answer.torn_down()
+            metered = this.environ.get(key)
+            if metered is not None:
+                metered.tear_down(this)
 
         # The first function before a request, and so the last one after it.
         app.after_request_funcs.setdefault(None, []).insert(0, finished)
@@ -108,33 +101,45 @@ class Togai:
         application = app.wsgi_app
 
         def wsgi_app(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-            answer = environ[key] = _Answer(environ, start_response, self._metering, self._metering.clock)
-            answer.key = key
-            return answer.by(application)
+            metered = environ[key] = _FlaskResponse(key, environ, start_response, self._metering)
+            return metered.by(application)
 
         app.wsgi_app = wsgi_app  # type: ignore[method-assign]  # as Flask says to
 
 
-class _Answer(Answer):
-    """A response under way; its ``request`` is the environ until Flask has made one of it."""
+class _FlaskResponse(WsgiResponse):
+    """Watches one response; its ``request`` is the environ until Flask has made one of it."""
 
-    key = ""  # in the environ
-    finished = False  # by Flask, if not yet by what was put around it
-    whole: int | None = None  # the bytes of a body that is not streamed
+    def __init__(
+        self, key: str, environ: Environ, start_response: Callable[..., Any], metering: Metering
+    ) -> None:
+        super().__init__(environ, start_response, metering, metering.clock)
+        self._key = key  # in the environ
+        self._metering = metering
+        self._finished = False  # by Flask, if not yet by what was put around it
+        self._whole: int | None = None  # the bytes of a body that is not streamed
 
-    def torn_down(self) -> None:
-        """Flask is about to leave the request."""
-        if self.whole is not None and self.status is not None:
-            self.bytes = self.whole
+    def finish(self, request: Any, response: Any, context: Context) -> None:
+        """Note what Flask has made; ``context`` is what the functions of a stream's event still see."""
+        self.request = request
+        self.meter = lambda exchange: context.run(self._metering, exchange)
+        self._finished = True
+        self._whole = sum(map(len, response.iter_encoded())) if response.is_sequence else None
+
+    def tear_down(self, request: Any) -> None:
+        """Make the event while what the request has opened is open, such as a database's session."""
+        self.request = request
+        if self._whole is not None and self.status is not None:
+            self.bytes = self._whole
             self.end(complete=True)
-        elif not self.finished and self.status is None:  # an error is passed on to the server
+        elif not self._finished and self.status is None:  # an error is passed on to the server
             self.end(complete=False)
 
     def end(self, *, complete: bool) -> None:
-        """Make the event, once."""
+        """Make the event, unless it is made already."""
         request = self.request
         environ = getattr(request, "environ", request)
-        environ.pop(self.key, None)  # or it would be a cycle
+        environ.pop(self._key, None)  # or it would be a cycle
         if request is not environ and request.url_rule is not None:
             self.route = request.url_rule.rule
         super().end(complete=complete)

@@ -1,4 +1,4 @@
-"""Usage from log records: what carries ``extra={"togai": …}`` is an event, and every other record is none.
+"""A handler that makes events of log records: of those that carry ``extra={"togai": …}``, and of no others.
 
 ::
 
@@ -71,7 +71,7 @@ class Handler(logging.Handler):
         self._shipper = shipper
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Filter and track; without the lock of other handlers, for ``track()`` may be called by many."""
+        """Filter a record and track it, without the lock that other handlers take: ``track()`` needs none."""
         passed: Any = self.filter(record)  # since Python 3.12 a filter may give another record
         if passed:
             self.emit(passed if isinstance(passed, logging.LogRecord) else record)

@@ -30,7 +30,7 @@ from ._figures import FIGURES, Figure, Shippers, standing
 def observe(
     shippers: Shipper | Shippers | None = None, *, meter_provider: MeterProvider | None = None
 ) -> None:
-    """Let a meter provider observe how shippers stand. Call it once for each provider.
+    """Let a meter provider observe the figures of shippers. Call it once for each provider.
 
     Args:
         shippers: the one to observe, with the attribute ``shipper="default"``; or several by the attribute's

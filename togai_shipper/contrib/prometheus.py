@@ -76,7 +76,7 @@ _FAMILIES: dict[str, type[_Family]] = {
 
 
 class ShipperCollector(Collector):
-    """Tells a registry of ``prometheus_client`` how shippers stand, at the moment of each scrape.
+    """Collects the figures of shippers for a registry of ``prometheus_client``, at each scrape.
 
     Args:
         shippers: the one to tell of, under the label ``shipper="default"``; or several by the label's values,
@@ -99,11 +99,11 @@ class ShipperCollector(Collector):
         self._shippers = shippers
 
     def describe(self) -> Iterable[Metric]:
-        """What there will be; asks no shipper."""
+        """Name the metrics that there will be, without asking a shipper."""
         return [_family(figure) for figure in FIGURES]
 
     def collect(self) -> Iterable[Metric]:
-        """Every figure of every shipper, each shipper's at one instant."""
+        """Return every figure of every shipper, each shipper's read at one instant."""
         families = [_family(figure) for figure in FIGURES]
         for name, stats, healthy in standing(self._shippers):
             for figure, family in zip(FIGURES, families, strict=True):

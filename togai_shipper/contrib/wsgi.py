@@ -1,4 +1,4 @@
-"""Any WSGI application: an event for each request, at the end of its response."""
+"""A middleware for any WSGI application: it makes an event of each request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILE_WRAPPER = "wsgi.file_wrapper"
 
 
 class TogaiMiddleware:
-    """Around a WSGI application: each request is answered as without it, and is an event when it is over.
+    """Wraps a WSGI application: each request is answered as without it, and then becomes an event.
 
     A streamed response is over when its body ends, or when the server closes it before. The request's body is
     not touched. A file that the server sends by itself (``wsgi.file_wrapper``) stays one; of that,
@@ -73,12 +73,12 @@ class TogaiMiddleware:
         self._meter = Metering(schema_name, account_id, **measures)
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request."""
-        return Answer(environ, start_response, self._meter, self._meter.clock).by(self._app)
+        """Answer a request, as WSGI calls an application."""
+        return WsgiResponse(environ, start_response, self._meter, self._meter.clock).by(self._app)
 
 
-class Answer:
-    """A response under way; ``meter`` is given its ``Exchange`` once it is over."""
+class WsgiResponse:
+    """Watches one response from its request on; ``meter`` is given its ``Exchange`` once it is over."""
 
     route: str | None = None
 
@@ -105,7 +105,7 @@ class Answer:
         self._wrap_file = environ.get(FILE_WRAPPER)
 
     def by(self, app: Application) -> Iterable[bytes]:
-        """The application's answer."""
+        """Let ``app`` answer; return the body, which is watched to its end."""
         environ = self.request
         watched = self._wrap_file is not None and not isinstance(self._wrap_file, type)
         if watched:
@@ -121,7 +121,7 @@ class Answer:
         return self.watched(body)
 
     def start(self, status: str, headers: list[tuple[str, str]], *exc_info: Any, **named: Any) -> Any:
-        """``start_response``."""
+        """Start the response, as the application calls ``start_response``."""
         write = self._start_response(status, headers, *exc_info, **named)
         self.status = _code(status)
         self._headers = headers
@@ -133,7 +133,7 @@ class Answer:
         return writing
 
     def watched(self, body: Iterable[bytes]) -> Iterable[bytes]:
-        """``body``, which ends this answer when it ends."""
+        """Return ``body`` such that this response is over when it ends or is closed."""
         if self._over:
             return body
         if type(body) is list or type(body) is tuple:  # nothing is left to happen
@@ -146,12 +146,12 @@ class Answer:
         return _SizedBody(self, body) if hasattr(body, "__len__") else _Body(self, body)
 
     def count(self, chunk: bytes) -> None:
-        """Count what is handed to the server, which is who complains if it is no bytes."""
+        """Count a chunk that is handed to the server; if it is no bytes, the server is who complains."""
         if isinstance(chunk, bytes):
             self.bytes += len(chunk)
 
     def end(self, *, complete: bool) -> None:
-        """Make the event, once."""
+        """Make the event, unless it is made already."""
         if self._over:
             return
         self._over = True
@@ -165,7 +165,7 @@ class Answer:
         )
 
     def end_early(self) -> None:
-        """Tell of a body that was closed, whether or not it had come to its end."""
+        """Make the event of a body that was closed, whether or not it had come to its end."""
         length = content_length(self._headers)
         enough = length is not None and self.bytes >= length
         self.end(complete=enough or is_without_body(self._method, self.status))
@@ -176,7 +176,7 @@ class Answer:
         return self._file
 
     def _is_file(self, body: object) -> bool:
-        """Whether the server knows it, and would not if it were wrapped."""
+        """Whether ``body`` is a file that the server sends by itself, and could not if it were wrapped."""
         if isinstance(self._wrap_file, type):
             return isinstance(body, self._wrap_file)
         return body is self._file
@@ -202,16 +202,16 @@ class Answer:
 
 
 def _code(status: object) -> int | None:
-    """Of a status line; what is none is the server's affair."""
+    """Read the code of a status line; ``None`` where it is none, of which the server complains."""
     code = status[:3] if isinstance(status, str) else ""
     return int(code) if code.isdecimal() else None
 
 
 class _Body:
-    """An iterable of chunks, one after the other."""
+    """Hands a body on chunk by chunk, and counts."""
 
-    def __init__(self, answer: Answer, body: Iterable[bytes]) -> None:
-        self._answer = answer
+    def __init__(self, metered: WsgiResponse, body: Iterable[bytes]) -> None:
+        self._metered = metered
         self._body = body
         self._chunks: Iterator[bytes] | None = None
         self._close = getattr(body, "close", None)
@@ -226,23 +226,23 @@ class _Body:
         try:
             chunk = next(chunks)
         except BaseException as end:
-            self._answer.end(complete=isinstance(end, StopIteration))
+            self._metered.end(complete=isinstance(end, StopIteration))
             raise
-        self._answer.count(chunk)
+        self._metered.count(chunk)
         return chunk
 
     def close(self) -> None:
-        """Pass it on, once."""
+        """Close the body, unless it is closed already."""
         close, self._close = self._close, None
         try:
             if close is not None:
                 close()
         finally:
-            self._answer.end_early()
+            self._metered.end_early()
 
 
 class _SizedBody(_Body):
-    """One that says how many chunks it has: a server may derive the ``Content-Length`` from one."""
+    """Says how many chunks a body has, too: a server may derive the ``Content-Length`` from a single one."""
 
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type]  # it was asked

@@ -37,11 +37,11 @@ KNOWN = NEEDED | set(Measures.__annotations__) | {"options"}
 
 
 class TogaiMiddleware:
-    """Each request is answered as without it, and is an event when it is over; under WSGI and ASGI.
+    """Wraps a project, under WSGI or ASGI: each request is answered as without it, and then becomes an event.
 
-    A streamed response is over when its body ends, or when the server closes it before; a file that the
-    server sends by itself, when it is closed: of that, ``response_bytes`` is the ``Content-Length``, or 0.
-    The request's body is not touched.
+    The event is made when the response is over. A streamed one is over when its body ends, or when the server
+    closes it before; a file that the server sends by itself, when it is closed: of that, ``response_bytes``
+    is the ``Content-Length``, or 0. The request's body is not touched.
 
     Its settings are in ``TOGAI``: see the module. What a function raises, and an event that breaks a limit,
     is counted in ``stats().refused["invalid"]``, logged and told to ``on_error``; the request does not
@@ -68,32 +68,32 @@ class TogaiMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: Any) -> Any:
-        """Answer a request."""
+        """Answer a request, as Django calls a middleware."""
         if self._is_async:
-            return self._answer(request)
-        answer = _Answer(request, self._meter)
+            return self._acall(request)
+        metered = _DjangoResponse(request, self._meter)
         try:
             response = self._get_response(request)
         except BaseException:
-            answer.end(complete=False)
+            metered.end(complete=False)
             raise
-        return answer.watched(response)
+        return metered.watched(response)
 
-    async def _answer(self, request: Any) -> Any:
-        answer = _Answer(request, self._meter)
+    async def _acall(self, request: Any) -> Any:
+        metered = _DjangoResponse(request, self._meter)
         try:
             response = await self._get_response(request)
         except BaseException:
-            answer.end(complete=False)
+            metered.end(complete=False)
             raise
-        return answer.watched(response)
+        return metered.watched(response)
 
 
 def metering(settings: Mapping[str, Any]) -> Metering:
-    """What ``settings.TOGAI`` says is to be measured.
+    """Read from ``settings.TOGAI`` what is to be measured.
 
     Raises:
-        ImproperlyConfigured: it cannot be.
+        ImproperlyConfigured: a key is missing or unknown, or says to import what cannot be.
 
     """
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415  when used
@@ -113,8 +113,8 @@ def metering(settings: Mapping[str, Any]) -> Metering:
     return Metering(**given)
 
 
-class _Answer:
-    """A response under way."""
+class _DjangoResponse:
+    """Watches one response, and makes the event of its request once it is over."""
 
     def __init__(self, request: Any, meter: Metering) -> None:
         self._request = request
@@ -126,7 +126,7 @@ class _Answer:
         self._is_file = False
 
     def watched(self, response: Any) -> Any:
-        """``response``, which ends this answer when its body ends."""
+        """Return ``response`` such that it is over here when its body ends or is closed."""
         self._status = response.status_code
         if not response.streaming:
             self._bytes = len(response.content)
@@ -143,14 +143,14 @@ class _Answer:
         return response
 
     def _closed(self) -> None:
-        """Before Django tells ``request_finished`` and closes the connections of the request."""
+        """Make the event before Django sends ``request_finished`` and closes the request's connections."""
         self.end(complete=self._is_file or is_without_body(self._request.method, self._status))
 
     def count(self, chunk: bytes) -> None:
         self._bytes += len(chunk)
 
     def end(self, *, complete: bool) -> None:
-        """Make the event, once."""
+        """Make the event, unless it is made already."""
         meter, self._meter = self._meter, None
         if meter is None:
             return
@@ -167,10 +167,10 @@ class _Answer:
 
 
 class _Chunks:
-    """A body, chunk by chunk."""
+    """Hands a body on chunk by chunk, and counts."""
 
-    def __init__(self, answer: _Answer, chunks: Iterator[bytes]) -> None:
-        self._answer = answer
+    def __init__(self, metered: _DjangoResponse, chunks: Iterator[bytes]) -> None:
+        self._metered = metered
         self._chunks = chunks
 
     def __iter__(self) -> Iterator[bytes]:
@@ -180,17 +180,17 @@ class _Chunks:
         try:
             chunk = next(self._chunks)
         except BaseException as end:
-            self._answer.end(complete=isinstance(end, StopIteration))
+            self._metered.end(complete=isinstance(end, StopIteration))
             raise
-        self._answer.count(chunk)
+        self._metered.count(chunk)
         return chunk
 
 
 class _AsyncChunks:
-    """The same, of a coroutine."""
+    """Hands on a body that comes asynchronously, chunk by chunk, and counts."""
 
-    def __init__(self, answer: _Answer, chunks: AsyncIterator[bytes]) -> None:
-        self._answer = answer
+    def __init__(self, metered: _DjangoResponse, chunks: AsyncIterator[bytes]) -> None:
+        self._metered = metered
         self._chunks = chunks
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -200,7 +200,7 @@ class _AsyncChunks:
         try:
             chunk = await anext(self._chunks)
         except BaseException as end:
-            self._answer.end(complete=isinstance(end, StopAsyncIteration))
+            self._metered.end(complete=isinstance(end, StopAsyncIteration))
             raise
-        self._answer.count(chunk)
+        self._metered.count(chunk)
         return chunk

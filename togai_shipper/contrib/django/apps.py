@@ -20,7 +20,7 @@ class TogaiConfig(AppConfig):  # type: ignore[misc]  # Django has no types
     verbose_name = "Togai"
 
     def ready(self) -> None:
-        """Make it.
+        """Make the default shipper; Django calls this once the settings are read.
 
         Raises:
             ConfigurationError: an option is missing or wrong.
