@@ -62,7 +62,7 @@ _HOOK = {"check": values.hook, "read": None}
 
 
 class Options(TypedDict, total=False):
-    """The options of ``Shipper`` as a dictionary, for type checkers: ``Shipper(**options)``.
+    """Types the options of ``Shipper`` as a dictionary: ``Shipper(**options)``.
 
     >>> from togai_shipper import Options, Shipper
     >>> options: Options = {"enabled": False, "close_timeout": 2}
@@ -101,7 +101,7 @@ class Options(TypedDict, total=False):
 
 @attrs.frozen(kw_only=True)
 class Config:
-    """The options of one shipper, all checked. ``Shipper`` documents them."""
+    """Holds the options of one shipper, all checked. ``Shipper`` documents them."""
 
     api_key: ApiKey | None = attrs.field(
         default=None, repr=False, metadata={"check": values.key, "read": str}
@@ -134,7 +134,7 @@ class Config:
 
     @classmethod
     def load(cls, environ: Mapping[str, str], **arguments: Any) -> Config:
-        """The options given, completed from ``environ``; raises ``ConfigurationError``."""
+        """Complete the options given from ``environ`` and check them; raises ``ConfigurationError``."""
         found = {}
         for field in attrs.fields(cls):
             given = arguments.pop(field.name, UNSET)
@@ -146,7 +146,7 @@ class Config:
         return config
 
     def check_together(self) -> None:
-        """What no option can be checked for alone."""
+        """Check what no option can be checked for alone; raises ``ConfigurationError``."""
         if self.enabled and self.api_key is None:
             raise ConfigurationError("api_key: missing; give api_key=, or set TOGAI_API_KEY")
         plain = urlsplit(self.base_url).scheme == "http"
@@ -162,7 +162,7 @@ class Config:
 
 
 def _value(field: Any, given: Any, environ: Mapping[str, str]) -> Any:
-    """One option's value, from its argument, its environment name, or its default."""
+    """Return the value of one option, from its argument, its name in the environment, or its default."""
     source, read = field.name, field.metadata["read"]
     if given is UNSET or (given is None and field.name == "api_key"):
         text = environ.get("TOGAI_" + field.name.upper(), "") if read else ""

@@ -1,4 +1,4 @@
-"""One shipper for the whole process, for those who would rather not carry one around."""
+"""The default shipper: one for the whole process, for applications that would rather not carry one around."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _makers: list[Callable[..., Shipper]] = [Shipper]  # the last one makes it
 
 
 def shipper() -> Shipper:
-    """The default shipper, made at its first use."""
+    """Return the default shipper; make it at its first use."""
     made = _made.get("default")
     return _made.setdefault("default", _makers[-1]()) if made is None else made
 
 
 def made() -> Shipper | None:
-    """The default shipper, if there is one."""
+    """Return the default shipper, or ``None`` where none was made yet."""
     return _made.get("default")
 
 
 @contextmanager
 def replaced(make: Callable[..., Shipper]) -> Iterator[None]:
-    """For the time of a test ``make(**options)`` makes the default shipper; the one before waits."""
+    """Let ``make(**options)`` make the default shipper for the time of a test; the one before waits."""
     before = dict(_made)
     _made.clear()
     _makers.append(make)
@@ -75,7 +75,7 @@ def track(
     event_id: str | None = None,
     idempotency_key: str | None = None,
 ) -> str | None:
-    """``Shipper.track`` of the default shipper: hand one usage event over; returns its id, or ``None``."""
+    """Hand one usage event over to the default shipper, by ``Shipper.track``; return its id, or ``None``."""
     return shipper().track(
         schema_name,
         account_id,
@@ -88,15 +88,15 @@ def track(
 
 
 def flush(timeout: float | None = None) -> FlushReport:
-    """``Shipper.flush`` of the default shipper; ``timeout`` in seconds."""
+    """Flush the default shipper, by ``Shipper.flush``; ``timeout`` is in seconds."""
     return shipper().flush(timeout)
 
 
 def close(timeout: float | None = None) -> FlushReport:
-    """``Shipper.close`` of the default shipper; then ``track()`` is refused until ``configure()``."""
+    """Close the default shipper, by ``Shipper.close``; then ``track()`` is refused until ``configure()``."""
     return shipper().close(timeout)
 
 
 def stats() -> Stats:
-    """``Shipper.stats`` of the default shipper."""
+    """Return the counts of the default shipper, by ``Shipper.stats``."""
     return shipper().stats()

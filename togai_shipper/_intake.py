@@ -115,12 +115,12 @@ class Intake:
             )
 
     def _hand_over(self, event: bytes) -> Outcome:
-        """The longer way in: by ``before_send``, nowhere if not enabled, into a buffer that may be full."""
+        """Take an event the longer way: through ``before_send``, into a buffer that may be full."""
         wanted = self._wanted(event)
         return wanted if isinstance(wanted, Outcome) else self._put(wanted)
 
     def _wanted(self, event: bytes) -> bytes | Outcome:
-        """The event as it is to be sent, if it is to be sent."""
+        """Return the event as it is to be sent, or the outcome where it is not to be sent."""
         if self._config.before_send is not None:
             changed = self._filtered(event)
             if isinstance(changed, Outcome):
@@ -131,7 +131,7 @@ class Intake:
         return event
 
     def _filtered(self, event: bytes) -> bytes | Outcome:
-        """What ``before_send`` makes of an event."""
+        """Return what ``before_send`` makes of an event, or the outcome where it drops it or raises."""
         given = decode(event)
         try:
             changed = self._config.before_send(given)
@@ -173,7 +173,7 @@ class Intake:
         return self._refuse("full", full)
 
     def _may_block(self) -> bool:
-        """Not on a flusher, which would wait for itself, nor under an event loop, which would stand still."""
+        """Whether the caller may wait: a flusher would wait for itself, an event loop would stand still."""
         if is_running():
             text = 'overflow="block" does not block under a running event loop: the event is refused'
             self.pipeline.log.complain("event loop", text)
@@ -183,7 +183,7 @@ class Intake:
     # --- what is refused ---
 
     def refuse_invalid(self, error: Exception, given: Any) -> Outcome:
-        """Count an invalid event and tell of it; or, strict, raise it in the caller."""
+        """Count an invalid event and tell of it; where ``strict`` is set, raise it in the caller instead."""
         invalid = _invalid(error)
         invalid.given = given
         if self._config.strict:
@@ -213,7 +213,7 @@ class Intake:
 
 
 def _invalid(error: Exception) -> InvalidEvent:
-    """Whatever the caller's objects raised."""
+    """Return what the caller's objects raised as an ``InvalidEvent``."""
     if isinstance(error, InvalidEvent):
         return error
     invalid = InvalidEvent("event", f"could not be read: {type(error).__name__}")

@@ -1,4 +1,4 @@
-"""Usage measured around somebody's code, which does not notice: one event at the end of a call or a block."""
+"""Measuring around somebody's code, which does not notice: one event at the end of a call or a block."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _exact = Context(prec=2 * MAX_DIGITS + 20, Emax=2 * MAX_DIGITS + 20, Emin=-2 * M
 def named(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """The arguments of a call by the names of the function's parameters, with their defaults."""
+    """Return the arguments of a call by the names of the function's parameters, with their defaults."""
     bound = inspect.signature(function).bind(*args, **kwargs)
     bound.apply_defaults()
     return bound.arguments
@@ -70,7 +70,7 @@ class Call:
 
 
 def metering(meter: Meter, recipe: Recipe[Call], function: Callable[P, R]) -> Callable[P, R]:
-    """``function``, followed by an event for each of its calls."""
+    """Wrap ``function`` so that an event follows each of its calls."""
     if not callable(function) or isinstance(function, staticmethod):
         kind = type(function).__name__
         raise TypeError(f"metered: what is decorated is a {kind}, not a function; put metered beneath it")
@@ -95,7 +95,7 @@ def metering(meter: Meter, recipe: Recipe[Call], function: Callable[P, R]) -> Ca
 
 
 class _Running:
-    """Around a call."""
+    """Surrounds one call, and meters it at its end."""
 
     def __init__(
         self,
@@ -168,7 +168,7 @@ class Measure:
         self._added.append((name, value, unit))
 
     def sums(self, attributes: Attributes) -> tuple[Attribute, ...]:
-        """``attributes``, and what was added.
+        """Return ``attributes`` together with what was added.
 
         Raises:
             InvalidEvent: a value is no number, or a name has more than one unit.

@@ -134,7 +134,7 @@ def is_loopback(url: str) -> bool:
 
 
 def check_key(key: Any) -> str:
-    """A key that can go into a header; raises ``ConfigurationError`` without showing it."""
+    """Return ``key`` if a header can carry it; else raise ``ConfigurationError``, without showing it."""
     if not isinstance(key, str):
         raise ConfigurationError(f"api_key: must be a str, not {type(key).__name__}")
     if not key or not all("!" <= character <= "~" for character in key):
@@ -173,7 +173,7 @@ def read_rate(text: str) -> float | None:
 
 
 def shown(name: str, value: Any) -> str:
-    """A value for a message: not too long, and of a URL nothing that may be a secret."""
+    """Write a value for a message: not too long, and of a URL nothing that may be a secret."""
     try:
         text = repr(value)
     except Exception:  # the caller's object; or an int too long to be written

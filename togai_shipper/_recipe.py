@@ -49,13 +49,13 @@ class EventFields:
 
 
 def _lasting(attributes: Any) -> Any:
-    """For more than one event: a generator gives its attributes once."""
+    """Return attributes that last for more than one event: a generator gives its own only once."""
     return tuple(islice(attributes, MAX_ATTRIBUTES + 1)) if isinstance(attributes, Iterator) else attributes
 
 
 @attrs.frozen
 class Recipe(Generic[W]):
-    """What an event of some work holds; whatever may be a function is one of the work."""
+    """Says what an event of some work holds; a function among it is called with the work."""
 
     schema_name: str
     account_id: TextOf[W]
@@ -98,7 +98,7 @@ class Recipe(Generic[W]):
 
 
 def _asked(field: str, given: Any, work: Any) -> Any:
-    """``given``, or what it says of the work."""
+    """Return ``given``, or what it returns for the work where it is a function."""
     if not callable(given):
         return given
     try:

@@ -1,4 +1,4 @@
-"""What was tracked, for a test to look at: real shippers on a transport that keeps what it is given.
+"""Recording for tests: real shippers, on a transport that keeps what it is given.
 
 ``pytest_plugin`` hands it out as the fixture ``recorded_events``. What is recorded is what Togai would have
 been sent: it has passed every check of ``track()``, ``before_send``, the buffer and a flusher.
@@ -42,7 +42,7 @@ _SHOWN = 3  # events in a message: arbitrary, what one reads
 
 
 class _Recorder(Transport):
-    """Takes everything, and tells nobody."""
+    """Accepts every event and keeps it, in place of sending."""
 
     def __init__(self, config: Config, events: dict[str, Event]) -> None:
         super().__init__(config.base_url, config.timeout)
@@ -58,7 +58,7 @@ class _Recorder(Transport):
 
 
 class RecordedEvents:
-    """The events tracked in a test, oldest first: iterate over it, take its ``len()``, or index it.
+    """Holds the events tracked in a test, oldest first: iterate over it, take its ``len()``, or index it.
 
     The fixture ``recorded_events`` is one. Togai counts one id once, and so does this: where an id comes
     again (``event_id``, ``idempotency_key``), the first event with it is kept.
@@ -96,11 +96,11 @@ class RecordedEvents:
 
     @property
     def shipper(self) -> Shipper:
-        """The default shipper: a real one that records, ``strict``, for the application to be given."""
+        """Return the default shipper, a real one that records and is ``strict``, for your application."""
         return _default.shipper()
 
     def make(self, **options: Unpack[Options]) -> Shipper:
-        """Another shipper that records here, with your options: ``make(before_send=redact)``.
+        """Make another shipper that records here, with your options: ``make(before_send=redact)``.
 
         It is ``strict``, and closed at the end of the test.
 
@@ -131,7 +131,7 @@ class RecordedEvents:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """Every event so far, oldest first."""
+        """Return every event so far, oldest first."""
         for shipper in self._shippers:
             shipper.flush()
         return tuple(self._taken.values())
@@ -210,7 +210,7 @@ class RecordedEvents:
             raise AssertionError("\n".join([f"{counted(len(events), 'event')} tracked:", *_lines(events)]))
 
     def _instead(self, wanted: Wanted, events: tuple[Event, ...]) -> str:
-        """What was tracked that is most like it, and what was refused."""
+        """Tell which tracked events are most like the expected one, and how many were refused."""
         near = sorted(
             ((misses, event) for event in events if (misses := wanted.misses(event))),
             key=lambda miss: len(miss[0]),

@@ -1,4 +1,4 @@
-"""The façade: what the application calls."""
+"""The facade: what an application calls."""
 
 from __future__ import annotations
 
@@ -141,17 +141,17 @@ class Shipper:
 
     @property
     def _intake(self) -> Intake:
-        """This process's."""
+        """Return the intake of this process."""
         return self._own.here()
 
     @property
     def _pipeline(self) -> Pipeline:
-        """This process's."""
+        """Return the pipeline of this process."""
         return self._own.here().pipeline
 
     @contextmanager
     def _diverted(self, options: Mapping[str, Any], connect: Callable[[Config], Transport]) -> Iterator[None]:
-        """For the time of a test go on with these options and another transport; what is pending waits."""
+        """Go on with these options and another transport for the time of a test; what is pending waits."""
         before = self._own
         self._own = diverted = PerProcess(partial(_opened, attrs.evolve(self._config, **options), connect))
         try:
@@ -220,11 +220,12 @@ class Shipper:
         event_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> Future[Outcome]:
-        """``track()`` with a receipt, for the few events whose caller must know what became of them.
+        """Hand an event over as ``track()`` does, and return a receipt for it.
 
-        The event goes with the others, so its outcome may take ``flush_interval``, and as long as Togai
-        cannot be reached. The future cannot be cancelled, since neither can the event. Its callbacks are
-        called on a flusher, or inside ``close()``, and should be quick.
+        It is for the few events whose caller must know what became of them. The event goes with the others,
+        so its outcome may take ``flush_interval``, and as long as Togai cannot be reached. The future cannot
+        be cancelled, since neither can the event. Its callbacks are called on a flusher, or inside
+        ``close()``, and should be quick.
 
         Args:
             schema_name: as for ``track()``, and so are all the others.
@@ -359,7 +360,7 @@ class Shipper:
         return Measure(self._meter, recipe, account_id, dimensions)
 
     def _meter(self, recipe: Recipe[Any], work: Any) -> None:
-        """Track an event of some work that is over; whoever did it is told nothing, and nothing is raised."""
+        """Track an event of some work that is over; raise nothing, since whoever did it is not to notice."""
         intake = self._intake
         try:
             fields = recipe.fields_of(work)
@@ -411,7 +412,7 @@ class Shipper:
         return self._pipeline.sync(self._seconds(timeout))
 
     async def aflush(self, timeout: float | None = None) -> FlushReport:
-        """``flush()`` for coroutines: the event loop goes on meanwhile."""
+        """Do as ``flush()`` does, for coroutines: the event loop goes on meanwhile."""
         return await in_a_thread(self.flush, timeout)
 
     def close(self, timeout: float | None = None) -> FlushReport:
@@ -432,7 +433,7 @@ class Shipper:
         return self._pipeline.close(self._seconds(timeout))
 
     async def aclose(self, timeout: float | None = None) -> FlushReport:
-        """``close()`` for coroutines: the event loop goes on meanwhile."""
+        """Do as ``close()`` does, for coroutines: the event loop goes on meanwhile."""
         return await in_a_thread(self.close, timeout)
 
     @property
@@ -497,7 +498,7 @@ class Shipper:
         self._pipeline.set_api_key(api_key if callable(api_key) else check_key(api_key))
 
     def stats(self) -> Stats:
-        """Every count of this shipper in this process, at one instant."""
+        """Return every count of this shipper in this process, at one instant."""
         return self._pipeline.health.stats()
 
     @property

@@ -1,4 +1,4 @@
-"""Every error that crosses the public edge.
+"""The errors that applications see.
 
 ::
 
@@ -7,7 +7,7 @@
     ├── InvalidEvent (ValueError)   what was tracked breaks the contract
     ├── QueueFull                   the buffer is full and overflow="raise"
     ├── ShipperClosed               tracked after close()
-    └── DeliveryError               an event, or the whole line, could not be delivered
+    └── DeliveryError               events could not be delivered, or delivery is parked
         ├── Unauthorized            Togai refuses the key
         ├── EventRejected           Togai refuses this event for good
         ├── PayloadTooLarge         Togai finds this one event too large
@@ -63,11 +63,11 @@ class QueueFull(TogaiShipperError):  # noqa: N818  named as queue.Full is
 
 
 class ShipperClosed(TogaiShipperError):  # noqa: N818  a state, not a mishap
-    """``track()`` came after ``close()``."""
+    """An event was tracked after ``close()``."""
 
 
 class DeliveryError(TogaiShipperError):
-    """Events, or the whole line, could not be delivered; handed to ``on_error``.
+    """Events could not be delivered, or delivery is parked as a whole; handed to ``on_error``.
 
     Attributes:
         status: the HTTP status that decided, or ``None`` where there was no reply.

@@ -1,4 +1,4 @@
-"""What users test with: a Togai of their own, what can go wrong with it, and what was tracked.
+"""For the tests of applications: a Togai of their own, what can go wrong with it, and what was tracked.
 
 ``FakeTogai`` serves real HTTP on loopback from a thread of the test's own process; the values in ``faults``
 say what is to go wrong with a request; ``Switches`` lists what Togai leaves open. They need the extra

@@ -1,4 +1,4 @@
-"""What the caller says happened: checked, normalised and encoded once, inside the caller's own call.
+"""Events: what the caller says happened is checked, normalised and encoded once, inside that very call.
 
 The limits are those of Togai's ``Event`` schema. ``fields`` says what a single field may hold, ``timestamps``
 when it happened, ``identity`` by what it is counted once, ``parts`` what attributes and dimensions are.

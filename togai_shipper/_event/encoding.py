@@ -1,4 +1,4 @@
-"""The encoding of an event as JSON, inside the caller's own call: it is put together from fragments.
+"""How an event becomes JSON, inside the caller's own call: it is put together from fragments.
 
 It is on somebody's request path. What repeats from call to call (schema names, accounts, attribute names,
 dimension keys) is checked and escaped once and then looked up.
@@ -28,7 +28,7 @@ from .parts import checked_attributes, checked_dimensions
 
 
 class _Fragments(dict[str, str]):
-    """JSON made once for each text that repeats. Bounded: a full one starts afresh."""
+    """Keeps the JSON of each text that repeats. It is bounded: once full, it starts afresh."""
 
     def __init__(self, make: Callable[[str], str]) -> None:
         self._make = make

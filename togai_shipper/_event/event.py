@@ -65,12 +65,12 @@ class Event:
 
 
 def decode(body: bytes) -> Event:
-    """The ``Event`` that was encoded to ``body``."""
+    """Return the ``Event`` that was encoded to ``body``."""
     return read(json.loads(body))
 
 
 def read(wire: Mapping[str, Any]) -> Event:
-    """The ``Event`` that Togai's JSON says."""
+    """Return the ``Event`` that Togai's JSON describes."""
     return Event(
         wire["schemaName"],
         wire["accountId"],

@@ -1,4 +1,4 @@
-"""By what an event is counted once: an id that is random, chosen, or derived from a key of the caller."""
+"""The id by which an event is counted once: random, chosen, or derived from an idempotency key."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _ID = re.compile(rb'"id":("[^"\\]*(?:\\.[^"\\]*)*")')
 
 
 class ChosenId(bytes):
-    """An encoded event whose id the caller chose: a duplicate of it was sent by the caller, earlier."""
+    """Holds an encoded event whose id the caller chose: a duplicate of it was sent by the caller, earlier."""
 
     __slots__ = ()
 
 
 def fresh_id() -> str:
-    """A random id: unique across threads, forks and copied machines, since the kernel makes it."""
+    """Return a random id, unique across threads, forks and copied machines, since the kernel makes it."""
     return os.urandom(16).hex()
 
 
 def derived_id(schema_name: str, account_id: str, key: Any) -> str:
-    """The id of an ``idempotency_key``: the same for the same three texts, for ever, in every process."""
+    """Return the id of an ``idempotency_key``: for the same three texts the same one, for ever."""
     if not isinstance(key, str):
         raise InvalidEvent("idempotency_key", f"must be a str, not {kind_of(key)}")
     name = json.dumps([schema_name, account_id, key], ensure_ascii=True, separators=(",", ":"))
@@ -39,7 +39,7 @@ def derived_id(schema_name: str, account_id: str, key: Any) -> str:
 
 
 def chosen_id(schema_name: Any, account_id: Any, event_id: Any, idempotency_key: Any) -> str:
-    """The id that the caller chose, by itself or by a key of its business."""
+    """Return the id that the caller chose, by itself or by a key of its business."""
     if idempotency_key is None:
         return checked_text("event_id", event_id, 1, MAX_ID)
     if event_id is not None:
@@ -50,7 +50,7 @@ def chosen_id(schema_name: Any, account_id: Any, event_id: Any, idempotency_key:
 
 
 def id_of(body: bytes) -> str:
-    """The id of an encoded event, read without the rest of it."""
+    """Read the id of an encoded event, without the rest of it."""
     found = _ID.search(body)
     event_id: str = json.loads(found[1]) if found else json.loads(body)["id"]
     return event_id

@@ -67,7 +67,7 @@ Attributes: TypeAlias = Mapping[str, Number | tuple[Number, str]] | ListedAttrib
 
 
 def checked_attributes(given: Any) -> tuple[Attribute, ...]:
-    """Any shape that ``track`` takes, as checked attributes; an endless one is not read to its end."""
+    """Check attributes in any shape that ``track`` takes; an endless one is not read to its end."""
     items = given.items() if isinstance(given, Mapping) else given
     if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
         raise InvalidEvent("attributes", f"must be a mapping or attributes, not {kind_of(given)}")
@@ -94,7 +94,7 @@ def _attribute(item: Any) -> Attribute:
 
 
 def checked_dimensions(given: Mapping[str, str] | None) -> dict[str, str]:
-    """Any mapping, as a checked one; an endless one is not read to its end."""
+    """Check dimensions, in any mapping; an endless one is not read to its end."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):

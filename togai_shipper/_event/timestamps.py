@@ -1,4 +1,4 @@
-"""When it happened: the time of an event as Togai takes it, UTC with milliseconds."""
+"""The time of an event as Togai takes it: UTC with milliseconds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Stamp:
         self._last = (-1, "")  # replaced whole: threads that race write the same text twice
 
     def __call__(self, nanoseconds: int) -> str:
-        """``nanoseconds`` since the epoch as ``2026-01-31T23:59:59.999Z``."""
+        """Write ``nanoseconds`` since the epoch, such as ``2026-01-31T23:59:59.999Z``."""
         second, rest = divmod(nanoseconds, 1_000_000_000)
         known, text = self._last
         if known != second:
@@ -33,7 +33,7 @@ class Stamp:
 
 
 def timestamp_text(given: Any) -> str:
-    """An aware ``datetime`` or ISO 8601 with a zone, as UTC with milliseconds and ``Z``; the rest is cut."""
+    """Write an aware ``datetime``, or ISO 8601 with a zone, as UTC with milliseconds; the rest is cut."""
     moment = _parsed(given) if isinstance(given, str) else given
     if not isinstance(moment, datetime):
         raise InvalidEvent("timestamp", f"must be an aware datetime or an ISO 8601 str, not {kind_of(given)}")

@@ -1,4 +1,4 @@
-"""Under an event loop: knowing that one runs, and waiting beside it."""
+"""Event loops: whether the calling thread is under one, and how to wait beside it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .threads import start_thread
 
 
 def is_running() -> bool:
-    """Whether the calling thread is under one, so that it must not wait."""
+    """Whether the calling thread is under an event loop, so that it must not wait."""
     asyncio = sys.modules.get("asyncio")  # not imported for this: where nobody has, no loop runs
     try:
         return asyncio is not None and asyncio.get_running_loop() is not None
@@ -22,7 +22,7 @@ def is_running() -> bool:
 
 
 async def in_a_thread(wait: Callable[[float | None], FlushReport], timeout: float | None) -> FlushReport:
-    """On a thread of its own: the loop's executor may be busy for minutes, and holds up the loop's end."""
+    """Wait on a new thread: the loop's executor may be busy for minutes, and holds up the loop's end."""
     import asyncio  # noqa: PLC0415  who awaits this has it; nobody else pays for it
 
     loop = asyncio.get_running_loop()

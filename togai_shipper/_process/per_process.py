@@ -1,6 +1,7 @@
 """What each process has of its own: a forked child makes another and leaves its parent's alone, for ever.
 
-No hook is needed for it, which also holds where none runs (uWSGI): whoever asks is told by the process id.
+The process id tells which one is asked for. That needs no at-fork hook, so it also holds where none runs
+(uWSGI).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Owned(Protocol):
-    """Something that belongs to the process that made it."""
+    """Belongs to the process that made it."""
 
     pid: int
 
@@ -31,9 +32,9 @@ class PerProcess(Generic[T]):
         self.latest = make(None)  # the parent's, in a child that has not asked yet
 
     def here(self) -> T:
-        """Return this process's.
+        """Return the one of this process; make it if it is not there yet.
 
-        Several threads may come here at once, or a signal handler in between: all get the same one.
+        Several threads may ask at once, or a signal handler in between: all get the same one.
         """
         latest, pid = self.latest, os.getpid()
         if latest.pid != pid:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Members that are held weakly, and found until their last user lets go of them."""
+    """Holds its members weakly: each is found until its last user lets go of it."""
 
     def __init__(self) -> None:
         self._members: dict[int, weakref.ref[T]] = {}  # by identity: a member need not be hashable
