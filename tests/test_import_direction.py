@@ -33,7 +33,7 @@ PURE = [
     "_process.limits",
     "_option_values",
     "_config",
-    "_matching",
+    "_expected_event",
 ]
 ORDER = [
     *PURE,

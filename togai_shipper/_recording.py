@@ -18,7 +18,7 @@ from ._config import Config, Options
 from ._engine.transport import Transport
 from ._engine.verdict import Reply
 from ._event import Event, read
-from ._matching import Wanted, shown
+from ._expected_event import ExpectedEvent, shown
 from ._shipper import Shipper
 from ._wording import counted
 
@@ -178,22 +178,24 @@ class RecordedEvents:
             times: how many such events there must be (default: one or more; 0: none).
 
         Returns:
-            The events that are such, oldest first.
+            The events that are as expected, oldest first.
 
         Raises:
-            AssertionError: there are none, or not so many; it says what was tracked instead, and what
-                differs.
+            AssertionError: there are none, or not as many as ``times``; it says what was tracked instead, and
+                what differs.
 
         """
         __tracebackhide__ = True
-        wanted = Wanted(schema_name, account, attributes or {}, dimensions or {}, timestamp, event_id)
+        expected = ExpectedEvent(
+            schema_name, account, attributes or {}, dimensions or {}, timestamp, event_id
+        )
         events = self.events
-        found = tuple(event for event in events if not wanted.misses(event))
+        found = tuple(event for event in events if not expected.differences(event))
         if times is None and not found:
-            raise AssertionError(f"not tracked: {wanted}\n{self._instead(wanted, events)}")
+            raise AssertionError(f"not tracked: {expected}\n{self._nearest(expected, events)}")
         if times is not None and len(found) != times:
-            told = f"tracked {counted(len(found), 'time')}, not {times}: {wanted}"
-            lines = _lines(found) if len(found) > times else [self._instead(wanted, events)]
+            told = f"tracked {counted(len(found), 'time')}, not {times}: {expected}"
+            lines = _lines(found) if len(found) > times else [self._nearest(expected, events)]
             raise AssertionError("\n".join([told, *lines]))
         return found
 
@@ -209,17 +211,17 @@ class RecordedEvents:
         if events:
             raise AssertionError("\n".join([f"{counted(len(events), 'event')} tracked:", *_lines(events)]))
 
-    def _instead(self, wanted: Wanted, events: tuple[Event, ...]) -> str:
+    def _nearest(self, expected: ExpectedEvent, events: tuple[Event, ...]) -> str:
         """Tell which tracked events are most like the expected one, and how many were refused."""
         near = sorted(
-            ((misses, event) for event in events if (misses := wanted.misses(event))),
-            key=lambda miss: len(miss[0]),
+            ((differing, event) for event in events if (differing := expected.differences(event))),
+            key=lambda near: len(near[0]),
         )
         lines = [f"of {counted(len(events), 'event')} tracked, the nearest:"] if near else []
         if not events:
             lines = ["nothing was tracked"]
-        for misses, event in near[:_SHOWN]:
-            lines += [_line(event), *(f"      {miss}" for miss in misses)]
+        for differing, event in near[:_SHOWN]:
+            lines += [_line(event), *(f"      {difference}" for difference in differing)]
         return "\n".join(lines + self._refusals())
 
     def _refusals(self) -> list[str]:

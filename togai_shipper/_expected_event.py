@@ -1,4 +1,4 @@
-"""Whether an event is as a test wants it, and if not, what differs. Pure."""
+"""Whether an event is as a test expects it, and if not, what differs. Pure."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def _stamp(given: datetime | str | None) -> str | None:
 
 
 @attrs.frozen
-class Wanted:
-    """What an event should be; what is ``None``, or not named, may be anything."""
+class ExpectedEvent:
+    """Says what an event should be; what is ``None``, or not named, may be anything."""
 
     schema_name: object
     account: object
@@ -27,8 +27,8 @@ class Wanted:
     timestamp: str | None = attrs.field(converter=_stamp)
     event_id: object
 
-    def misses(self, event: Event) -> list[str]:
-        """What differs in ``event``, a line each."""
+    def differences(self, event: Event) -> list[str]:
+        """Say what differs in ``event``, a line each."""
         fields = {
             "schema_name": (self.schema_name, event.schema_name),
             "account": (self.account, event.account_id),
@@ -37,12 +37,12 @@ class Wanted:
         }
         return [
             *(
-                f"{name} is {has!r}, not {wanted!r}"
-                for name, (wanted, has) in fields.items()
-                if wanted is not None and not wanted == has  # noqa: SIM201  asks what stands for it, ANY for instance
+                f"{name} is {has!r}, not {expected!r}"
+                for name, (expected, has) in fields.items()
+                if expected is not None and not expected == has  # noqa: SIM201  asks what stands for it, ANY for instance
             ),
-            *_amount_misses(self.attributes, {each.name: each for each in event.attributes}),
-            *_dimension_misses(self.dimensions, event.dimensions),
+            *_amount_differences(self.attributes, {each.name: each for each in event.attributes}),
+            *_dimension_differences(self.dimensions, event.dimensions),
         ]
 
     def __str__(self) -> str:
@@ -58,39 +58,39 @@ class Wanted:
         return " ".join(parts + ([f"with {told}"] if told else []))
 
 
-def _amount_misses(wanted: Mapping[str, object], has: Mapping[str, Attribute]) -> list[str]:
-    misses = []
-    for name, value in wanted.items():
+def _amount_differences(expected: Mapping[str, object], has: Mapping[str, Attribute]) -> list[str]:
+    differing = []
+    for name, value in expected.items():
         if name not in has:
-            misses.append(_missing("attributes", name, has))
+            differing.append(_missing("attributes", name, has))
         elif not _is_amount(name, value, has[name]):
-            misses.append(f"attributes[{name!r}] is {shown(has[name])}, not {value!r}")
-    return misses
+            differing.append(f"attributes[{name!r}] is {shown(has[name])}, not {value!r}")
+    return differing
 
 
-def _dimension_misses(wanted: Mapping[str, object], has: Mapping[str, str]) -> list[str]:
-    misses = []
-    for name, value in wanted.items():
+def _dimension_differences(expected: Mapping[str, object], has: Mapping[str, str]) -> list[str]:
+    differing = []
+    for name, value in expected.items():
         if name not in has:
-            misses.append(_missing("dimensions", name, has))
+            differing.append(_missing("dimensions", name, has))
         elif not value == has[name]:  # noqa: SIM201  asks what stands for it
-            misses.append(f"dimensions[{name!r}] is {has[name]!r}, not {value!r}")
-    return misses
+            differing.append(f"dimensions[{name!r}] is {has[name]!r}, not {value!r}")
+    return differing
 
 
 def _missing(kind: str, name: str, has: Mapping[str, Any]) -> str:
     return f"{kind}[{name!r}] is missing; there is {', '.join(map(repr, has)) or 'none'}"
 
 
-def _is_amount(name: str, wanted: object, has: Attribute) -> bool:
-    match wanted:
+def _is_amount(name: str, expected: object, has: Attribute) -> bool:
+    match expected:
         case (amount, unit):
             return bool(unit == has.unit) and _is_amount(name, amount, has)
-    if isinstance(wanted, str) or hasattr(wanted, "__float__") or hasattr(wanted, "__index__"):
-        return Decimal(number(name, wanted)) == Decimal(has.value)
-    return bool(wanted == float(has.value))  # something that stands for a number: ANY, approx(12.5)
+    if isinstance(expected, str) or hasattr(expected, "__float__") or hasattr(expected, "__index__"):
+        return Decimal(number(name, expected)) == Decimal(has.value)
+    return bool(expected == float(has.value))  # something that stands for a number: ANY, approx(12.5)
 
 
 def shown(attribute: Attribute) -> str:
-    """An attribute's value as ``track()`` takes it."""
+    """Write an attribute's value as ``track()`` takes it."""
     return attribute.value if attribute.unit is None else f"({attribute.value}, {attribute.unit!r})"
