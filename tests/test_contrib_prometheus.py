@@ -8,10 +8,13 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 import requests
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
@@ -26,13 +29,23 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 EVENTS = "togai_shipper_events_total"
 
 
+class Quiet(WSGIRequestHandler):
+    """Logs no request."""
+
+    def log_message(self, *_: Any) -> None: ...
+
+
 class Page:
     """A /metrics page as Prometheus fetches it."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        server, self._thread = start_http_server(0, "127.0.0.1", registry)
-        self._server = server
-        self.url = f"http://127.0.0.1:{server.server_port}/metrics"
+        app: Any = make_wsgi_app(registry)
+        self._server = make_server("127.0.0.1", 0, app, handler_class=Quiet)
+        self._thread = Thread(
+            target=self._server.serve_forever, args=(0.01,)
+        )  # seconds until it sees its end
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/metrics"
         self.kinds: dict[str, str] = {}
 
     def fetch(self, accept: str = "text/plain") -> str:

@@ -70,7 +70,7 @@ def refuse(function, *arguments, **more):
     say("started", function)
     raise RuntimeError("can't create new thread at interpreter shutdown")  # as Python 3.12 says
 
-shipper = make(batch_size=2, max_in_flight=8, close_timeout=1.5)
+shipper = make(batch_size=2, max_in_flight=8, close_timeout=float(sys.argv[2]))
 if "without a flusher" in sys.argv:
     start, _thread.start_new_thread = _thread.start_new_thread, None  # as where memory is short
     track(shipper)
@@ -90,7 +90,7 @@ for module in (_thread, threading):
 def test_no_thread_is_started_at_exit(togai: FakeTogai, tmp_path: Path, flusher: str, server: str) -> None:
     if server == "unavailable":
         togai.on_request = lambda received: faults.Refuse(503)
-    program = Ended(THREADS, togai, tmp_path, flusher)
+    program = Ended(THREADS, togai, tmp_path, flusher, "30" if server == "fine" else "0.3")
 
     assert program.status == 0, program.error
     assert program.words("started") == []

@@ -490,7 +490,7 @@ def test_where_the_sandbox_is_not_installed_that_is_said(suite: pytest.Pytester)
             recorded_events.assert_tracked("order")
         """
     )
-    result = suite.runpytest_subprocess()
+    result = suite.runpytest_subprocess("-p", "no:hypothesispytest", "-p", "no:cov")  # they take their time
 
     result.assert_outcomes(errors=1, passed=1)
     result.stdout.fnmatch_lines(

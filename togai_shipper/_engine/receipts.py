@@ -19,7 +19,7 @@ Receipt: TypeAlias = "Future[Outcome]"
 
 
 def receipt(outcome: Outcome | None = None) -> Receipt:
-    """One that cannot be cancelled, since neither can the event; resolved where the outcome is known."""
+    """Make a receipt, with an outcome that is known already; it cannot be cancelled, as no event can."""
     made: Receipt = Future()
     made.set_running_or_notify_cancel()
     if outcome is not None:
@@ -28,7 +28,7 @@ def receipt(outcome: Outcome | None = None) -> Receipt:
 
 
 class Receipts:
-    """Those that are out, of one shipper in one process."""
+    """Keeps the receipts of one shipper in one process whose events have no outcome yet."""
 
     def __init__(self) -> None:
         # Several calls may hand over one id; each has its own outcome, in whatever order.
@@ -36,11 +36,11 @@ class Receipts:
         self._resolved: deque[tuple[Receipt, Outcome]] = deque()
 
     def expect(self, event_id: str, held: Receipt) -> None:
-        """It is for an event about to be put into the line."""
+        """Keep a receipt of an event that is about to be put into the buffer."""
         self._out.setdefault(event_id, []).append(held)
 
     def forget(self, event_id: str, held: Receipt) -> None:
-        """The event did not get into the line after all."""
+        """Let go of a receipt whose event did not get into the buffer after all."""
         self._put_back(event_id, [each for each in self._out.pop(event_id, ()) if each is not held])
 
     def record(self, settled: Settled) -> None:
@@ -70,7 +70,7 @@ class Receipts:
             return None
 
     def end_pending(self) -> None:
-        """Answer all that are left, at the end: what has no outcome by now is kept on disk."""
+        """Resolve every receipt that is left as pending: its event is kept on disk."""
         while self._out:
             event_id, waiting = self._out.popitem()
             self._resolved += [(each, Outcome(event_id, "pending")) for each in waiting]
