@@ -41,9 +41,11 @@ logging.basicConfig()
 class Ended:
     """A program that has ended, and what it said."""
 
-    def __init__(self, program: str, togai: FakeTogai, folder: Path, *arguments: str) -> None:
+    def __init__(
+        self, program: str, togai: FakeTogai, folder: Path, *arguments: str, before: str = ""
+    ) -> None:
         path = folder / "program.py"
-        path.write_text(BEGIN + program)
+        path.write_text(before + BEGIN + program)
         environment = {**os.environ, "TOGAI_API_KEY": "secret", "TOGAI_BASE_URL": togai.url}
         done = subprocess.run(
             [sys.executable, "-W", "ignore::DeprecationWarning", str(path), *arguments],
@@ -269,6 +271,64 @@ def test_shippers_made_at_every_line_of_an_exit_keep_no_other_from_delivering(
 
     assert (program.status, program.error) == (0, "")
     assert len(program.words("accepted")) == 21
+    assert togai.ledger.lost(program.words("accepted")) == set()
+
+
+AFTER_THE_LIBRARY = """
+import atexit
+atexit.register(lambda: (go_on.set(), thread.join(20)))  # its exit hook has run by then
+"""
+
+ENDS_WHILE_ONE_IS_MADE = """
+class Here:
+    def __init__(self, line):
+        self.line, self.lines = line, 0
+
+    def __call__(self, frame, event, argument):
+        if event == "line" and frame.f_code.co_filename.endswith("_shipper.py"):
+            self.lines += 1
+            if self.lines == self.line:
+                stopped.set()
+                go_on.wait(20)
+        return self
+
+def make_one():
+    sys.settrace(here)
+    shipper = make()
+    sys.settrace(None)
+    event_id = shipper.track("api_call", "late")
+    say("accepted" if event_id else "refused", event_id)
+    finished.append(here.lines < here.line)
+    stopped.set()
+
+make()  # whatever is imported once
+line = status = 0
+while status == 0 and line < 500:  # a process for each line of making one
+    line += 1
+    finished, stopped, go_on, here = [], threading.Event(), threading.Event(), Here(line)
+    thread = threading.Thread(target=make_one, daemon=True)
+    child = os.fork()
+    if child:
+        status = os.waitpid(child, 0)[1]
+        continue
+    thread.start()
+    stopped.wait(20)
+    sys.exit(finished[:1] == [True])  # no such line any more
+say("lines", line)
+os._exit(0)
+"""
+
+
+@pytest.mark.processes  # a process for each line
+def test_a_process_that_ends_at_any_line_of_making_a_shipper_delivers_or_refuses_its_event(
+    togai: FakeTogai, tmp_path: Path
+) -> None:
+    program = Ended(ENDS_WHILE_ONE_IS_MADE, togai, tmp_path, before=AFTER_THE_LIBRARY)
+
+    assert program.status == 0, program.error
+    assert "Traceback" not in program.error
+    assert 10 < int(program.words("lines")[0]) < 500
+    assert program.words("refused")
     assert togai.ledger.lost(program.words("accepted")) == set()
 
 

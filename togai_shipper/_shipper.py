@@ -486,10 +486,10 @@ class Shipper:
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError("a Shipper belongs to its process and can be neither pickled nor copied")
 
-    # --- how it stands ---
+    # --- state ---
 
     def set_api_key(self, api_key: ApiKey) -> None:
-        """Use another key (or callable) from now on, from any thread; a parked line tries it at once.
+        """Use another key (or callable) from now on, from any thread; parked delivery tries it at once.
 
         Raises:
             ConfigurationError: it cannot be a key; the one in use stays.
