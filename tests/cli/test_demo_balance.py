@@ -30,7 +30,7 @@ def event(event_id: str) -> dict[str, Any]:
 
 def billed(*ids: str, **switches: Any) -> BillingLedger:
     ledger = BillingLedger(Switches(**switches))
-    ledger.take(map(event, ids))
+    ledger.accept(map(event, ids))
     return ledger
 
 

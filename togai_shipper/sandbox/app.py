@@ -1,4 +1,4 @@
-"""The endpoints, and what holds for all of them: each request is noted, its key looked at, its quota kept.
+"""The endpoints, and what all of them do: note the request, check its key, keep its quota.
 
 Everything here runs in the event loop's thread.
 """
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 _Responder: TypeAlias = Callable[
     [NotedRequest, Any], Awaitable[Reply]
-]  # of a request noted, and of what its body says
+]  # takes the noted request, and what its body holds
 
 
 class App:
-    """What stands behind the sandbox's port; ``asgi`` is the application to serve."""
+    """The application behind the sandbox's port; ``asgi`` is what the server serves."""
 
     def __init__(self, switches: Switches, credentials: Credentials) -> None:
         self.ledger = BillingLedger(switches)
@@ -56,10 +56,10 @@ class App:
         )
         self.asgi.router.redirect_slashes = False
 
-    # --- what holds for all ---
+    # --- what all endpoints do ---
 
     async def _respond(self, request: Request, answer: _Responder) -> Reply:
-        """Note the request, have it answered, note the answer."""
+        """Note the request, let ``answer`` reply to it, and note the reply."""
         at = self.journal.now()
         try:
             body = await request.body()
@@ -79,7 +79,7 @@ class App:
         )
         try:
             reply = await answer(noted, payload)
-        except Exception as failure:  # ours, or of a test's callback: stop() raises it
+        except Exception as failure:  # the sandbox's own, or of a test's callback; stop() raises it
             self.journal.fail(failure)
             reply = replies.error(500, "the sandbox, or a callback given to it, failed")
         if isinstance(reply, Response):

@@ -1,7 +1,7 @@
-"""What Togai takes: the two bodies, read strictly, with the server's eyes.
+"""What Togai accepts: the bodies of the two ingestion endpoints, checked as the server would check them.
 
-Pure. It shares nothing with the library's own checks, on purpose: this is the second reading of the contract
-that the first one is judged by. A ``Breach`` names the field and the limit, never the value.
+Pure. It shares nothing with the library's own checks, on purpose: it is a second reading of the contract, and
+the first one is judged by it. A ``Breach`` names the field and the limit, never the value.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAX_ID = 512
 MAX_ACCOUNT = 512
 MAX_DIMENSION = 200
 MAX_ATTRIBUTES = 10
-MAX_LOOKUP_ID = 50  # GET /events/{id} takes no longer one, though an event may have it
+MAX_LOOKUP_ID = 50  # an event may have a longer id, but GET /events/{id} refuses it
 
 _EVENT_REQUIRED = frozenset(("schemaName", "timestamp", "accountId", "attributes", "dimensions"))
 _EVENT = _EVENT_REQUIRED | {"id"}
@@ -34,14 +34,14 @@ _ZONE = re.compile(r"[Zz]|[+-][0-9]{2}:[0-9]{2}$")
 
 
 class Breach(ValueError):  # noqa: N818  the breach of a contract is what it is
-    """What is wrong with a body, and where."""
+    """A body breaks the contract; the text says where, and what is wrong."""
 
 
 # --- the body ---------------------------------------------------------------------------------------------
 
 
 def parse(body: bytes) -> Any:
-    """What the body is the JSON of (UTF-8, no key twice, no ``NaN``), or the ``Breach`` that it is."""
+    """Return what the JSON says (UTF-8, no key twice, no ``NaN``), or a ``Breach`` if it is not JSON."""
     try:
         return _DECODER.decode(body.decode())
     except (ValueError, RecursionError) as error:
@@ -63,14 +63,14 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 
 def events_in(payload: Any, wrapper: str | None) -> list[dict[str, Any]]:
-    """The objects that stand where events belong, checked or not: for the record, not for the judgement."""
+    """Return the objects that stand where events belong, unchecked: for the journal, not for judging."""
     held = payload.get(wrapper) if isinstance(payload, dict) else None
     each = held if wrapper == "events" else [held]
     return [event for event in each if isinstance(event, dict)] if isinstance(each, list) else []
 
 
 def unwrap(payload: Any, wrapper: str, most: int = MAX_EVENTS) -> list[Any]:
-    """The events of ``{"events": [...]}`` or ``{"event": {...}}``, themselves unchecked."""
+    """Return the events of ``{"events": [...]}`` or ``{"event": {...}}``, unchecked. Raises ``Breach``."""
     if isinstance(payload, Breach):
         raise payload
     if not isinstance(payload, dict):
@@ -89,11 +89,11 @@ def unwrap(payload: Any, wrapper: str, most: int = MAX_EVENTS) -> list[Any]:
 
 
 # --- an event ---------------------------------------------------------------------------------------------
-# Each check knows the end of its field's path; on the way out, who called it puts the rest before that.
+# Each check names the end of its field's path; its caller puts the beginning before that.
 
 
 def check(event: Any, where: str, *, strict: bool = False) -> None:
-    """Raise a ``Breach`` unless this is an event; ``where`` begins the names of its fields.
+    """Raise a ``Breach`` unless this is an event; the names of its fields begin with ``where``.
 
     Togai leaves open whether an event may repeat an attribute's name, and whether its timestamp may come
     without a zone (UTC is then meant). The sandbox lets both pass; ``strict`` refuses them.
@@ -158,7 +158,7 @@ def _dimensions(dimensions: Any) -> None:
 
 
 def instant(timestamp: str) -> datetime:
-    """The moment an ISO 8601 timestamp means, to the second; in UTC unless it says otherwise."""
+    """Return the moment that an ISO 8601 timestamp means, to the second; without a zone it is UTC."""
     match = _TIMESTAMP.fullmatch(timestamp)
     if match is None:
         raise Breach(".timestamp: must be an ISO 8601 date and time")
@@ -182,7 +182,7 @@ def _timestamp(value: Any, *, strict: bool) -> None:
         raise Breach(".timestamp: must have a zone")
 
 
-# --- what both are made of --------------------------------------------------------------------------------
+# --- parts that both have --------------------------------------------------------------------------------
 
 
 def _keys(dot: str, value: dict[str, Any], *, required: frozenset[str], known: frozenset[str]) -> None:
@@ -201,7 +201,7 @@ def _text(name: str, value: Any, least: int, most: int) -> None:
 
 
 def _speakable(name: str, text: str) -> None:
-    """Refuse half of a surrogate pair: JSON can spell it, but no text can hold it."""
+    """Refuse half of a surrogate pair: JSON can write it, but UTF-8 cannot."""
     if not text.isascii():
         try:
             text.encode()

@@ -1,4 +1,4 @@
-"""Whom the sandbox lets in: the secret key, and tokens made from it that last a day."""
+"""Which credentials the sandbox accepts: the secret key, and tokens made from it that last a day."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ TOKEN_LIFETIME = 86_400.0  # seconds: a day
 
 
 class Credentials:
-    """The key that counts now, and the tokens it was traded for; only ``Authorization: Bearer`` is read."""
+    """The present key, and the tokens made from it; only the header ``Authorization: Bearer`` is read."""
 
     def __init__(self, key: str | None, switches: Switches) -> None:
         self._key = key
         self._switches = switches
-        self._tokens: dict[str, float] = {}  # token -> when it ends, seconds since 1970
+        self._tokens: dict[str, float] = {}  # token -> when it expires, in seconds since 1970
 
     def change(self, key: str | None) -> None:
-        """Let in only who has this key; the old one and its tokens are worth nothing from now on."""
+        """Accept this key from now on, and neither the old one nor its tokens."""
         self._key, self._tokens = key, {}
 
     def admits(self, headers: Sequence[str]) -> bool:
-        """Whether these ``Authorization`` headers open the door."""
+        """Whether these ``Authorization`` headers hold a valid key or token."""
         bearer = self._bearer(headers)
         if bearer in self._tokens:
             return self._switches.clock() < self._tokens[bearer]
         return bearer == self._key or (self._key is None and bearer != "")
 
     def trade(self, headers: Sequence[str]) -> str:
-        """A token for the key; for a token, the same one: it cannot renew itself."""
+        """Return a new token for the key; for a token return the token itself, since it cannot be renewed."""
         bearer = self._bearer(headers)
         if bearer in self._tokens:
             return bearer

@@ -1,4 +1,4 @@
-"""The sandbox as tests hold it in hand."""
+"""``FakeTogai``: the sandbox, as a test uses it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False, repr=False)
 class FakeTogai(Switches):
-    """A stand-in for Togai: real HTTP on loopback, strict where Togai is documented, else switchable.
+    """A stand-in for Togai: real HTTP on loopback, strict where Togai documents what it does.
 
     Use it as a context manager, or call ``start()`` and ``stop()``. It keeps a ledger of what reached it and
-    of what it would bill, so that a delivery can be judged by the receiving end::
+    of what it would bill, so that a test can judge a delivery by what was received::
 
         >>> import requests
         >>> from togai_shipper.testing import FakeTogai, faults
@@ -48,13 +48,13 @@ class FakeTogai(Switches):
         >>> togai.ledger.get("e-1").accepted, togai.ledger.metered, togai.ledger.billed_twice
         (2, 1, set())
 
-    Besides the arguments below it takes every switch of ``Switches`` as a keyword; each is an attribute too,
-    and may be turned while the sandbox runs.
+    Besides the arguments below it takes every switch of ``Switches`` as a keyword; each is also an attribute,
+    and may be changed while the sandbox runs.
 
     Attributes:
-        api_key: what must come as ``Authorization: Bearer``; ``None``: anything does.
+        api_key: the key that must come as ``Authorization: Bearer``; ``None``: any key is valid.
         host: the address to listen on.
-        port: the port to listen on; 0: a free one, kept over a stop and a new start.
+        port: the port to listen on; 0: a free one, which it keeps when it is stopped and started again.
 
     """
 
@@ -79,17 +79,17 @@ class FakeTogai(Switches):
     # --- life ---
 
     def start(self) -> Self:
-        """Listen; returns when it does. The ledger, requests and script stay as they were before a stop."""
+        """Listen; it does when this returns. Ledger, requests and queue are as they were before a stop."""
         if self._server is None:
             self._server = Server(self._app.asgi, self.host, self.port)
             self.port = self._server.port
         return self
 
     def stop(self) -> None:
-        """Close the port and drop every connection, requests that hang included.
+        """Close the port and drop every connection, also those whose requests hang.
 
         Raises:
-            Exception: what a callback of yours (``on_request``, a predicate of poison) raised meanwhile.
+            Exception: what a callback of yours (``on_request``, a predicate of poison) has raised meanwhile.
 
         """
         server, self._server = self._server, None
@@ -107,7 +107,7 @@ class FakeTogai(Switches):
 
     @property
     def api_key(self) -> str | None:
-        """The key that is good now."""
+        """The key that is valid now."""
         return self._api_key
 
     @property
@@ -120,7 +120,7 @@ class FakeTogai(Switches):
     # --- what goes wrong ---
 
     def script(self, *faults: Fault | None) -> None:
-        """Queue faults: the next ingestion requests take them in order, one each; ``None`` means behave."""
+        """Queue faults: the next ingestion requests meet them in order, one each; ``None`` is no fault."""
         self._app.script.add(*faults)
 
     @property
@@ -130,9 +130,10 @@ class FakeTogai(Switches):
 
     @property
     def on_request(self) -> Callable[[Received], Fault | None] | None:
-        """Asked about each ingestion request that finds the queue empty; returns its fault, or ``None``.
+        """A function that is called for each ingestion request if the queue is empty, and returns its fault.
 
-        Called in the server's thread, which serves nothing else meanwhile. What it raises, ``stop()`` raises.
+        It is called in the server's thread, which serves nothing else meanwhile. What it raises, ``stop()``
+        raises.
         """
         return self._app.script.on_request
 
@@ -146,27 +147,27 @@ class FakeTogai(Switches):
         status: int = 400,
         message: str = "event was refused by the sandbox",
     ) -> None:
-        """Refuse every request that holds such an event, and take nothing of it, until ``cure()``.
+        """Refuse every request that holds such an event, and accept nothing of it, until ``cure()``.
 
         Args:
             events: an id, or a predicate on an event (as a dict).
-            status: the answer. 207: only such events are refused, in the shape ``partial_shape``.
-            message: what is said.
+            status: of the reply. 207: only such events are refused, in the shape ``partial_shape``.
+            message: in the reply.
 
         """
         self._app.script.poison(which(events), status, message)
 
     def cure(self) -> None:
-        """Let no event be poison any more."""
+        """Forget all poison."""
         self._app.script.cure()
 
     def release(self) -> None:
-        """Let go every request that ``faults.Hold`` holds now."""
+        """Release every request that ``faults.Hold`` holds now."""
         if self._server is not None:
             self._server.release()
 
     def set_api_key(self, key: str | None) -> None:
-        """Change the key from now on; the old one, and tokens made from it, get 401."""
+        """Change the key; from now on the old one, and tokens made from it, get a 401."""
         self._api_key = key
         self._credentials.change(key)
 
@@ -174,23 +175,23 @@ class FakeTogai(Switches):
 
     @property
     def ledger(self) -> BillingLedger:
-        """Who sent which id how often, and what of it is billed."""
+        """Which id came how often, and which events are billed."""
         return self._app.ledger
 
     @property
     def requests(self) -> tuple[Answered, ...]:
-        """Every request so far, oldest first, those that still wait for an answer included."""
+        """Every request so far, oldest first, also those that have no reply yet."""
         return self._app.journal.requests
 
     def wait(self, predicate: Callable[[], Any], timeout: float = 10.0) -> bool:
-        """Wait until the predicate is true; whether it became so within ``timeout`` seconds.
+        """Wait until the predicate is true; return whether it became so within ``timeout`` seconds.
 
-        It is asked again whenever a request came or was answered, or the ledger changed:
+        It is called again after each request, each reply, and each change of the ledger:
         ``assert togai.wait(lambda: togai.ledger.metered == 3)``.
         """
         return self._app.journal.wait(predicate, timeout)
 
     def clear(self) -> None:
-        """Forget ledger and requests; queue, poison and switches stay."""
+        """Forget the ledger and the requests; queue, poison and switches stay."""
         self._app.ledger.clear()
         self._app.journal.clear()

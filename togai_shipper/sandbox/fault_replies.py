@@ -1,6 +1,7 @@
-"""A fault, put on stage: from the value that describes it to the reply that is it.
+"""The reply that a fault describes.
 
-Those that wait (``Slow``, ``Hold``) and the one that depends on the events (``Partial``) are the endpoint's.
+``ingestion`` itself replies to the faults that wait (``Slow``, ``Hold``), and to the one that depends on the
+events (``Partial``).
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ _PAGE = """<html>
 """
 
 
-def reply_of(fault: Simple) -> Reply:  # noqa: C901, PLR0911, PLR0912  a table, one row a fault
-    """The reply that a fault is."""
+def reply_of(fault: Simple) -> Reply:  # noqa: C901, PLR0911, PLR0912  a table with a row for each fault
+    """Return the reply that this fault describes."""
     match fault:
         case Refuse():
             return replies.error(fault.status, fault.message)
@@ -75,5 +76,5 @@ def _retry_after(when: float | str | datetime) -> str:
 async def _padded(size: int) -> AsyncIterator[bytes]:
     yield _BODY
     for left in range(size - len(_BODY), 0, -_CHUNK):
-        await asyncio.sleep(0)  # sending to a client that has left never waits, so nobody would notice
+        await asyncio.sleep(0)  # to a client that has left, sending never waits: others get their turn here
         yield b" " * min(left, _CHUNK)

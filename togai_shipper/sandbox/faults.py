@@ -1,9 +1,9 @@
-"""What can go wrong with one request to an ingestion endpoint: frozen values, put into practice elsewhere.
+"""What can go wrong with one request to an ingestion endpoint. Each fault is a frozen value.
 
-``ingest`` says how much of the request is truly taken before it goes wrong, always a prefix: ``"none"``,
-``"half"`` (rounded down) or ``"all"``. It is what separates a reply from the truth: a 503 with
-``ingest="all"`` bills every event. A request that Togai would refuse anyway (wrong key, invalid event) leaves
-nothing behind, whatever ``ingest`` says.
+``ingest`` says how many of the request's events are accepted before it goes wrong, from the first one on:
+``"none"``, ``"half"`` (rounded down) or ``"all"``. So a reply may differ from what has happened: a 503 with
+``ingest="all"`` bills every event. Of a request that Togai would refuse anyway (wrong key, invalid event)
+nothing is accepted, whatever ``ingest`` says.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _MAX_STATUS = 599
 
 
 def _reply_status(_fault: object, _field: object, status: int) -> None:
-    if not 200 <= status <= _MAX_STATUS:  # noqa: PLR2004  what a final reply may have; others are for Raw
+    if not 200 <= status <= _MAX_STATUS:  # noqa: PLR2004  the first status of a final reply
         raise ValueError(f"status must be 200 to {_MAX_STATUS}, not {status!r}")
 
 
 def which(events: Callable[[dict[str, Any]], Any] | Iterable[str | int] | str | int) -> Events:
-    """A predicate as it is; an id or an index, or several, as a tuple."""
+    """Return a predicate as it is; an id or an index, or several of them, as a tuple."""
     if callable(events):
         return events
     return (events,) if isinstance(events, (str, int)) else tuple(events)
 
 
 def picks(meant: Events, index: int, event: Any) -> bool:
-    """Whether a predicate, or a tuple of ids and indices, means this event of a request."""
+    """Whether a predicate, or a tuple of ids and indices, picks this event of a request."""
     if callable(meant):
         return bool(meant(event))
     return index in meant or (isinstance(event, dict) and event.get("id") in meant)
@@ -50,16 +50,16 @@ def picks(meant: Events, index: int, event: Any) -> bool:
 
 @attrs.frozen
 class Partial:
-    """A 207: the bad events are not taken, all others are.
+    """A 207: the bad events are not accepted, all others are.
 
     Attributes:
-        shape: how it is put. ``"A"``: ``{"errors": [{"message", "eventPayload"}, ...]}``. ``"B"``: one
+        shape: of the body. ``"A"``: ``{"errors": [{"message", "eventPayload"}, ...]}``. ``"B"``: one
             ``{"message", "eventPayload"}``, of the first bad event only. ``"C"``: ``{"success": false, ...}``
-            that names nobody. ``"details"``: as C, with the list of A in ``details``.
+            without any event's name. ``"details"``: as C, with the list of A in ``details``.
         bad: a predicate on an event (as a dict), or its id or index, or several; the first event by default.
-        message: what is said of each.
-        code: an error code to go with it, in C and ``"details"``.
-        names: whether the bad events' payloads are there, in A, B and ``"details"``.
+        message: the message for each bad event.
+        code: an error code, sent with it in C and ``"details"``.
+        names: whether the bad events' payloads are sent, in A, B and ``"details"``.
 
     """
 
@@ -72,7 +72,7 @@ class Partial:
 
 @attrs.frozen
 class Refuse:
-    """Any status, with Togai's ``{"message": ...}``."""
+    """A reply with any status, and Togai's body ``{"message": ...}``."""
 
     status: int = attrs.field(default=400, validator=_reply_status)
     message: str = "refused by the sandbox"
@@ -81,7 +81,7 @@ class Refuse:
 
 @attrs.frozen
 class Throttle:
-    """A 429 (or another status), with or without ``Retry-After``.
+    """A 429 (or another status), with or without the header ``Retry-After``.
 
     Attributes:
         retry_after: seconds; or a ``datetime`` with a zone, sent as an HTTP date; or a text, sent as it is;
@@ -98,7 +98,7 @@ class Throttle:
 
 @attrs.frozen
 class Html:
-    """A gateway's error page."""
+    """An error page in HTML, as a gateway sends it."""
 
     status: int = attrs.field(default=502, validator=_reply_status)
     ingest: Ingest = attrs.field(default="none", kw_only=True, validator=_IS_SHARE)
@@ -106,7 +106,7 @@ class Html:
 
 @attrs.frozen
 class Empty:
-    """A status and no body."""
+    """A reply without a body."""
 
     status: int = attrs.field(default=202, validator=_reply_status)
     ingest: Ingest = attrs.field(default="all", kw_only=True, validator=_IS_SHARE)
@@ -114,13 +114,13 @@ class Empty:
 
 @attrs.frozen
 class Answer:
-    """Any reply that HTTP allows; for one it does not, see ``Raw``.
+    """Any reply that HTTP allows; for others see ``Raw``.
 
     Attributes:
         status: 200 to 599.
-        body: bytes, sent as they are.
+        body: the bytes, sent as they are.
         content_type: ``None``: no such header.
-        headers: further ones, for instance ``{"Location": "http://127.0.0.1:1/"}`` with a 302.
+        headers: more headers, for instance ``{"Location": "http://127.0.0.1:1/"}`` with a 302.
 
     """
 
@@ -133,7 +133,7 @@ class Answer:
 
 @attrs.frozen
 class Huge:
-    """A reply that is very long: ``{"success": true}`` followed by blanks, ``size`` bytes in all."""
+    """A very long reply: ``{"success": true}`` followed by blanks, ``size`` bytes in all."""
 
     size: int = attrs.field(default=64 * 1024 * 1024, validator=ge(17))
     status: int = attrs.field(default=202, validator=_reply_status)
@@ -145,13 +145,13 @@ class Huge:
 
 @attrs.frozen
 class Slow:
-    """Wait, then do what ``then`` says (``None``: behave), even if the client has left by that time.
+    """Wait, then do what ``then`` says (``None``: reply as Togai would), even if the client has left by then.
 
     Attributes:
-        seconds: how long.
+        seconds: how long to wait.
         then: the fault that follows.
-        ingest: how much is taken on arrival, before the wait. What is taken so is not taken again. ``None``:
-            nothing; all that is taken is taken after the wait.
+        ingest: how many events are accepted on arrival, before the wait; they are not accepted again
+            after it. ``None``: none, they are all accepted after the wait.
 
     """
 
@@ -173,21 +173,21 @@ class Hold:
 
 @attrs.frozen
 class Hang:
-    """Never answer: until the client leaves, or the sandbox stops."""
+    """Send no reply: wait until the client leaves, or the sandbox stops."""
 
     ingest: Ingest = attrs.field(default="none", kw_only=True, validator=_IS_SHARE)
 
 
 @attrs.frozen
 class Reset:
-    """The connection is reset (RST), with no answer."""
+    """Reset the connection (RST) without a reply."""
 
     ingest: Ingest = attrs.field(default="none", kw_only=True, validator=_IS_SHARE)
 
 
 @attrs.frozen
 class Cut:
-    """A 202 whose body stops after ``sent`` bytes of the 17 it announced; then the connection closes."""
+    """A 202 whose body stops after ``sent`` of the 17 bytes it announced; then the connection closes."""
 
     sent: int = attrs.field(default=8, validator=[ge(0), lt(17)])
     ingest: Ingest = attrs.field(default="all", kw_only=True, validator=_IS_SHARE)
@@ -195,11 +195,11 @@ class Cut:
 
 @attrs.frozen
 class Drip:
-    """A 202 that comes one byte every ``interval`` seconds, for ever.
+    """A 202 that is sent at one byte every ``interval`` seconds, without end.
 
     Attributes:
         interval: seconds between two bytes.
-        part: ``"body"``: after good headers, the body drips. ``"headers"``: a header line does.
+        part: what is sent so slowly: the ``"body"`` after complete headers, or a line of the ``"headers"``.
 
     """
 
@@ -210,7 +210,7 @@ class Drip:
 
 @attrs.frozen
 class Raw:
-    """Exactly these bytes on the connection, which then closes; ``b""``: it closes with no answer."""
+    """Exactly these bytes; then the connection closes. ``b""``: it closes without a reply."""
 
     data: bytes = attrs.field(default=b"", validator=instance_of(bytes))
     ingest: Ingest = attrs.field(default="none", kw_only=True, validator=_IS_SHARE)

@@ -1,8 +1,8 @@
-"""One request to ``/ingest`` or ``/ingestBatch``, judged and answered.
+"""One request to ``/ingest`` or ``/ingestBatch``: its events are judged and accepted, and a reply is made.
 
-First comes what the script has for it. Where that is nothing, it is judged as Togai would: key, size,
-contract, poison, known ids, in this order; what survives is taken, and answered 202. Runs in the event loop's
-thread.
+If the script has a fault for the request, the fault says what happens. Else the request is judged as Togai
+would: by its key, size, contract, poison and known ids, in this order; what passes is accepted, and the reply
+is a 202. All of it runs in the event loop's thread.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ _DUPLICATE = "duplicate event id: it was ingested before"
 
 @attrs.define(eq=False)
 class JudgedRequest:
-    """A request for ingestion, judged.
+    """A request for ingestion, and what Togai would make of it.
 
     Attributes:
-        events: what is in it.
-        refusal: why Togai takes none of them.
-        taken: how many of them, from the front, are done with.
+        events: the events in it.
+        refusal: the reply, if Togai would accept none of them.
+        accepted: how many of them, from the front, have been accepted or left out already.
 
     """
 
     events: list[dict[str, Any]]
     refusal: Response | None = None
-    taken: int = 0
+    accepted: int = 0
 
 
 class Ingestion:
@@ -62,7 +62,7 @@ class Ingestion:
     async def answer(
         self, noted: NotedRequest, payload: Any, signals: wire.Signals, *, is_authorized: bool
     ) -> Reply:
-        """The reply, when it is time for it; ``payload`` is what the body says, or its ``Breach``."""
+        """Return the reply when it is time for it; ``payload`` is what the body says, or its ``Breach``."""
         received = noted.received
         fault = self._script.next(received)
         self._journal.meet(noted, fault)
@@ -72,56 +72,57 @@ class Ingestion:
             if is_authorized
             else JudgedRequest(received.events, replies.unauthorized())
         )
-        return await self._apply(fault, judged, signals)
+        return await self._meet(fault, judged, signals)
 
-    def _take(self, judged: JudgedRequest, end: int, but: Collection[int] = ()) -> None:
-        """Take the first ``end`` events: none twice, and of a refused request none."""
+    def _accept(self, judged: JudgedRequest, end: int, but: Collection[int] = ()) -> None:
+        """Accept the first ``end`` events, except ``but``: none twice, and none of a refused request."""
         if judged.refusal is None:
-            self._ledger.take(judged.events[index] for index in range(judged.taken, end) if index not in but)
-            judged.taken = max(judged.taken, end)
+            left = range(judged.accepted, end)
+            self._ledger.accept(judged.events[index] for index in left if index not in but)
+            judged.accepted = max(judged.accepted, end)
             self._journal.note()
 
     # --- what goes wrong on purpose ---
 
-    async def _apply(self, fault: Fault | None, judged: JudgedRequest, signals: wire.Signals) -> Reply:
+    async def _meet(self, fault: Fault | None, judged: JudgedRequest, signals: wire.Signals) -> Reply:
         match fault:
             case None:
                 return self._reply_as_togai(judged)
             case Slow():
-                self._take_share(judged, fault.ingest)
+                self._accept_share(judged, fault.ingest)
                 await _wait(signals.stopping, fault.seconds)
                 return await self._resume(fault.then, judged, signals)
             case Hold():
-                self._take_share(judged, fault.ingest)
+                self._accept_share(judged, fault.ingest)
                 await signals.released.wait()
                 return await self._resume(fault.then, judged, signals)
             case Partial():
                 bad = [i for i, event in enumerate(judged.events) if picks(fault.bad, i, event)]
-                return self._take_part(judged, dict.fromkeys(bad, fault.message), fault)
+                return self._accept_part(judged, dict.fromkeys(bad, fault.message), fault)
             case _:
-                self._take_share(judged, fault.ingest)
+                self._accept_share(judged, fault.ingest)
                 return reply_of(fault)
 
     async def _resume(self, fault: Fault | None, judged: JudgedRequest, signals: wire.Signals) -> Reply:
-        return wire.Unanswered() if signals.stopping.is_set() else await self._apply(fault, judged, signals)
+        return wire.Unanswered() if signals.stopping.is_set() else await self._meet(fault, judged, signals)
 
-    def _take_share(self, judged: JudgedRequest, ingest: Ingest | None) -> None:
+    def _accept_share(self, judged: JudgedRequest, ingest: Ingest | None) -> None:
         size = len(judged.events)
-        self._take(judged, {None: 0, "none": 0, "half": size // 2, "all": size}[ingest])
+        self._accept(judged, {None: 0, "none": 0, "half": size // 2, "all": size}[ingest])
 
-    def _take_part(
+    def _accept_part(
         self,
         judged: JudgedRequest,
         bad: Mapping[int, str],
         fault: Partial,
         repeats: Mapping[int, str] | None = None,
     ) -> Response:
-        """Take all but the bad ones, and name them; name repeats as well, though they are taken."""
-        self._take(judged, len(judged.events), bad)
+        """Accept all but the bad ones, and name these; name repeats as well, though they are accepted."""
+        self._accept(judged, len(judged.events), bad)
         named = sorted((dict(repeats or {}) | dict(bad)).items())
         return replies.partial(fault, [(judged.events[index], why) for index, why in named])
 
-    # --- what Togai does ---
+    # --- what Togai would do ---
 
     def _judge(self, received: Received, payload: Any) -> JudgedRequest:
         switches, wrapper = self._switches, WRAPPERS[received.path]
@@ -153,12 +154,12 @@ class Ingestion:
         if repeats and switches.duplicate_reply != _PARTIAL:
             return replies.error(switches.duplicate_reply, _DUPLICATE)
         if bad or repeats:
-            return self._take_part(judged, bad, Partial(switches.partial_shape), repeats)
-        self._take(judged, len(judged.events))
+            return self._accept_part(judged, bad, Partial(switches.partial_shape), repeats)
+        self._accept(judged, len(judged.events))
         return replies.success()
 
     def _repeats(self, judged: JudgedRequest, bad: Mapping[int, str]) -> dict[int, str]:
-        fresh = [index for index in range(judged.taken, len(judged.events)) if index not in bad]
+        fresh = [index for index in range(judged.accepted, len(judged.events)) if index not in bad]
         repeated = self._ledger.repeats([judged.events[index] for index in fresh])
         return {fresh[place]: _DUPLICATE for place in repeated}
 

@@ -1,4 +1,4 @@
-"""What the sandbox was asked, and what it answered: records in order, and a place to wait for them.
+"""The requests that came, with their replies, in order; and a way to wait for them.
 
 The server writes; any thread reads and waits. Everything mutable is touched only while holding ``_changed``;
 predicates and callbacks run outside it.
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Received:
-    """A request as it came.
+    """A request, as it came.
 
     Attributes:
-        at: when, seconds on the sandbox's monotonic clock.
-        method: ``"POST"``.
-        path: ``"/ingestBatch"``.
-        headers: looked up without regard to case.
-        events: the events in it, as dicts, checked or not; ``[]`` where the body cannot be read.
+        at: when it came, in seconds of the monotonic clock.
+        method: for instance ``"POST"``.
+        path: for instance ``"/ingestBatch"``.
+        headers: they are looked up without regard to case.
+        events: the events in it, as dicts, unchecked; ``[]`` if the body cannot be read.
         ids: the ids of those that have one.
         number: 0 for the first request.
-        size: bytes of the body.
+        size: the length of the body, in bytes.
 
     """
 
@@ -51,9 +51,9 @@ class Answered(Received):
     """A request, and what became of it.
 
     Attributes:
-        status: of the reply; ``None`` where there is none yet, or the connection was dropped, or the client
+        status: of the reply; ``None`` if there is no reply yet, or the connection was dropped, or the client
             had left by then.
-        fault: the scripted fault that it met, if any.
+        fault: the fault that it met, if any.
 
     """
 
@@ -63,23 +63,23 @@ class Answered(Received):
 
 @attrs.define(eq=False)
 class NotedRequest:
-    """A request under way; its fields change once, under the journal's lock."""
+    """A request on its way; ``status`` and ``fault`` change once, under the journal's lock."""
 
     received: Received
     status: int | None = None
     fault: Fault | None = None
 
     def snapshot(self) -> Answered:
-        """The same as a fact."""
+        """Return what is known of it now."""
         return Answered(**attrs.asdict(self.received, recurse=False), status=self.status, fault=self.fault)
 
 
 class Journal:
-    """The requests so far, oldest first."""
+    """Records requests, oldest first."""
 
     def __init__(self, switches: Switches, now: Callable[[], float] = time.monotonic) -> None:
         self._switches = switches
-        self.now = now  # the real clock, where a test has frozen time.monotonic
+        self.now = now  # the real clock, even if a test has frozen time.monotonic
         self._changed = threading.Condition()
         self._requests: deque[NotedRequest] = deque()
         self._number = 0
@@ -88,18 +88,18 @@ class Journal:
 
     @property
     def requests(self) -> tuple[Answered, ...]:
-        """Every request, those that still wait for an answer included."""
+        """Every request, also those that have no reply yet."""
         with self._changed:
             return tuple(noted.snapshot() for noted in self._requests)
 
     @property
     def count(self) -> int:
-        """How many requests came."""
+        """How many requests have come."""
         with self._changed:
             return self._number
 
     def wait(self, predicate: Callable[[], Any], timeout: float) -> bool:
-        """Wait until the predicate is true, asked again whenever a request came or was answered."""
+        """Wait until the predicate is true; it is called again after each request, reply or change."""
         deadline = self.now() + timeout
         while True:
             with self._changed:
@@ -114,7 +114,7 @@ class Journal:
     # --- written by the server ---
 
     def open(self, **facts: Any) -> NotedRequest:
-        """Note a request that came."""
+        """Record a request that has come."""
         with self._changed:
             noted = NotedRequest(Received(number=self._number, **facts))
             self._number += 1
@@ -125,30 +125,30 @@ class Journal:
         return noted
 
     def meet(self, noted: NotedRequest, fault: Fault | None) -> None:
-        """Note what the script has for it."""
+        """Record which fault the request meets."""
         with self._changed:
             noted.fault = fault
             self._notify()
 
     def close(self, noted: NotedRequest, status: int | None) -> None:
-        """Note what it is answered; before the reply goes out, so that whoever gets it finds it noted."""
+        """Record the reply's status, before it is sent: who gets the reply finds it recorded."""
         with self._changed:
             noted.status = status
             self._notify()
 
     def note(self) -> None:
-        """Let whoever waits look again: the ledger has changed."""
+        """Let those who wait call their predicate again: the ledger has changed."""
         with self._changed:
             self._notify()
 
     def fail(self, failure: Exception) -> None:
-        """Note that a test's own callback, or the sandbox, raised."""
+        """Record that a test's own callback, or the sandbox, has raised."""
         with self._changed:
             self.failure = self.failure or failure
             self._notify()
 
     def clear(self) -> None:
-        """Forget every request; the next one is number 0."""
+        """Forget every request; the next one has number 0."""
         with self._changed:
             self._requests.clear()
             self._number = 0

@@ -1,6 +1,6 @@
-"""What Togai has: who sent which id how often, and what of it is billed.
+"""What Togai has: which id came how often, and which events are billed.
 
-One key space for both endpoints. The server writes, tests read from any thread; everything mutable is touched
+Both endpoints share the ids. The server writes, and tests read from any thread; everything mutable is touched
 only while holding ``_lock``, and what is handed out is a snapshot.
 """
 
@@ -23,13 +23,13 @@ EventJson: TypeAlias = dict[str, Any]
 
 @attrs.frozen
 class Record:
-    """One copy of an event that was taken, and its end.
+    """One accepted copy of an event, and what became of it.
 
     Attributes:
-        reference: the server's own id of it.
-        event: as it came.
-        status: what it ends in.
-        created: when it was taken, seconds since 1970.
+        reference: the server's own id for it.
+        event: the event as it came.
+        status: its final status.
+        created: when it was accepted, in seconds since 1970.
 
     """
 
@@ -44,12 +44,12 @@ class Entry:
     """What is known of one id.
 
     Attributes:
-        receipts: how often it came in a readable request, refused ones included.
-        accepted: how many copies were taken, duplicates included.
-        metered: how many of them are billed.
-        statuses: of the copies taken, oldest first.
-        event: the payload first taken; ``None``: none was.
-        altered: how many copies taken later differ from it.
+        receipts: how often it came in a readable request, also in a refused one.
+        accepted: how many copies were accepted, duplicates included.
+        metered: how many copies are billed.
+        statuses: the status of each accepted copy, oldest first.
+        event: the first accepted copy; ``None`` if there is none.
+        altered: how many later copies differ from it.
 
     """
 
@@ -62,7 +62,7 @@ class Entry:
 
 
 class BillingLedger:
-    """The books of the sandbox, read from tests and written by the server alone."""
+    """What the sandbox has accepted and what it bills. Tests read it; only the server writes."""
 
     def __init__(self, switches: Switches) -> None:
         self._switches = switches
@@ -72,11 +72,11 @@ class BillingLedger:
         self._by_id: dict[str, list[Record]] = {}
         self._billed: dict[str, int] = {}  # id -> how many copies are metered
         self._duplicates = 0
-        self._taken: dict[str, float] = {}  # id -> when it was last new
+        self._accepted_at: dict[str, float] = {}  # id -> when it was last accepted as new
         self._serial = 0
 
     def __len__(self) -> int:
-        """How many different ids were taken."""
+        """How many different ids were accepted."""
         with self._lock:
             return len(self._by_id)
 
@@ -86,7 +86,7 @@ class BillingLedger:
     # --- read by tests ---
 
     def get(self, event_id: str) -> Entry:
-        """What is known of this id; of an unknown one, nothing but zeros."""
+        """Return what is known of this id; of an unknown one, only zeros."""
         with self._lock:
             records = self._by_id.get(event_id, [])
             return Entry(
@@ -100,19 +100,19 @@ class BillingLedger:
 
     @property
     def ids(self) -> frozenset[str]:
-        """The ids of which a copy was taken."""
+        """The ids that were accepted."""
         with self._lock:
             return frozenset(self._by_id)
 
     @property
     def records(self) -> tuple[Record, ...]:
-        """Every copy taken, oldest first, those without an id included."""
+        """Every accepted copy, oldest first, also those without an id."""
         with self._lock:
             return tuple(self._records)
 
     @property
     def accepted(self) -> int:
-        """How many copies were taken, duplicates included."""
+        """How many copies were accepted, duplicates included."""
         with self._lock:
             return len(self._records)
 
@@ -124,12 +124,12 @@ class BillingLedger:
 
     @property
     def duplicates(self) -> int:
-        """How many copies were taken of ids that were there already."""
+        """How many copies were accepted of ids that were there already."""
         with self._lock:
             return self._duplicates
 
     def lost(self, ids: Iterable[str]) -> set[str]:
-        """Those of the given ids that are not billed."""
+        """Return those of the given ids that are not billed."""
         with self._lock:
             return set(ids) - self._billed.keys()
 
@@ -140,7 +140,7 @@ class BillingLedger:
             return {event_id for event_id, copies in self._billed.items() if copies > 1}
 
     def status(self, record: Record) -> str:
-        """What a lookup shows of a record now."""
+        """Return the status that a lookup shows of a record now."""
         with self._lock:
             return self._shown(record)
 
@@ -151,13 +151,13 @@ class BillingLedger:
     # --- written by the server ---
 
     def receive(self, ids: Iterable[str]) -> None:
-        """Count that these ids came, whatever becomes of the request."""
+        """Count that these ids have come, whatever becomes of the request."""
         with self._lock:
             for event_id in ids:
                 self._receipts[event_id] = self._receipts.get(event_id, 0) + 1
 
     def repeats(self, events: Sequence[EventJson]) -> list[int]:
-        """Which of these, by index, would be duplicates if they were taken now, in this order."""
+        """Return which of these, by index, would be duplicates if they were accepted now, in this order."""
         now = self._switches.clock()
         seen: set[str] = set()
         repeated = []
@@ -171,8 +171,8 @@ class BillingLedger:
                 seen.add(event_id)
         return repeated
 
-    def take(self, events: Iterable[EventJson]) -> None:
-        """Take valid events, and settle each: a known id is recorded once more and billed no more."""
+    def accept(self, events: Iterable[EventJson]) -> None:
+        """Accept valid events, and settle each: a known id is recorded once more, and not billed again."""
         now = self._switches.clock()
         with self._lock:
             for event in events:
@@ -183,7 +183,7 @@ class BillingLedger:
                     status = settle(event, now, self._switches)
                 self._enter(event, status, now)
                 if event_id is not None and status != DUPLICATE_EVENT:
-                    self._taken[event_id] = now
+                    self._accepted_at[event_id] = now
 
     def _enter(self, event: EventJson, status: str, now: float) -> None:
         self._serial += 1
@@ -200,9 +200,9 @@ class BillingLedger:
         with self._lock:
             self._duplicates = 0
             self._records.clear()
-            for book in (self._receipts, self._by_id, self._billed, self._taken):
+            for book in (self._receipts, self._by_id, self._billed, self._accepted_at):
                 book.clear()
 
     def _is_repeat(self, event_id: str, now: float) -> bool:
-        taken, window = self._taken.get(event_id), self._switches.dedupe_window
-        return taken is not None and (window is None or now - taken < window)
+        accepted_at, window = self._accepted_at.get(event_id), self._switches.dedupe_window
+        return accepted_at is not None and (window is None or now - accepted_at < window)

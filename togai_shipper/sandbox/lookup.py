@@ -1,6 +1,7 @@
-"""What can be asked of the records: pages of them, and those of one id.
+"""What a client can look up in the ledger: pages of records, and the records of one id.
 
-A token stands for a place in the list and for the filters that led there, which a client need not repeat.
+A page's token stands for the place where the next page begins, and for the filters: a client need not repeat
+them.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ _GROUPS["UNPROCESSED"] = STATUSES - _GROUPS["PROCESSED"] - _GROUPS["IN_PROGRESS"
 
 
 class BadQuery(ValueError):  # noqa: N818  it is a query
-    """A query parameter that makes no sense, and which."""
+    """A query parameter is wrong; the text says which."""
 
 
 @attrs.frozen
 class _PageStart:
-    """Where a page begins, and what is left out of it."""
+    """Where a page begins, and which records are on it."""
 
     start: int = 0
     statuses: frozenset[str] = STATUSES
@@ -49,10 +50,10 @@ class Lookup:
     def __init__(self, ledger: BillingLedger, switches: Switches) -> None:
         self._ledger = ledger
         self._switches = switches
-        self._places: dict[str, _PageStart] = {}  # token -> what it stands for
+        self._places: dict[str, _PageStart] = {}  # token -> where its page begins
 
     def page(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """The body of ``GET /events``, oldest record first."""
+        """Return the body of ``GET /events``, oldest record first. Raises ``BadQuery``."""
         size, place = _page_size(query), self._place(query)
         records = self._ledger.records
         found: list[Record] = []
@@ -69,7 +70,7 @@ class Lookup:
         return body
 
     def single(self, event_id: str) -> dict[str, Any]:
-        """The body of ``GET /events/{id}``: every record of the id, oldest first."""
+        """Return the body of ``GET /events/{id}``: every record of the id, oldest first."""
         records = [record for record in self._ledger.records if record.event.get("id") == event_id]
         return {"events": [{**self._shown(record), "eventPipelineInfo": {}} for record in records]}
 

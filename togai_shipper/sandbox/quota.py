@@ -1,4 +1,4 @@
-"""How much a client may ask: token buckets for requests with a good key, a count for those without."""
+"""How many requests a client may make: token buckets with a valid key, a count without."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TokenBucket:
         self._at = monotonic()
 
     def take(self, rate: float | None) -> bool:
-        """Whether one more request may pass now; ``rate`` ``None``: always."""
+        """Whether one more request may pass now; it always may if ``rate`` is ``None``."""
         now = self._monotonic()
         spent, self._at = max(0.0, self._spent - (now - self._at) * (rate or 0.0)), now
         if rate is None:
@@ -35,23 +35,23 @@ class TokenBucket:
 
 
 class Quotas:
-    """One bucket for each ingestion endpoint, one for everything else, one count for each source."""
+    """One bucket for each ingestion endpoint, one for all others, and one count for each source."""
 
     def __init__(self, switches: Switches, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._switches = switches
-        self._monotonic = monotonic  # the real clock, where a test has frozen time.monotonic
+        self._monotonic = monotonic  # the real clock, even if a test has frozen time.monotonic
         self._buckets: dict[str, TokenBucket] = {}
         self._strangers: dict[str, deque[float]] = {}
 
     def admit(self, endpoint: str | None) -> bool:
-        """Whether a request with a good key may pass, to an ingestion endpoint or (``None``) elsewhere."""
+        """Whether a request with a valid key may pass, to an ingestion endpoint or (``None``) to another."""
         switches = self._switches
         rate = switches.other_rate_limit if endpoint is None else switches.rate_limit
         bucket = self._buckets.setdefault(endpoint or "elsewhere", TokenBucket(self._monotonic))
         return bucket.take(rate)
 
     def admit_stranger(self, source: str) -> bool:
-        """Whether a request without a good key is still answered 401."""
+        """Whether a request without a valid key still gets a 401, rather than a 429."""
         limit, now = self._switches.unauthenticated_limit, self._monotonic()
         if limit is None:
             return True

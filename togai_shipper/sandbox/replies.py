@@ -1,4 +1,4 @@
-"""What the sandbox says: errors, successes, and the shapes of a 207."""
+"""The replies of Togai: errors, successes, and the shapes of a 207."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ MAX_MESSAGE = 500  # characters of a message
 
 
 def json_reply(status: int, value: Any) -> Response:
-    """A JSON reply."""
+    """Return a reply with this value as JSON."""
     return Response(json.dumps(value).encode(), status, media_type="application/json")
 
 
 def error(status: int, text: str) -> Response:
-    """What every error looks like."""
+    """Return an error, as all of Togai's errors look."""
     return json_reply(status, message(text))
 
 
 def success() -> Response:
-    """What every acceptance looks like: 202, never 200."""
+    """Return the reply to what is accepted: 202, never 200."""
     return json_reply(202, {"success": True})
 
 
 def unauthorized() -> Response:
-    """The answer to a wrong key."""
+    """Return the reply to a wrong key."""
     return error(401, "credential is not valid")
 
 
 def message(text: str) -> dict[str, Any]:
-    """The body of every error."""
+    """Return the body of an error."""
     return {"message": text[:MAX_MESSAGE]}
 
 
 def partial(fault: Partial, bad: list[tuple[Any, str]]) -> Response:
-    """A 207 in the fault of that fault, of these events and what is said of each."""
+    """Return a 207 in the shape that the fault says, about these events, with a message for each."""
     items = [message(why) | ({"eventPayload": event} if fault.names else {}) for event, why in bad]
     body: dict[str, Any]
     if fault.shape == "A":

@@ -1,4 +1,4 @@
-"""What is to go wrong next: the queue, the callback, the poison. Set by tests, asked by the server."""
+"""Which fault the next request meets: a queue, a callback, and poison. Tests set it, the server asks."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Poison:
-    """Events that sink every request they are in."""
+    """Events for whose sake every request that holds them is refused."""
 
     which: Events
     status: int
     message: str
 
     def is_in(self, event: dict[str, Any]) -> bool:
-        """Whether this event carries it."""
+        """Whether this event is one of them."""
         return picks(self.which, -1, event)
 
 
 class Script:
-    """Asked once for each ingestion request that the quotas let through.
+    """Is asked once for each ingestion request that the quotas let through.
 
-    ``deque`` operations and assignments are atomic, and nothing here takes two steps; so there is no lock.
+    It needs no lock: operations of ``deque`` and assignments are atomic, and nothing here takes two steps.
     """
 
     def __init__(self) -> None:
@@ -41,28 +41,28 @@ class Script:
 
     @property
     def left(self) -> int:
-        """How many of the queue no request has met yet."""
+        """How many faults of the queue no request has met yet."""
         return len(self._queue)
 
     @property
     def poisons(self) -> tuple[Poison, ...]:
-        """What has not been cured, oldest first."""
+        """All poison that has not been cured, oldest first."""
         return tuple(self._poisons)
 
     def add(self, *faults: Fault | None) -> None:
-        """Put these at the end of the queue."""
+        """Put these faults at the end of the queue."""
         self._queue.extend(faults)
 
     def poison(self, which: Events, status: int, message: str) -> None:
-        """Let these events sink every request they are in."""
+        """Refuse every request that holds such an event."""
         self._poisons.append(Poison(which, status, message))
 
     def cure(self) -> None:
-        """Let no event sink a request any more."""
+        """Forget all poison."""
         self._poisons.clear()
 
     def next(self, received: Received) -> Fault | None:
-        """What this request is to meet: the next of the queue, or else what the callback says."""
+        """Return the next fault of the queue; if it is empty, what the callback returns."""
         try:
             return self._queue.popleft()
         except IndexError:

@@ -1,7 +1,7 @@
-"""Uvicorn in a thread: its HTTP protocol and its state, without its server.
+"""A server in a thread, made of uvicorn's HTTP protocol and state, without uvicorn's own server.
 
-Uvicorn's own server looks ten times a second whether it should stop, and then waits for open requests to end.
-Here a start is over when the port listens, and a stop drops what is open: a test waits for neither.
+That one looks ten times a second whether it should stop, and then waits until open requests have ended. Here
+the port listens when ``Server`` is made, and ``stop()`` drops what is open: a test waits for neither.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _KEEP_ALIVE = 75  # seconds that an idle connection is kept open
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """Keeps real time where a test has frozen ``time.monotonic``: the default argument is the real one."""
+    """An event loop with the real time, even if a test has frozen ``time.monotonic``: see the default."""
 
     def time(self, monotonic: Callable[[], float] = time.monotonic) -> float:
         return monotonic()
 
 
 class Server:
-    """Serves one application on one port from the moment it is made until ``stop()``."""
+    """Serves one application on one port from when it is made until ``stop()``."""
 
     def __init__(self, asgi: Any, host: str, port: int) -> None:
         self._listener = listen(host, port)
@@ -51,11 +51,11 @@ class Server:
         self._thread.start()
 
     def release(self) -> None:
-        """Let go the requests that are held."""
+        """Release the requests that are held."""
         self._loop.call_soon_threadsafe(self._signals.release)
 
     def stop(self) -> None:
-        """Close the port, drop every connection, and wait until all of it is gone."""
+        """Close the port, drop every connection, and wait until that is done."""
         if self._is_abandoned:  # pragma: no cover  in a forked child alone, unmeasured
             return
         self._loop.call_soon_threadsafe(self._signals.stop)
@@ -74,8 +74,8 @@ class Server:
     async def _serve(self) -> None:
         listening = await self._loop.create_server(self._protocol, sock=self._listener, backlog=_BACKLOG)
         await self._signals.stopping.wait()
-        # Whom the loop has accepted by now gets a transport first: asyncio leaves a socket open that comes to
-        # a closed server.
+        # A connection that the loop has accepted by now must get its transport first: asyncio leaves a socket
+        # open if its server is closed before that.
         self._loop.remove_reader(self._listener)
         await asyncio.sleep(0)
         listening.close()
@@ -96,9 +96,10 @@ class Server:
     # --- in a forked child ---
 
     def abandon(self) -> None:  # pragma: no cover  coverage does not follow a fork; tests see the effect
-        """Let go of the sockets: as long as a child has them open, no peer would see the parent close one.
+        """Close the sockets: as long as a child has them open, no client sees that the parent closes one.
 
-        The numbers stay taken (by nothing), so that the objects which own them can do no harm later.
+        Their file descriptors are made to point to ``/dev/null``, so that the objects which own them cannot
+        close another file later.
         """
         self._is_abandoned = True
         nothing = os.open(os.devnull, os.O_RDWR)
@@ -111,7 +112,10 @@ class Server:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind; with the protocol spelled out, or else asyncio leaves Nagle's algorithm on: 40 ms a reply."""
+    """Return a socket that listens on the port.
+
+    The protocol is named: without it asyncio would leave Nagle's algorithm on, which costs 40 ms a reply.
+    """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,6 +1,6 @@
-"""What becomes of an event after the 202: a status, never an HTTP error.
+"""What becomes of an event after the 202: it ends in a status, never in an HTTP error.
 
-Pure. Repeated ids are the ledger's business; everything else that can fail behind the endpoint is here.
+Pure. The ledger knows repeated ids; everything else that can fail behind the endpoint is here.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ STATUSES = frozenset(
     )
 )
 
-# The schemas that every organisation has: what an event of each needs, and what it is told without.
+# The schemas that every organisation has: what an event of each needs, and its status without it.
 _PREDEFINED = {
     "togai-named-license": (("license_id", "name", "action"), INVALID_NAMED_LICENSE_EVENT),
     "togai-usage": (("usage_meter_id", "usage"), SCHEMA_NOT_DEFINED),
 }
 
 
-def settle(event: dict[str, Any], now: float, switches: Switches) -> str:  # noqa: PLR0911  one return an end
-    """The status that a valid event, taken at ``now``, ends in if its id is new."""
+def settle(event: dict[str, Any], now: float, switches: Switches) -> str:  # noqa: PLR0911  one return for each status
+    """Return the status that a valid event with a new id ends in, if it was accepted at ``now``."""
     if "id" not in event:
         return NO_EVENT_ID
     present = {attribute["name"] for attribute in event["attributes"]} | event["dimensions"].keys()
@@ -81,7 +81,7 @@ def _is_license_action(event: dict[str, Any]) -> bool:
 
 
 def _cycle_end(event: dict[str, Any]) -> float:
-    """When the event's calendar month ends in UTC, seconds since 1970."""
+    """Return when the event's calendar month ends in UTC, in seconds since 1970."""
     happened = instant(event["timestamp"])
     try:
         month = happened.astimezone(timezone.utc).replace(day=1, hour=0, minute=0, second=0)

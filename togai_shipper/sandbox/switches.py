@@ -1,7 +1,8 @@
-"""Every choice of the stand-in, in one place.
+"""What a test can choose about the sandbox, in one place.
 
-What Togai documents is code; what it leaves open, or what was only concluded, is a switch here, with the
-likeliest reading as its default. A switch may be turned while the sandbox runs: the next request sees it.
+Here are Togai's limits and quotas, the schemas and accounts of the organisation, and what Togai leaves open
+where a client can see the difference; the default is then the likeliest reading. A switch may be changed
+while the sandbox runs: the next request sees it.
 """
 
 from __future__ import annotations
@@ -25,32 +26,33 @@ SHAPES = ("A", "B", "C", "details")
 
 @attrs.define(eq=False, kw_only=True)
 class Switches:
-    """How the sandbox behaves when nothing goes wrong on purpose.
+    """How the sandbox behaves where no fault is asked for.
 
     Durations are seconds, sizes are bytes.
 
     Attributes:
-        clock: the wall clock, seconds since 1970: dedupe window, ``createdAt``, tokens, the ``Date`` header.
-        rate_limit: requests a second that each ingestion endpoint takes; ``None``: any number.
-        other_rate_limit: likewise, for all other endpoints together.
-        unauthenticated_limit: requests without a good key that one source may make in 30 minutes, each
-            answered 401, and those beyond 429; ``None``: any number.
-        batch_limit: events a batch may hold.
-        max_body_bytes: the longest body; ``None``: any.
-        duplicate_reply: the answer to an id that was taken before: 202 (recorded as a duplicate), 207
-            (likewise, and reported), or a status such as 409 or 400, which refuses the request as a whole.
-        partial_shape: how a 207 is put: ``"A"`` (a list ``errors``), ``"B"`` (one event, not in a list),
-            ``"C"`` (names nobody), ``"details"`` (as C, with the list in ``details``).
-        dedupe_window: how long an id is remembered after it was taken; ``None``: for ever.
-        schemas: the event schemas that exist; ``None``: any. A mapping also says, for each, which attributes
-            and dimensions its events need. Events of other schemas are accepted, and fail afterwards.
-        accounts: the accounts and aliases that exist; ``None``: any. Likewise.
-        grace_period: how long after the end of its calendar month (UTC) an event counts; ``None``: for ever.
-        settle_after: how long a record shows ``INGESTION_IN_PROGRESS`` before it shows what became of it.
-        unknown_event: the answer to the lookup of an id that is not there: 404, 400, or 200 (an empty list).
-        trailing_page: whether the last page of a list carries a token that leads to an empty page.
-        headers: further headers of every reply that comes from the application.
-        history: how many requests are remembered; ``None``: all.
+        clock: the wall clock, in seconds since 1970, for the dedupe window, ``createdAt``, tokens and the
+            ``Date`` header.
+        rate_limit: how many requests a second each ingestion endpoint accepts; ``None``: any number.
+        other_rate_limit: the same for all other endpoints together.
+        unauthenticated_limit: how many requests without a valid key one source may make in 30 minutes; each
+            gets a 401, and those beyond get a 429; ``None``: any number.
+        batch_limit: how many events a batch may hold.
+        max_body_bytes: how long a body may be; ``None``: any length.
+        duplicate_reply: the reply to an id that was accepted before: 202 (it is recorded as a duplicate),
+            207 (the same, and it is named), or a status such as 409 or 400, which refuses the whole request.
+        partial_shape: the shape of a 207, as in ``faults.Partial``: ``"A"`` (a list ``errors``), ``"B"`` (one
+            event, not in a list), ``"C"`` (names none), ``"details"`` (as C, with the list in ``details``).
+        dedupe_window: how long an id is remembered after it was accepted; ``None``: for ever.
+        schemas: the event schemas that exist; ``None``: all. A mapping also says which attributes and
+            dimensions the events of each need. Events of other schemas are accepted, and fail afterwards.
+        accounts: the accounts and aliases that exist; ``None``: all. Events of others fail afterwards, too.
+        grace_period: how long after the end of its calendar month (UTC) an event is billed; ``None``: ever.
+        settle_after: how long a record shows ``INGESTION_IN_PROGRESS`` before it shows its final status.
+        unknown_event: the reply to a lookup of an unknown id: 404, 400, or 200 (an empty list).
+        trailing_page: whether the last page of a list has a token that leads to an empty page.
+        headers: more headers for every reply, except for those that are no valid HTTP.
+        history: how many requests ``FakeTogai.requests`` keeps; ``None``: all.
 
     """
 

@@ -1,9 +1,9 @@
-"""What no HTTP server does on purpose: resets, cut replies, dripping bytes, garbage.
+"""What no HTTP server does on purpose: reset a connection, cut a reply, send bytes slowly or garbage.
 
-These need the bare transport, which ASGI hides. So the one thing that the protocol class here adds to
-uvicorn's is to put the transport into the ``state`` of each request's scope. Each non-answer is an ASGI
-application in a response's place. It ends when the connection has ended: where it ended before, uvicorn would
-answer with a 500 of its own.
+This needs the bare transport, which ASGI hides. So the protocol class here puts the transport into the
+``state`` of each request's scope, and is uvicorn's in all else. Each class below is an ASGI application, used
+instead of a response. It ends when the connection has ended: if it ended before, uvicorn would send a 500 of
+its own.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ _SILENT.addHandler(logging.NullHandler())
 
 @attrs.define(eq=False)
 class Signals:
-    """What reaches the requests that wait; set in the event loop's thread alone."""
+    """Events that requests wait for; set in the event loop's thread only."""
 
     stopping: asyncio.Event = attrs.field(factory=asyncio.Event)
     released: asyncio.Event = attrs.field(factory=asyncio.Event)
 
     def release(self) -> None:
-        """Let go every request that is held now, and none that comes later."""
+        """Release every request that is held now, and none that comes later."""
         self.released.set()
         self.released = asyncio.Event()
 
     def stop(self) -> None:
-        """Let go every request, and let none of them go on."""
+        """Release every request, and let none of them send a reply."""
         self.stopping.set()
         self.released.set()
 
 
 class WireProtocol(H11Protocol):
-    """Uvicorn's, with the transport in ``scope["state"]``, and with no log."""
+    """Uvicorn's protocol, with the transport in ``scope["state"]``, and without a log."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -51,15 +51,15 @@ class WireProtocol(H11Protocol):
         self.access_log = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        """Let each request know the transport it came on."""
+        """Give each request the transport that it came on."""
         super().connection_made(transport)
         self.app_state = {**self.app_state, "transport": transport}
 
 
 async def gone(receive: Receive, within: float | None = None) -> bool:
-    """Wait until the client has left, at most ``within`` seconds; whether it has.
+    """Wait until the client has left, at most ``within`` seconds; return whether it has.
 
-    Once the body was read, that is all there is to receive.
+    Once the body has been read, nothing else can be received.
     """
     try:
         await asyncio.wait_for(receive(), within)
@@ -70,25 +70,25 @@ async def gone(receive: Receive, within: float | None = None) -> bool:
 
 @attrs.frozen
 class Unanswered:
-    """No answer, until the client leaves."""
+    """No reply, until the client leaves."""
 
     status_code: ClassVar[None] = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's
-        """Act, and wait for the end."""
+        """Do it to the connection, and wait for its end."""
         self.act(scope["state"]["transport"])
         await gone(receive)
 
     def act(self, transport: asyncio.Transport) -> None:
-        """What is done to the connection first: here, nothing."""
+        """Do something to the connection; here, nothing."""
 
 
 @attrs.frozen
 class ConnectionReset(Unanswered):
-    """RST: an orderly end (FIN) is what a zero linger time turns off."""
+    """A reset (RST); a linger time of zero turns off the orderly end (FIN)."""
 
     def act(self, transport: asyncio.Transport) -> None:
-        """Reset."""
+        """Reset the connection."""
         bare = transport.get_extra_info("socket")
         bare.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
@@ -101,7 +101,7 @@ class Bytes(Unanswered):
     data: bytes
 
     def act(self, transport: asyncio.Transport) -> None:
-        """Write, and close once it is written."""
+        """Write the bytes, and close the connection once they are written."""
         transport.write(self.data)
         transport.close()
 
@@ -114,7 +114,7 @@ class Dripping(Unanswered):
     interval: float
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's
-        """Drip until the end."""
+        """Send byte by byte until the client has left."""
         transport: asyncio.Transport = scope["state"]["transport"]
         transport.write(self.data)
         while not await gone(receive, self.interval):
