@@ -1,4 +1,4 @@
-"""The group that all commands hang on."""
+"""The group ``togai-shipper``, which holds all commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .spool.command import spool
 
 
 class _Group(click.Group):
-    """Tells the library's own errors in one line; anything else is a bug and keeps its traceback."""
+    """Prints the library's own errors in one line; any other exception is a bug and keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

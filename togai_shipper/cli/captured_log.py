@@ -1,4 +1,4 @@
-"""The library's log lines, kept off the screen so that they can be shown on it."""
+"""Collect log lines, so that a command can show them in its own way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def captured_log() -> Iterator[list[str]]:
-    """Collect warnings and worse, of every logger; they are added to the list on any thread."""
+    """Give a list that warnings and errors of every logger are added to, by any thread."""
     handler = _Handler()
     logging.getLogger().addHandler(handler)
     try:
@@ -21,7 +21,7 @@ def captured_log() -> Iterator[list[str]]:
 class _Handler(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.lines: list[str] = []  # few: the library says each complaint once a minute
+        self.lines: list[str] = []  # few: the library logs each complaint once a minute
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(f"{record.levelname}: {record.getMessage()}")

@@ -1,6 +1,6 @@
-"""Show how a command gets on: a picture that is drawn over and over on a terminal, lines where there is none.
+"""Show the progress of a command: a picture that is redrawn on a terminal, lines elsewhere.
 
-A command says what its picture is and which lines it prints; this module alone draws on the terminal.
+A command says what its picture is and which lines it prints; only this module draws on the terminal.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def display_on(
     stays: bool = False,
     is_animated: bool = False,
 ) -> Iterator[Callable[[Progress], None]]:
-    """Give the function that shows how a command gets on, for as long as the block lasts.
+    """Give a function that shows the progress of a command, for as long as the block lasts.
 
     Args:
         console: where to show it.
-        picture: what to draw, where the console is a terminal.
-        print_lines: what to do elsewhere.
+        picture: makes the picture, if the console is a terminal.
+        print_lines: prints the lines that are due, if it is none.
         stays: whether the last picture is left on the terminal.
         is_animated: whether the picture moves by itself between two calls.
 
@@ -47,7 +47,7 @@ def display_on(
 
 @contextmanager
 def shown_by_a_thread(show: Callable[[Progress], None], look: Callable[[], Progress]) -> Iterator[None]:
-    """Look at the progress ten times a second, and show it, from a thread of its own until the block ends."""
+    """Show the progress ten times a second, from a thread, until the block ends."""
     done = threading.Event()
 
     def go_on() -> None:
@@ -64,7 +64,7 @@ def shown_by_a_thread(show: Callable[[Progress], None], look: Callable[[], Progr
 
 
 class Speed:
-    """How many a second, over the last second or so."""
+    """Measures how many things were done in the last second."""
 
     _SPAN = 1.0
 
@@ -72,7 +72,7 @@ class Speed:
         self._past: deque[tuple[float, int]] = deque([(0.0, 0)])
 
     def at(self, seconds: float, count: int) -> float:
-        """Return the speed now that ``count`` is reached."""
+        """Return the speed, now that ``count`` things were done."""
         while len(self._past) > 1 and seconds - self._past[0][0] > self._SPAN:
             self._past.popleft()
         since, before = self._past[0]

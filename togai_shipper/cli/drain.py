@@ -1,4 +1,4 @@
-"""``togai-shipper drain``: ship what processes that are gone have left in a spool."""
+"""``togai-shipper drain``: deliver what ended processes have left in a spool."""
 
 from __future__ import annotations
 
@@ -26,44 +26,53 @@ from .formats import plural
 from .spool.directory import directory_argument, open_folder
 from .spool.files import ASIDE, OK, read_files
 
-LOOK_EVERY = 0.25  # seconds between looks at how it goes
-LINE_EVERY = 5.0  # seconds between lines where there is no terminal
+LOOK_EVERY = 0.25  # seconds
+LINE_EVERY = 5.0  # seconds between two lines where there is no terminal
 
 
 @attrs.frozen
 class Drained:
-    """How a spool stands, and what was shipped from it."""
+    """What was delivered from a spool, and what is left in it.
+
+    Attributes:
+        stats: the shipper's own figures.
+        left: files without another owner that have events for this base URL.
+        waiting: events in these files.
+        foreign: events for another base URL.
+        unread: files without an owner that cannot be read.
+
+    """
 
     stats: Stats
-    left: int = 0  # files that nobody else has, with events for this base URL
-    waiting: int = 0  # events in them
-    foreign: int = 0  # events that are for another one
-    unread: int = 0  # files that nobody has, and that cannot be read
+    left: int = 0
+    waiting: int = 0
+    foreign: int = 0
+    unread: int = 0
 
     @property
     def too_old(self) -> int:
-        """Of those that wait, how many are so old that Togai has to say first what time it is."""
+        """How many of those that wait are so old that they are not sent until Togai tells the time."""
         return min(self.waiting, max(0, self.stats.stranded - self.foreign))
 
     @property
     def stranded(self) -> int:
-        """Events that stay where they are."""
+        """How many events stay where they are."""
         return self.foreign + self.too_old
 
     @property
     def is_empty(self) -> bool:
-        """Nothing waits that could be sent, in no file that is ours to send."""
+        """Whether nothing waits that could be sent."""
         return not self.stats.pending and self.waiting == self.too_old
 
     @property
     def is_good(self) -> bool:
-        """All of it is delivered."""
+        """Whether every event is delivered."""
         stats = self.stats
         lost = stats.rejected or stats.dropped or stats.corrupt_rows
         return self.is_empty and not (lost or self.left or self.stranded or self.unread)
 
     def line(self) -> str:
-        """It in one line."""
+        """Say it in one line."""
         stats = self.stats
         parts = [f"{stats.delivered:,} delivered", f"{stats.pending:,} waiting"]
         if self.left:
@@ -82,7 +91,7 @@ class Drained:
         return ", ".join(parts)
 
     def as_json(self) -> str:
-        """It for a script."""
+        """Return it as JSON."""
         stats = self.stats
         return json.dumps(
             {
@@ -102,8 +111,8 @@ class Drained:
 
 
 def look(shipper: Shipper, folder: Folder, base_url: str) -> Drained:
-    """How it stands now."""
-    stats = shipper.stats()  # first: what moves from another file into ours meanwhile is seen in one of them
+    """Return what was delivered until now, and what is left."""
+    stats = shipper.stats()  # before the files: what moves into our own file after this is found there
     free = [facts for facts in read_files(folder) if facts.owner in (None, os.getpid())]
     ours = [facts for facts in free if facts.state == OK and facts.base_url == base_url]
     return Drained(
@@ -117,7 +126,7 @@ def look(shipper: Shipper, folder: Folder, base_url: str) -> Drained:
 
 @contextmanager
 def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM ask for the end, which then comes in its own time; a second one is as ever."""
+    """Set ``stop`` at Ctrl-C and SIGTERM; a second one acts as it would without us."""
     before: dict[int, Any] = {}
 
     def ask(number: int, _: object) -> None:
@@ -136,7 +145,7 @@ def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
 def watch(
     see: Callable[[], Drained], say: Callable[[str], None], stop: threading.Event, *, once: bool
 ) -> Drained:
-    """Look until there is nothing left (``once``), or somebody asks for the end."""
+    """Look again and again until nothing is left (only if ``once``), or ``stop`` is set."""
     while True:
         now = see()
         say(now.line())
@@ -145,19 +154,19 @@ def watch(
 
 
 class DrainPicture:
-    """A spinner, and a line beside it."""
+    """Draws a spinner, and a line beside it."""
 
     def __init__(self) -> None:
         self._spinner = Spinner("dots")
 
     def draw(self, line: str) -> RenderableType:
-        """Return the picture of it."""
+        """Return the picture with this line."""
         self._spinner.update(text=Text(line))
         return self._spinner
 
 
 class SpacedLines:
-    """A line now and then, and only if it says something new."""
+    """Prints a line every few seconds, if it differs from the one before."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
@@ -166,7 +175,7 @@ class SpacedLines:
         self._next = 0.0
 
     def print(self, line: str) -> None:
-        """Print it, perhaps."""
+        """Print the line if it is due."""
         now = self._clock()
         if line != self._said and now >= self._next:
             self._said, self._next = line, now + LINE_EVERY
@@ -211,7 +220,7 @@ def drain(
     stop = threading.Event()
 
     def see() -> Drained:
-        shipper.flush(0.0)  # starts it, and lets nothing linger
+        shipper.flush(0.0)  # starts the shipper, and sends what waits at once
         return look(shipper, folder, config.base_url)
 
     with (

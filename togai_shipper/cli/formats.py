@@ -1,4 +1,4 @@
-"""Ages, sizes and moments, as people write and read them."""
+"""Ages, sizes, moments and counts, as people write and read them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _AGE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([smhdw])")
 
 
 def seconds_of(text: str) -> float:
-    """An age such as ``90s``, ``15m``, ``12h``, ``2d`` or ``1w``; raises ``BadParameter``."""
+    """Read an age such as ``90s``, ``15m``, ``12h``, ``2d`` or ``1w``. Raises ``BadParameter``."""
     found = _AGE.fullmatch(text)
     if not found:
         raise click.BadParameter(f"{text!r} is no age; write 90s, 15m, 12h, 2d or 1w")
@@ -21,7 +21,7 @@ def seconds_of(text: str) -> float:
 
 
 def age(seconds: float) -> str:
-    """Such as ``2 min``, rounded down."""
+    """Write an age, rounded down: ``2 min``."""
     seconds = max(seconds, 0)  # a clock may have been set back
     for unit, length, until in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 2 * 86_400)):
         if seconds < until:
@@ -30,21 +30,21 @@ def age(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Such as ``1.5 MB``."""
+    """Write a number of bytes: ``1.5 MB``."""
     for unit in ("B", "kB", "MB", "GB"):
-        if count < 999.5:  # noqa: PLR2004  what would be written as 1000
+        if count < 999.5:  # noqa: PLR2004  more would be rounded to 1000
             return f"{count:.0f} {unit}" if unit == "B" or count >= 99.5 else f"{count:.1f} {unit}"  # noqa: PLR2004
         count /= 1000
     return f"{count:,.1f} TB"
 
 
 def now_ms() -> int:
-    """The wall clock, in milliseconds."""
+    """Return the time of the wall clock, in milliseconds."""
     return time.time_ns() // 1_000_000
 
 
 def moment(milliseconds: int) -> str:
-    """Such as ``2026-11-24T19:20:01Z``; a question mark for what is no time."""
+    """Write a moment: ``2026-11-24T19:20:01Z``, or a question mark if it is out of range."""
     try:
         return datetime.fromtimestamp(milliseconds // 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (OverflowError, OSError, ValueError):
@@ -52,5 +52,5 @@ def moment(milliseconds: int) -> str:
 
 
 def plural(count: int, one: str, many: str = "") -> str:
-    """Such as ``1 event`` or ``1,204 events``."""
+    """Write a count: ``1 event`` or ``1,204 events``."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

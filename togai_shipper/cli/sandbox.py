@@ -1,4 +1,4 @@
-"""``togai-shipper sandbox``: a Togai of your own, in the foreground."""
+"""``togai-shipper sandbox``: run a stand-in for Togai, and print what it is asked."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from .display import display_on
 from .formats import plural
 from .random_faults import FAULTS, RandomFaults
 
-_EVERY = 0.1  # seconds between two looks at what came
-_HISTORY = 500  # requests that are remembered; more than come between two looks
+_LOOK_EVERY = 0.1  # seconds
+_HISTORY = 500  # requests that it keeps; fewer come between two looks
 _NAMES: dict[kinds.Fault | None, str] = {fault: name for name, fault in FAULTS.items()}
 
 
@@ -135,16 +135,14 @@ def _listening(togai: FakeTogai) -> Iterator[None]:
 
 
 def watch(togai: FakeTogai, feed: Feed, seconds: float | None) -> None:
-    """Show what comes, for so long."""
+    """Print each request, until Ctrl-C or for so many seconds."""
     until = math.inf if seconds is None else time.monotonic() + seconds
-    pause = (
-        threading.Event()
-    )  # never set; waiting for it, unlike sleep, ends at once at Ctrl-C on every system
+    pause = threading.Event()  # never set; unlike sleep(), wait() ends at Ctrl-C on every system
     with display_on(feed.console, _picture, lambda _: None) as show:
         while (left := until - time.monotonic()) > 0:
             feed.show(togai.requests)
             show(summary(togai))
-            pause.wait(min(left, _EVERY))
+            pause.wait(min(left, _LOOK_EVERY))
 
 
 def _picture(line: str) -> Text:
@@ -152,7 +150,7 @@ def _picture(line: str) -> Text:
 
 
 def summary(togai: FakeTogai) -> str:
-    """What the sandbox would bill."""
+    """Say what the sandbox would bill."""
     book = togai.ledger
     return (
         f"{plural(book.metered, 'event')} billed,"
@@ -162,15 +160,15 @@ def summary(togai: FakeTogai) -> str:
 
 
 class Feed:
-    """A line for each request, once it is clear what became of it."""
+    """Prints a line for each request, once it has a reply or will never have one."""
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
         self.console = console
         self._quiet = quiet
-        self._shown: set[int] = set()  # numbers of the requests remembered by the sandbox
+        self._shown: set[int] = set()  # numbers of requests that the sandbox still keeps
 
     def show(self, requests: Sequence[Answered]) -> None:
-        """Print what is new."""
+        """Print the requests that were not printed before."""
         self._shown.intersection_update(request.number for request in requests)
         for request in requests:
             if request.number not in self._shown and _is_over(request):
@@ -184,7 +182,7 @@ def _is_over(request: Answered) -> bool:
 
 
 def _fault(request: Answered) -> kinds.Fault | None:
-    """What befell it, behind the latency that befalls all."""
+    """Return the fault that it met, without the latency that all requests have."""
     fault = request.fault
     return fault.then if isinstance(fault, kinds.Slow) and fault not in _NAMES else fault
 

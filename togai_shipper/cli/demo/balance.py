@@ -1,7 +1,7 @@
-"""The balance at the end of the demo: what the sandbox has, held against what was handed over.
+"""The balance at the end of the demo: what the sandbox has, compared with what was tracked.
 
-Everything is counted by the sandbox's books. What the application was told decides only whether an event that
-is not billed is rejected or lost; what the library itself counted is compared, and never taken over.
+Everything is counted by the sandbox's ledger. What the application was told decides only whether an event
+that is not billed is rejected or lost. What the library itself counted is compared, and never relied on.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from togai_shipper.testing import Answered, BillingLedger
 
 
 class ToldErrors:
-    """What ``on_error`` was told of events: a place to put it. Called on flusher threads."""
+    """An ``on_error`` that keeps why events will not be delivered. Flushers call it, on their threads."""
 
     def __init__(self) -> None:
         self.rejected: dict[str, str] = {}  # id -> why
         self.dropped: dict[str, str] = {}
 
     def __call__(self, error: Exception, events: tuple[Event, ...]) -> None:
-        """Note why these events will not be delivered."""
+        """Keep why these events will not be delivered."""
         book = self.rejected if isinstance(error, EventRejected) else self.dropped
         book.update((event.id, str(error)) for event in events)
 
 
 @attrs.frozen(kw_only=True)
 class Balance:
-    """The ledger at the end.
+    """What became of all events, by the sandbox's count.
 
     Attributes:
-        handed: calls of ``track()``.
-        tracked: those of them that returned an id.
-        delivered: ids that are billed, once or more.
-        rejected: how many ids are not billed as the application was told, by reason.
-        dropped: how many ids the library gave up, as the application was told, by reason; billed or not.
-        lost: ids that are neither billed nor told of.
-        billed_twice: ids that are billed more than once.
-        told_wrongly: ids told of as rejected that are billed all the same.
-        requests: how many reached the sandbox, by the status of the reply (``None``: it sent none).
-        copies: how many copies came of events that were there already, and were not billed.
-        retries: requests that held an event which had come before.
-        disagreements: where the library's counts differ from these.
+        handed: how often ``track()`` was called.
+        tracked: how many of these calls returned an id.
+        delivered: how many ids are billed, once or more often.
+        rejected: how many ids are not billed, and the application was told so; by reason.
+        dropped: how many ids the library gave up, billed or not, and the application was told so; by reason.
+        lost: how many ids are not billed, and the application was not told.
+        billed_twice: how many ids are billed more than once.
+        told_wrongly: how many ids are billed though the application was told that they were rejected.
+        requests: how many requests reached the sandbox, by the status of the reply (``None``: no reply).
+        copies: how many copies came of events that were there already; they are not billed.
+        retries: how many requests held an event that had come before.
+        disagreements: where the library's own counts differ from these.
 
     """
 
@@ -63,7 +63,7 @@ class Balance:
 
     @property
     def problems(self) -> list[str]:
-        """Why it does not balance; empty if it does."""
+        """Why it does not balance, a phrase for each reason; empty if it does."""
         told = sum(self.rejected.values())
         counts = {
             "not accepted": self.handed - self.tracked,
@@ -93,14 +93,14 @@ def balance_of(
     ledger: BillingLedger,
     requests: Sequence[Answered],
 ) -> Balance:
-    """Close the books.
+    """Compare what was tracked with what the sandbox has.
 
     Args:
         ids: what each call of ``track()`` returned.
         told: what the application was told.
         stats: what the library counted.
-        ledger: whom the sandbox bills what.
-        requests: what reached the sandbox.
+        ledger: what the sandbox bills.
+        requests: the requests that reached the sandbox.
 
     """
     tracked = [event_id for event_id in ids if event_id is not None]

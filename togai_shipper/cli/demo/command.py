@@ -1,4 +1,4 @@
-"""``togai-shipper demo``: the main job, from beginning to end, on one machine."""
+"""``togai-shipper demo``: the library's job, from beginning to end, on one machine."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from .progress import DemoLines, DemoPicture, DemoProgress
 from .workload import THREADS, WHY_POISON, Workload, is_poison
 
 KEY = "demo"
-FLUSH_TIMEOUT = 60.0  # seconds; a second or two is what it takes
+FLUSH_TIMEOUT = 60.0  # seconds; it takes a second or two
 LOOK_EVERY = 0.1  # seconds
 
 
 def _direct() -> requests.Session:
-    """A session that heeds no proxy of the environment: the sandbox is on loopback."""
+    """Return a session that uses no proxy of the environment, since the sandbox is on loopback."""
     session = requests.Session()
     session.trust_env = False
     return session
 
 
 def run_and_watch(job: Callable[[], None], look: Callable[[], None], stop: Callable[[], None]) -> None:
-    """Do the job in a thread, and look at it from this one; Ctrl-C asks it to stop, and waits for its end."""
+    """Run the job in a thread, and look at it from this one. Ctrl-C stops the job, and waits for its end."""
     with ThreadPoolExecutor(1, "demo") as thread:
         doing = thread.submit(job)
         try:
@@ -134,7 +134,7 @@ def demo(
                 is_over.set()
 
         def progress() -> DemoProgress:
-            is_last = is_over.is_set()  # asked first: what is counted below is final then
+            is_last = is_over.is_set()  # asked first: if it is over, the counts below are final
             stats = shipper.stats()
             return DemoProgress(
                 seconds=time.monotonic() - began,

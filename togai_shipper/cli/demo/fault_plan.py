@@ -1,6 +1,6 @@
-"""What goes wrong in the demo, and when: phases of faults, one after another as the events arrive.
+"""What goes wrong in the demo, and when: phases of faults, which begin one after another as events arrive.
 
-The sandbox asks about each request, in its server's thread.
+The sandbox asks for the fault of each request, in its server's thread.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from .workload import is_poison
 
 @attrs.frozen
 class FaultPhase:
-    """Faults that come one after another.
+    """Several faults, one after another.
 
     Attributes:
-        title: what a viewer is told.
+        title: what the viewer reads.
         after: the share of all events that has arrived when the phase begins.
         faults: one for each request, while they last.
 
@@ -47,13 +47,13 @@ PHASES = (
     FaultPhase("207: two events of a batch are not taken", 0.55, (faults.Partial("A", bad=(0, 1)),)),
     FaultPhase("503: Togai is down again", 0.70, (_DOWN,) * 4),
 )
-CLEAR = "clear"  # what a viewer is told while no fault is due
+CLEAR = "clear"  # what the viewer reads while nothing goes wrong
 _CLEARING = 6  # requests in a row without a fault before it counts as clear: long enough to be seen
 POISONED = "400: a batch holds the poison event"
 
 
 class FaultPlan:
-    """Gives each request the fault that is due, and tells what goes wrong now and what went wrong before.
+    """Gives each request the fault that is due, and knows what goes wrong now and what went wrong before.
 
     Args:
         arrived: returns the share of all events that has arrived.
@@ -71,7 +71,7 @@ class FaultPlan:
         self.past: Counter[str] = Counter()  # title -> how many requests met it
 
     def __call__(self, received: Received) -> faults.Fault | None:
-        """Return the fault of this request: none if the poison is in it, for that must never be taken."""
+        """Return the fault of this request: none if the poison is in it, which must never be accepted."""
         if any(map(is_poison, received.events)):
             return self._note(POISONED, None)
         if not self._left and self._coming and self._arrived() >= self._coming[0].after:

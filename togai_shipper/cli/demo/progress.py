@@ -1,4 +1,4 @@
-"""What a viewer of the demo sees while it runs: two bars on a terminal, elsewhere lines."""
+"""What the viewer of the demo sees while it runs: two bars on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .fault_plan import CLEAR
 
 @attrs.frozen
 class DemoProgress:
-    """How things stand at one moment.
+    """How far the demo is at one moment.
 
     Attributes:
-        seconds: since the start.
-        total: events there will be.
-        tracked: events handed over.
-        delivered: of them, billed by the sandbox.
-        requests: made so far.
-        retries: of them, repetitions.
+        seconds: the time since the start.
+        total: how many events there will be.
+        tracked: how many were tracked so far.
+        delivered: how many of them the sandbox bills.
+        requests: how many requests were made.
+        retries: how many of them were repetitions.
         faults: what goes wrong now.
         log: the lines that the library has logged.
         is_last: whether the demo is over.
@@ -44,13 +44,13 @@ class DemoProgress:
 
 
 class DemoPicture:
-    """Two bars with their speed, and three facts below them."""
+    """Draws two bars with their speed, and three facts below them."""
 
     def __init__(self) -> None:
         self._tracking, self._delivery = Speed(), Speed()
 
     def draw(self, progress: DemoProgress) -> RenderableType:
-        """Return the picture of it."""
+        """Return the picture of this progress."""
         tracking = self._tracking.at(progress.seconds, progress.tracked)
         delivery = self._delivery.at(progress.seconds, progress.delivered)
         return Group(_bars(progress, tracking, delivery), _facts(progress))
@@ -85,7 +85,7 @@ def _facts(progress: DemoProgress) -> RenderableType:
 
 
 class DemoLines:
-    """A line a second and a last one, one for each change of faults, and one for each line of the log."""
+    """Prints a line a second and a last one, one for each change of faults, and each line of the log."""
 
     _EVERY = 1.0  # seconds between two lines if nothing else happens
 
@@ -97,7 +97,7 @@ class DemoLines:
         self._is_over = False
 
     def print(self, progress: DemoProgress) -> None:
-        """Print what is new."""
+        """Print the lines that are due."""
         for line in progress.log[self._logged :]:
             self._print(f"log: {line}")
         self._logged = len(progress.log)

@@ -1,4 +1,4 @@
-"""The balance of the demo, for a person or for a program."""
+"""The balance of the demo, printed for a person or as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .balance import Balance
 
 
 def show(console: Console, balance: Balance, seconds: float, past: Mapping[str, int]) -> None:
-    """Print it for a person; ``past`` is what the sandbox did to requests, and to how many."""
+    """Print the balance; ``past`` says how many requests met which faults."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
@@ -61,12 +61,12 @@ def show(console: Console, balance: Balance, seconds: float, past: Mapping[str, 
 
 
 def _replies(requests: Mapping[int | None, int]) -> str:
-    statuses = sorted(requests.items(), key=lambda item: item[0] or 1000)  # those without one come last
+    statuses = sorted(requests.items(), key=lambda item: item[0] or 1000)  # no reply comes last
     return ", ".join(f"{count:,} x {status or 'no reply'}" for status, count in statuses)
 
 
 def as_json(balance: Balance, seconds: float) -> str:
-    """The same for a program."""
+    """Return the balance as JSON."""
     facts: dict[str, Any] = attrs.asdict(balance, recurse=False)
     facts["requests"] = {str(status or "no reply"): count for status, count in balance.requests.items()}
     return json.dumps({**facts, "seconds": round(seconds, 3), "balances": balance.balances}, indent=2)

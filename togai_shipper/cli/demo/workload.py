@@ -1,6 +1,6 @@
-"""The simulated web workload: usage that looks real, and the threads that report it.
+"""The simulated web workload: usage that looks real, and the threads that track it.
 
-Which usage there is depends on the seed alone; threads decide only in which order it is tracked.
+The seed alone decides which usage there is; the threads decide only in which order it is tracked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import attrs
 Amount: TypeAlias = int | Decimal | tuple[float | int | Decimal, str]
 
 THREADS = 8  # as a small web server has
-_BURST = 16  # events between two looks at the clock; a look costs as much as tracking one
+_BURST = 16  # events between two looks at the clock, which costs as much as tracking an event
 
 # --- what happens -----------------------------------------------------------------------------------------
 
@@ -45,7 +45,7 @@ _TIERS = ("standard", "archive")
 
 @attrs.frozen
 class SimulatedUsage:
-    """What ``track()`` is called with."""
+    """The arguments of one call of ``track()``."""
 
     schema_name: str
     account_id: str
@@ -53,7 +53,7 @@ class SimulatedUsage:
     dimensions: Mapping[str, str]
 
 
-#: One event that the sandbox refuses for ever. The library cannot know: Togai says which units there are.
+#: An event that the sandbox always refuses. The library cannot know that: only Togai knows which units exist.
 POISON = SimulatedUsage(
     "api_call",
     ACCOUNTS[0],
@@ -64,7 +64,7 @@ WHY_POISON = "latency: there is no unit Fortnights"
 
 
 def is_poison(event: Mapping[str, Any]) -> bool:
-    """Whether an event, as it is on the wire, is the poisoned one."""
+    """Whether an event, in Togai's JSON, is the poisoned one."""
     return any(attribute.get("unit") == "Fortnights" for attribute in event["attributes"])
 
 
@@ -106,8 +106,8 @@ def _storage(random: Random, account: str) -> SimulatedUsage:
 
 
 def usages(seed: int, thread: int, count: int) -> Iterator[SimulatedUsage]:
-    """The usage that one thread reports: mostly API calls, some tokens, a little storage."""
-    random = Random(f"{seed}/{thread}")  # noqa: S311  it has to be the same again, and guards nothing
+    """Make the usage that one thread tracks: mostly API calls, some tokens, a little storage."""
+    random = Random(f"{seed}/{thread}")  # noqa: S311  it must be the same in each run, and protects nothing
     for _ in range(count):
         account = ACCOUNTS[bisect(_FEW_BUY_MOST, random.random() * _FEW_BUY_MOST[-1])]
         kind = random.random()
@@ -115,18 +115,18 @@ def usages(seed: int, thread: int, count: int) -> Iterator[SimulatedUsage]:
         yield report(random, account)
 
 
-# --- who reports it ---------------------------------------------------------------------------------------
+# --- who tracks it ---------------------------------------------------------------------------------------
 
 
 class Workload:
-    """Threads that track usage as it happens.
+    """Threads that track usage, as those of a web server would.
 
     Args:
         track: ``Shipper.track``.
-        seed: which usage.
-        events: how many, the poison among them.
-        rate: events a second, of all threads together; ``None``: as fast as they can.
-        poison: whether one of them is ``POISON``.
+        seed: decides which usage it is.
+        events: how many events to track, the poison included.
+        rate: how many events all threads together track in a second; ``None``: as many as they can.
+        poison: whether one of the events is ``POISON``.
 
     """
 
@@ -144,21 +144,21 @@ class Workload:
         self._shares = [events // THREADS + (thread < events % THREADS) for thread in range(THREADS)]
         self._pause = 0.0 if rate is None else THREADS / rate  # seconds between two events of one thread
         self._poison_at = self._shares[0] // 2 if poison else None
-        self._ids: list[list[str | None]] = [[] for _ in range(THREADS)]  # each thread writes its own
+        self._ids: list[list[str | None]] = [[] for _ in range(THREADS)]  # each thread writes to its own list
         self._stopping = threading.Event()
 
     @property
     def calls(self) -> int:
-        """How many events were handed over so far."""
+        """How often ``track()`` was called so far."""
         return sum(map(len, self._ids))
 
     @property
     def ids(self) -> list[str | None]:
-        """What each of those calls of ``track()`` returned."""
+        """What each of these calls returned."""
         return [event_id for ids in self._ids for event_id in ids]
 
     def run(self) -> None:
-        """Track all of it; returns when that is done, or was stopped."""
+        """Track all events; return when that is done, or after ``stop()``."""
         with ThreadPoolExecutor(THREADS, "web") as threads:
             for done in [threads.submit(self._report, *share) for share in enumerate(self._shares)]:
                 done.result()

@@ -1,4 +1,4 @@
-"""What the doctor reports: one check, with what was found and what to do about it."""
+"""One check of the doctor: what was found, and what to do about it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import attrs
 
 @attrs.frozen
 class Check:
-    """One line of the list.
+    """One line of the doctor's list.
 
     Attributes:
-        level: how it is.
-        name: what was looked at.
+        level: how bad it is.
+        name: what was checked.
         found: what was found.
-        advice: what to do about it; empty where it is ``ok``.
+        advice: what to do about it; empty if the level is ``ok``.
 
     """
 
@@ -27,5 +27,5 @@ class Check:
 
 
 def has_failed(checks: Sequence[Check]) -> bool:
-    """Whether anything is wrong, rather than odd."""
+    """Whether any of these checks is a failure; warnings are none."""
     return any(check.level == "fail" for check in checks)

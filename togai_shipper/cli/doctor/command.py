@@ -1,4 +1,4 @@
-"""``togai-shipper doctor``: whether everything is there that delivery needs."""
+"""``togai-shipper doctor``: run all checks, and print them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 def examine(
     environ: Mapping[str, str], world: World, *, request: bool, check_key: bool, **given: Any
 ) -> Iterator[Check]:
-    """Every check, one after the other; ``given`` are options that win over the environment."""
+    """Run every check, one after another; the options ``given`` win over the environment."""
     key = environment_checks.key(environ)
     yield key
     refused, config = environment_checks.options(environ, **given)
@@ -100,7 +100,7 @@ def doctor(
 
 
 def show(console: Console, check: Check) -> None:
-    """A line for it; and what to do about it below."""
+    """Print the check in a line, and its advice below it."""
     line = Text(f"{check.level:4}  ", _STYLES[check.level]).append(f"{check.name:12} ", "default")
     console.print(line.append(printable(check.found), "default"), soft_wrap=True)
     for advice in check.advice.splitlines():

@@ -20,7 +20,7 @@ _OPTIONS = {field.name: bool(field.metadata["read"]) for field in attrs.fields(C
 
 
 def key(environ: Mapping[str, str]) -> Check:
-    """Whether there is a key that can go into a header. It is never shown."""
+    """Check that there is a key, and that it can be sent in a header. It is never shown."""
     text = environ.get(KEY, "")
     if not text:
         advice = f"Set {KEY} to a secret key of Togai's; or see that your code gives api_key=."
@@ -35,7 +35,7 @@ def key(environ: Mapping[str, str]) -> Check:
 
 
 def unknown_names(environ: Mapping[str, str]) -> Iterator[Check]:
-    """Names that look like options, and are not read."""
+    """Warn about names that look like options, but are not read."""
     readable = [name for name, is_read in _OPTIONS.items() if is_read]
     for name in sorted(environ):
         option = name[6:].lower()
@@ -52,7 +52,7 @@ def unknown_names(environ: Mapping[str, str]) -> Iterator[Check]:
 
 
 def options(environ: Mapping[str, str], **given: Any) -> tuple[list[Check], Config]:
-    """Each option that would be refused; and the options without those."""
+    """Check the options; return each one that would be refused, and the options without these."""
     environ = {name: text for name, text in environ.items() if name != KEY}
     checks: list[Check] = []
     while True:
@@ -75,7 +75,7 @@ def options(environ: Mapping[str, str], **given: Any) -> tuple[list[Check], Conf
 def _without(
     name: str, environ: dict[str, str], given: dict[str, Any]
 ) -> tuple[dict[str, str], dict[str, Any]]:
-    """What is left without what was refused; of two that do not go together (``backoff_…``) without both."""
+    """Return the options without the refused one, or without both of two that contradict (``backoff_…``)."""
     if name in given:
         return environ, {other: value for other, value in given.items() if other != name}
     family = name if name in environ else f"TOGAI_{name.partition('_')[0].upper()}_"

@@ -1,4 +1,4 @@
-"""Checks of the server: whether it is reached and trusted, what it answers, and whose clock is right."""
+"""Checks of the server: the way to it, its certificate, its reply, and its clock."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from togai_shipper.cli.formats import age
 from .check import Check
 from .world import World
 
-MAX_SKEW = 60.0  # seconds that a clock may differ from the server's; its Date has whole seconds, and travels
-CERTIFICATE_ENDS = 14 * 86_400.0  # seconds before which nobody needs to be woken
+MAX_SKEW = 60.0  # seconds that our clock may differ from the server's Date, which takes time to get here
+CERTIFICATE_ENDS = 14 * 86_400.0  # seconds; who has longer need not be warned
 
 
 def reach(url: str, world: World) -> Iterator[Check]:
-    """Whether the server is there, up to TLS, without a request; ends at the first thing that is wrong."""
+    """Check the way to the server, up to TLS, without a request; end at the first failure."""
     proxy = world.proxy_of(url)
     parts = urlsplit(proxy or url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
@@ -42,7 +42,7 @@ def reach(url: str, world: World) -> Iterator[Check]:
         return
     with connection:
         yield Check("ok", "TCP", f"{host}:{port} takes connections")
-        if proxy:  # which stands between us and the server's certificate
+        if proxy:  # it hides the server's certificate
             return
         if parts.scheme == "http":
             yield Check("ok", "TLS", "none: plain http")
@@ -54,7 +54,7 @@ def reach(url: str, world: World) -> Iterator[Check]:
 
 
 def answers(url: str, key: str | None, world: World) -> Iterator[Check]:
-    """What it says to one request: HEAD / without the key, or with it GET /events; neither is billed."""
+    """Check the reply to one request: HEAD / without a key, GET /events with one; neither is billed."""
     method, path = ("GET", "/events?pageSize=1") if key else ("HEAD", "/")
     try:
         answer = world.ask(method, url + path, key)
@@ -71,7 +71,7 @@ def answers(url: str, key: str | None, world: World) -> Iterator[Check]:
 
 
 def certificate(found: Mapping[str, Any], now: float) -> Check:
-    """Whether the server's certificate, which is valid, ends soon."""
+    """Check how long the server's certificate, which is trusted, remains valid."""
     left = ssl.cert_time_to_seconds(str(found["notAfter"])) - now
     text = f"its certificate is valid for {age(left)} more"
     if left < CERTIFICATE_ENDS:
@@ -80,7 +80,7 @@ def certificate(found: Mapping[str, Any], now: float) -> Check:
 
 
 def untrusted(error: Exception) -> Check:
-    """No TLS with this server."""
+    """Report that TLS with this server has failed."""
     text = getattr(error, "verify_message", "") or str(error)
     advice = (
         "Is this the right base_url, and this machine's clock right? Is there a proxy that needs a\n"
@@ -90,7 +90,7 @@ def untrusted(error: Exception) -> Check:
 
 
 def reply(status: int) -> Check:
-    """Any answer but an error of the server's will do: there is nothing at the address that is asked."""
+    """Judge the reply to a request without a key: any will do, but for an error of the server."""
     if status == 429:  # noqa: PLR2004  too many requests
         return Check(
             "warn",
@@ -106,7 +106,7 @@ def reply(status: int) -> Check:
 
 
 def key_reply(status: int) -> Check:
-    """What Togai makes of the key."""
+    """Judge the reply to a request with the key."""
     match status:
         case 200:
             return Check("ok", "key check", "Togai takes the key")
@@ -126,7 +126,7 @@ def key_reply(status: int) -> Check:
 
 
 def clock(date: str | None, now: float) -> Check:
-    """Whether this machine's clock is the server's: Togai bills by it."""
+    """Compare this machine's clock with the server's: usage is billed by the time that we write."""
     try:
         there = parsedate_to_datetime(date or "")
     except ValueError:

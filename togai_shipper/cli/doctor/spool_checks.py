@@ -18,16 +18,16 @@ from .world import World
 with suppress(ImportError):  # Windows has none, and no spool is looked at there
     import fcntl
 
-LITTLE_SPACE = 64_000_000  # bytes, under which a spool is about to be full
+LITTLE_SPACE = 64_000_000  # bytes; with less, the spool will soon be full
 _WHO = "Does it belong to the user that the application runs as?"
 
 
 def spool(directory: str, base_url: str, bound: int, world: World) -> Iterator[Check]:
-    """Whether the directory can be a spool, and what is in it; ends at the first thing that makes it none."""
+    """Check whether the directory can be a spool, and what is in it; end at the first failure."""
     path = Path(directory)
     try:
         status = path.stat()
-        os.listdir(path)  # noqa: PTH208  asks for exactly what is needed
+        os.listdir(path)  # noqa: PTH208  only this asks whether it can be listed
     except FileNotFoundError:
         yield _not_there(path)
         return
@@ -64,7 +64,7 @@ def _not_there(path: Path) -> Check:
 
 
 def _try(path: Path) -> None:
-    """Write a file, sync it and lock it, as a spool does; raises ``OSError``."""
+    """Write a file, sync it and lock it, as a spool does. Raises ``OSError``."""
     with tempfile.TemporaryFile(dir=path) as file:
         file.write(bytes(4096))
         file.flush()
@@ -76,7 +76,7 @@ def _try(path: Path) -> None:
 
 
 def permissions(mode: int, owner: int, us: int, path: str) -> Iterator[Check]:
-    """Whether it is its owner's alone, and whether that is us."""
+    """Check that only its owner may look into it, and that we are its owner."""
     if mode & 0o077:
         yield Check(
             "warn",
@@ -96,7 +96,7 @@ def permissions(mode: int, owner: int, us: int, path: str) -> Iterator[Check]:
 
 
 def space(free: int, used: int, bound: int) -> Check:
-    """Whether there is room for what may come; ``bound`` is of what the spool may take."""
+    """Check that there is room for what the spool may grow to: ``bound`` bytes."""
     wanted = max(bound - used, 0)
     text = f"{size(free)} free"
     if free < LITTLE_SPACE:
@@ -108,7 +108,7 @@ def space(free: int, used: int, bound: int) -> Check:
 
 
 def stranded(files: Sequence[FileFacts], base_url: str, directory: str) -> Iterator[Check]:
-    """What waits, and will not go by itself."""
+    """Report what waits, and what will not be sent by itself."""
     usable = [facts for facts in files if facts.state == OK]
     pending = sum(facts.pending for facts in usable)
     alive = sum(facts.owner is not None for facts in files)

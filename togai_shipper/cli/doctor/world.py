@@ -23,26 +23,26 @@ TIMEOUT = 10.0  # seconds for each step
 
 @attrs.frozen
 class ServerReply:
-    """What came back."""
+    """What the doctor reads of a reply."""
 
     status: int
     date: str | None
 
 
 def addresses(host: str, port: int) -> list[str]:
-    """Where a host is; raises ``OSError``."""
+    """Return the addresses of a host. Raises ``OSError``."""
     return list(
         dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     )
 
 
 def connect(host: str, port: int) -> socket.socket:
-    """A connection to it; raises ``OSError``."""
+    """Return a connection. Raises ``OSError``."""
     return socket.create_connection((host, port), TIMEOUT)
 
 
 def handshake(connection: socket.socket, host: str) -> Mapping[str, Any]:
-    """The certificate that it shows, where we trust it as requests would; raises ``OSError``."""
+    """Return the server's certificate if we trust it, as requests would. Raises ``OSError``."""
     named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     trusted = named or str(DEFAULT_CA_BUNDLE_PATH)
     is_many = Path(trusted).is_dir()
@@ -54,7 +54,7 @@ def handshake(connection: socket.socket, host: str) -> Mapping[str, Any]:
 
 
 def ask(method: str, url: str, key: str | None) -> ServerReply:
-    """One request, with the key if it is given, and with nothing of ``~/.netrc``; raises ``OSError``."""
+    """Make one request, with the key if there is one, never with ``~/.netrc``. Raises ``OSError``."""
 
     def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
         if key:
@@ -62,14 +62,14 @@ def ask(method: str, url: str, key: str | None) -> ServerReply:
         return request
 
     with requests.Session() as session:
-        session.trust_env = not is_loopback(url)  # as the application's own session
+        session.trust_env = not is_loopback(url)  # as in the application's own session
         found = session.request(method, url, auth=sign, timeout=TIMEOUT, allow_redirects=False, stream=True)
         found.close()
         return ServerReply(found.status_code, found.headers.get("Date"))
 
 
 def proxy_of(url: str) -> str | None:
-    """The proxy that the environment has for it."""
+    """Return the proxy that the environment names for this URL."""
     return None if is_loopback(url) else select_proxy(url, get_environ_proxies(url))
 
 

@@ -1,7 +1,7 @@
-"""What the columns of a CSV file mean: by their names, and by ``--map``. Pure.
+"""What the columns of a CSV file mean, by their names and by ``--map``. Pure.
 
-A header is looked at once, and becomes places: a row is then read without looking at a name again. Constants
-stand behind the last cell of each row, as if the file had columns for them.
+The header is read once, and gives each field its place in a row: no name is looked up again. Constants are
+put behind the last cell of each row, as if the file had columns for them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from togai_shipper.cli.formats import plural
 
 from .line_fields import BadLine, LineFields, named, text_of
 
-_FIELDS = {  # what a column may be -> the keyword of track()
+_FIELDS = {  # a column's name -> the keyword of track()
     "schema_name": "schema_name",
     "account_id": "account_id",
     "timestamp": "timestamp",
@@ -34,19 +34,19 @@ FIELDS = (
 
 
 class BadHeader(Exception):  # noqa: N818  like BadLine
-    """The columns of a file make no events; the text says why."""
+    """The columns of a file cannot make events; the text says why."""
 
 
 @attrs.frozen
 class FieldSource:
-    """Where a field comes from: a column, or the same text for each row."""
+    """Where a field's value comes from: a column, or a text that is the same in each row."""
 
     text: str
     is_constant: bool
 
 
 def map_of(given: Sequence[str]) -> dict[str, FieldSource]:
-    """``--map``: ``FIELD=COLUMN``, or ``FIELD==TEXT`` for a constant. Raises ``ValueError``."""
+    """Read ``--map``: ``FIELD=COLUMN``, or ``FIELD==TEXT`` for a constant. Raises ``ValueError``."""
     taken: dict[str, FieldSource] = {}
     for item in given:
         field, equals, text = item.partition("=")
@@ -66,7 +66,7 @@ def _is_field(name: str) -> bool:
 
 
 def cells(line: str) -> list[str]:
-    """The cells of a line. Raises ``csv.Error``, also where a quote is not closed."""
+    """Return the cells of a line. Raises ``csv.Error``, also if a quote is not closed."""
     if '"' not in line:
         return line.split(",")
     row: list[str] = next(csv.reader((line,), strict=True))
@@ -74,7 +74,7 @@ def cells(line: str) -> list[str]:
 
 
 def header_of(line: bytes) -> list[str]:
-    """The names in a file's first line. Raises ``BadHeader``."""
+    """Return the names in a file's first line. Raises ``BadHeader``."""
     try:
         return cells(text_of(line))
     except (BadLine, csv.Error) as error:
@@ -82,15 +82,15 @@ def header_of(line: bytes) -> list[str]:
 
 
 class Columns:
-    """Makes fields of rows.
+    """Makes the fields of an event from a row.
 
     Args:
         header: the columns' names.
         mapped: what ``--map`` says.
-        ignoring: leave out a column that means nothing, which is else an error.
+        ignoring: whether an unknown column is left out; else it is an error.
 
     Raises:
-        BadHeader: names the column, or the field that is missing.
+        BadHeader: a column is unknown, or a field is missing.
 
     """
 
@@ -126,7 +126,7 @@ class Columns:
         ]
 
     def fields(self, row: list[str]) -> LineFields:
-        """The fields of a row; an empty cell says nothing. Raises ``BadLine``."""
+        """Return the fields of a row; an empty cell gives none. Raises ``BadLine``."""
         if len(row) != self.width:
             raise BadLine(f"has {plural(len(row), 'column')}, not {self.width}")
         row += self._constants
@@ -145,7 +145,7 @@ class Columns:
 
 
 def _places(header: Sequence[str], mapped: dict[str, FieldSource], *, ignoring: bool) -> dict[str, int]:
-    """Each field's place in a row."""
+    """Return the place of each field in a row."""
     by_name = _by_name(header)
     places: dict[str, int] = {}
     constant = len(header)

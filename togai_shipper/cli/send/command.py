@@ -1,4 +1,4 @@
-"""``togai-shipper send``: the events of files, delivered once however often they are sent."""
+"""``togai-shipper send``: its options, and how it is put together."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from .rejects import RejectsFile
 from .results import LineResults, Tally
 from .shipment import Shipment, job_of
 
-QUEUE = 20_000  # events in memory: 40 batches, ten for each that is on the wire
-FOR_EVER = 1_000_000.0  # seconds (12 days) that a full buffer holds up the reading
+QUEUE = 20_000  # events in memory: 40 batches, ten for each that is being sent
+FOR_EVER = 1_000_000.0  # seconds (12 days) that track() waits while the buffer is full
 
 
 def _map(_ctx: click.Context, _option: click.Parameter, given: Sequence[str]) -> dict[str, FieldSource]:
@@ -157,12 +157,12 @@ def send(
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
     with kept or nullcontext():
-        tally = _attend(sent, results, inputs, console, say, dry_run=dry_run)
+        tally = _send_all(sent, results, inputs, console, say, dry_run=dry_run)
     click.echo(summary.as_json(tally, results) if as_json else summary.text(tally))
     ctx.exit(tally.exit_status)
 
 
-def _attend(
+def _send_all(
     sent: Shipment,
     results: LineResults,
     inputs: Sequence[tuple[Input, str]],
@@ -171,7 +171,7 @@ def _attend(
     *,
     dry_run: bool,
 ) -> Tally:
-    """Have it done, and show how it gets on; Ctrl-C and SIGTERM end it early."""
+    """Send everything, and show the progress; Ctrl-C and SIGTERM end it early."""
     sources = [source for source, _ in inputs]
     began = time.monotonic()
     size = total(sources)
@@ -189,10 +189,8 @@ def _attend(
         )
 
     complete = False
-    with (
-        _sigterm_as_ctrl_c(),
-        captured_log(),
-    ):  # what it says of events, we say by their lines; of the rest the screen tells
+    # Log lines are not shown: problems of events are printed with their lines, all else is in the progress.
+    with _sigterm_as_ctrl_c(), captured_log():
         try:
             with (
                 display_on(console, SendPicture().draw, SendLines(say).print) as show,
@@ -217,11 +215,11 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
 
 
 def _close(shipper: Shipper) -> None:
-    with suppress(KeyboardInterrupt):  # the library has given up what was left
+    with suppress(KeyboardInterrupt):  # a second Ctrl-C: the library has given up what was left
         shipper.close()
 
 
-# --- what is to be done -----------------------------------------------------------------------------------
+# --- the inputs -----------------------------------------------------------------------------------
 
 
 def _inputs(
@@ -232,7 +230,7 @@ def _inputs(
     *,
     ignoring: bool,
 ) -> list[tuple[Input, str]]:
-    """What is to be read, each with the name of its job."""
+    """Return the inputs, each with the name of its job."""
     if "-" not in files:
         return [
             (
@@ -257,7 +255,7 @@ def _form(name: str, format_: str | None, mapped: dict[str, FieldSource], *, ign
 
 
 def _check(sources: Sequence[Input]) -> None:
-    """Before anything is sent: whether each can be opened, and has columns that make events."""
+    """Check before anything is sent that each input can be opened, and has columns that make events."""
     for source in sources:
         try:
             source.check()
@@ -266,7 +264,7 @@ def _check(sources: Sequence[Input]) -> None:
 
 
 def _check_rejects(rejects: Path, sources: Sequence[Input], files: Sequence[str]) -> None:
-    """Whether bad lines can be kept there, and be sent from there."""
+    """Check that bad lines can be kept in this file, and sent from it."""
     if rejects.exists() and any(Path(name).exists() and rejects.samefile(name) for name in files):
         raise click.UsageError(f"--rejects {rejects}: is a file that is to be sent.")
     if len({(source.form.is_csv, source.header) for source in sources}) > 1:
@@ -276,7 +274,7 @@ def _check_rejects(rejects: Path, sources: Sequence[Input], files: Sequence[str]
 
 
 def default_spool(environ: Any, base_url: str | None) -> str:
-    """A directory of this user, for this key and address: what one key has left, no other may deliver."""
+    """Return this user's spool for this key and URL: no other key may deliver what this one has left."""
     state = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     whose = f"{base_url or environ.get('TOGAI_BASE_URL', '')}\0{environ.get('TOGAI_API_KEY', '')}"
     name = hashlib.blake2b(whose.encode(errors="surrogateescape"), digest_size=8).hexdigest()

@@ -15,21 +15,21 @@ import attrs
 from .columns import BadHeader, Columns, FieldSource, header_of
 from .parsing import TOO_LONG, Line, Read, is_blank, lines_of, read_csv, read_json
 
-_BLOCK = 1 << 18  # bytes that are read at once
+_BLOCK = 1 << 18  # bytes that are read from a file at once
 
 
 class Unreadable(Exception):  # noqa: N818  like BadLine
-    """An input cannot be opened, or not be read any further; the text says why."""
+    """An input cannot be opened, or cannot be read any further; the text says why."""
 
 
 @attrs.frozen(kw_only=True)
 class LineFormat:
-    """How lines are to be understood.
+    """How the lines of an input are read.
 
     Attributes:
-        is_csv: CSV, else NDJSON.
-        mapped: of CSV, what ``--map`` says.
-        ignoring: of CSV, whether a column that means nothing is left out.
+        is_csv: whether it is CSV; else it is NDJSON.
+        mapped: for CSV, what ``--map`` says.
+        ignoring: for CSV, whether unknown columns are left out.
 
     """
 
@@ -42,10 +42,10 @@ class Input:
     """A file or standard input.
 
     Args:
-        name: as it is called in messages.
-        path: of the file; ``None``: ``stdin`` is read.
-        stdin: what is read then.
-        form: how its lines are to be understood.
+        name: its name in messages.
+        path: the file; ``None``: ``stdin`` is read.
+        stdin: standard input, if it is read.
+        form: how its lines are read.
 
     """
 
@@ -54,24 +54,24 @@ class Input:
     ) -> None:
         self.name = name
         self.form = form
-        self.header: bytes | None = None  # of CSV, known once it is open
-        self.size: int | None = None  # bytes, if it has an end that is known
+        self.header: bytes | None = None  # of CSV, known when it is open
+        self.size: int | None = None  # bytes; unknown for pipes and the like
         self._path = path
         self._stdin = stdin
         self._raw: io.FileIO | None = None
         self._stream: BinaryIO | io.BufferedIOBase | None = None
         self._lines: Iterator[Line] = iter(())
         self._columns: Columns | None = None
-        self._done = 0  # bytes, once it is read
+        self._done = 0  # bytes, set when all is read
 
     def check(self) -> None:
         """Open it and look at its header. Raises ``Unreadable`` or ``BadHeader``."""
         self._open()
         if self.size is not None:
-            self.close()  # there may be more of them than a process can have open
+            self.close()  # there may be more inputs than a process can have open
 
     def events(self) -> Iterator[Read]:
-        """What is in it, once. Raises ``Unreadable`` where it cannot be read any further."""
+        """Read its events, once. Raises ``Unreadable`` where it cannot be read any further."""
         if self._stream is None:
             self._open()
         try:
@@ -86,10 +86,10 @@ class Input:
         return read_json(self._lines) if self._columns is None else read_csv(self._lines, self._columns)
 
     def position(self) -> int:
-        """How many bytes of it are read, from any thread."""
+        """Return how many bytes of it have been read; any thread may ask."""
         try:
             return self._raw.tell() if self._raw and self.size else self._done
-        except ValueError:  # closed meanwhile
+        except ValueError:  # it has just been closed
             return self._done
 
     def _open(self) -> None:
@@ -107,7 +107,7 @@ class Input:
 
     def _opened(self) -> BinaryIO | io.BufferedIOBase:
         if self._path is None:
-            return self._stdin  # type: ignore[return-value]  # there is one of the two
+            return self._stdin  # type: ignore[return-value]  # without a path there is stdin
         self._raw = io.FileIO(self._path)
         status = self._path.stat()
         if stat.S_ISREG(status.st_mode):
@@ -115,7 +115,7 @@ class Input:
         buffered = io.BufferedReader(self._raw, _BLOCK)
         if self._path.suffix != ".gz":
             return buffered
-        # Not in another buffer: where a file is cut, that would lose what it holds.
+        # Without another buffer around it, which would lose what it holds if the file is cut short.
         return gzip.GzipFile(fileobj=buffered)
 
     def _begin_csv(self) -> None:
@@ -128,7 +128,7 @@ class Input:
         self._columns = Columns(header_of(self.header), self.form.mapped, ignoring=self.form.ignoring)
 
     def close(self) -> None:
-        """Close the file; standard input is not ours."""
+        """Close the file; standard input stays open."""
         if self._raw is not None:
             self._raw.close()
         self._stream = None
@@ -139,6 +139,6 @@ def _why(error: Exception) -> str:
 
 
 def total(inputs: Sequence[Input]) -> int | None:
-    """The bytes of all of them, if that is known."""
+    """Return the bytes of all inputs together, if that is known."""
     sizes = [each.size for each in inputs]
     return None if None in sizes else sum(size or 0 for size in sizes)

@@ -1,7 +1,7 @@
-"""What one line says happened, as ``track()`` takes it. Pure: a text comes in, fields or a complaint go out.
+"""The fields of an event from a line of JSON, as ``track()`` takes them. Pure.
 
-Here only the shape of a line is looked at; whether its values keep Togai's limits is for the library to say.
-A complaint names the field and what is wrong with it, never a value.
+Only the shape of a line is checked here; ``track()`` checks the values. A complaint names the field and what
+is wrong with it, never a value.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, NoReturn, TypeAlias
 
-#: Keywords of ``Shipper.track``; ``event_id`` and ``idempotency_key`` only if the line has them.
+#: Arguments of ``Shipper.track``; ``event_id`` and ``idempotency_key`` only if the line has them.
 LineFields: TypeAlias = dict[str, Any]
 
-_FIELDS = {  # a field of a line, in Togai's words or in ours -> the keyword of track()
+_FIELDS = {  # a field's name, in Togai's JSON or in track() -> the keyword of track()
     "schemaName": "schema_name",
     "schema_name": "schema_name",
     "accountId": "account_id",
@@ -28,15 +28,15 @@ _FIELDS = {  # a field of a line, in Togai's words or in ours -> the keyword of 
 }
 _NEEDED = ("schema_name", "account_id", "timestamp")
 _BLANKS = " \t\r\n"  # of JSON
-_PARTS = frozenset(("name", "value", "unit"))  # of an attribute, in Togai's words
+_PARTS = frozenset(("name", "value", "unit"))  # of an attribute in Togai's JSON
 
 
-class BadLine(Exception):  # noqa: N818  a fact about a line, handed around more often than raised
-    """A line that is no event; the text says why."""
+class BadLine(Exception):  # noqa: N818  it says what a line is, and is also returned
+    """A line is not an event; the text says why."""
 
 
 def of_json(line: bytes) -> LineFields:
-    """The fields of a line of JSON. Raises ``BadLine``."""
+    """Return the fields of a line of JSON. Raises ``BadLine``."""
     given = _parsed(text_of(line))
     if type(given) is not dict:
         raise BadLine(f"must be a JSON object, not {_kind(given)}")
@@ -59,7 +59,7 @@ def of_json(line: bytes) -> LineFields:
 
 
 def text_of(line: bytes) -> str:
-    """A line's text. Raises ``BadLine``."""
+    """Return the text of a line. Raises ``BadLine``."""
     try:
         return line.decode()
     except UnicodeDecodeError as error:
@@ -67,7 +67,7 @@ def text_of(line: bytes) -> str:
 
 
 def named(name: str) -> str:
-    """A name from a line, fit for a message: short, and without what a terminal might obey."""
+    """Make a name from a line fit for a message: short, and without control characters."""
     text = name if name.isprintable() else repr(name)[1:-1]
     return text if len(text) <= 60 else text[:60] + "…"  # noqa: PLR2004  arbitrary
 
@@ -80,7 +80,7 @@ def _kind(value: object) -> str:
 
 
 def _attributes(given: Any) -> dict[str, Any]:
-    """Attributes as a list, in Togai's way, or as a mapping, in ours; as a mapping."""
+    """Return the attributes as a mapping, whether they were given as Togai's list or as a mapping."""
     if type(given) is list:
         return _listed(given)
     if type(given) is not dict:
@@ -111,7 +111,7 @@ def _listed(given: list[Any]) -> dict[str, Any]:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; of a name that is there twice, Python would forget the first."""
+    """Make a dict of a JSON object. Raises ``BadLine`` if it has a name twice: a dict keeps only the last."""
     taken = dict(pairs)
     if len(taken) < len(pairs):
         raise BadLine("has a name twice in one object")
@@ -122,7 +122,7 @@ def _no_number(text: str) -> NoReturn:
     raise BadLine(f"{text}: is no number of JSON")
 
 
-# Decimal keeps the digits that were written: float would bill 0.1 + 0.2 of a cent.
+# Decimal keeps the digits that were written; float would change them.
 _decode: Callable[[str], tuple[Any, int]] = json.JSONDecoder(
     object_pairs_hook=_distinct, parse_float=Decimal, parse_constant=_no_number
 ).raw_decode
@@ -136,7 +136,7 @@ def _parsed(text: str) -> Any:
         raise BadLine(f"is no JSON: {error.msg} (column {error.colno})") from None
     except RecursionError:
         raise BadLine("is nested too deeply") from None
-    except ValueError:  # Python reads no whole number of more than 4,300 digits
+    except ValueError:  # Python refuses whole numbers of more than 4,300 digits
         raise BadLine("has a number that is too long") from None
     if end < len(text):
         raise BadLine(f"is no JSON: something follows the object (column {end + 1})")

@@ -1,7 +1,7 @@
-"""Ids for lines that give none, so that a file may be sent again without billing anything twice.
+"""Ids for lines without one, so that a file can be sent again and nothing is billed twice.
 
-The id is made of what does not change from run to run: the job's name, the line's bytes, and how often that
-very line has come before. A line's number is not among it: lines may be put before it, or change places.
+The id is made of what is the same in every run: the job's name, the line's bytes, and how often the same line
+has come before. The line's number is not used: lines may be inserted before it, or change places.
 """
 
 from __future__ import annotations
@@ -10,38 +10,37 @@ import hashlib
 import sqlite3
 import uuid
 
-#: The namespace of ids made from lines. Frozen for ever: another one would bill twice.
+#: The namespace of ids made from lines. It must never change: a file sent again would be billed twice.
 LINES_NAMESPACE = uuid.UUID("26b98369-b299-4663-9037-4c05197bfe26")
 
-IN_MEMORY = 1_250_000  # different lines that are known in memory
-REPEATED_IN_MEMORY = 100_000  # of them, lines that are counted there since they came again: some 12 MB
-_CACHE = -24_000  # KiB (SQLite's way to say so) of the table that counts the others
+IN_MEMORY = 1_250_000  # different lines that are kept in memory
+REPEATED_IN_MEMORY = 100_000  # lines among them that came again, and are counted in memory: some 12 MB
+_CACHE = -24_000  # 24,000 KiB, as SQLite writes it, for the table that counts the others
 
 
 class OccurrenceCounter:
-    """Says how often a number of 64 bits has come before, in bounded memory: the rest is in a temporary file.
+    """Counts how often a 64-bit number has come before. What does not fit in memory is in a temporary file.
 
-    Most lines come once. So a number takes 8 bytes of a table until it comes again: at its own place, or at
-    the next free one after it. A dict of as many would take 150 MB.
-
-    A number stays where it was put first (table or file), and so does its count (dict or file).
+    Most lines come once. So a number takes 8 bytes of a hash table until it comes again; a dict of as many
+    would take 150 MB. A number stays where it was put first (hash table or file), and so does its count (dict
+    or file).
 
     Args:
-        in_memory: how many different numbers are known in memory.
+        in_memory: how many different numbers are kept in memory.
         repeated_in_memory: how many of them are counted there.
 
     """
 
     def __init__(self, in_memory: int = IN_MEMORY, repeated_in_memory: int = REPEATED_IN_MEMORY) -> None:
         self._room = in_memory
-        self._mask = (1 << (in_memory * 3 // 2).bit_length()) - 1  # so that a third of the places stay free
-        self._places = memoryview(bytearray(8 * (self._mask + 1))).cast("Q")  # 0: free
-        self._again: dict[int, int] = {}  # how often the number has come after its first time
+        self._mask = (1 << (in_memory * 3 // 2).bit_length()) - 1  # a third of the places stays free
+        self._places = memoryview(bytearray(8 * (self._mask + 1))).cast("Q")  # 0: this place is free
+        self._again: dict[int, int] = {}  # number -> how often it came after its first time
         self._room_again = repeated_in_memory
         self._table: sqlite3.Connection | None = None
 
     def count(self, number: int) -> int:
-        """How often this was asked of ``number`` before."""
+        """Return how often ``number`` was counted before, and count it."""
         number = number or 1
         places, mask = self._places, self._mask
         at = number & mask
@@ -64,7 +63,7 @@ class OccurrenceCounter:
 
     def _count_on_disk(self, number: int) -> int:
         table = self._table or self._make_table()
-        signed = number - (1 << 63)  # SQLite's whole numbers are signed
+        signed = number - (1 << 63)  # integers of SQLite are signed
         ((count,),) = table.execute(
             "INSERT INTO seen VALUES (?, 1) ON CONFLICT DO UPDATE SET times = times + 1 RETURNING times",
             (signed,),
@@ -72,27 +71,27 @@ class OccurrenceCounter:
         return int(count) - 1
 
     def _make_table(self) -> sqlite3.Connection:
-        # The name "" is a file that SQLite makes in the temporary directory and removes by itself.
+        # The name "" makes SQLite use a temporary file, which it removes by itself.
         table = self._table = sqlite3.connect("", isolation_level=None)
         table.execute("PRAGMA journal_mode = OFF")
         table.execute("PRAGMA synchronous = OFF")
         table.execute(f"PRAGMA cache_size = {_CACHE}")
-        table.execute("BEGIN")  # never ended: it is for nobody else, and a commit for each line takes time
+        table.execute("BEGIN")  # never committed: nobody else reads it, and a commit for each line takes time
         table.execute("CREATE TABLE seen (line INTEGER PRIMARY KEY, times INTEGER NOT NULL)")
         return table
 
     def close(self) -> None:
-        """Forget everything."""
+        """Close and remove the temporary file."""
         if self._table is not None:
             self._table.close()
 
 
 class LineIds:
-    """The ids of one job's lines.
+    """Makes the ids of one job's lines.
 
     Args:
-        job: its name; the same name, the same ids.
-        counter: shared by all jobs of a run.
+        job: its name; the same name makes the same ids.
+        counter: counts lines; all jobs of a run share it.
 
     """
 
@@ -102,10 +101,10 @@ class LineIds:
         self._job.update(job.encode(errors="surrogateescape") + b"\0")
 
     def next(self, line: bytes) -> str:
-        """The UUIDv5 of job, line, and how often that line has come before, with a NUL between them.
+        """Return the UUIDv5 of job, line, and how often the line has come before, with NULs between them.
 
-        The count goes by the first 64 bits of a digest. Should two lines among billions agree in them, one
-        counts as the other's second occurrence: their ids differ all the same, since the line is part of it.
+        Lines are counted by the first 64 bits of a digest. If these are the same for two different lines, one
+        is counted as the other's repetition. Their ids still differ, since the line is part of the id.
         """
         digest = self._job.copy()
         digest.update(line)

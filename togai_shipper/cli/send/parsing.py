@@ -1,6 +1,6 @@
-"""Lines as events: NDJSON or CSV, one after the other, in constant memory. Pure, but for the stream.
+"""Read the lines of a stream as events, NDJSON or CSV, in constant memory.
 
-A line that is no event comes out as what is wrong with it, and the next one is read.
+For a line that is no event, the reason comes out instead, and reading goes on with the next line.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from .columns import Columns, cells
 from .line_fields import BadLine, LineFields
 
 MAX_LINE = 1 << 20  # bytes; an event has at most 900,000
-MAX_ROW = 1 << 16  # bytes of a row that goes over several lines
-MAX_ROW_LINES = 100  # after its first, and without blank ones
+MAX_ROW = 1 << 16  # bytes of a row that is several lines long
+MAX_ROW_LINES = 100  # of such a row, after its first line; blank lines do not count
 _BOM = b"\xef\xbb\xbf"
 
-#: A line's number from 1 and its bytes without the line's end; ``None``: longer than ``MAX_LINE``.
+#: A line's number, from 1, and its bytes without the line's end (``None`` if longer than ``MAX_LINE``).
 Line: TypeAlias = tuple[int, bytes | None]
-#: The line's number, its bytes (``None``: not kept), and the facts, or what is wrong with it.
+#: A line's number, its bytes (``None`` if not kept), and its fields, or what is wrong with it.
 Read: TypeAlias = tuple[int, bytes | None, LineFields | BadLine]
 
 TOO_LONG = BadLine(f"has more than {MAX_LINE:,} bytes")
 
 
 def lines_of(stream: BinaryIO | io.BufferedIOBase, *, blank: bool = False) -> Iterator[Line]:
-    """Each line that is not blank, and with ``blank`` those, too."""
+    """Read each line that is not blank; with ``blank``, also those that are."""
     number = 0
     for line in iter(partial(stream.readline, MAX_LINE), b""):
         number += 1
@@ -47,7 +47,7 @@ def lines_of(stream: BinaryIO | io.BufferedIOBase, *, blank: bool = False) -> It
 
 
 def is_blank(line: bytes | None) -> bool:
-    """Whether there is nothing but white space in a line."""
+    """Whether a line has nothing but white space."""
     return line is not None and (not line or line.isspace())
 
 
@@ -55,7 +55,7 @@ def is_blank(line: bytes | None) -> bool:
 
 
 def read_json(lines: Iterator[Line]) -> Iterator[Read]:
-    """NDJSON: an event a line."""
+    """Read NDJSON: each line is an event."""
     for number, line in lines:
         if line is None:
             yield number, None, TOO_LONG
@@ -67,13 +67,13 @@ def read_json(lines: Iterator[Line]) -> Iterator[Read]:
 
 
 def read_csv(lines: Iterator[Line], columns: Columns) -> Iterator[Read]:
-    """CSV: an event a row, which may go over several lines where a cell does; blank ones are part of that.
+    """Read CSV: each row is an event. A row is several lines long if a cell is, blank lines included.
 
-    A quote that is opened by mistake would swallow all rows up to the next quote. So what goes over several
-    lines is a row only if it has the right number of columns; else its first line is bad, and the second one
-    is looked at by itself.
+    A quote that is opened by mistake would swallow all rows up to the next quote. So several lines are a row
+    only if they make the right number of columns; else the first line is bad, and the second one is read by
+    itself.
     """
-    ahead: deque[Line] = deque()  # looked at, and not read
+    ahead: deque[Line] = deque()  # lines that were looked at, but not read yet
     while (line := ahead.popleft() if ahead else next(lines, None)) is not None:
         number, raw = line
         if raw is None:
@@ -94,9 +94,9 @@ def read_csv(lines: Iterator[Line], columns: Columns) -> Iterator[Read]:
 def _over_several_lines(
     raw: bytes, ahead: deque[Line], lines: Iterator[Line], width: int, error: csv.Error
 ) -> tuple[bytes, list[str]]:
-    """The whole row that ``raw`` begins, taken out of what comes; raises ``BadLine`` and takes nothing."""
+    """Return the whole row that begins with ``raw``. Raises ``BadLine``, and then has read no other line."""
     if raw.count(b'"') % 2:
-        # Nothing was looked at beyond this line: looking ends at a line with an odd number of quotes.
+        # No line after this one was looked at: looking ends at a line with an odd number of quotes.
         parts, size, not_blank = [raw], len(raw), 0
         for following in lines:
             ahead.append(following)

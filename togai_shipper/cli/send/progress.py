@@ -1,4 +1,4 @@
-"""How far ``send`` is: a bar on a terminal, elsewhere a line now and then."""
+"""The progress of ``send``: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from togai_shipper.cli.formats import plural
 
 @attrs.frozen(kw_only=True)
 class SendProgress:
-    """How far it is at one moment.
+    """How far ``send`` is at one moment.
 
     Attributes:
-        seconds: since the start.
-        lines: lines read.
-        delivered: events delivered.
-        bad: lines that are no events, and events that Togai refused.
-        done: bytes read.
-        total: bytes that there are; ``None``: unknown.
-        trouble: why delivery does not get on, if it does not.
+        seconds: the time since the start.
+        lines: how many lines were read.
+        delivered: how many events were delivered.
+        bad: how many lines are no events, or events that Togai refused.
+        done: how many bytes were read.
+        total: how many bytes there are; ``None``: unknown.
+        trouble: why nothing is delivered, if so.
 
     """
 
@@ -40,14 +40,14 @@ class SendProgress:
 
 
 def seconds_left(progress: SendProgress) -> float | None:
-    """Return how long the rest takes, if it goes on as before; ``None``: unknown."""
+    """Return how long the rest will take at the present speed; ``None``: unknown."""
     if not progress.total or not progress.done:
         return None
     return progress.seconds * max(progress.total - progress.done, 0) / progress.done
 
 
 def as_line(progress: SendProgress, speed: float) -> str:
-    """Put it in a line."""
+    """Say it in one line."""
     left = seconds_left(progress)
     text = f"{plural(progress.lines, 'line')}  {progress.delivered:,} delivered  {speed:,.0f} lines/s"
     if progress.bad:
@@ -61,14 +61,14 @@ def as_line(progress: SendProgress, speed: float) -> str:
 
 
 class SendPicture:
-    """A bar, or a spinner where the end is not known, and the line beside it."""
+    """Draws a bar, or a spinner if the end is unknown, and the line beside it."""
 
     def __init__(self) -> None:
         self._speed = Speed()
         self._spinner = Spinner("dots")
 
     def draw(self, progress: SendProgress) -> RenderableType:
-        """Return the picture of it."""
+        """Return the picture of this progress."""
         row = Table.grid(padding=(0, 2, 0, 0))
         row.add_column(no_wrap=True)
         row.add_column()
@@ -80,7 +80,7 @@ class SendPicture:
 
 
 class SendLines:
-    """A line every ten seconds, so that a log shows whether it gets on."""
+    """Prints a line every ten seconds."""
 
     _EVERY = 10.0
 

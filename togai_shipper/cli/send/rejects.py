@@ -1,4 +1,4 @@
-"""Bad lines, kept as they are in a file of their own, so that they can be mended and sent."""
+"""The file of ``--rejects``: bad lines, as they are, so that they can be corrected and sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 
 class RejectsFile:
-    """Of CSV, the header comes first. Every error ends the command: what cannot be kept would be lost."""
+    """Keeps bad lines; for CSV, below the header. An error ends the command, since the line would be lost."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -24,11 +24,11 @@ class RejectsFile:
             raise click.UsageError(f"--rejects {self._path}: {error.strerror}") from error
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # all of it is written already, or it was told that it cannot be
+        with suppress(OSError):  # all is written already, or the error was raised
             self._file.close()
 
     def write(self, line: bytes | None, header: bytes | None) -> None:
-        """Keep a line; one that is longer than any event can be (``None``) is not kept, only told of."""
+        """Keep a line. ``None`` stands for a line that is longer than any event, which is not kept."""
         if line is None:
             return
         text = line + b"\n"

@@ -1,4 +1,4 @@
-"""What became of every line: counted while it goes on, and the tally at the end."""
+"""What became of every line: counts and problems meanwhile, and the tally at the end."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from .inputs import Input
 from .line_fields import named
 from .rejects import RejectsFile
 
-LISTED = 1000  # problems that the summary repeats, of each kind; all are told when they turn up
-_REMEMBERED = 50_000  # lines whose numbers are known should their events be refused: some 15 MB at most
+LISTED = 1000  # problems of each kind that the summary repeats; all are printed when they occur
+_REMEMBERED = 50_000  # events whose line numbers are kept, in case they are refused: at most 15 MB
 
 
 @attrs.frozen(kw_only=True)
 class Tally:
-    """How it ended.
+    """The counts at the end.
 
     Attributes:
-        lines: read, blank ones and headers excepted.
-        bad: of them, no events.
-        delivered: events that Togai has taken.
+        lines: lines that were read, without blank lines and headers.
+        bad: lines among them that are no events.
+        delivered: events that were delivered.
         refused: events that Togai has refused for good.
-        recovered: events that an earlier run had left on disk; they count as delivered, refused or
-            undelivered, too, beside the lines.
-        undelivered: events read, or left by an earlier run, and neither delivered nor refused.
+        recovered: events that an earlier run had left on disk; they are also counted as delivered, refused
+            or undelivered.
+        undelivered: events, read now or left by an earlier run, that are neither delivered nor refused.
         complete: whether every input was read to its end.
         stopped_by: why it was stopped before, if not by the user.
         dry_run: whether nothing was to be sent.
-        seconds: that it took.
+        seconds: how long it took.
 
     """
 
@@ -49,12 +49,12 @@ class Tally:
 
     @property
     def exit_status(self) -> int:
-        """0 if everything is delivered, or would be; else 1."""
+        """0 if everything is delivered, or would have been; else 1."""
         return 0 if self.complete and not (self.bad or self.refused or self.undelivered) else 1
 
     @property
     def can_go_on(self) -> bool:
-        """Whether the same command again would get further."""
+        """Whether there is anything left to do for the same command, run again."""
         return not self.dry_run and (self.undelivered > 0 or not self.complete)
 
 
@@ -63,9 +63,9 @@ class Problem:
     """A line that was not delivered, and why.
 
     Attributes:
-        file: the input's name; ``None`` where it is not known any more.
-        line: its number there.
-        reason: what is wrong with it, or what Togai said.
+        file: the input's name; ``None`` if it is not known any more.
+        line: the line's number.
+        reason: what is wrong with it, or what Togai replied.
         id: the event's id, if Togai has refused it.
 
     """
@@ -81,10 +81,10 @@ class Problem:
 
 
 class LineResults:
-    """What came of every line. Written by the reading thread, and by flushers for what Togai refuses.
+    """What became of every line. The reading thread writes to it, and flushers do, for refused events.
 
     Args:
-        say: tells a problem when it turns up.
+        say: prints a problem when it occurs.
         rejects: where bad lines are kept.
 
     """
@@ -96,31 +96,31 @@ class LineResults:
         self._recent = _RecentLines(_REMEMBERED)
         self.lines = 0
         self.bad = 0
-        self.accepted = 0  # handed over; counted here, since the library counts what earlier runs left, too
+        self.accepted = 0  # by track(); the library also counts what earlier runs have left
         self.incomplete: set[str] = set()  # names of inputs that could not be read to their end
         self.stopped_by: str | None = None
         self.bad_lines: list[Problem] = []
         self.refused_events: list[Problem] = []
 
     def note_bad(self, source: Input, number: int, line: bytes | None, why: object) -> None:
-        """This line is no event."""
+        """Note a line that is no event."""
         self.bad += 1
         if self._rejects is not None:
             self._rejects.write(line, source.header)
         self._list(self.bad_lines, Problem(source.name, number, str(why)))
 
     def note_unreadable(self, source: Input, number: int, why: object) -> None:
-        """The input cannot be read beyond this line."""
+        """Note that the input cannot be read beyond this line."""
         self.incomplete.add(source.name)
         self._list(self.bad_lines, Problem(source.name, number + 1, f"cannot be read any further: {why}"))
 
     def note_accepted(self, event_id: str, source: str, number: int) -> None:
-        """An event is handed over; where it came from."""
+        """Note that an event was accepted, and which line it came from."""
         self.accepted += 1
         self._recent.put(event_id, (source, number))
 
     def note_refused(self, event_id: str, why: object) -> None:
-        """Togai has refused this event for good."""
+        """Note that Togai has refused an event for good."""
         file, line = self._recent.get(event_id)
         self._list(self.refused_events, Problem(file, line, f"refused by Togai: {why}", event_id))
 
@@ -131,7 +131,7 @@ class LineResults:
         self._say(str(problem))
 
     def close(self, stats: Stats, *, complete: bool, dry_run: bool, seconds: float) -> Tally:
-        """The tally."""
+        """Return the tally."""
         left = self.accepted + stats.recovered - stats.delivered - stats.rejected
         return Tally(
             lines=self.lines,
@@ -139,7 +139,7 @@ class LineResults:
             delivered=stats.delivered,
             refused=stats.rejected,
             recovered=stats.recovered,
-            # Ctrl-C between the library's count of an event and ours makes it -1.
+            # Ctrl-C between the library's count of an event and ours would make it -1.
             undelivered=0 if dry_run else max(left, 0),
             complete=complete and not self.incomplete,
             stopped_by=self.stopped_by,
@@ -149,7 +149,7 @@ class LineResults:
 
 
 class _RecentLines:
-    """The last so many entries, and perhaps as many before them."""
+    """Keeps the lines of the most recent events: at least half of ``most``, at most all of it."""
 
     def __init__(self, most: int) -> None:
         self._most = most // 2

@@ -1,4 +1,4 @@
-"""From inputs to the shipper: each line of them is tracked under an id that is the same in every run."""
+"""Track the events of inputs, each with an id that is the same in every run."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from .line_fields import BadLine
 from .line_ids import LineIds, OccurrenceCounter
 from .results import LineResults
 
-_LOOK = 1.0  # seconds between two looks at whether all is settled; it ends at once when it is
+_LOOK = 1.0  # seconds; flush() returns before that if all is settled
 
 
 def job_of(path: Path) -> str:
-    """The name of a job that is not named: the file's, whether it is gzipped or not."""
+    """Return the name of a file's job, if none is given: the file's name, without ``.gz``."""
     return path.name.removesuffix(".gz")
 
 
 class Shipment:
-    """Reads inputs and hands their events over, each with the same id whenever it is done.
+    """Reads inputs and tracks their events, each with an id that is the same in every run.
 
-    A full buffer holds up the reading; nothing is dropped for it. Where Togai takes nothing any more (it
-    refuses the key, or everything), there is no use in reading on: it stops.
+    While the buffer is full, reading waits; nothing is dropped. It stops if Togai accepts nothing any more
+    (it refuses the key, or every event).
     """
 
     def __init__(self, make: Callable[..., Shipper], results: LineResults) -> None:
@@ -32,7 +32,7 @@ class Shipment:
         self.shipper = make(on_error=self._on_error)
 
     def run(self, inputs: Iterable[tuple[Input, str]]) -> bool:
-        """Read each input under its job's name, and have everything settled; says whether that is done."""
+        """Read each input under its job's name, and wait until all is settled; return whether it is."""
         counter = OccurrenceCounter()
         jobs: dict[str, LineIds] = {}
         try:
@@ -60,7 +60,7 @@ class Shipment:
                 except InvalidEvent as invalid:
                     results.note_bad(source, number, line, invalid)
                     continue
-                if event_id is None:  # closed, by _on_error
+                if event_id is None:  # _on_error has closed the shipper
                     return False
                 results.note_accepted(event_id, name, number)
         except Unreadable as error:
@@ -68,16 +68,16 @@ class Shipment:
         return True
 
     def _settle(self) -> bool:
-        """Wait until nothing is pending, for as long as it takes."""
+        """Wait until nothing is pending, without a time limit."""
         while self.shipper.pending and self._results.stopped_by is None:
             self.shipper.flush(_LOOK)
         return self._results.stopped_by is None
 
     def _on_error(self, error: Exception, events: tuple[Event, ...]) -> None:
-        """Called on flushers."""
+        """Note what the shipper reports; flushers call this."""
         if isinstance(error, EventRejected):
             for event in events:
                 self._results.note_refused(event.id, error)
         elif isinstance(error, DeliveryError) and not isinstance(error, EventDropped):
             self._results.stopped_by = str(error)  # parked
-            self.shipper.close(0.0)  # so that track() takes no more, and waits no more
+            self.shipper.close(0.0)  # so that track() accepts nothing more, and does not wait

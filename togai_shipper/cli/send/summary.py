@@ -1,4 +1,4 @@
-"""The summary at the end of ``send``, for a person or for a program."""
+"""The summary at the end of ``send``, as a text or as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .results import LineResults, Tally
 
 
 def text(tally: Tally) -> str:
-    """The tally for a person, in a few lines."""
+    """Return the tally in a few lines."""
     lines = plural(tally.lines, "line")
     bad = f", {tally.bad:,} bad" if tally.bad else ""
     if tally.dry_run:
@@ -36,7 +36,7 @@ def text(tally: Tally) -> str:
 
 
 def as_json(tally: Tally, results: LineResults) -> str:
-    """The same for a program, with the first problems of each kind."""
+    """Return the tally as JSON, with the first problems of each kind."""
     told: dict[str, Any] = attrs.asdict(tally)
     told["seconds"] = round(tally.seconds, 3)
     told["bad_lines"] = [

@@ -52,7 +52,7 @@ class ChangeResult:
 
 @attrs.frozen
 class WaitClock:
-    """How time passes while a process is waited for; a test gives its own."""
+    """How time passes while we wait for a process; a test gives its own."""
 
     now: Callable[[], float] = time.monotonic
     pause: Callable[[float], object] = time.sleep
@@ -65,7 +65,7 @@ class ChangeRequest:
     Attributes:
         folder: the spool.
         what: ``"replay"`` or ``"purge"``.
-        clock: how time passes while the owner of a file is waited for.
+        clock: how time passes while we wait for the owner of a file.
 
     """
 

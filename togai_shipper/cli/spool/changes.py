@@ -69,8 +69,8 @@ def replay(ctx: click.Context, /, *, directory: str, risky: bool, as_json: bool,
 
 
 def _why_left(event: StoredEvent, now: int, *, risky: bool) -> str:
-    """Why a dead letter is not replayed; empty if it is."""
-    assert event.letter  # noqa: S101  it is about dead ones alone
+    """Return why a dead letter is not replayed; empty if it is."""
+    assert event.letter  # noqa: S101  only dead letters are asked about
     if event.letter.reason == CORRUPT:
         return "damaged"
     return "past dedupe window" if not risky and is_past_window(event.letter, now) else ""

@@ -1,4 +1,4 @@
-"""The group ``togai-shipper spool``, which all commands on a spool hang on."""
+"""The group ``togai-shipper spool``, which holds all commands on a spool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The directory of a spool, as commands are given it."""
+"""The argument DIR: the directory of a spool."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def open_folder(directory: str, mounts: str = MOUNTS) -> Folder:
         raise click.ClickException(why)
     path = Path(directory)
     try:
-        os.listdir(path)  # noqa: PTH208  asks for exactly what is needed
+        os.listdir(path)  # noqa: PTH208  only this asks whether it can be listed
     except OSError as error:
         raise click.ClickException(f"{path}: {_why(error)}") from error
     kind = filesystem_of(path, mounts)

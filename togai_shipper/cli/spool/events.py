@@ -1,4 +1,4 @@
-"""The events in a spool's files, pending or dead, one after the other. Only reads."""
+"""Read the events in a spool's files, pending and dead, one after another."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from togai_shipper.spool.rows import DeadLetter
 
 @attrs.frozen(slots=False)
 class StoredEvent:
-    """One event on disk, and where it is.
+    """One event on disk.
 
     Attributes:
         path: its file.
-        number: what names it there.
-        body: the event, encoded; of a damaged one what is left of it.
+        number: its number in the file.
+        body: the encoded event, or what is left of a damaged one.
         accepted_ms: when it was accepted.
-        letter: why it is dead; ``None`` while it is pending.
+        letter: why it is dead; ``None`` if it is pending.
 
     """
 
@@ -37,12 +37,12 @@ class StoredEvent:
 
     @property
     def since_ms(self) -> int:
-        """When it came to be what it is: dead, or pending."""
+        """When it became what it is now: dead, or pending."""
         return self.letter.dead_ms if self.letter else self.accepted_ms
 
     @cached_property
     def wire(self) -> dict[str, object]:
-        """The event; empty where that is damaged."""
+        """The event in Togai's JSON; empty if it is damaged."""
         with suppress(ValueError, RecursionError):
             wire = json.loads(self.body)
             if isinstance(wire, dict):
@@ -56,29 +56,29 @@ class StoredEvent:
 
     @property
     def schema_name(self) -> str:
-        """Its schema's name; empty where that is damaged."""
+        """The event's schema name; empty if it is damaged."""
         return str(self.wire.get("schemaName", ""))
 
     @property
     def account_id(self) -> str:
-        """Its account's id; empty where that is damaged."""
+        """The event's account id; empty if it is damaged."""
         return str(self.wire.get("accountId", ""))
 
 
 class EventReader:
-    """Goes through every event, in constant memory. What cannot be read is a problem; the rest is read."""
+    """Reads every event, in constant memory; ``problems`` says what could not be read."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self.problems: list[str] = []
 
     def dead(self) -> Iterator[StoredEvent]:
-        """Every dead letter."""
+        """Read every dead letter."""
         for path in self._folder.paths():
             yield from self._each(path, self._letters)
 
     def pending(self) -> Iterator[StoredEvent]:
-        """Every event that is to be sent."""
+        """Read every pending event."""
         for path in self._folder.paths():
             yield from self._each(path, self._rows)
 

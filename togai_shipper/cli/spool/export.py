@@ -74,7 +74,7 @@ def export(
 
 @contextmanager
 def _written_to(output: Path | None) -> Iterator[BinaryIO]:
-    """Standard output; or a file that is there when it is whole, and for its owner alone."""
+    """Open standard output, or a new file; the file appears when it is complete, for its owner only."""
     if output is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -1,4 +1,4 @@
-"""The files of a spool: whose each is, how it is, and how much waits in it. Only reads."""
+"""Read what is known of each file of a spool: its owner, its state, and how much waits in it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import SUFFIXES, Folder
 
 OK = "ok"
-LEFT = "left alone"  # of a newer version, or no spool at all
+LEFT = "left alone"  # of a newer version, or not a spool at all
 DAMAGED = "damaged"
 UNREADABLE = "unreadable"
-ASIDE = "set aside"  # an earlier process has found it damaged
+ASIDE = "set aside"  # an earlier process found it damaged
 
 
 @attrs.frozen(kw_only=True)
 class FileFacts:
-    """One file of a spool.
+    """What is known of one file of a spool.
 
     Attributes:
         path: where it is.
         state: ``OK``, or what is wrong with it.
         why: what is wrong, in a sentence.
-        owner: the process that has it: its pid, 0 where it cannot be seen from here, ``None``: nobody.
-        pending: events in it that are to be sent.
+        owner: the process that owns it: its pid, 0 if it cannot be seen from here, ``None`` for no process.
+        pending: how many pending events it has.
         oldest_ms: when the oldest of them was accepted.
-        disk_bytes: what it takes on disk.
-        dead: dead letters in it, by reason.
-        base_url: where its events go.
+        disk_bytes: how much of the disk it takes.
+        dead: how many dead letters it has, by reason.
+        base_url: where its events are sent.
 
     """
 
@@ -48,10 +48,11 @@ class FileFacts:
 
 
 def read_files(folder: Folder) -> list[FileFacts]:
-    """Every file, those of living processes too, the oldest first; behind them those set aside."""
+    """Read every file, also those of living processes, the oldest first; those set aside come last."""
     found = [_facts(folder, path) for path in folder.paths()]
     return [
-        *(facts for facts in found if facts.state == OK or facts.path.exists()),  # else it went meanwhile
+        # One that cannot be opened, and is no longer there, was removed meanwhile.
+        *(facts for facts in found if facts.state == OK or facts.path.exists()),
         *(
             FileFacts(
                 path=path,

@@ -76,7 +76,7 @@ def show(ctx: click.Context, /, *, event_id: str, directory: str, as_json: bool)
       TOGAI_SPOOL=DIR togai-shipper spool show order-7
     """  # noqa: D301  \b is click's sign for "keep these lines"
     reader, found = EventReader(open_folder(directory)), 0
-    written = quoted(event_id).encode()  # as it is in a body: few have to be decoded
+    written = quoted(event_id).encode()  # as it stands in a body: so few bodies need decoding
     for events in (reader.dead(), reader.pending()):
         for event in events:
             if (event.letter or written in event.body) and event.id == event_id:

@@ -1,4 +1,4 @@
-"""Which events a command is about. Pure, but for the options that say so."""
+"""Which events a command is about, and the options that say so."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 @attrs.frozen
 class Selection:
-    """Events that fit each of what is given; nothing given: all.
+    """Chooses the events that match all of these; without any, all events.
 
     Attributes:
-        ids: one of these.
-        reasons: dead for one of these.
-        schemas: of one of these.
-        accounts: of one of these.
-        older_than: dead (or, while pending, accepted) for at least so many seconds.
-        newer_than: for less.
+        ids: the event has one of these ids.
+        reasons: it is dead for one of these reasons.
+        schemas: it is of one of these schemas.
+        accounts: it is of one of these accounts.
+        older_than: it has been dead (or, if pending, accepted) for at least so many seconds.
+        newer_than: it has been so for less.
 
     """
 
@@ -38,11 +38,11 @@ class Selection:
 
     @property
     def is_everything(self) -> bool:
-        """Whether nothing is given."""
+        """Whether it chooses all events."""
         return self == Selection()
 
     def takes(self, event: StoredEvent, now_ms: int) -> bool:
-        """Whether ``event`` fits."""
+        """Whether ``event`` matches."""
         seconds = (now_ms - event.since_ms) / 1000
         return (
             (self.older_than is None or seconds >= self.older_than)
@@ -55,12 +55,12 @@ class Selection:
 
 
 def chosen(events: Iterable[StoredEvent], selection: Selection, now_ms: int) -> Iterator[StoredEvent]:
-    """Those that fit."""
+    """Return the events that match."""
     return (event for event in events if selection.takes(event, now_ms))
 
 
 def filters(command: _Command) -> _Command:
-    """The options that make a ``Selection``, for a command that takes them as ``**given``."""
+    """Add the options of a ``Selection`` to a command, which takes them as ``**given``."""
     for option in (
         click.option("--newer-than", type=seconds_of, metavar="AGE", help="For less than so long."),
         click.option("--older-than", type=seconds_of, metavar="AGE", help="For so long: 90s, 15m, 12h, 2d."),

@@ -1,4 +1,4 @@
-"""Whether a file is whole: SQLite's own check, and the checksum of every row."""
+"""Check whether a file is whole: by SQLite's own check, and by the checksum of every row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import Folder
 
-MAX_NAMED = 5  # of complaints that are repeated; SQLite makes up to 100
+MAX_NAMED = 5  # complaints of SQLite that are repeated; it makes up to 100
 
 
 @attrs.frozen
@@ -21,11 +21,11 @@ class Findings:
 
     Attributes:
         path: the file.
-        owner: the process that has it, as in ``FileFacts``.
-        pending: whole events that are pending.
-        dead: whole dead letters.
+        owner: the process that owns it, as in ``FileFacts``.
+        pending: how many pending events are whole.
+        dead: how many dead letters are whole.
         is_readable: whether it could be read to its end.
-        problems: what is wrong with it, a sentence each.
+        problems: what is wrong with it, a sentence for each problem.
 
     """
 
@@ -38,7 +38,7 @@ class Findings:
 
 
 def verify(folder: Folder, path: Path) -> Findings:
-    """Look at all of a file, in constant memory, whoever has it."""
+    """Check all of a file, in constant memory, whoever owns it."""
     problems = list(_lacks_wal(path))
     owner, pending, dead, is_readable = None, 0, 0, False
     try:
@@ -74,6 +74,6 @@ def _told(count: int, what: str, one: str, many: str) -> Iterator[str]:
 
 
 def _lacks_wal(path: Path) -> Iterator[str]:
-    """Asked before the file is opened, which makes a new one. A process that ends well removes both."""
+    """Report a missing -wal; ask before the file is opened, which makes a new one."""
     if Path(f"{path}-shm").exists() and not Path(f"{path}-wal").exists():
         yield "its -wal is missing beside its -shm: what was written last is gone with it"

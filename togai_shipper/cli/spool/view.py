@@ -1,4 +1,4 @@
-"""What is in a spool, for an operator's eyes and for a program's."""
+"""Put what is in a spool into words, and into JSON."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _ADVICE = {
 
 
 def owner_text(owner: int | None) -> str:
-    """Such as ``pid 4711``."""
+    """Name the owner of a file: ``pid 4711``."""
     if owner is None:
         return "none"
-    return f"pid {owner}" if owner else "alive"  # in another container, whose pids are not seen
+    return f"pid {owner}" if owner else "alive"  # in another container, whose pids cannot be seen
 
 
 def reasons_text(reasons: Mapping[str, int]) -> str:
-    """Such as ``3 rejected, 1 past dedupe window``."""
+    """List how many there are for each reason: ``3 rejected, 1 past dedupe window``."""
     return ", ".join(f"{count:,} {printable(reason)}" for reason, count in reasons.items())
 
 
 def exit_with_problems(ctx: click.Context, problems: Sequence[str], *, failed: bool = False) -> NoReturn:
-    """Print what could not be read, and exit: with status 1 if there is any, or if the command ``failed``."""
+    """Print the problems, and exit: with status 1 if there are any, or if the command has ``failed``."""
     for problem in problems:
         click.echo(f"Error: {problem}", err=True)
     ctx.exit(1 if problems or failed else 0)
@@ -51,7 +51,7 @@ def exit_with_problems(ctx: click.Context, problems: Sequence[str], *, failed: b
 
 
 def totals(directory: str, files: Sequence[FileFacts]) -> FileFacts:
-    """All files as if they were one."""
+    """Add up all files, as if they were one."""
     dead: Counter[str] = Counter()
     for facts in files:
         dead.update(facts.dead)
@@ -65,7 +65,7 @@ def totals(directory: str, files: Sequence[FileFacts]) -> FileFacts:
 
 
 def show_files(console: Console, directory: str, files: Sequence[FileFacts], now_ms: int) -> None:
-    """A row for each file, and what there is to say beside."""
+    """Print a row for each file, and remarks below."""
     if not files:
         console.print(f"{directory}: no spool file is here.", markup=False, soft_wrap=True)
         return
@@ -122,7 +122,7 @@ def _remarks(directory: str, files: Sequence[FileFacts], total: FileFacts) -> It
 
 
 def files_json(directory: str, files: Sequence[FileFacts]) -> str:
-    """The same for a program."""
+    """Return the files and their totals as JSON."""
     return json.dumps(
         {
             "directory": directory,
@@ -158,7 +158,7 @@ def _counts(facts: FileFacts) -> dict[str, Any]:
 
 
 def event_json(event: StoredEvent) -> dict[str, Any]:
-    """One event, and where it is, for a program."""
+    """Return an event, and where it is, for JSON."""
     facts: dict[str, Any] = {
         "id": event.id,
         "state": "dead" if event.letter else "pending",
@@ -180,9 +180,9 @@ def event_json(event: StoredEvent) -> dict[str, Any]:
 
 
 def letter_lines(event: StoredEvent, now_ms: int) -> Iterator[str]:
-    """A dead letter in two lines or three: what it is, why it is dead, what Togai said."""
+    """Say in two or three lines which event it is, why it is dead, and what Togai replied."""
     letter = event.letter
-    assert letter  # noqa: S101  it is about dead ones alone
+    assert letter  # noqa: S101  only dead letters are passed
     what = " for ".join(filter(None, (event.schema_name, event.account_id))) or "what it was cannot be read"
     status = "" if letter.status is None else f" ({letter.status})"
     yield f"{printable(letter.id)}  {printable(what)}"
@@ -192,7 +192,7 @@ def letter_lines(event: StoredEvent, now_ms: int) -> Iterator[str]:
 
 
 def event_lines(event: StoredEvent, now_ms: int) -> Iterator[str]:
-    """All about one event."""
+    """Say everything about one event."""
     letter = event.letter
     if letter:
         yield f"{printable(event.id)} is dead: {printable(letter.reason)}"
