@@ -99,8 +99,8 @@ def test_where_all_is_well_it_says_so_and_never_shows_the_key(net: Net, tmp_path
         "ok    options      none set in the environment, none refused",
         f"ok    base_url     {URL}",
         "ok    DNS          api.togai.com is 192.0.2.1",
-        "ok    TCP          api.togai.com:443 takes connections",
-        f"ok    TLS          its certificate is valid for {(4_102_444_800 - int(NOW)) // 86_400:,} d more",
+        "ok    TCP          api.togai.com:443 accepts connections",
+        f"ok    TLS          its certificate is valid for another {(4_102_444_800 - int(NOW)) // 86_400:,} d",
         "ok    server       answers (with 404, to a request without the key)",
         "ok    clock        within 1 s of the server's",
     ]
@@ -117,7 +117,7 @@ def test_what_is_wrong_is_told_with_what_to_do_and_exit_status_1(net: Net) -> No
         "fail  key          TOGAI_API_KEY is not set here\n                   Set TOGAI_API_KEY"
         in result.stdout
     )
-    assert "warn  TOGAI_FLUSH_INTERVALL is no option" in result.stdout
+    assert "warn  TOGAI_FLUSH_INTERVALL is not an option" in result.stdout
     assert "fail  TCP          api.togai.com:443: Connection refused\n" in result.stdout
     assert result.stdout.endswith("2 failures and 1 warning: see above what to do.\n")
     assert net.asked == []
@@ -171,7 +171,7 @@ def test_it_asks_a_real_server_and_no_netrc_gives_it_a_key(tmp_path: Path) -> No
             NETRC=str(tmp_path / "netrc"),
             HTTP_PROXY="http://x",
         )
-        assert "ok    key check    Togai takes the key" in result.stdout, result.stdout
+        assert "ok    key check    Togai accepts the key" in result.stdout, result.stdout
         assert "ok    TLS          none: plain http" in result.stdout
         assert "ok    clock        within" in result.stdout
 
@@ -223,10 +223,14 @@ def test_a_key_that_cannot_be_one_is_told_without_it() -> None:
 @pytest.mark.parametrize(
     ("name", "found", "advice"),
     [
-        ("TOGAI_FLUSHINTERVAL", "is no option, and is not read", "Did you mean TOGAI_FLUSH_INTERVAL?"),
-        ("togai_api_key", "is no option, and is not read", "Did you mean TOGAI_API_KEY?"),
-        ("TOGAI_ON_ERROR", "cannot be set here, and is not read", "Give on_error= in your code."),
-        ("TOGAI_XYZZY", "is no option, and is not read", "Remove it, if it was meant for us."),
+        ("TOGAI_FLUSHINTERVAL", "is not an option, and is not read", "Did you mean TOGAI_FLUSH_INTERVAL?"),
+        ("togai_api_key", "is not an option, and is not read", "Did you mean TOGAI_API_KEY?"),
+        (
+            "TOGAI_ON_ERROR",
+            "cannot be set in the environment, and is not read",
+            "Pass on_error= in your code.",
+        ),
+        ("TOGAI_XYZZY", "is not an option, and is not read", "Remove it if it was meant for this library."),
     ],
 )
 def test_a_name_that_is_not_read_is_told(name: str, found: str, advice: str) -> None:
@@ -295,7 +299,7 @@ def test_a_proxy_is_what_is_looked_at(net: Net) -> None:
     found = list(server_checks.reach(URL, net.world(proxy_of=lambda url: "http://proxy.example:3128")))
 
     assert levels(iter(found)) == [("ok", "proxy"), ("ok", "DNS"), ("ok", "TCP")]
-    assert found[0].found == "proxy.example:3128, from the environment; what follows is about it"
+    assert found[0].found == "proxy.example:3128, from the environment; the next checks are about it"
     assert world.proxy_of("http://127.0.0.1:1") is None
 
 
@@ -353,7 +357,7 @@ def test_certificates_may_be_in_a_directory(monkeypatch: pytest.MonkeyPatch, tmp
 def test_a_certificate_that_ends_soon_is_a_warning() -> None:
     check = server_checks.certificate({"notAfter": "Jan 17 00:00:00 2027 GMT"}, NOW)
 
-    assert (check.level, check.found) == ("warn", "its certificate is valid for 40 h more")
+    assert (check.level, check.found) == ("warn", "its certificate is valid for another 40 h")
 
 
 @pytest.mark.parametrize(
@@ -420,7 +424,7 @@ def test_a_spool_that_is_not_there_is_made_by_the_application(net: Net, tmp_path
 
     assert (check.level, check.found) == (
         "ok",
-        f"{tmp_path}/a/b is not there yet: the application makes it",
+        f"{tmp_path}/a/b does not exist yet: the application makes it",
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -443,7 +447,7 @@ def test_a_place_that_cannot_be_written_to_is_told(net: Net) -> None:
         (missing,) = spool(Path("/none"), net.world())
 
     assert (there.level, there.found) == ("fail", "/ cannot be written to: Permission denied")
-    assert (missing.level, missing.found) == ("fail", "/none is not there, and / cannot be written to")
+    assert (missing.level, missing.found) == ("fail", "/none does not exist, and / cannot be written to")
 
 
 def test_a_file_in_its_place_is_told(net: Net, tmp_path: Path) -> None:
@@ -492,7 +496,7 @@ def test_whose_it_is_and_who_may_look_is_told() -> None:
     assert levels(spool_checks.permissions(0o40700, 7, 7, "/x")) == [("ok", "spool mode")]
     found = list(spool_checks.permissions(0o40750, 7, 8, "/x"))
     assert levels(iter(found)) == [("warn", "spool mode"), ("warn", "spool owner")]
-    assert found[0].found == "is 750: others may look into it"
+    assert found[0].found == "is 750: other users can look into it"
     assert found[1].found == "is user 7, and you are user 8"
 
 
@@ -518,7 +522,7 @@ def test_what_is_left_behind_is_told() -> None:
         "5 events of processes that are gone. A living process takes them over within two minutes."
     )
     assert told(file(pending=1))["left behind"] == (
-        "1 event of processes that are gone. Start the application, or ship them: togai-shipper drain /x"
+        "1 event of processes that are gone. Start the application, or deliver them: togai-shipper drain /x"
     )
 
 
@@ -528,8 +532,8 @@ def test_what_is_for_another_server_is_told() -> None:
     ) == {
         "spool": "5 events pending, 1 living process. ",
         "stranded": (
-            f"5 events for https://a.example. They are not sent to {URL}: start an application with theirs,"
-            " or drain them there."
+            f"5 events for https://a.example. They are not sent to {URL}: start an application with that"
+            " base_url, or drain them to it."
         ),
     }
     assert "1 event for an unknown server" in told(file(pending=1, base_url=""))["stranded"]

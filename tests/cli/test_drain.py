@@ -150,7 +150,7 @@ def test_events_for_another_base_url_do_not_pass_for_those_that_are_too_old() ->
 def test_a_directory_that_is_not_there_is_an_error_of_one_line(togai: FakeTogai, folder: Path) -> None:
     result = drain(togai, str(folder))
 
-    assert (result.exit_code, result.output) == (1, f"Error: {folder}: is not there\n")
+    assert (result.exit_code, result.output) == (1, f"Error: {folder}: does not exist\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

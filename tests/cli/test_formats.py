@@ -51,7 +51,7 @@ def test_an_age_is_read(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "2", "d", "-1d", "2 fortnights", "1e9d", "٣d"])
 def test_what_is_no_age_is_told(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="is no age; write 90s"):
+    with pytest.raises(click.BadParameter, match="is not an age; write 90s"):
         seconds_of(text)
 
 

@@ -96,7 +96,7 @@ def test_a_directory_that_is_not_there_is_told_in_one_line_and_not_made(
 
     result = run(*command, place)
 
-    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"Error: {place}: is not there\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"Error: {place}: does not exist\n")
     assert not place.exists()
 
 
@@ -196,7 +196,7 @@ def test_files_that_cannot_be_used_are_listed_with_what_becomes_of_them(spool: S
     assert (
         f"{empty.path.name}: holds nothing; what was in it, or in its -wal, is gone. The next process" in text
     )
-    assert f"{lock}: Too many levels of symbolic links. Is it yours to read?" in text
+    assert f"{lock}: Too many levels of symbolic links. Are you allowed to read it?" in text
     assert f"{aside.path.name}.corrupt-1: an earlier process found it damaged" in text
     assert [f["state"] for f in json.loads(run("ls", "--json", spool.path).stdout)["files"]].count(
         "damaged"
@@ -207,7 +207,7 @@ def test_an_empty_directory_says_so(spool: Spool) -> None:
     assert run("ls", spool.path).stdout == f"{spool.path}: no spool file is here.\n"
     assert json.loads(run("ls", "--json", spool.path).stdout)["totals"]["pending"] == 0
     assert run("verify", spool.path).stdout == f"{spool.path}: no spool file is here.\n"
-    assert run("replay", spool.path).stdout == "No dead letter fits.\n"
+    assert run("replay", spool.path).stdout == "No dead letter matches.\n"
 
 
 def test_one_stranded_event_is_one_and_each_url_is_named_with_its_files(spool: Spool) -> None:
@@ -265,14 +265,14 @@ def test_dead_letters_are_listed_with_why(spool: Spool) -> None:
         "message": "no such schema",
         "attempts": 3,
     }
-    assert run("ls", "--dead", "--id", "z", spool.path).stdout == "No dead letter fits.\n"
+    assert run("ls", "--dead", "--id", "z", spool.path).stdout == "No dead letter matches.\n"
 
 
 def test_what_chooses_dead_letters_needs_dead(spool: Spool) -> None:
     result = run("ls", "--schema", "x", spool.path)
 
     assert result.exit_code == 2
-    assert "say --dead, too" in result.stderr
+    assert "add --dead" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -431,7 +431,7 @@ def test_a_wal_that_is_missing_is_told(spool: Spool) -> None:
 
     result = run("verify", spool.path)
 
-    assert "its -wal is missing beside its -shm" in result.stdout
+    assert "its -wal file is missing, though its -shm file is there" in result.stdout
 
 
 # --- replay -----------------------------------------------------------------------------------------------
@@ -445,7 +445,7 @@ def test_dead_letters_are_pending_again(spool: Spool) -> None:
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         "2 dead letters are pending again.",
-        "2 of them in files that no process has: the next one that starts sends them, or this:",
+        "2 of them in files without an owner: the next process that starts sends them, or this:",
         f"  togai-shipper drain {spool.path}",
     ]
     assert spool.ids() == ({"a", "b", "c"}, set())
@@ -468,7 +468,7 @@ def test_what_togai_may_bill_twice_or_is_damaged_is_left(spool: Spool) -> None:
     result = run("replay", spool.path)
 
     assert "1 dead letter is pending again.\n2 left: accepted over 40 days ago." in result.stdout
-    assert "1 left: damaged on disk (reason corrupt), and never sent." in result.stdout
+    assert "1 left: damaged on disk (reason corrupt); these are never sent." in result.stdout
     assert spool.ids() == ({"d"}, {"a", "b", "c"})
     assert json.loads(run("replay", "--json", spool.path).stdout)["left"] == {
         "past dedupe window": 2,
@@ -530,14 +530,14 @@ def test_what_is_gone_or_fails_is_exit_status_1(spool: Spool) -> None:
     result = run("replay", spool.path, obj=owner_that(claim.unlink))
 
     assert result.exit_code == 1
-    assert "is gone meanwhile, with 1 dead letter" in result.stdout
+    assert "has disappeared, with 1 dead letter" in result.stdout
 
     other = spool.file(letters=(letter("a"),))
     spool.damage(other, "CREATE TRIGGER no BEFORE DELETE ON dead BEGIN SELECT raise(ABORT, 'no'); END")
     result = run("replay", spool.path)
 
     assert result.exit_code == 1
-    assert f"{other.path.name}: 1 dead letter left as before: no\n" in result.stdout
+    assert f"{other.path.name}: 1 dead letter unchanged: no\n" in result.stdout
 
 
 # --- purge ------------------------------------------------------------------------------------------------
@@ -569,8 +569,8 @@ def test_purge_does_nothing_that_is_not_chosen(spool: Spool) -> None:
     result = run("purge", "--yes", spool.path)
 
     assert result.exit_code == 2
-    assert "or --all for every dead letter" in result.stderr
-    assert run("purge", "--id", "z", spool.path).stdout == "No dead letter fits.\n"
+    assert "or every dead letter with --all" in result.stderr
+    assert run("purge", "--id", "z", spool.path).stdout == "No dead letter matches.\n"
     assert spool.ids() == (set(), {"a"})
 
 
@@ -588,8 +588,8 @@ def test_dead_letters_are_written_as_they_go_to_togai(spool: Spool) -> None:
     assert result.stderr.splitlines() == [
         "2 events written to standard output.",
         (
-            "1 of them were accepted over 40 days ago: if they did arrive then, sending them again may bill"
-            " them twice."
+            "1 of them were accepted over 40 days ago: if Togai has them, sending them again may bill them"
+            " twice."
         ),
         "1 damaged on disk, and left out.",
     ]
@@ -604,7 +604,7 @@ def test_what_is_pending_can_be_written_too_but_no_damaged_event(spool: Spool) -
 
     assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == ["a", "c"]
     assert result.exit_code == 1
-    assert f"Error: {claim.path}: passed over 1 damaged among the pending\n" in result.stderr
+    assert f"Error: {claim.path}: skipped 1 damaged pending event\n" in result.stderr
     assert run("export", "--pending", "--reason", "rejected", spool.path).exit_code == 2
 
 
@@ -622,7 +622,7 @@ def test_a_file_is_written_whole_for_its_owner_alone_and_over_no_other(spool: Sp
     result = run("export", "--output", output, spool.path)
     assert (result.exit_code, result.stderr) == (
         1,
-        f"Error: {output}: is there already, and is not written over\n",
+        f"Error: {output}: already exists, and is not overwritten\n",
     )
     result = run("export", "--output", tmp_path / "none" / "x", spool.path)
     assert result.stderr == f"Error: {tmp_path}/none/x: cannot be written: No such file or directory\n"
@@ -636,7 +636,7 @@ def test_a_file_that_vanishes_while_it_is_read_is_told(spool: Spool) -> None:
     result = run("ls", "--dead", spool.path)
 
     assert result.exit_code == 1
-    assert f"Error: {vanished}: is gone meanwhile; another process may have taken over" in result.stderr
+    assert f"Error: {vanished}: has disappeared; another process may have taken over" in result.stderr
     assert "a  api_call for acme" in result.stdout
     assert [Path(facts["path"]) for facts in json.loads(run("ls", "--json", spool.path).stdout)["files"]] == [
         claim.path

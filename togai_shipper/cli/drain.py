@@ -185,9 +185,11 @@ class SpacedLines:
 @click.command()
 @directory_argument
 @click.option("--once", is_flag=True, help="Stop once nothing is left.")
-@click.option("--base-url", help="Where to ship to (default: TOGAI_BASE_URL, or Togai).")
-@click.option("--rate-limit", type=float, help="Requests a second (default: TOGAI_RATE_LIMIT, or 45).")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; progress goes to stderr.")
+@click.option("--base-url", help="Where to deliver to.  [default: TOGAI_BASE_URL, or Togai]")
+@click.option("--rate-limit", type=float, help="Requests a second.  [default: TOGAI_RATE_LIMIT, or 45]")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON; the progress goes to stderr."
+)
 @click.pass_context
 def drain(
     ctx: click.Context,
@@ -199,13 +201,13 @@ def drain(
     rate_limit: float | None,
     as_json: bool,
 ) -> None:
-    """Ship what is left in a spool whose application is gone.
+    """Deliver what is left in a spool whose application is gone.
 
-    Takes over every file in DIR without a living owner, and ships its events, with the ids that they have had
-    from the start, until it is stopped (Ctrl-C, SIGTERM), or, with --once, until nothing is left. Files of
-    living processes are theirs. The key is read from TOGAI_API_KEY.
+    It takes over every file in DIR that has no living owner, and delivers its events, with the ids that they
+    have had from the start, until it is stopped (Ctrl-C, SIGTERM) or, with --once, until nothing is left. The
+    files of living processes are left to them. The key is read from TOGAI_API_KEY.
 
-    Exit status: 0 if all of it is delivered, 1 if something is not.
+    Exit status: 0 if all is delivered, else 1.
 
     \b
     Examples:

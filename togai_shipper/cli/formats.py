@@ -16,7 +16,7 @@ def seconds_of(text: str) -> float:
     """Read an age such as ``90s``, ``15m``, ``12h``, ``2d`` or ``1w``. Raises ``BadParameter``."""
     found = _AGE.fullmatch(text)
     if not found:
-        raise click.BadParameter(f"{text!r} is no age; write 90s, 15m, 12h, 2d or 1w")
+        raise click.BadParameter(f"{text!r} is not an age; write 90s, 15m, 12h, 2d or 1w")
     return float(found[1]) * _UNITS[found[2]]
 
 

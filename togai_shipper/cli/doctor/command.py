@@ -48,10 +48,10 @@ def examine(
 
 
 @click.command()
-@click.option("--base-url", metavar="URL", help="Look at this server, rather than at TOGAI_BASE_URL.")
-@click.option("--spool", metavar="DIR", help="Look at this spool, rather than at TOGAI_SPOOL.")
-@click.option("--check-key", is_flag=True, help="Ask Togai, with the key, whether it lets us in.")
-@click.option("--no-request", is_flag=True, help="Connect, but make no request: no look at the clock.")
+@click.option("--base-url", metavar="URL", help="Check this server instead of TOGAI_BASE_URL.")
+@click.option("--spool", metavar="DIR", help="Check this spool instead of TOGAI_SPOOL.")
+@click.option("--check-key", is_flag=True, help="Check with Togai that the key is valid.")
+@click.option("--no-request", is_flag=True, help="Connect, but make no request: nor check the clock.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def doctor(
@@ -63,12 +63,12 @@ def doctor(
     no_request: bool,
     as_json: bool,
 ) -> None:
-    """Look at all that delivery needs: key, options, server, clock, spool.
+    """Check all that delivery needs: key, options, server, clock, spool.
 
-    Run it where the application runs: as its user, in its environment. It sends nothing that is billed. It
-    makes one request, HEAD / without the key; Togai allows an address 5 requests without a key in 30 minutes,
-    so do not run it in a loop (or with --no-request). With --check-key that one request is GET /events, with
-    the key; a key that is refused counts among those 5.
+    Run it where the application runs: as its user, and in its environment. It sends nothing that is billed.
+    It makes one request: HEAD / without the key. Togai allows an address 5 requests without a valid key in
+    30 minutes, so use --no-request where you run it often. With --check-key the request is GET /events with
+    the key; if the key is refused, it is one of those 5.
 
     Exit status: 0 if nothing has failed (there may be warnings), else 1.
 

@@ -23,13 +23,13 @@ def key(environ: Mapping[str, str]) -> Check:
     """Check that there is a key, and that it can be sent in a header. It is never shown."""
     text = environ.get(KEY, "")
     if not text:
-        advice = f"Set {KEY} to a secret key of Togai's; or see that your code gives api_key=."
+        advice = f"Set {KEY} to a secret key of Togai, or pass api_key= in your code."
         return Check("fail", "key", f"{KEY} is not set here", advice)
     try:
         check_key(text)
     except ConfigurationError as error:
         return Check(
-            "fail", "key", str(error).replace("api_key: ", f"{KEY}: "), "Set it anew, without a line end."
+            "fail", "key", str(error).replace("api_key: ", f"{KEY}: "), "Set it again, without a line end."
         )
     return Check("ok", "key", f"{plural(len(text), 'character')}, from {KEY}")
 
@@ -42,13 +42,20 @@ def unknown_names(environ: Mapping[str, str]) -> Iterator[Check]:
         if not name.upper().startswith("TOGAI_") or (option in readable and name.isupper()):
             continue
         if option in _OPTIONS and option not in readable:
-            yield Check("warn", name, "cannot be set here, and is not read", f"Give {option}= in your code.")
+            yield Check(
+                "warn",
+                name,
+                "cannot be set in the environment, and is not read",
+                f"Pass {option}= in your code.",
+            )
             continue
         nearest = get_close_matches(option, readable, 1)
         advice = (
-            f"Did you mean TOGAI_{nearest[0].upper()}?" if nearest else "Remove it, if it was meant for us."
+            f"Did you mean TOGAI_{nearest[0].upper()}?"
+            if nearest
+            else "Remove it if it was meant for this library."
         )
-        yield Check("warn", name, "is no option, and is not read", advice)
+        yield Check("warn", name, "is not an option, and is not read", advice)
 
 
 def options(environ: Mapping[str, str], **given: Any) -> tuple[list[Check], Config]:

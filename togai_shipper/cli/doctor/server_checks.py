@@ -26,22 +26,22 @@ def reach(url: str, world: World) -> Iterator[Check]:
     parts = urlsplit(proxy or url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     if proxy:
-        yield Check("ok", "proxy", f"{host}:{port}, from the environment; what follows is about it")
+        yield Check("ok", "proxy", f"{host}:{port}, from the environment; the next checks are about it")
     try:
         found = world.addresses(host, port)
     except OSError as error:
-        advice = "Is the name right, and has this machine a name server that knows it?"
+        advice = "Is the name right? Can this machine resolve other names?"
         yield Check("fail", "DNS", f"{host}: {error.strerror or error}", advice)
         return
     yield Check("ok", "DNS", f"{host} is {', '.join(found[:3])}{', ...' if len(found) > 3 else ''}")  # noqa: PLR2004  of many
     try:
         connection = world.connect(host, port)
     except OSError as error:
-        advice = "Does a firewall let this machine out to it? Is it running?"
+        advice = "Is the server running? Does a firewall block the way to it?"
         yield Check("fail", "TCP", f"{host}:{port}: {error.strerror or error}", advice)
         return
     with connection:
-        yield Check("ok", "TCP", f"{host}:{port} takes connections")
+        yield Check("ok", "TCP", f"{host}:{port} accepts connections")
         if proxy:  # it hides the server's certificate
             return
         if parts.scheme == "http":
@@ -59,7 +59,7 @@ def answers(url: str, key: str | None, world: World) -> Iterator[Check]:
     try:
         answer = world.ask(method, url + path, key)
     except OSError as error:
-        advice = "Try again; if it stays so, ask who runs that server."
+        advice = "Try again; if that does not help, ask the server's operator."
         is_wordy = isinstance(error, requests.RequestException)
         yield Check("fail", "server", f"no answer: {type(error).__name__ if is_wordy else error}", advice)
         return
@@ -73,9 +73,9 @@ def answers(url: str, key: str | None, world: World) -> Iterator[Check]:
 def certificate(found: Mapping[str, Any], now: float) -> Check:
     """Check how long the server's certificate, which is trusted, remains valid."""
     left = ssl.cert_time_to_seconds(str(found["notAfter"])) - now
-    text = f"its certificate is valid for {age(left)} more"
+    text = f"its certificate is valid for another {age(left)}"
     if left < CERTIFICATE_ENDS:
-        return Check("warn", "TLS", text, "Whoever runs that server has to renew it before.")
+        return Check("warn", "TLS", text, "The server's operator has to renew it before that.")
     return Check("ok", "TLS", text)
 
 
@@ -96,12 +96,10 @@ def reply(status: int) -> Check:
             "warn",
             "server",
             "answers 429: too many requests without a key",
-            "Wait for 30 minutes before the next.",
+            "Wait 30 minutes before the next request.",
         )
     if status >= 500:  # noqa: PLR2004  errors of the server's
-        return Check(
-            "warn", "server", f"answers {status}", "Events wait, and are sent when it is well again."
-        )
+        return Check("warn", "server", f"answers {status}", "Events wait, and are sent when it works again.")
     return Check("ok", "server", f"answers (with {status}, to a request without the key)")
 
 
@@ -109,7 +107,7 @@ def key_reply(status: int) -> Check:
     """Judge the reply to a request with the key."""
     match status:
         case 200:
-            return Check("ok", "key check", "Togai takes the key")
+            return Check("ok", "key check", "Togai accepts the key")
         case 401:
             return Check(
                 "fail",
@@ -118,10 +116,10 @@ def key_reply(status: int) -> Check:
                 "Correct it before you try again: Togai allows an address 5 such requests in 30 minutes.",
             )
         case 403:
-            advice = "It may be one that may only write. An event that is sent will show it."
+            advice = "It may be a key that can only send events. Send one to find out."
             return Check("warn", "key check", "the key may not read events (403)", advice)
     return Check(
-        "warn", "key check", f"Togai answers {status}, which says nothing of the key", "Try again later."
+        "warn", "key check", f"Togai answers {status}, which says nothing about the key", "Try again later."
     )
 
 
@@ -131,7 +129,10 @@ def clock(date: str | None, now: float) -> Check:
         there = parsedate_to_datetime(date or "")
     except ValueError:
         return Check(
-            "warn", "clock", "the server does not say what time it has", "Look at it yourself: date -u"
+            "warn",
+            "clock",
+            "the server does not send the time",
+            "Check this machine's clock yourself: date -u",
         )
     ahead = now - there.replace(tzinfo=there.tzinfo or timezone.utc).timestamp()
     if abs(ahead) <= MAX_SKEW:
@@ -141,5 +142,5 @@ def clock(date: str | None, now: float) -> Check:
         "warn",
         "clock",
         f"{age(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} the server's: it is {utc} UTC here",
-        "Set it (NTP): usage is billed by the time that this machine writes on events.",
+        "Set it (NTP): usage is billed by the time that this machine gives to events.",
     )

@@ -33,7 +33,7 @@ def spool(directory: str, base_url: str, bound: int, world: World) -> Iterator[C
         return
     except NotADirectoryError:
         yield Check(
-            "fail", "spool", f"{path} is a file, not a directory", "Remove it, or name another place."
+            "fail", "spool", f"{path} is a file, not a directory", "Remove it, or choose another directory."
         )
         return
     except OSError as error:
@@ -41,7 +41,7 @@ def spool(directory: str, base_url: str, bound: int, world: World) -> Iterator[C
         return
     kind = filesystem_of(path, world.mounts)
     if is_networked(kind):
-        advice = "Locks and syncs cannot be trusted there, and it is refused: name a place on a local disk."
+        advice = "Locks and syncs are not reliable there, so it is refused: choose a local disk."
         yield Check("fail", "spool", f"{path} is on a network file system ({kind})", advice)
         return
     try:
@@ -59,8 +59,8 @@ def spool(directory: str, base_url: str, bound: int, world: World) -> Iterator[C
 def _not_there(path: Path) -> Check:
     above = next(each for each in path.absolute().parents if each.exists())
     if os.access(above, os.W_OK | os.X_OK, effective_ids=True):
-        return Check("ok", "spool", f"{path} is not there yet: the application makes it")
-    return Check("fail", "spool", f"{path} is not there, and {above} cannot be written to", _WHO)
+        return Check("ok", "spool", f"{path} does not exist yet: the application makes it")
+    return Check("fail", "spool", f"{path} does not exist, and {above} cannot be written to", _WHO)
 
 
 def _try(path: Path) -> None:
@@ -81,7 +81,7 @@ def permissions(mode: int, owner: int, us: int, path: str) -> Iterator[Check]:
         yield Check(
             "warn",
             "spool mode",
-            f"is {mode & 0o777:o}: others may look into it",
+            f"is {mode & 0o777:o}: other users can look into it",
             f"It holds what customers are billed for: chmod 700 {path}",
         )
     else:
@@ -91,7 +91,7 @@ def permissions(mode: int, owner: int, us: int, path: str) -> Iterator[Check]:
             "warn",
             "spool owner",
             f"is user {owner}, and you are user {us}",
-            "Run this as the user that the application runs as: what it may do is what counts.",
+            "Run this as the user that the application runs as: its permissions are what counts.",
         )
 
 
@@ -100,7 +100,7 @@ def space(free: int, used: int, bound: int) -> Check:
     wanted = max(bound - used, 0)
     text = f"{size(free)} free"
     if free < LITTLE_SPACE:
-        return Check("fail", "disk", text, "Make room: what does not fit is kept in memory alone.")
+        return Check("fail", "disk", text, "Make room: what does not fit is kept in memory only.")
     if free < wanted:
         advice = f"The spool may grow by {size(wanted)} (max_spool_bytes): make room, or lower the bound."
         return Check("warn", "disk", text, advice)
@@ -126,7 +126,7 @@ def stranded(files: Sequence[FileFacts], base_url: str, directory: str) -> Itera
         if alive:
             advice = "A living process takes them over within two minutes."
         else:
-            advice = f"Start the application, or ship them: togai-shipper drain {directory}"
+            advice = f"Start the application, or deliver them: togai-shipper drain {directory}"
         yield Check("warn", "left behind", f"{plural(count, 'event')} of processes that are gone", advice)
     for url in sorted({facts.base_url for facts in usable if facts.pending} - {base_url}):
         count = sum(facts.pending for facts in usable if facts.base_url == url)
@@ -134,7 +134,7 @@ def stranded(files: Sequence[FileFacts], base_url: str, directory: str) -> Itera
             "warn",
             "stranded",
             f"{plural(count, 'event')} for {url or 'an unknown server'}",
-            f"They are not sent to {base_url}: start an application with theirs, or drain them there.",
+            f"They are not sent to {base_url}: start an application with that base_url, or drain them to it.",
         )
     if dead:
         yield Check(

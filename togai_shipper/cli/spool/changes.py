@@ -28,21 +28,22 @@ from .view import exit_with_problems, owner_text, reasons_text
     "--past-dedupe-window",
     "risky",
     is_flag=True,
-    help="Also what was accepted over 40 days ago, which Togai may bill twice.",
+    help="Also those accepted over 40 days ago, which Togai may bill twice.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 @click.pass_context
 def replay(ctx: click.Context, /, *, directory: str, risky: bool, as_json: bool, **given: Any) -> None:
     """Make dead letters pending again, so that they are sent once more.
 
-    All of them, or those that fit every option. They keep their ids. Togai counts one id once in 45 days; if
-    an older event did arrive at the time, it is billed a second time, so these are left unless
-    --past-dedupe-window is given: look first whether Togai has them. What is damaged on disk is always left.
+    All of them, or those that match every option. They keep their ids. Togai counts an id once in 45 days: if
+    an older event had arrived, it would be billed again. So those accepted over 40 days ago are left out,
+    unless --past-dedupe-window is given; check first that Togai does not have them. Those that are damaged on
+    disk are always left out.
 
-    A file that a process has is changed by that process, within about a second. In a file that nobody has
-    they wait for the next process that starts, or for togai-shipper drain DIR.
+    The owner of a file makes the change, within about a second. In a file without an owner they wait for the
+    next process that starts, or for togai-shipper drain DIR.
 
-    Exit status: 0 if all is done or left to its process, else 1.
+    Exit status: 0 if all is done, or the owner will do it; else 1.
 
     \b
     Examples:
@@ -79,18 +80,20 @@ def _why_left(event: StoredEvent, now: int, *, risky: bool) -> str:
 @click.command()
 @directory_argument
 @filters
-@click.option("--all", "everything", is_flag=True, help="Every dead letter; needed where no option chooses.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Every dead letter. Needed if no option chooses some."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 @click.pass_context
 def purge(
     ctx: click.Context, /, *, directory: str, everything: bool, yes: bool, as_json: bool, **given: Any
 ) -> None:
-    """Delete dead letters for ever; what they were is never billed.
+    """Delete dead letters for ever. Their events are never billed.
 
-    Those that fit every option. Export them first, if there is doubt. Pending events are not touched.
+    Those that match every option. If in doubt, export them first. Pending events are not touched.
 
-    Exit status: 0 if all is done or left to its process, else 1.
+    Exit status: 0 if all is done, or the owner will do it; else 1.
 
     \b
     Examples:
@@ -99,7 +102,7 @@ def purge(
     """  # noqa: D301  \b is click's sign for "keep these lines"
     reader, selection = EventReader(open_folder(directory)), Selection(**given)
     if selection.is_everything and not everything:
-        raise click.UsageError("say which (--reason, --older-than, ...), or --all for every dead letter")
+        raise click.UsageError("choose some (--reason, --older-than, ...), or every dead letter with --all")
     numbers: dict[Path, list[int]] = {}
     reasons: Counter[str] = Counter()
     for event in chosen(reader.dead(), selection, now_ms()):
@@ -134,7 +137,7 @@ def _told(results: Sequence[ChangeResult], done: str) -> Iterator[str]:
         yield (
             f"{plural(count, 'dead letter is', 'dead letters are')} {done}."
             if count
-            else "No dead letter fits."
+            else "No dead letter matches."
         )
     for result in results:
         letters = plural(result.count, "dead letter")
@@ -146,28 +149,29 @@ def _told(results: Sequence[ChangeResult], done: str) -> Iterator[str]:
                 )
             case ChangeState.GONE:
                 yield (
-                    f"{result.path.name}: is gone meanwhile, with {letters}; another process may have taken"
-                    " them over: try again."
+                    f"{result.path.name}: has disappeared, with {letters}; another process may have taken"
+                    " it over: try again."
                 )
             case ChangeState.FAILED:
-                yield f"{result.path.name}: {letters} left as before: {result.why}"
+                yield f"{result.path.name}: {letters} unchanged: {result.why}"
 
 
 def _told_left(left: Counter[str]) -> Iterator[str]:
     if left["past dedupe window"]:
         yield (
-            f"{left['past dedupe window']:,} left: accepted over 40 days ago. If Togai did get one, it may"
-            " bill it again.\nIf Togai has none of them, replay them with --past-dedupe-window."
+            f"{left['past dedupe window']:,} left: accepted over 40 days ago. Those that Togai has"
+            " may be billed again.\nIf Togai has none of them, replay them with --past-dedupe-window."
         )
     if left["damaged"]:
-        yield f"{left['damaged']:,} left: damaged on disk (reason {CORRUPT}), and never sent."
+        yield f"{left['damaged']:,} left: damaged on disk (reason {CORRUPT}); these are never sent."
 
 
 def _told_where(directory: str, results: Sequence[ChangeResult]) -> Iterator[str]:
     count = sum(result.count for result in results if result.state == ChangeState.DONE and result.by is None)
     if count:
         yield (
-            f"{count:,} of them in files that no process has: the next one that starts sends them, or this:\n"
+            f"{count:,} of them in files without an owner: the next process that starts sends them,"
+            " or this:\n"
             f"  togai-shipper drain {directory}"
         )
 

@@ -13,8 +13,8 @@ from .inspection import ls, show, verify_command
 def spool() -> None:
     """Look into a spool, and work with what was not delivered.
 
-    DIR is the directory that the application has as spool= or TOGAI_SPOOL; it may be left out where
-    TOGAI_SPOOL is set. All of it works while the application runs.
+    DIR is the directory that the application was given as spool= or TOGAI_SPOOL; it may be left out if
+    TOGAI_SPOOL is set. All commands work while the application runs.
 
     \b
     Examples:

@@ -25,7 +25,7 @@ def open_folder(directory: str, mounts: str = MOUNTS) -> Folder:
     kind = filesystem_of(path, mounts)
     if is_networked(kind):
         raise click.ClickException(
-            f"{path}: is on a network file system ({kind}), where locks cannot be trusted; "
+            f"{path}: is on a network file system ({kind}), where locks are not reliable; "
             "copy it to a local disk first"
         )
     return Folder(directory)
@@ -34,7 +34,7 @@ def open_folder(directory: str, mounts: str = MOUNTS) -> Folder:
 def _why(error: OSError) -> str:
     match error:
         case FileNotFoundError():
-            return "is not there"
+            return "does not exist"
         case NotADirectoryError():
             return "is a file, not a directory"
     return f"cannot be read: {error.strerror}"

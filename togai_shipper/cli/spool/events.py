@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 
+from togai_shipper.cli.formats import plural
 from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import Folder
@@ -87,7 +88,7 @@ class EventReader:
             with closing(SpoolFile.peek(path)) as file:
                 yield from read(file)
         except SpoolError as error:
-            gone = f"{path}: is gone meanwhile; another process may have taken over what was in it"
+            gone = f"{path}: has disappeared; another process may have taken over what was in it"
             self.problems.append(str(error) if path.exists() else gone)
 
     def _letters(self, file: SpoolFile) -> Iterator[StoredEvent]:
@@ -101,4 +102,4 @@ class EventReader:
             for row in rows:
                 yield StoredEvent(file.path, row.seq, row.body, row.accepted_ms)
         if damaged:
-            self.problems.append(f"{file.path}: passed over {damaged:,} damaged among the pending")
+            self.problems.append(f"{file.path}: skipped {plural(damaged, 'damaged pending event')}")

@@ -23,12 +23,12 @@ from .view import exit_with_problems
 @click.command()
 @directory_argument
 @filters
-@click.option("--pending", is_flag=True, help="What is still to be sent, instead of dead letters.")
+@click.option("--pending", is_flag=True, help="Pending events, instead of dead letters.")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write to this new file, instead of standard output.",
+    help="Write to this new file instead of standard output.",
 )
 @click.pass_context
 def export(
@@ -36,8 +36,8 @@ def export(
 ) -> None:
     """Write dead letters as NDJSON: one event a line, in Togai's own JSON.
 
-    All of them, or those that fit every option. They stay where they are. What is written can be corrected,
-    and sent with togai-shipper send; an event that keeps its id is billed once. What is damaged on disk is
+    All of them, or those that match every option. They stay in the spool. You can correct what is written,
+    and send it with togai-shipper send; an event that keeps its id is billed once. What is damaged on disk is
     left out.
 
     \b
@@ -48,7 +48,7 @@ def export(
     """  # noqa: D301  \b is click's sign for "keep these lines"
     selection, now = Selection(**given), now_ms()
     if pending and selection.reasons:
-        raise click.UsageError("--reason chooses dead letters, and --pending is what is not dead")
+        raise click.UsageError("--reason chooses dead letters, and pending events are not dead")
     reader = EventReader(open_folder(directory))
     count, damaged, old = 0, 0, 0
     events = reader.pending() if pending else reader.dead()
@@ -63,8 +63,8 @@ def export(
     click.echo(f"{plural(count, 'event')} written to {output or 'standard output'}.", err=True)
     if old:
         click.echo(
-            f"{old:,} of them were accepted over 40 days ago: if they did arrive then, sending them again may"
-            " bill them twice.",
+            f"{old:,} of them were accepted over 40 days ago: if Togai has them, sending them again may bill"
+            " them twice.",
             err=True,
         )
     if damaged:
@@ -80,7 +80,7 @@ def _written_to(output: Path | None) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     if output.exists():
-        raise click.ClickException(f"{output}: is there already, and is not written over")
+        raise click.ClickException(f"{output}: already exists, and is not overwritten")
     unfinished = Path(f"{output}.{os.getpid()}.partial")
     try:
         fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -22,16 +22,16 @@ from .view import event_json, event_lines, exit_with_problems, files_json, lette
 
 @click.command()
 @directory_argument
-@click.option("--dead", is_flag=True, help="List the dead letters, those that fit the options below.")
+@click.option("--dead", is_flag=True, help="List dead letters: those that match the options below.")
 @filters
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; of dead letters, a line for each.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; for dead letters, one line each.")
 @click.pass_context
 def ls(ctx: click.Context, /, *, directory: str, dead: bool, as_json: bool, **given: Any) -> None:
     """List the files of a spool, or its dead letters.
 
-    Each process has a file of its own. Its owner is the process that has it now; a file without one is taken
-    over by the next process that starts. Dead letters are events that Togai refused, or that are too old to
-    be sent again without the risk of a second bill.
+    Each process has a file of its own, and is its owner. The next process that starts takes over the files
+    that have no owner. Dead letters are events that Togai refused, or that are too old to be sent again
+    without the risk that they are billed twice.
 
     \b
     Examples:
@@ -42,7 +42,7 @@ def ls(ctx: click.Context, /, *, directory: str, dead: bool, as_json: bool, **gi
     selection, folder = Selection(**given), open_folder(directory)
     if not dead:
         if not selection.is_everything:
-            raise click.UsageError("these options choose dead letters: say --dead, too")
+            raise click.UsageError("these options choose dead letters: add --dead")
         files = read_files(folder)
         if as_json:
             click.echo(files_json(directory, files))
@@ -55,20 +55,20 @@ def ls(ctx: click.Context, /, *, directory: str, dead: bool, as_json: bool, **gi
         for line in [json.dumps(event_json(event))] if as_json else letter_lines(event, now_ms()):
             click.echo(line)
     if not as_json:
-        click.echo(f"\n{plural(count, 'dead letter')}." if count else "No dead letter fits.")
+        click.echo(f"\n{plural(count, 'dead letter')}." if count else "No dead letter matches.")
     exit_with_problems(ctx, reader.problems)
 
 
 @click.command()
 @click.argument("event_id", metavar="ID")
 @directory_argument
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line for each place that it is in.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line for each place where it is.")
 @click.pass_context
 def show(ctx: click.Context, /, *, event_id: str, directory: str, as_json: bool) -> None:
-    """Show the event ID: what it says, where it is, and why.
+    """Show the event with this ID: its content, where it is, and why.
 
-    Looks through pending events and dead letters. Exit status 1 where it is in neither: then it was
-    delivered, or never was in this spool.
+    It is looked for among the pending events and the dead letters. If it is in neither (exit status 1), it
+    was delivered, or never was in this spool.
 
     \b
     Examples:
@@ -102,10 +102,10 @@ def _show(event: StoredEvent, *, as_json: bool) -> None:
 def verify_command(ctx: click.Context, /, *, directory: str, as_json: bool) -> None:
     """Check each file, and the checksum of every event in it.
 
-    Reads everything, and changes nothing; a file of 1 GB takes a minute or so. A damaged event is never sent;
-    the application puts it by, and tells.
+    It reads everything and changes nothing; 1 GB takes about a minute. A damaged event is never sent; the
+    application keeps it as a dead letter, and logs that.
 
-    Exit status: 0 if all is whole, 1 if anything is not, or an earlier process has set a file aside.
+    Exit status: 0 if all is whole, 1 if anything is not, or if an earlier process has set a file aside.
 
     \b
     Examples:
@@ -128,7 +128,7 @@ def _verdict(checked: int, wrong: int) -> str:
         return f"{plural(checked, 'file')} checked: all is whole."
     return (
         f"{plural(checked, 'file')} checked, {wrong} with a problem. Damaged events are never sent: the\n"
-        "application saves what can be read of such a file, and keeps the rest under another name."
+        "application saves what can be read of such a file, and keeps the file under another name."
     )
 
 

@@ -62,12 +62,31 @@ def chosen(events: Iterable[StoredEvent], selection: Selection, now_ms: int) -> 
 def filters(command: _Command) -> _Command:
     """Add the options of a ``Selection`` to a command, which takes them as ``**given``."""
     for option in (
-        click.option("--newer-than", type=seconds_of, metavar="AGE", help="For less than so long."),
-        click.option("--older-than", type=seconds_of, metavar="AGE", help="For so long: 90s, 15m, 12h, 2d."),
-        click.option("--account", "accounts", multiple=True, metavar="ID", help="Of this account."),
-        click.option("--schema", "schemas", multiple=True, metavar="NAME", help="Of this schema."),
-        click.option("--reason", "reasons", multiple=True, metavar="REASON", help="Dead for this reason."),
-        click.option("--id", "ids", multiple=True, metavar="ID", help="This event (repeat it for more)."),
+        click.option(
+            "--newer-than", type=seconds_of, metavar="AGE", help="Dead (or pending) for less time than this."
+        ),
+        click.option(
+            "--older-than",
+            type=seconds_of,
+            metavar="AGE",
+            help="Dead (or pending) for at least this time: 90s, 15m, 12h, 2d.",
+        ),
+        click.option(
+            "--account", "accounts", multiple=True, metavar="ID", help="Of this account (may be repeated)."
+        ),
+        click.option(
+            "--schema", "schemas", multiple=True, metavar="NAME", help="Of this schema (may be repeated)."
+        ),
+        click.option(
+            "--reason",
+            "reasons",
+            multiple=True,
+            metavar="REASON",
+            help="Dead for this reason (may be repeated).",
+        ),
+        click.option(
+            "--id", "ids", multiple=True, metavar="ID", help="The event with this id (may be repeated)."
+        ),
     ):
         command = option(command)
     return command

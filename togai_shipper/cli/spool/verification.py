@@ -76,4 +76,4 @@ def _told(count: int, what: str, one: str, many: str) -> Iterator[str]:
 def _lacks_wal(path: Path) -> Iterator[str]:
     """Report a missing -wal; ask before the file is opened, which makes a new one."""
     if Path(f"{path}-shm").exists() and not Path(f"{path}-wal").exists():
-        yield "its -wal is missing beside its -shm: what was written last is gone with it"
+        yield "its -wal file is missing, though its -shm file is there: what was written last is lost"

@@ -21,10 +21,10 @@ from .events import StoredEvent
 from .files import ASIDE, DAMAGED, LEFT, OK, UNREADABLE, FileFacts
 
 _ADVICE = {
-    ASIDE: "Nothing reads it any more: keep it for who looks into the damage, then remove it.",
+    ASIDE: "No process reads it any more: remove it once the damage has been examined.",
     DAMAGED: "The next process that starts saves what can be read, and sets it aside.",
     LEFT: "It is left alone.",
-    UNREADABLE: "Is it yours to read?",
+    UNREADABLE: "Are you allowed to read it?",
 }
 
 
@@ -110,8 +110,8 @@ def _remarks(directory: str, files: Sequence[FileFacts], total: FileFacts) -> It
     if left:
         are = "event is" if left == 1 else "events are"
         yield (
-            f"{left:,} {are} in files whose process is gone. The next one that starts with\nthis spool"
-            f" ships them; if none will, ship them yourself:\n  togai-shipper drain {directory}"
+            f"{left:,} {are} in files whose process is gone. The next process that starts\nwith this"
+            f" spool sends them; if none will, send them yourself:\n  togai-shipper drain {directory}"
         )
     urls = {facts.base_url for facts in files if facts.base_url}
     if len(urls) == 1:
