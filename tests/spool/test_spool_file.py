@@ -11,15 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from spool_files import META, NOW, change, events, file, letter, path
+from spool_files import META, NOW, events, letter
 from sqlite_handles import fill
 
 from togai_shipper.spool.errors import Damaged, NotOurs, SpoolError, SpoolFull
 from togai_shipper.spool.file import PAGE, SpoolFile
 from togai_shipper.spool.rows import ROW_BYTES, Row
 from togai_shipper.spool.schema import FORMAT
-
-__all__ = ["change", "file", "path"]  # fixtures
 
 
 def test_what_is_appended_is_read_in_its_order_and_in_parts(file: SpoolFile) -> None:

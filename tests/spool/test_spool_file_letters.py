@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from spool_files import DAY, NOW, change, events, file, letter, path
+from spool_files import DAY, NOW, events, letter
 
 from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.file import PAGE, SpoolFile
 from togai_shipper.spool.rows import CORRUPT, PAST_WINDOW, Row, is_past_window
-
-__all__ = ["change", "file", "path"]  # fixtures
 
 
 def test_a_dead_letter_takes_its_row_s_place(file: SpoolFile) -> None:

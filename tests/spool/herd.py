@@ -18,7 +18,7 @@ import pytest
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.testing import FakeTogai, Received, faults
 
-PROGRAM = Path(__file__).parent / "programs" / "spooling.py"
+PROGRAM = Path(__file__).parent.parent / "programs" / "spooling.py"
 POISON = 101  # every so many-th event of a producer is refused
 KILLED = -signal.SIGKILL
 

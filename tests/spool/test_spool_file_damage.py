@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spool_files import META, NOW, change, events, file, flipped, letter, path
+from spool_files import META, NOW, events, flipped, letter
 
 from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.file import READ_BYTES, SpoolFile
 from togai_shipper.spool.rows import CORRUPT, checksum
-
-__all__ = ["change", "file", "path"]  # fixtures
 
 
 @given(accepted_ms=st.integers(0, 2**45), known=st.booleans(), body=st.binary(min_size=1), bit=st.integers(0))

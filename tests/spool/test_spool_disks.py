@@ -22,7 +22,7 @@ pytestmark = pytest.mark.processes
 
 __all__ = ["herd"]  # a fixture
 
-SOURCE = Path(__file__).parent / "programs" / "disk.c"
+SOURCE = Path(__file__).parent.parent / "programs" / "disk.c"
 SECTOR = 512
 COMMITS = 1500  # more than a WAL takes before its pages go where they belong
 CUTS = 60

@@ -14,8 +14,8 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
+from spooled import die, files
 from test_model import Life
-from test_spool import die, files
 from virtual import WALL, Sent, world
 
 from togai_shipper import Event

@@ -1,0 +1,74 @@
+"""What happens to a process in virtual time that spools, and to its files; and what is in them."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from virtual import WALL, World
+
+from togai_shipper._engine.verdict import Reply
+from togai_shipper.spool.file import SpoolFile
+from togai_shipper.spool.rows import DeadLetter
+
+DAY = 86_400.0
+DOWN = Reply(None, error="no reply: down")
+
+
+def die(w: World) -> None:
+    """As by kill -9: nothing more is written, and the kernel lets go of the locks."""
+    w.pipeline.store._adoption.pause()  # noqa: SLF001  what the kernel does
+    w.pipeline.store._disk.leave()  # noqa: SLF001  likewise
+
+
+def full(w: World) -> None:
+    w.pipeline.store._disk.file._connection.execute("PRAGMA max_page_count = 1")  # noqa: SLF001  as a disk can be
+
+
+def roomy(w: World) -> None:
+    w.pipeline.store._disk.file._connection.execute("PRAGMA max_page_count = 1000000")  # noqa: SLF001  likewise
+
+
+def broken(w: World) -> None:
+    w.pipeline.store._disk.file._connection.close()  # noqa: SLF001  nothing can be done with it any more
+
+
+def damage(path: Path, event_id: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(
+        "UPDATE event SET body = replace(CAST(body AS TEXT), '\"1\"', '\"9\"') WHERE instr(body, ?)",
+        (event_id,),
+    )
+    connection.commit()
+    connection.close()
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.db"))
+
+
+def letters(folder: Path) -> list[DeadLetter]:
+    found = []
+    for path in files(folder):
+        file = SpoolFile.peek(path)
+        found += [letter for _, letter in file.dead()]
+        file.close()
+    return found
+
+
+def stats(w: World) -> Any:
+    return w.pipeline.health.stats()
+
+
+class Interrupted:
+    """A wall clock that does something when the writer looks at it, in the middle of its work."""
+
+    def __init__(self) -> None:
+        self.act: Any = None
+
+    def __call__(self) -> float:
+        act, self.act = self.act, None
+        if act:
+            act()
+        return WALL + 1000.0

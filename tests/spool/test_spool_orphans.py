@@ -1,0 +1,115 @@
+"""What processes that are gone have left moves into our file beside our own events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from spooled import broken, die, files, stats
+
+from togai_shipper._outcome import FlushReport
+
+
+def test_an_orphan_waits_while_half_of_the_spool_is_full_or_the_disk_fails(worlds: Any, folder: Path) -> None:
+    first = worlds()
+    first.put(10)
+    first.pipeline.sync(1.0)
+    die(first)
+    w = worlds(max_spool_bytes=2000)
+    w.put_one("event", 1500)
+    w.pipeline.sync(1.0)
+    assert stats(w).recovered == 0
+
+    w.pipeline.flush(10)
+    w.pipeline.flush(10)
+    assert stats(w).recovered == 10
+
+
+def test_an_orphan_waits_for_a_file_of_our_own_that_can_be_written(worlds: Any, folder: Path) -> None:
+    first = worlds()
+    ids = first.put(1)
+    first.pipeline.sync(1.0)
+    w = worlds()
+    w.put(1)
+    w.pipeline.flush(10)
+    die(first)
+    w.pipeline.store._disk.file.path.unlink()  # noqa: SLF001  as who cleans up too much
+    w.clock.now += 100
+    w.pipeline.flush(0.0)
+    assert stats(w).recovered == 0
+
+    for _ in range(4):
+        w.clock.now += 100
+        w.pipeline.flush(10)
+    assert set(ids) < set(w.server.metered)
+
+
+def test_a_file_that_fails_while_an_orphan_moves_into_it_loses_nothing(worlds: Any) -> None:
+    first = worlds()
+    ids = first.put(1500)
+    first.pipeline.sync(1.0)
+    die(first)
+    w = worlds()
+    w.pipeline.flush(0.0)  # moves the first piece
+    broken(w)
+    for _ in range(6):
+        w.clock.now += 100
+        w.pipeline.flush(100)
+
+    assert set(w.server.metered) == set(ids)
+
+
+def test_a_disk_that_is_full_in_the_middle_of_an_adoption_costs_no_row(worlds: Any, folder: Path) -> None:
+    w, other = worlds(), worlds()
+    w.put(1)
+    assert w.pipeline.sync(1.0)
+    w.pipeline.flush(10)
+    ids = other.put(2500)
+    assert other.pipeline.sync(1.0)
+    die(other)
+    limit = w.pipeline.store._disk.file._connection.execute  # noqa: SLF001  a full disk, as SQLite sees it
+    limit("PRAGMA max_page_count = 1")
+    w.clock.now += 100
+    w.pipeline.flush(1)
+    assert "full" in str(w.pipeline.health.complaint())
+    limit("PRAGMA max_page_count = 1000000")
+    w.clock.now += 100
+    w.pipeline.flush(1)
+    w.clock.now += 100
+
+    while w.pipeline.flush(10) != FlushReport() or len(files(folder)) > 1:
+        pass
+    assert set(w.server.metered) > set(ids)
+    assert len(w.server.metered) == 2501
+
+
+def test_a_flush_does_not_take_adopted_events_for_its_own(worlds: Any) -> None:
+    first = worlds()
+    first.put(50)
+    first.pipeline.sync(1.0)
+    die(first)
+    w = worlds()
+    (ours,) = w.put(1)
+    spool = w.pipeline.store
+    waiter = w.pipeline.line.begin_flush(w.clock.now + 100)
+    spool._adopt()  # noqa: SLF001  before our own event is written, as a thread may
+    assert stats(w).recovered == 50
+
+    w.pipeline.carrying.work(waiter)
+    assert ours in w.server.metered
+    assert waiter.left == 0
+
+
+def test_our_own_events_do_not_wait_for_all_that_is_adopted(worlds: Any) -> None:
+    first = worlds()
+    first.put(30_000)
+    first.pipeline.sync(1.0)
+    die(first)
+    w = worlds(max_queue_size=1000)
+    for _ in range(3):
+        w.pipeline.flush(0.0)
+    (ours,) = w.put(1)
+    w.pipeline.flush(1)
+
+    assert ours in w.server.metered
+    assert stats(w).recovered < 5000

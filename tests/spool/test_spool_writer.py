@@ -1,0 +1,165 @@
+"""The writer: it cannot be started, is ended, interrupted or forked, or its disk hangs."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from spooled import Interrupted, die, stats
+
+from togai_shipper import Event, EventDropped
+from togai_shipper._config import Config
+from togai_shipper._engine.runtime import Runtime
+from togai_shipper._event import encode, fresh_id
+from togai_shipper._outcome import FlushReport
+from togai_shipper._pipeline import Pipeline
+from togai_shipper.testing import FakeTogai
+
+
+def test_a_writer_that_cannot_be_started_is_told_and_its_work_done_by_others(worlds: Any) -> None:
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    w = worlds(thread=refuse)
+    w.put(3)
+
+    assert "can't start new thread" in str(w.pipeline.health.complaint())
+    assert w.pipeline.sync(1.0)
+    assert w.pipeline.flush(10) == FlushReport(delivered=3)
+
+
+def test_a_writer_alone_that_cannot_be_started_is_told(worlds: Any) -> None:
+    refusals = [RuntimeError("can't start new thread")]
+
+    def refuse_once(*_: Any) -> None:
+        if refusals:
+            raise refusals.pop()
+
+    w = worlds(thread=refuse_once)
+    w.put(1)
+
+    assert "can't start new thread" in str(w.pipeline.health.complaint())
+
+
+def test_a_writer_that_is_ended_is_told_of_and_replaced(
+    togai: FakeTogai, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    raising = [SystemExit("somebody else's handler")]
+
+    def wall() -> float:
+        if raising:
+            raise raising.pop()
+        return time.time()
+
+    config = Config.load({}, api_key="secret", base_url=togai.url, spool=str(folder))
+    pipeline = Pipeline(config, Runtime(wall=wall))
+    event = encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", fresh_id())
+    assert pipeline.put(event) is None
+    assert togai.wait(lambda: "the spool's writer was ended by SystemExit" in caplog.text)
+
+    assert pipeline.close(20)
+    assert togai.ledger.metered == 1
+
+
+@pytest.mark.parametrize("kind", [SystemExit, MemoryError])
+def test_a_writer_that_is_ended_while_a_flusher_idles_is_replaced_though_nothing_more_is_tracked(
+    togai: FakeTogai, folder: Path, kind: type[BaseException]
+) -> None:
+    raising: list[BaseException] = []
+
+    def wall() -> float:
+        if raising:
+            raise raising.pop()
+        return time.time()
+
+    config = Config.load({}, api_key="secret", base_url=togai.url, spool=str(folder), flush_interval=0.05)
+    pipeline = Pipeline(config, Runtime(wall=wall))
+    event = encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", fresh_id())
+    assert pipeline.put(event) is None
+    assert togai.wait(lambda: togai.ledger.metered == 1)  # a writer and a flusher live, and wait
+    raising.append(kind("in the writer's thread"))
+    event = encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", fresh_id())
+    assert pipeline.put(event) is None
+
+    assert togai.wait(lambda: togai.ledger.metered == 2, 10)
+    assert pipeline.close(20)
+
+
+def test_close_does_not_wait_for_a_disk_that_hangs(worlds: Any) -> None:
+    w = worlds()
+    w.put(1)
+    assert w.pipeline.store.hold(0)  # as a commit does that does not end
+
+    assert not w.pipeline.sync(0.5)
+    assert w.pipeline.close(1) == FlushReport(dropped=1)
+    w.pipeline.store.let_go()
+    assert stats(w).dropped == {"closed": 1}
+
+
+def test_a_disk_that_hung_until_after_close_harms_nobody(worlds: Any) -> None:
+    """What it has written meanwhile was given up, as perhaps delivered: it is sent by who adopts it."""
+    told: list[tuple[bool, list[str]]] = []
+
+    def tell(error: EventDropped, events: tuple[Event, ...]) -> None:
+        told.append((error.maybe_delivered, [event.id for event in events]))
+
+    w = worlds(on_error=tell)
+    w.put(1)
+    assert w.pipeline.flush(10) == FlushReport(delivered=1)
+    spool = w.pipeline.store
+    append, closing = spool._disk.file.append, threading.Event()  # noqa: SLF001  the disk
+
+    def hangs(events: Any) -> int:
+        closing.set()
+        assert closed.wait(10)
+        return int(append(events))
+
+    closed = threading.Event()
+    spool._disk.file.append = hangs  # noqa: SLF001  likewise
+    ids = w.put(1)
+    writer = threading.Thread(target=spool.step, args=(10.0,))
+    writer.start()
+    assert closing.wait(10)
+    later = w.put(1)
+    assert w.pipeline.close(1) == FlushReport(dropped=2)
+    assert told == [(False, later), (True, ids)]
+    closed.set()
+    writer.join(10)
+    die(w)
+
+    heir = worlds()
+    assert heir.pipeline.flush(10)
+    assert [sent.ids for sent in heir.server.sent] == [tuple(ids)]
+
+
+def test_a_signal_handler_in_the_middle_of_a_commit_does_not_wait_for_it(worlds: Any) -> None:
+    wall = Interrupted()
+    w = worlds(wall=wall)
+    w.put(2)
+    done: list[bool] = []
+    wall.act = lambda: done.append(w.pipeline.store.step(60))
+
+    assert w.pipeline.sync(1.0)
+    assert done == [False]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # other tests' threads may run still
+def test_a_fork_in_the_middle_of_a_commit_does_not_wait_for_it(worlds: Any) -> None:
+    wall = Interrupted()
+    w = worlds(wall=wall)
+    w.put(2)
+    statuses: list[int] = []
+
+    def fork() -> None:
+        child = os.fork()
+        if child == 0:
+            os._exit(0)  # unmeasured
+        statuses.append(os.waitpid(child, 0)[1])
+
+    wall.act = fork
+    assert w.pipeline.sync(1.0)
+    assert statuses == [0]
