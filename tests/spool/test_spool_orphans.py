@@ -92,7 +92,7 @@ def test_a_flush_does_not_take_adopted_events_for_its_own(worlds: Any) -> None:
     (ours,) = w.put(1)
     spool = w.pipeline.store
     waiter = w.pipeline.line.begin_flush(w.clock.now + 100)
-    spool._adopt()  # noqa: SLF001  before our own event is written, as a thread may
+    spool._recovery.adopt(spool._ready)  # noqa: SLF001  before our own event is written, as a thread may
     assert stats(w).recovered == 50
 
     w.pipeline.carrying.work(waiter)

@@ -1,1 +1,12 @@
-"""What carries events: from the buffer to the outcome."""
+"""What carries an event, from the buffer to its outcome. Each file knows those before it.
+
+- shared by all: ``bell``, ``runtime`` (the world outside), ``shutdown`` (the end)
+- pure rules: ``verdict`` (what a reply means), ``batching``, ``settlement`` (what becomes of each event)
+- what is counted and told: ``waiters``, ``ledger``, ``receipts``, ``log``, ``callbacks``, ``reporting``
+- who may send, and when: ``parking``, ``gate``
+- where events wait: ``buffer``, ``store`` (the seam to what is durable), ``line`` (both, and who waits)
+- who carries them: ``threads``, ``flushers``
+- one request: ``key``, ``server_clock``, ``timed_http``, ``transport``
+- one batch: ``delivery`` (until its verdict), ``carrying`` (from the line, and back into it)
+- the shipper as a whole: ``parts``, ``health``, ``closing``
+"""

@@ -1,1 +1,7 @@
-"""How a process begins and ends, and what it may: exits, signals, forks, event loops, limits."""
+"""How a process begins and ends, and what it may do.
+
+- ``threads``, ``event_loop``: starting a thread from anywhere; waiting beside an event loop
+- ``registry``, ``per_process``: what a process knows of, and what a forked child makes anew
+- ``exits``, ``sigterm``, ``forks``: its end, a signal that ends it, a fork in the middle of a commit
+- ``limits``: what this platform, or this interpreter, does not have
+"""

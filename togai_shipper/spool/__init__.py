@@ -1,10 +1,10 @@
 """The durable store: accepted events stay on disk until they are settled.
 
-    track() -> writer -> disk -> buffer -> ... -> outcome -> shelf -> row removed, or buried
+    track() -> gathering -> writer -> file -> buffer -> ... -> outcome -> shelf -> row removed, or dead letter
 
-``rows`` is what is kept of an event, ``file`` one SQLite file of them, with its ``dead_letters``; ``schema``
-is that file's format, ``connection`` all that knows SQLite, and ``errors`` what can be wrong with it.
-``folder`` says whose file is whose, ``disk`` is our own file and how it fares, ``shelf`` which event is where
-on it, ``adoption`` what becomes of the files of processes that are gone, ``requests`` what an operator asks,
-and ``writer`` the thread that puts it together.
+Each file knows those before it. ``rows`` is what is kept of an event; ``errors``, ``connection``, ``schema``,
+``dead_letters`` and ``file`` are one SQLite file. ``folder`` says whose file is whose, ``disk`` is our own
+file and how it fares, ``shelf`` knows which event is where in it, and ``holdings`` counts. ``gathering`` is
+what is not written yet, ``requests`` what an operator asks; ``adoption`` takes over the files of processes
+that are gone, ``recovery`` brings events back, ``news`` tells; ``writer`` is the thread, and the store.
 """

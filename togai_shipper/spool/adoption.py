@@ -250,6 +250,10 @@ class Adoption:
         self.pause()
         return False
 
+    def look_now(self) -> None:
+        """Look at once, not only in a minute: what could not be read may be readable again."""
+        self.next_at = self._clock()
+
     def pause(self) -> None:
         """Leave what is under way, and look again in a minute or so."""
         if self._orphan is not None:

@@ -1,8 +1,8 @@
 """The durable store: a thread that writes events to disk before they reach the buffer.
 
-``track()`` appends to ``_entering``; every 10 ms one commit takes what has gathered, and hands it over to the
-buffer, or, where memory is full or older events wait on disk, leaves it there, to be read back in order. A
-row is on disk exactly as long as its event is not settled.
+``put`` gathers events; every 10 ms one commit takes what has gathered, and hands it over to the buffer, or,
+where memory is full or older events wait on disk, leaves it there, to be read back in order. A row is on disk
+exactly as long as its event is not settled.
 
 All that is mutable here is touched while holding the shipper's lock, but for the file, which belongs to who
 holds ``_io``. Nothing waits for the disk while holding the shipper's lock.
@@ -12,14 +12,9 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from itertools import islice
-
-import attrs
 
 from togai_shipper._config import Config
 from togai_shipper._engine.batching import Batch
@@ -32,36 +27,25 @@ from togai_shipper._engine.shutdown import Shutdown
 from togai_shipper._engine.store import Inlet
 from togai_shipper._engine.threads import RESTART_AFTER, Threads
 from togai_shipper._event import ChosenId
-from togai_shipper._outcome import Dropped, Rejected, Settled
+from togai_shipper._outcome import Dropped, Settled
 from togai_shipper._process import forks
 from togai_shipper._wording import counted
-from togai_shipper.exceptions import EventDropped
 
-from .adoption import Adoption, Haul, event_id
+from .adoption import event_id
 from .disk import Disk
 from .errors import SpoolError
 from .file import SpoolFile
 from .folder import Folder
-from .requests import asked, heed
-from .rows import CORRUPT, PAST_WINDOW, DeadLetter, Row
-from .shelf import Leaving, Shelf
+from .gathering import COMMIT_MOST, Gathering
+from .holdings import Holdings
+from .news import News
+from .recovery import Recovery
+from .rows import DeadLetter
+from .shelf import Dying, Leaving
 
-LINGER = 0.01  # seconds for which events gather before they are written
 FORGET_EVERY = 0.1  # seconds for which settled events gather until they are forgotten: no loss costs money
-COMMIT_MOST = 5000  # events in one commit, and rows read back at once
 FORGET_MOST = 2000  # settled events that are forgotten at once without waiting longer
-REQUESTS_EVERY = 1.0  # seconds between looks for what an operator asks, where there are dead letters
-DAY = 86_400.0  # seconds of age that our own wall clock is believed
 FINISH = 1.0  # seconds that close() waits at most for a commit under way
-
-
-@attrs.define
-class Lot:
-    """Rows of one age on their way to the buffer."""
-
-    since: float
-    known: bool
-    rows: list[Row] = attrs.field(factory=list)
 
 
 class Spool:
@@ -81,18 +65,15 @@ class Spool:
     ) -> None:
         self.pid = os.getpid()
         self._config = config
+        self._clock = clock = runtime.clock
+        self._wall = runtime.wall
         self._lock = lock
         self._shutdown = shutdown
         self._inlet = inlet
         self._log = log
-        self._callbacks = callbacks
-        self._clock = clock = runtime.clock
-        self._wall = runtime.wall
         self.bell = runtime.bell()  # rung when there may be something to do
-        self._server_clock = server_clock
         self._io = threading.Lock()
         self._owner: int | None = None  # the thread that holds it
-        folder = Folder(directory)
         self._writer = Threads(
             1,
             runtime,
@@ -102,25 +83,20 @@ class Spool:
             failed=self._writer_failed,
             ended=self._writer_ended,
         )
-        # In memory, not yet on disk.
-        self._entering: deque[bytes] = deque()
-        self._entering_bytes = 0
-        self._entered_at = 0.0
-        self._writing = 0  # of them, those in the commit under way
-        self._through = 0  # events that ever left _entering
-        self._is_hurried = False  # somebody waits for the commit
-        self._shelf = Shelf()  # what is on disk
-        self._settled_at = 0.0  # since when something may leave it
-        self._left: dict[str, int] = {}  # a file of ours that had to be left -> events in it alone
-        self._disk = Disk(folder, config.base_url, clock, self._now_ms)
-        self._adoption = Adoption(folder, config.base_url, clock, runtime.random, self._tell_operator)
-        self._finished = False
-        self._look_at = 0.0
-        self.recovered = 0
-        self.corrupt_rows = 0
-        self.dead_letters = 0
-        self._news: deque[Callable[[], object]] = deque()  # to be told once the file is let go
+        folder = Folder(directory)
+        self._news = News(log, callbacks)
+        self._gathering = Gathering(clock)
+        self._holdings = holdings = Holdings(config, shutdown, inlet)
+        self._disk = disk = Disk(folder, config.base_url, clock, self._now_ms)
+        self._recovery = Recovery(
+            config, runtime, lock, shutdown, inlet, holdings, folder, disk, self._news, server_clock
+        )
+        self._settled_at = 0.0  # since when something may leave the shelf
+        self._is_finished = False
         forks.watch(self)
+
+    def _now_ms(self) -> int:
+        return int(self._wall() * 1000)
 
     # --- callers ---
 
@@ -129,21 +105,16 @@ class Spool:
         with self._lock:
             if self._shutdown.has_begun:
                 return "closed"
-            entering, config, size = self._entering, self._config, len(event)
+            gathering, inlet, config, size = self._gathering, self._inlet, self._config, len(event)
             if (
-                len(entering) + self._inlet.count >= config.max_queue_size
-                or self._entering_bytes + self._inlet.size + size > config.max_queue_bytes
-                or self._shelf.bytes + self._entering_bytes + size > config.max_spool_bytes
+                len(gathering) + inlet.count >= config.max_queue_size
+                or gathering.size + inlet.size + size > config.max_queue_bytes
+                or self._holdings.shelf.bytes + gathering.size + size > config.max_spool_bytes
             ):
                 return "full"
-            is_first = not entering
-            entering.append(event)
-            if self._shutdown.has_begun_by_now() and entering and entering[-1] is event:
-                entering.pop()  # a signal handler interrupted us, and closed: as in Buffer.put
+            is_first = gathering.add(event, self._shutdown.has_begun_by_now)
+            if is_first is None:
                 return "closed"
-            self._entering_bytes += size
-            if is_first:
-                self._entered_at = self._clock()
             return "wake" if is_first or not self._writer.alive else None
 
     def wake(self) -> None:
@@ -154,25 +125,25 @@ class Spool:
             self._inlet.wake()
 
     def begin_flush(self, *, works: bool) -> None:
-        """Look for what earlier processes have left."""
+        """Look for what earlier processes have left; ``works``: this thread may do the writer's work."""
         self.wake()
         if works:
             self.work_here()
 
     def sync(self, timeout: float, *, waits: bool = True) -> bool:
-        """Whether all that was accepted so far is on disk; waits for that, ``timeout`` seconds at most."""
+        """Return whether all that was accepted so far is on disk; wait ``timeout`` seconds for it at most."""
         with self._lock:
             deadline = self._clock() + timeout
-            target = self._through + len(self._entering)
-            self._is_hurried = True
+            target = self._gathering.hurry()
         self.wake()
         while True:
             self.work_here()
             with self._lock:
                 rings = self._inlet.progress.rings
                 left = deadline - self._clock()
-                if self._through >= target or self._disk.failure or left <= 0 or not waits:
-                    return self._through >= target and self._disk.failure is None
+                is_written = self._gathering.written >= target
+                if is_written or self._disk.failure or left <= 0 or not waits:
+                    return is_written and self._disk.failure is None
             self._inlet.progress.wait(rings, left)
 
     # --- what the line asks ---
@@ -180,45 +151,41 @@ class Spool:
     @property
     def waiting(self) -> int:
         """Events accepted that are not in the buffer."""
-        return self.coming + sum(self._left.values())
+        return self.coming + self._holdings.in_left_files
 
     @property
     def coming(self) -> int:
         """How many of them come into it; those in a file that had to be left do when that is adopted."""
-        return len(self._entering) + self._shelf.behind
+        return len(self._gathering) + self._holdings.shelf.behind
 
     def oldest_since(self) -> float | None:
-        """When the oldest of those was accepted, about."""
-        if self._shelf.behind:
-            return self._shelf.behind_since
-        return self._entered_at if self._entering else None
+        """Monotonic seconds at which about the oldest of those was accepted."""
+        shelf = self._holdings.shelf
+        if shelf.behind:
+            return shelf.behind_since
+        return self._gathering.since if self._gathering else None
 
     def note_settled(self, outcome: Settled) -> None:
         """Forget these events, or keep them as dead letters: they have their outcome."""
-        is_first = not self._shelf.leaving
+        shelf = self._holdings.shelf
+        is_first = not shelf.leaving
         if is_first:
             self._settled_at = self._clock()
-        self._shelf.settled(outcome)
-        if is_first or self._is_forgetting_due(self._settled_at) or (self._shelf.behind and self._room()):
+        shelf.settled(outcome)
+        has_room = bool(shelf.behind and self._holdings.room())
+        if is_first or self._is_forgetting_due(self._settled_at) or has_room:
             self.bell.ring()
 
     def take_back(self, left: Sequence[Batch]) -> list[Batch]:
         """Return what is not on disk, and so is lost; what a disk that hangs is writing may be either."""
-        lost = self._shelf.kept(left)
-        entering = list(self._entering)
-        self._entering.clear()
-        self._entering_bytes = 0
-        for events, known in ((entering[: self._writing], True), (entering[self._writing :], False)):
-            if events:
-                lost.append(Batch(events, sys.maxsize, self._entered_at, maybe_read=known))
-        return lost
+        return self._holdings.shelf.kept(left) + self._gathering.give_up()
 
     def work_here(self) -> bool:
         """Do the writer's work on this thread, if there is no writer; return whether there was some."""
         if self._writer.alive:
             return False
         with self._lock:
-            is_due = bool(self._entering) or self._wait() <= 0.0
+            is_due = bool(self._gathering) or self._wait() <= 0.0
         return is_due and self.step(0.0)
 
     # --- how it stands ---
@@ -229,10 +196,10 @@ class Spool:
             return f"the spool does not work, events are kept in memory alone: {self._disk.failure}"
         if self._writer.failure:
             return self._writer.failure
-        if self._left:
-            waiting = counted(sum(self._left.values()), "event waits", "events wait")
+        if in_left_files := self._holdings.in_left_files:
+            waiting = counted(in_left_files, "event waits", "events wait")
             return f"{waiting} in a file that failed, until it can be read"
-        if stranded := self._adoption.stranded:
+        if stranded := self._recovery.adoption.stranded:
             waiting = counted(sum(stranded.values()), "event on disk is", "events on disk are")
             return (
                 f"{waiting} not ours to send, or so old that Togai has to "
@@ -242,14 +209,15 @@ class Spool:
 
     def figures(self) -> dict[str, int | bool]:
         """The spool's part of ``Stats``."""
+        holdings = self._holdings
         return {
-            "spooled": len(self._shelf),
-            "spool_bytes": self._shelf.bytes,
+            "spooled": len(holdings.shelf),
+            "spool_bytes": holdings.shelf.bytes,
             "durable": self._disk.works,
-            "recovered": self.recovered,
-            "stranded": sum(self._adoption.stranded.values()),
-            "corrupt_rows": self.corrupt_rows,
-            "dead_letters": self.dead_letters,
+            "recovered": holdings.recovered,
+            "stranded": sum(self._recovery.adoption.stranded.values()),
+            "corrupt_rows": holdings.corrupt_rows,
+            "dead_letters": holdings.dead_letters,
         }
 
     # --- the thread ---
@@ -293,40 +261,31 @@ class Spool:
     def _is_over(self) -> bool:
         with self._lock:
             pending = self._inlet.count + self.waiting
-            return self._finished or (self._shutdown.has_begun and not pending)
+            return self._is_finished or (self._shutdown.has_begun and not pending)
 
     def _wait(self) -> float:
-        """Seconds until there is something to do."""
-        if self._finished:
+        """Seconds until there is something to do; called under the lock."""
+        if self._is_finished:
             return FOREVER
-        now = self._clock()
-        times = [FOREVER]
-        if self._entering:
-            is_hurried = self._is_hurried or self._shutdown.has_begun
-            full = is_hurried or len(self._entering) >= COMMIT_MOST
-            times.append(now if full else self._entered_at + LINGER)
-        if self._shelf.behind and self._room():
-            times.append(now)
+        now, is_closing = self._clock(), self._shutdown.has_begun
+        times = [self._recovery.due_at(now)]
+        if self._gathering:
+            times.append(self._gathering.due_at(now, is_closing=is_closing))
         if self._disk.failure is not None:
             times.append(self._disk.retry_at)
-        else:
-            if self._shelf.leaving:
-                times.append(now if self._is_forgetting_due(now) else self._settled_at + FORGET_EVERY)
-            if self._may_adopt():
-                times.append(self._adoption.next_at)
-            if self.dead_letters:
-                times.append(self._look_at)
+        elif self._holdings.shelf.leaving:
+            times.append(now if self._is_forgetting_due(now) else self._settled_at + FORGET_EVERY)
         return max(0.0, min(times) - now)
 
     def _is_forgetting_due(self, now: float) -> bool:
         return (
-            self._shelf.leaving >= FORGET_MOST
+            self._holdings.shelf.leaving >= FORGET_MOST
             or now >= self._settled_at + FORGET_EVERY
             or self._shutdown.has_begun
         )
 
     def step(self, timeout: float) -> bool:
-        """All that is due, once, on this thread; false where another thread is at it for too long."""
+        """Do all that is due, once, on this thread; return false where another is at it for too long."""
         me = threading.get_ident()
         if self._owner == me:  # a signal handler, or __del__, in the middle of it
             return False
@@ -334,7 +293,7 @@ class Spool:
             return False
         self._owner = me
         try:
-            if not self._finished:
+            if not self._is_finished:
                 self._step()
         finally:
             self._owner = None
@@ -342,29 +301,29 @@ class Spool:
             self._tell()
         return True
 
-    def _tell(self) -> None:
-        if not self._news:
-            return
-        # One may take its time, and commits do not wait. Two threads may be here: each takes another.
-        with self._callbacks.deferring(), suppress(IndexError):
-            while True:
-                self._news.popleft()()
-        if self._callbacks.is_any_deferred:
-            self._inlet.wake()
-
     def _step(self) -> None:
         if self._disk.failure is not None:
             self._ready()
         self._commit()
-        self._forget()
-        self._fetch()
-        self._adopt()
-        self._heed_requests()
+        for work in (
+            self._forget,
+            self._recovery.read_back,
+            lambda: self._recovery.adopt(self._ready),
+            self._recovery.do_requests,
+        ):
+            try:
+                work()
+            except SpoolError as error:
+                self._failed(error)
+
+    def _tell(self) -> None:
+        if self._news.tell():
+            self._inlet.wake()  # a flusher makes the callbacks
 
     # --- the file ---
 
     def _ready(self) -> SpoolFile | None:
-        """The file, if it can be written; made if there is none, tried after a failure when that is due."""
+        """Return the file, if it can be written; made if there is none, tried again when that is due."""
         try:
             self._disk.look()
             if self._disk.works:
@@ -380,68 +339,54 @@ class Spool:
             self._failed(error)
             return None
         if self._disk.mended():
-            self._adoption.next_at = self._clock()  # what had to be left may be read again
-            text = "the spool works again: %s"
-            self._news.append(lambda: self._log.write(logging.INFO, text, self._disk.path))
+            self._recovery.adoption.look_now()  # what had to be left may be read again
+            self._news.info("the spool works again: %s", self._disk.path)
         return file
 
     def _make_room(self) -> None:
         """Remove a file that has filled the disk, and could not even note that all in it is delivered."""
         file = self._disk.file
         with self._lock:
-            delivered = self._shelf.delivered
-            if file is None or self._disk.works or len(self._shelf):
+            shelf = self._holdings.shelf
+            delivered = shelf.delivered
+            if file is None or self._disk.works or len(shelf):
                 return
         if file.pending()[0] > delivered or file.dead_count():
             return
         self._disk.remove()
         with self._lock:
-            self._shelf = self._shelf.replaced()
-
-    def _now_ms(self) -> int:
-        return int(self._wall() * 1000)
+            self._holdings.begin_shelf()
 
     def _failed(self, error: SpoolError) -> None:
         """Go on from memory alone; what is on disk alone waits there for whoever adopts it."""
+        behind = 0
         with self._lock:
-            left, path = self._shelf.behind, self._disk.path
+            path = self._disk.path
             if self._disk.failed(error):
-                self._adoption.pause()
-                self._shelf = self._shelf.replaced()
-                self.dead_letters = 0
-                if left and os.path.exists(path):  # noqa: PTH110  Path's raises where it cannot be told
-                    self._left[path] = left
-                elif left:
-                    self._lose(left, path)
-                    left = 0
-            else:
-                left = 0
+                self._recovery.adoption.pause()
+                behind = self._holdings.leave_shelf()
+                if behind and os.path.exists(path):  # noqa: PTH110  Path's raises where it cannot be told
+                    self._holdings.count_left(path, behind)
+                elif behind:
+                    self._recovery.lose(behind, path)
+                    behind = 0
             self._inlet.progress.ring()
         text = "the spool does not work: %s; delivery goes on from memory, which dies with this process"
-        if left:
-            text += f"; {counted(left, 'event stays', 'events stay')} in {path} until it can be read"
-        self._news.append(lambda: self._log.complain("spool", text, error, level=logging.ERROR))
-
-    def _lose(self, count: int, path: str) -> None:
-        """Events that were on disk alone are no more."""
-        error = EventDropped(None, CORRUPT, 0, maybe_delivered=False)
-        self._inlet.settle(Dropped([b""] * count, CORRUPT, error), waited_for=True)
-        self._tell_operator(
-            f"lost {path}",
-            f"{counted(count, 'event is', 'events are')} lost with {path}, which is gone or cannot be read",
-        )
-        self._news.append(lambda: self._callbacks.undelivered(error))
+        if behind:
+            text += f"; {counted(behind, 'event stays', 'events stay')} in {path} until it can be read"
+        self._news.error("spool", text, error)
 
     def _save_what_is_in_memory(self, file: SpoolFile) -> None:
-        """After a failure: events that came into the buffer meanwhile, and are nowhere on disk."""
+        """After a failure: write events that came into the buffer meanwhile, and are nowhere on disk."""
         with self._lock:
-            events = [event for event in self._inlet.events() if event not in self._shelf]
+            shelf = self._holdings.shelf
+            events = [event for event in self._inlet.events() if event not in shelf]
         if not events:
             return
         now = self._now_ms()
         first = file.append([(now, True, event) for event in events])
         with self._lock:
-            self._shelf.saved(events, first, there=self._inlet.events())
+            shelf.saved(events, first, there=self._inlet.events())
 
     # --- in ---
 
@@ -449,34 +394,28 @@ class Spool:
         """Write what has gathered, and hand it over."""
         while True:
             with self._lock:
-                events = list(islice(self._entering, COMMIT_MOST))
-                self._writing = len(events)
-                self._is_hurried = False
+                events = self._gathering.begin_commit()
             if not events:
                 return
             first = self._append(events)
             with self._lock:
-                if (
-                    not self._entering
-                ):  # close() has given them up, since the disk hung; an adopter sends them
+                since = self._gathering.end_commit(len(events))
+                if since is None:
                     return
-                for _ in events:
-                    self._entering.popleft()
-                since, self._entered_at = self._entered_at, self._clock()
-                self._entering_bytes = sum(map(len, self._entering)) if self._entering else 0
-                self._through += len(events)
-                self._writing = 0
-                into = events if first is None else self._shelf.written(events, first, self._room(), since)
+                into = events
+                if first is not None:
+                    into = self._holdings.shelf.written(events, first, self._holdings.room(), since)
                 if into:
                     self._inlet.add(into, since)
                 self._inlet.progress.ring()
-                is_last = len(self._entering) < COMMIT_MOST
+                is_last = len(self._gathering) < COMMIT_MOST
             if into:
                 self._inlet.wake()
             if is_last:
                 return
 
     def _append(self, events: Sequence[bytes]) -> int | None:
+        """Write events; return the first one's row, or ``None`` where the disk does not work."""
         file = self._ready()
         if file is None:
             return None
@@ -487,107 +426,31 @@ class Spool:
             self._failed(error)
             return None
 
-    def _room(self) -> int:
-        """How many events the buffer may take: half of memory is left to those that come in."""
-        if self._shutdown.is_done:
-            return 0
-        most = max(1, self._config.max_queue_size // 2)
-        if self._inlet.size >= self._config.max_queue_bytes // 2 and self._inlet.count:
-            return 0
-        return max(0, most - self._inlet.count)
-
-    def _fetch(self) -> None:
-        """Read back what is on disk alone, in order, as far as there is room."""
-        while True:
-            with self._lock:
-                file, after = self._disk.file, self._shelf.cursor
-                most = min(self._room(), COMMIT_MOST)
-                if not self._shelf.behind:
-                    return
-            if not most or file is None:
-                return
-            try:
-                rows, damaged = file.read(after, most)
-                dropped = self._bury_damaged(file, damaged) if damaged else None
-            except SpoolError as error:
-                self._failed(error)
-                return
-            with self._lock:
-                if dropped is not None:
-                    self._inlet.settle(dropped, waited_for=True)
-                    self.corrupt_rows += len(damaged)
-                    self.dead_letters += len(damaged)
-                into = self._shelf.returned(rows, damaged, dropped.events if dropped else ())
-                for lot in self._lots(into):
-                    self._inlet.add([row.body for row in lot.rows], lot.since, known=lot.known)
-                    self._shelf.note_next(lot.since)
-            if into:
-                self._inlet.wake()
-
-    def _lots(self, rows: Sequence[Row]) -> list[Lot]:
-        lots: list[Lot] = []
-        for row in rows:
-            since = self._since(row)
-            if not lots or lots[-1].known is not row.known or abs(lots[-1].since - since) > 1.0:
-                lots.append(Lot(since, row.known))
-            lots[-1].rows.append(row)
-        return lots
-
-    def _since(self, row: Row) -> float:
-        """When a row was accepted, in monotonic seconds; too old to be sent only by the server's clock."""
-        server = self._server_clock.now()
-        age = (self._wall() if server is None else server) - row.accepted_ms / 1000
-        if server is None:
-            age = min(age, DAY)
-        return self._clock() - max(0.0, age)
-
-    def _bury_damaged(self, file: SpoolFile, damaged: list[int]) -> Dropped:
-        """Rows of our own file that are not what was written: never sent, kept as they are, and told."""
-        path, now, count = self._disk.path, self._now_ms(), len(damaged)
-        bodies = [file.raw(seq) for seq in damaged]
-        text = "its checksum is wrong"
-        file.bury(
-            [
-                DeadLetter(f"row {seq}", now, body, CORRUPT, None, text, 0, now)
-                for seq, body in zip(damaged, bodies, strict=True)
-            ],
-            damaged,
-        )
-        error = EventDropped(None, CORRUPT, 0, maybe_delivered=False)
-        self._news.append(lambda: self._callbacks.undelivered(error))
-        self._tell_operator(
-            f"corrupt {path}",
-            f"{path}: {counted(count, 'event is', 'events are')} damaged on disk, kept with the dead letters",
-        )
-        return Dropped(bodies, CORRUPT, error)
-
     # --- out ---
 
     def _forget(self) -> None:
         """Remove the rows of settled events; those that were not delivered become dead letters."""
         with self._lock:
-            file = self._disk.file if self._disk.works else None
-            if file is None or not self._shelf.leaving or not self._is_forgetting_due(self._clock()):
+            file, shelf = self._disk.file if self._disk.works else None, self._holdings.shelf
+            if file is None or not shelf.leaving or not self._is_forgetting_due(self._clock()):
                 return
-            leaving = self._shelf.take_leaving()
+            leaving = shelf.take_leaving()
         try:
             if leaving.gone:
                 file.remove(leaving.gone)
                 leaving = Leaving(dying=leaving.dying)
             if leaving.dying:
-                letters = [self._letter(file, *one) for one in leaving.dying]
+                letters = [self._letter(file, one) for one in leaving.dying]
                 file.bury(letters, [seq for seq, _, _ in leaving.dying if seq])
-        except SpoolError as error:
+        except SpoolError:
             with self._lock:
-                self._shelf.put_back(leaving)
-            self._failed(error)
-            return
+                shelf.put_back(leaving)
+            raise
         with self._lock:
-            self.dead_letters += len(leaving.dying)
+            self._holdings.count(dead_letters=len(leaving.dying))
 
-    def _letter(
-        self, file: SpoolFile, seq: int | None, event: bytes, outcome: Rejected | Dropped
-    ) -> DeadLetter:
+    def _letter(self, file: SpoolFile, dying: Dying) -> DeadLetter:
+        seq, event, outcome = dying
         now, error = self._now_ms(), outcome.error
         row = file.read_one(seq) if seq else None
         reason = outcome.reason if isinstance(outcome, Dropped) else "rejected"
@@ -602,93 +465,6 @@ class Spool:
             now,
         )
 
-    # --- files whose process is gone ---
-
-    def _may_adopt(self) -> bool:
-        return (
-            self._disk.failure is None
-            and not self._shutdown.has_begun
-            and self._shelf.bytes <= self._config.max_spool_bytes // 2
-            and self._shelf.behind <= self._config.batch_size  # our own events do not wait for all of it
-        )
-
-    def _adopt(self) -> None:
-        """Move one piece of one such file into ours."""
-        try:
-            if not self._may_adopt() or not self._adoption.find(self._now_ms()):
-                self._look_for_what_was_left()
-                return
-            file = self._ready()
-            if file is None:
-                return
-            server = self._server_clock.now()
-            server_ms = None if server is None else int(server * 1000)
-            path = self._adoption.path
-            haul = self._adoption.move(file, self._now_ms(), server_ms)
-        except SpoolError as error:
-            self._adoption.pause()  # what was read last is not moved: it is read again
-            self._failed(error)
-            return
-        self._take_over(haul, path)
-
-    def _look_for_what_was_left(self) -> None:
-        """Another process may have adopted it: then its events are in that one's account, not in ours."""
-        for path in [path for path in self._left if not os.path.exists(path)]:  # noqa: PTH110  likewise
-            with self._lock:
-                count = self._left.pop(path)
-                self._inlet.lose(count)  # for who waits: they are not known to be delivered
-            self._tell_operator(
-                f"gone {path}", f"another process has taken over {counted(count, 'event')} in {path}"
-            )
-
-    def _join(self, rows: list[Row]) -> None:
-        """Rows came to the end of our file: before what has not been written yet."""
-        self._inlet.note_overtaking(len(rows), self._shelf.behind)
-        self._shelf.joined(rows, self._since(rows[0]))
-
-    def _take_over(self, haul: Haul, path: str) -> None:
-        with self._lock:
-            if haul.moved:
-                self._join(haul.moved)
-            came_back = min(self._left.get(path, 0), len(haul.moved) + len(haul.expired))
-            if came_back:
-                self._left[path] -= came_back
-            self.recovered += len(haul.moved) + len(haul.expired) - came_back
-            if haul.over and (missing := self._left.pop(path, 0)):
-                self._lose(missing, path)
-            self.corrupt_rows += haul.damaged
-            self.dead_letters += haul.dead + len(haul.expired)
-            if not haul.expired:
-                return
-            error = EventDropped(None, PAST_WINDOW, 0, maybe_delivered=True)
-            outcome = Dropped([row.body for row in haul.expired], PAST_WINDOW, error)
-            self._inlet.settle(outcome)
-        self._news.append(lambda: self._callbacks.undelivered(error, outcome.events))
-
-    def _tell_operator(self, kind: str, message: str) -> None:
-        self._news.append(lambda: self._log.complain(kind, "%s", message, level=logging.ERROR))
-
-    # --- what an operator asks ---
-
-    def _heed_requests(self) -> None:
-        """Replay or purge dead letters of our file, as the command line has asked for."""
-        file, now = self._disk.file, self._clock()
-        if not self.dead_letters or now < self._look_at or file is None or not self._disk.works:
-            return
-        self._look_at = now + REQUESTS_EVERY
-        for request in asked(file.path):
-            try:
-                rows = heed(request, file, self._now_ms())
-                dead_letters = file.dead_count()
-            except SpoolError as error:
-                self._failed(error)
-                return
-            with self._lock:
-                if rows:
-                    self._join(rows)
-                self.recovered += len(rows)
-                self.dead_letters = dead_letters
-
     # --- the end ---
 
     def save(self) -> None:
@@ -696,16 +472,19 @@ class Spool:
         self.step(FINISH)
 
     def finish(self) -> None:
-        """The buffer is closed: forget what was settled last, and let go of the files."""
+        """Forget what was settled last, and let go of the files: the buffer is closed."""
         if not self.hold(FINISH):
             return  # the disk hangs; the file is left as if the process had been killed
         try:
-            if not self._finished:
-                self._forget()
+            if not self._is_finished:
+                try:
+                    self._forget()
+                except SpoolError as error:
+                    self._failed(error)
                 with suppress(SpoolError):
                     self._make_room()
-                self._finished = True
-                self._adoption.pause()
+                self._is_finished = True
+                self._recovery.adoption.pause()
                 self._disk.close()
         finally:
             self.let_go()
@@ -713,9 +492,9 @@ class Spool:
         self.bell.ring()
 
     def hold(self, timeout: float) -> bool:
-        """Let nobody use the file until ``let_go``; false where somebody does for longer than ``timeout``."""
+        """Let nobody use the file until ``let_go``; return false where somebody does for longer."""
         return self._owner != threading.get_ident() and self._io.acquire(timeout=timeout)
 
     def let_go(self) -> None:
-        """After ``hold``."""
+        """After ``hold``, let others use the file again."""
         self._io.release()

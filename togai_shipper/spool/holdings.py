@@ -1,0 +1,76 @@
+"""What a shipper has on disk: which events, and how many of what became of others.
+
+All of it is touched only while holding the shipper's lock.
+"""
+
+from __future__ import annotations
+
+from togai_shipper._config import Config
+from togai_shipper._engine.shutdown import Shutdown
+from togai_shipper._engine.store import Inlet
+
+from .shelf import Shelf
+
+
+class Holdings:
+    """The shelf of our own file, the files that had to be left, and the figures of ``stats()``."""
+
+    def __init__(self, config: Config, shutdown: Shutdown, inlet: Inlet) -> None:
+        self._config = config
+        self._shutdown = shutdown
+        self._inlet = inlet
+        self.shelf = Shelf()
+        self.left: dict[str, int] = {}  # a file of ours that had to be left -> events in it alone
+        self.recovered = 0
+        self.corrupt_rows = 0
+        self.dead_letters = 0
+
+    def begin_shelf(self) -> None:
+        """Begin another file's shelf; what of this one's was to be buried is buried there."""
+        self.shelf = self.shelf.replaced()
+
+    def leave_shelf(self) -> int:
+        """Our file is left as it is: begin another; return how many events are in that one alone."""
+        behind = self.shelf.behind
+        self.begin_shelf()
+        self.dead_letters = 0
+        return behind
+
+    def count_left(self, path: str, count: int) -> None:
+        """Count events that are in a file alone that had to be left."""
+        self.left[path] = count
+
+    def forget_left(self, path: str) -> int:
+        """Return how many events were counted in a file that had to be left; they are no longer."""
+        return self.left.pop(path, 0)
+
+    def came_back(self, path: str, count: int) -> int:
+        """``count`` events were read of a file; return how many of them were counted there already."""
+        back = min(self.left.get(path, 0), count)
+        if back:
+            self.left[path] -= back
+        return back
+
+    @property
+    def in_left_files(self) -> int:
+        """Events in files that had to be left."""
+        return sum(self.left.values())
+
+    def count(self, *, recovered: int = 0, corrupt_rows: int = 0, dead_letters: int = 0) -> None:
+        """Count what became of events."""
+        self.recovered += recovered
+        self.corrupt_rows += corrupt_rows
+        self.dead_letters += dead_letters
+
+    def recount_dead_letters(self, count: int) -> None:
+        """So many dead letters are in our file."""
+        self.dead_letters = count
+
+    def room(self) -> int:
+        """How many events the buffer may take: half of memory is left to those that come in."""
+        if self._shutdown.is_done:
+            return 0
+        config, inlet = self._config, self._inlet
+        if inlet.size >= config.max_queue_bytes // 2 and inlet.count:
+            return 0
+        return max(0, max(1, config.max_queue_size // 2) - inlet.count)

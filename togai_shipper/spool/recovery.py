@@ -1,0 +1,249 @@
+"""How events on disk come into the buffer: our own, in order, as there is room; and those of others' files.
+
+Every method raises ``SpoolError`` where our own file cannot be used. Whoever calls holds the file.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from togai_shipper._config import Config
+from togai_shipper._engine.runtime import FOREVER, Runtime
+from togai_shipper._engine.server_clock import ServerClock
+from togai_shipper._engine.shutdown import Shutdown
+from togai_shipper._engine.store import Inlet
+from togai_shipper._outcome import Dropped
+from togai_shipper._wording import counted
+from togai_shipper.exceptions import EventDropped
+
+from .adoption import Adoption, Haul
+from .disk import Disk
+from .errors import SpoolError
+from .file import SpoolFile
+from .folder import Folder
+from .holdings import Holdings
+from .news import News
+from .requests import asked, heed
+from .rows import CORRUPT, PAST_WINDOW, DeadLetter, Row
+
+READ_MOST = 5000  # rows read back at once
+REQUESTS_EVERY = 1.0  # seconds between looks for what an operator asks, where there are dead letters
+DAY = 86_400.0  # seconds of age that our own wall clock is believed
+
+
+@attrs.define
+class Lot:
+    """Rows of one age on their way to the buffer."""
+
+    since: float
+    known: bool
+    rows: list[Row] = attrs.field(factory=list)
+
+
+class Recovery:
+    """Brings back what is on disk."""
+
+    def __init__(
+        self,
+        config: Config,
+        runtime: Runtime,
+        lock: threading.RLock,
+        shutdown: Shutdown,
+        inlet: Inlet,
+        holdings: Holdings,
+        folder: Folder,
+        disk: Disk,
+        news: News,
+        server_clock: ServerClock,
+    ) -> None:
+        self._config = config
+        self._clock = runtime.clock
+        self._wall = runtime.wall
+        self._lock = lock
+        self._shutdown = shutdown
+        self._inlet = inlet
+        self._holdings = holdings
+        self._disk = disk
+        self._news = news
+        self._server_clock = server_clock
+        self.adoption = Adoption(folder, config.base_url, runtime.clock, runtime.random, news.error)
+        self._look_at = 0.0
+
+    def due_at(self, now: float) -> float:
+        """Monotonic seconds at which there is something to do; called under the lock."""
+        holdings = self._holdings
+        times = [FOREVER]
+        if holdings.shelf.behind and holdings.room():
+            times.append(now)
+        if self._disk.failure is None:
+            if self._may_adopt():
+                times.append(self.adoption.next_at)
+            if holdings.dead_letters:
+                times.append(self._look_at)
+        return min(times)
+
+    # --- our own events ---
+
+    def read_back(self) -> None:
+        """Read back what is on disk alone, in order, as far as there is room."""
+        while True:
+            with self._lock:
+                shelf = self._holdings.shelf
+                file, after = self._disk.file, shelf.cursor
+                most = min(self._holdings.room(), READ_MOST)
+                if not shelf.behind:
+                    return
+            if not most or file is None:
+                return
+            rows, damaged = file.read(after, most)
+            dropped = self._bury_damaged(file, damaged) if damaged else None
+            with self._lock:
+                if dropped is not None:
+                    self._inlet.settle(dropped, waited_for=True)
+                    self._holdings.count(corrupt_rows=len(damaged), dead_letters=len(damaged))
+                into = shelf.returned(rows, damaged, dropped.events if dropped else ())
+                for lot in self._lots(into):
+                    self._inlet.add([row.body for row in lot.rows], lot.since, known=lot.known)
+                    shelf.note_next(lot.since)
+            if into:
+                self._inlet.wake()
+
+    def _lots(self, rows: Sequence[Row]) -> list[Lot]:
+        lots: list[Lot] = []
+        for row in rows:
+            since = self._since(row)
+            if not lots or lots[-1].known is not row.known or abs(lots[-1].since - since) > 1.0:
+                lots.append(Lot(since, row.known))
+            lots[-1].rows.append(row)
+        return lots
+
+    def _since(self, row: Row) -> float:
+        """When a row was accepted, in monotonic seconds; too old to be sent only by the server's clock."""
+        server = self._server_clock.now()
+        age = (self._wall() if server is None else server) - row.accepted_ms / 1000
+        if server is None:
+            age = min(age, DAY)
+        return self._clock() - max(0.0, age)
+
+    def _now_ms(self) -> int:
+        return int(self._wall() * 1000)
+
+    def _bury_damaged(self, file: SpoolFile, damaged: list[int]) -> Dropped:
+        """Keep rows of our own file that are not what was written, as they are: never sent, and told."""
+        path, now, count = self._disk.path, self._now_ms(), len(damaged)
+        bodies = [file.raw(seq) for seq in damaged]
+        text = "its checksum is wrong"
+        file.bury(
+            [
+                DeadLetter(f"row {seq}", now, body, CORRUPT, None, text, 0, now)
+                for seq, body in zip(damaged, bodies, strict=True)
+            ],
+            damaged,
+        )
+        error = EventDropped(None, CORRUPT, 0, maybe_delivered=False)
+        self._news.undelivered(error)
+        self._news.error(
+            f"corrupt {path}",
+            "%s: %s damaged on disk, kept with the dead letters",
+            path,
+            counted(count, "event is", "events are"),
+        )
+        return Dropped(bodies, CORRUPT, error)
+
+    # --- files whose process is gone ---
+
+    def _may_adopt(self) -> bool:
+        shelf = self._holdings.shelf
+        return (
+            self._disk.failure is None
+            and not self._shutdown.has_begun
+            and shelf.bytes <= self._config.max_spool_bytes // 2
+            and shelf.behind <= self._config.batch_size  # our own events do not wait for all of it
+        )
+
+    def adopt(self, ready: Callable[[], SpoolFile | None]) -> None:
+        """Move one piece of such a file into ours, if ``ready()`` gives ours."""
+        try:
+            if not self._may_adopt() or not self.adoption.find(self._now_ms()):
+                self._look_for_what_was_left()
+                return
+            file = ready()
+            if file is None:
+                return
+            server = self._server_clock.now()
+            server_ms = None if server is None else int(server * 1000)
+            path = self.adoption.path
+            haul = self.adoption.move(file, self._now_ms(), server_ms)
+        except SpoolError:
+            self.adoption.pause()  # what was read last is not moved: it is read again
+            raise
+        self._take_over(haul, path)
+
+    def _look_for_what_was_left(self) -> None:
+        """Another process may have adopted it: then its events are in that one's account, not in ours."""
+        left = list(self._holdings.left)
+        for path in [path for path in left if not os.path.exists(path)]:  # noqa: PTH110  Path's raises where it cannot be told
+            with self._lock:
+                count = self._holdings.forget_left(path)
+                self._inlet.lose(count)  # for who waits: they are not known to be delivered
+            self._news.error(
+                f"gone {path}", "another process has taken over %s in %s", counted(count, "event"), path
+            )
+
+    def _take_over(self, haul: Haul, path: str) -> None:
+        count = len(haul.moved) + len(haul.expired)
+        with self._lock:
+            if haul.moved:
+                self._join(haul.moved)
+            recovered = count - self._holdings.came_back(path, count)
+            if haul.over and (missing := self._holdings.forget_left(path)):
+                self.lose(missing, path)
+            self._holdings.count(
+                recovered=recovered,
+                corrupt_rows=haul.damaged,
+                dead_letters=haul.dead + len(haul.expired),
+            )
+            if not haul.expired:
+                return
+            error = EventDropped(None, PAST_WINDOW, 0, maybe_delivered=True)
+            outcome = Dropped([row.body for row in haul.expired], PAST_WINDOW, error)
+            self._inlet.settle(outcome)
+        self._news.undelivered(error, outcome.events)
+
+    def _join(self, rows: list[Row]) -> None:
+        """Note rows that came to the end of our file: before what has not been written yet."""
+        self._inlet.note_overtaking(len(rows), self._holdings.shelf.behind)
+        self._holdings.shelf.joined(rows, self._since(rows[0]))
+
+    def lose(self, count: int, path: str) -> None:
+        """Count events that were on disk alone and are no more, and tell of them; called under the lock."""
+        error = EventDropped(None, CORRUPT, 0, maybe_delivered=False)
+        self._inlet.settle(Dropped([b""] * count, CORRUPT, error), waited_for=True)
+        self._news.error(
+            f"lost {path}",
+            "%s lost with %s, which is gone or cannot be read",
+            counted(count, "event is", "events are"),
+            path,
+        )
+        self._news.undelivered(error)
+
+    # --- what an operator asks ---
+
+    def do_requests(self) -> None:
+        """Replay or purge dead letters of our file, as the command line has asked for."""
+        file, now = self._disk.file, self._clock()
+        if not self._holdings.dead_letters or now < self._look_at or file is None or not self._disk.works:
+            return
+        self._look_at = now + REQUESTS_EVERY
+        for request in asked(file.path):
+            rows = heed(request, file, self._now_ms())
+            dead_letters = file.dead_count()
+            with self._lock:
+                if rows:
+                    self._join(rows)
+                self._holdings.count(recovered=len(rows))
+                self._holdings.recount_dead_letters(dead_letters)
