@@ -50,6 +50,7 @@ def test_a_program_of_the_readme_runs_and_delivers_what_it_tracks(number: int, t
 
     with FakeTogai(api_key="your-secret-key") as togai:
         environment = {**os.environ, "TOGAI_API_KEY": "your-secret-key", "TOGAI_BASE_URL": togai.url}
+        environment["TOGAI_FLUSH_INTERVAL"] = "0.1"  # one of them waits for a receipt
         done = subprocess.run(
             [sys.executable, "-W", "error::ResourceWarning", str(script)],
             env=environment,
