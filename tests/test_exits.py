@@ -306,11 +306,11 @@ line = status = 0
 while status == 0 and line < 500:  # a process for each line of making one
     line += 1
     finished, stopped, go_on, here = [], threading.Event(), threading.Event(), Here(line)
-    thread = threading.Thread(target=make_one, daemon=True)
     child = os.fork()
     if child:
         status = os.waitpid(child, 0)[1]
         continue
+    thread = threading.Thread(target=make_one, daemon=True)
     thread.start()
     stopped.wait(20)
     sys.exit(finished[:1] == [True])  # no such line any more

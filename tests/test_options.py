@@ -91,8 +91,8 @@ def test_options_has_the_names_and_types_of_the_signature() -> None:
 
 def described() -> Mapping[str, str]:
     """What the docstring says of each option."""
-    arguments = (Shipper.__doc__ or "").partition("Args:")[2].partition("Raises:")[0]
-    found = re.findall(r"^        (\w+): (.+?)(?=^        \w|^    $|\Z)", arguments, re.MULTILINE | re.DOTALL)
+    arguments = (inspect.getdoc(Shipper) or "").partition("Args:")[2].partition("Raises:")[0]
+    found = re.findall(r"^    (\w+): (.+?)(?=^    \w|\Z)", arguments, re.MULTILINE | re.DOTALL)
     return {name: " ".join(text.split()) for name, text in found}
 
 
