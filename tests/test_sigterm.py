@@ -237,7 +237,13 @@ def test_off_the_main_thread_it_is_refused_in_plain_words_and_installs_nothing(t
 CLOSING = """
 shipper = make(batch_size=10, max_in_flight=1, rate_limit=None)
 track(shipper, 25)
-say("ready")
+
+def say_once_it_closes():
+    while shipper.stats().state != "closing":
+        threading.Event().wait(0.001)
+    say("ready")
+
+threading.Thread(target=say_once_it_closes, daemon=True).start()
 try:
     shipper.close()
 except KeyboardInterrupt:
