@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from togai_shipper._wording import counted
+from togai_shipper._plural import counted
 
 from . import beside, cost, fleet, growth, imports, memory, send, spool, throughput, track
 from .contenders import absent

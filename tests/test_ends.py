@@ -17,7 +17,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from togai_shipper._wording import counted
+from togai_shipper._plural import counted
 from togai_shipper.testing import FakeTogai, faults
 
 pytestmark = pytest.mark.processes

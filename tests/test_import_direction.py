@@ -16,7 +16,7 @@ import togai_shipper
 ROOT = Path(togai_shipper.__file__).parent
 PURE = [
     "exceptions",
-    "_wording",
+    "_plural",
     "_version",
     "_process.registry",
     "_process.per_process",

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 
-from togai_shipper._wording import counted
+from togai_shipper._plural import counted
 from togai_shipper.testing import FakeTogai, faults
 
 PATIENCE = 30.0  # seconds after which a test has failed: it bounds a hang

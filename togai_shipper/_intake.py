@@ -14,8 +14,8 @@ from ._engine.batching import ENVELOPE
 from ._engine.receipts import Receipt, receipt
 from ._event import ChosenId, Event, Stamp, chosen_id, decode, encode, fresh_id, id_of, timestamp_text
 from ._outcome import Outcome, Refusal
+from ._plural import counted
 from ._process.event_loop import is_running
-from ._wording import counted
 from .exceptions import InvalidEvent, QueueFull, ShipperClosed, TogaiShipperError
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from ._engine.transport import Transport
 from ._engine.verdict import Reply
 from ._event import Event, read
 from ._expected_event import ExpectedEvent, shown
+from ._plural import counted
 from ._shipper import Shipper
-from ._wording import counted
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

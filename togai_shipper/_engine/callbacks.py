@@ -17,7 +17,7 @@ import attrs
 
 from togai_shipper._config import Config
 from togai_shipper._event import Event, decode
-from togai_shipper._wording import counted
+from togai_shipper._plural import counted
 
 from .log import Log
 from .receipts import Receipts

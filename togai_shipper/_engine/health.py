@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from togai_shipper._outcome import State, Stats
-from togai_shipper._wording import counted
+from togai_shipper._plural import counted
 from togai_shipper.exceptions import DeliveryError
 
 from .parts import Parts

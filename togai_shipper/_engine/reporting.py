@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from togai_shipper._event import id_of
 from togai_shipper._outcome import Delivered, Dropped, Settled
-from togai_shipper._wording import counted
+from togai_shipper._plural import counted
 from togai_shipper.exceptions import DeliveryError, Unauthorized
 
 from .callbacks import Callbacks

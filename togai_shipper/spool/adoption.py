@@ -13,7 +13,7 @@ from itertools import islice
 import attrs
 
 from togai_shipper._event import id_of
-from togai_shipper._wording import counted
+from togai_shipper._plural import counted
 
 from .errors import Damaged, HoldsNothing, SpoolError, SpoolFull
 from .file import READ_BYTES, SpoolFile

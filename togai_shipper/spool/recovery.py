@@ -17,7 +17,7 @@ from togai_shipper._engine.server_clock import ServerClock
 from togai_shipper._engine.shutdown import Shutdown
 from togai_shipper._engine.store import Inlet
 from togai_shipper._outcome import Dropped
-from togai_shipper._wording import counted
+from togai_shipper._plural import counted
 from togai_shipper.exceptions import EventDropped
 
 from .adoption import Adoption, Haul

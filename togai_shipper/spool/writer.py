@@ -28,8 +28,8 @@ from togai_shipper._engine.store import Inlet
 from togai_shipper._engine.threads import RESTART_AFTER, Threads
 from togai_shipper._event import ChosenId
 from togai_shipper._outcome import Dropped, Settled
+from togai_shipper._plural import counted
 from togai_shipper._process import forks
-from togai_shipper._wording import counted
 
 from .adoption import event_id
 from .disk import Disk

@@ -8,7 +8,7 @@ import pytest
 from virtual import world
 
 from togai_shipper._engine.verdict import Reply
-from togai_shipper._wording import counted
+from togai_shipper._plural import counted
 
 
 @pytest.mark.parametrize(
