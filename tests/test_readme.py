@@ -37,6 +37,15 @@ serve("acme")
 }
 
 
+def test_every_file_that_readme_and_contributing_name_is_there() -> None:
+    package = README.parent / "togai_shipper"
+    told = README.read_text() + (README.parent / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"\b((?:_engine|_process|_event|spool)/(?:\w+\.py)?|_\w+\.py)(?!\w)", told))
+
+    assert len(named) > 20
+    assert [name for name in sorted(named) if not (package / name).exists()] == []
+
+
 def test_there_are_programs_in_the_readme() -> None:
     assert len(PROGRAMS) > 10
 
