@@ -27,7 +27,7 @@ def test_the_books_balance_whatever_the_sandbox_does() -> None:
     assert "It balances: 2,000 tracked = 1,999 delivered + 1 rejected, and stats() agrees." in result.output
     assert "lost              0" in result.output
     assert "billed twice      0" in result.output
-    assert "told: latency: there is no unit Fortnights (HTTP 400)" in result.output
+    assert "reason: latency: there is no unit Fortnights (HTTP 400)" in result.output
     assert "503: Togai is down" in result.output
     assert "log: WARNING: event" in result.output
     assert "\x1b" not in result.output

@@ -129,7 +129,7 @@ def test_an_event_told_of_as_rejected_must_not_be_billed() -> None:
 
     balance = balance_of(["a"], book, Stats(accepted=1, delivered=1), ledger=billed("a"), requests=())
 
-    assert balance.problems == ["1 told of as rejected, yet billed"]
+    assert balance.problems == ["1 reported as rejected, but billed"]
 
 
 def test_a_call_that_was_not_accepted_is_a_problem() -> None:
@@ -199,7 +199,7 @@ def test_a_person_reads_what_was_tracked_and_what_became_of_it() -> None:
 
     assert "tracked       40,000" in shown
     assert "delivered     39,999" in shown
-    assert f"rejected           1  told: {WHY}" in shown
+    assert f"rejected           1  reason: {WHY}" in shown
     assert "lost               0" in shown
     assert "billed twice       0" in shown
     assert "requests         101  90 x 202, 8 x 503, 3 x no reply" in shown
@@ -211,9 +211,9 @@ def test_a_person_reads_why_it_does_not_balance() -> None:
     shown = text(Balance(handed=3, tracked=3, delivered=1, lost=1, dropped={"closed": 1}))
 
     assert "rejected      0" in shown
-    assert "given up      1  told: closed" in shown
+    assert "given up      1  reason: closed" in shown
     assert "It does not balance: 1 given up; 1 lost; 3 tracked are not 1 delivered" in shown
-    assert "What the sandbox did" not in shown
+    assert "What went wrong" not in shown
 
 
 def test_brackets_in_a_reason_are_shown_as_they_are() -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from togai_shipper.cli.demo.progress import DemoLines, DemoPicture, DemoProgress
 from togai_shipper.cli.display import display_on
 
-START = DemoProgress(seconds=0.0, total=1_000, tracked=0, delivered=0, requests=0, retries=0, faults="clear")
+START = DemoProgress(seconds=0.0, total=1_000, tracked=0, delivered=0, requests=0, retries=0, faults="none")
 
 
 def shown(console: Console, progresses: Sequence[DemoProgress]) -> None:
@@ -48,16 +48,16 @@ def test_without_a_terminal_it_is_a_line_a_second_and_a_last_one() -> None:
     )
 
     assert lines == [
-        "  0.0 s  tracked 0  delivered 0  of 1,000  retries 0  weather clear",
-        "  1.0 s  tracked 1,000  delivered 0  of 1,000  retries 0  weather clear",
-        "  1.9 s  tracked 1,000  delivered 999  of 1,000  retries 0  weather clear",
+        "  0.0 s  tracked 0  delivered 0  of 1,000  retries 0  faults: none",
+        "  1.0 s  tracked 1,000  delivered 0  of 1,000  retries 0  faults: none",
+        "  1.9 s  tracked 1,000  delivered 999  of 1,000  retries 0  faults: none",
     ]
 
 
-def test_without_a_terminal_a_change_of_weather_is_a_line_at_once() -> None:
+def test_without_a_terminal_a_change_of_faults_is_a_line_at_once() -> None:
     lines = plain(START, later(0.1, faults="503"), later(0.2, faults="503"), later(0.3))
 
-    assert [line.rpartition("weather ")[2] for line in lines] == ["clear", "503", "clear"]
+    assert [line.rpartition("faults: ")[2] for line in lines] == ["none", "503", "none"]
 
 
 def test_without_a_terminal_each_line_of_the_log_comes_once() -> None:
@@ -78,9 +78,9 @@ def test_on_a_terminal_both_counts_and_their_speed_are_seen() -> None:
     assert "7, 2 of them retries" in picture
 
 
-def test_on_a_terminal_the_weather_and_the_last_line_of_the_log_are_seen() -> None:
+def test_on_a_terminal_the_faults_and_the_last_line_of_the_log_are_seen() -> None:
     picture = live(START, later(1.0, faults="503: Togai is down", log=("one", "two [/]")))
 
-    assert "the log    says nothing" in picture
-    assert "weather    503: Togai is down" in picture
+    assert "the log    nothing" in picture
+    assert "faults     503: Togai is down" in picture
     assert "the log    two [/]" in picture

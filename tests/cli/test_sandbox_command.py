@@ -63,7 +63,7 @@ def test_it_says_how_to_point_a_shipper_at_it() -> None:
     assert result.exit_code == 0, result.output
     assert "export TOGAI_BASE_URL=http://127.0.0.1:" in result.output
     assert "export TOGAI_API_KEY='two words'" in result.output
-    assert "0 events billed, 0 copies known by id and not billed, 0 billed twice" in result.output
+    assert "0 events billed, 0 copies recognised by id and not billed, 0 billed twice" in result.output
 
 
 def test_it_serves_until_ctrl_c_and_then_says_what_it_would_bill(

@@ -194,7 +194,7 @@ def test_bad_lines_are_told_and_kept_and_the_others_delivered(send: Send, togai:
 
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
-        "a.ndjson:2: is no JSON: Expecting value (column 1)",
+        "a.ndjson:2: is not JSON: Expecting value (column 1)",
         "a.ndjson:3: attributes['n']: must be a number, not bool",
         "a.ndjson:5: timestamp: is missing",
         "a.ndjson:7: event_id: must have 1 to 50 characters, not 51 (str)",
@@ -279,8 +279,8 @@ def test_a_refused_key_stops_it_and_the_same_command_goes_on(send: Send, togai: 
     result = send("a.ndjson", TOGAI_API_KEY="wrong")
 
     assert result.exit_code == 1
-    assert "Stopped, since Togai takes nothing more: " in result.stdout
-    assert "Run the same command again to go on" in result.stdout
+    assert "Stopped, because Togai accepts nothing more: " in result.stdout
+    assert "Run the same command again to continue" in result.stdout
     assert "wrong" not in result.output
     assert togai.ledger.metered == 0
     assert send("a.ndjson").exit_code == 0
@@ -294,7 +294,7 @@ def test_where_togai_refuses_everything_it_stops(send: Send, togai: FakeTogai) -
     result = send("a.ndjson")
 
     assert result.exit_code == 1
-    assert "Stopped, since Togai takes nothing more: " in result.stdout
+    assert "Stopped, because Togai accepts nothing more: " in result.stdout
     assert "refused by Togai: no such [2J schema (HTTP 400)\n" in result.stderr
     assert "\x1b" not in result.output
 
@@ -331,8 +331,8 @@ def test_ctrl_c_or_sigterm_ends_it_with_a_report_and_the_same_command_goes_on(
 
     assert process.returncode == 1, out + errors
     assert out.startswith("500 lines: 500 delivered (")
-    assert "Not everything was read.\nRun the same command again to go on" in out
-    assert errors.startswith("Stopping;")
+    assert "Not everything was read.\nRun the same command again to continue" in out
+    assert errors.startswith("Stopping.")
     assert "Traceback" not in errors
     assert send("-", "--job", "night", stdin="\n".join(lines)).exit_code == 0
     assert len(set(accounts(togai))) == togai.ledger.metered == 600
@@ -347,17 +347,17 @@ def test_ctrl_c_or_sigterm_ends_it_with_a_report_and_the_same_command_goes_on(
         ((), "Missing argument 'FILE...'"),
         (("nowhere.ndjson",), "nowhere.ndjson: No such file or directory"),
         ((".",), ".: Is a directory"),
-        (("-",), "- (standard input) has no name to make ids of: give it one by --job."),
-        (("-", "a.ndjson", "--job", "x"), "- (standard input) goes by itself."),
-        (("a.ndjson", "--map", "account_id=x"), "--map is for CSV, and no file is; see --format."),
-        (("a.csv", "--map", "account=x"), "Invalid value for '--map': 'account' is no field of an event"),
+        (("-",), "- (standard input) has no name to make ids from: give it one with --job."),
+        (("-", "a.ndjson", "--job", "x"), "- (standard input) cannot be combined with files."),
+        (("a.ndjson", "--map", "account_id=x"), "--map is for CSV, and no file is CSV; see --format."),
+        (("a.csv", "--map", "account=x"), "Invalid value for '--map': 'account' is not a field of an event"),
         (
             ("a.csv", "--map", "dimensions.x=x"),
             "a.csv: there is no column 'x', which --map dimensions.x names",
         ),
-        (("note.csv",), "note.csv: column 'note' is no field of an event; say what it is by --map"),
-        (("a.ndjson", "--rejects", "a.ndjson"), "--rejects a.ndjson: is a file that is to be sent."),
-        (("a.ndjson", "a.csv", "--rejects", "bad"), "--rejects takes lines of one kind"),
+        (("note.csv",), "note.csv: column 'note' is not a field of an event; say what it is with --map"),
+        (("a.ndjson", "--rejects", "a.ndjson"), "--rejects a.ndjson: is one of the files to send."),
+        (("a.ndjson", "a.csv", "--rejects", "bad"), "--rejects takes lines of one format"),
         (("a.ndjson", "--rejects", "no/bad"), "--rejects no/bad: No such file or directory"),
         (("a.ndjson", "--spool", "d"), "--spool and --no-spool exclude each other."),
         (("a.ndjson", "--base-url", "ftp://x"), "base_url: must be an http(s) URL"),
@@ -419,7 +419,7 @@ def test_a_program_gets_the_summary_as_json(send: Send, togai: FakeTogai) -> Non
         "complete": True,
         "stopped_by": None,
         "dry_run": False,
-        "bad_lines": [{"file": "a.ndjson", "line": 3, "reason": "is no JSON: Expecting value (column 1)"}],
+        "bad_lines": [{"file": "a.ndjson", "line": 3, "reason": "is not JSON: Expecting value (column 1)"}],
         "refused_events": [
             {
                 "file": "a.ndjson",
@@ -437,14 +437,14 @@ def test_on_a_terminal_there_is_a_bar(send: Send) -> None:
     result = send("a.ndjson", FORCE_COLOR="1", TERM="xterm", COLUMNS="80")
 
     assert result.exit_code == 1
-    assert "a.ndjson:2: is no JSON: Expecting value (column 1)\n" in result.stderr
+    assert "a.ndjson:2: is not JSON: Expecting value (column 1)\n" in result.stderr
     assert "\x1b[" not in result.stdout
 
 
 def test_the_summary_says_what_was_not_delivered() -> None:
     assert summary.text(Tally(lines=1000, delivered=900, undelivered=100, complete=False, seconds=2)) == (
         "1,000 lines: 900 delivered, 100 not delivered (2.0 s, 500 lines/s)\nNot everything was read.\n"
-        "Run the same command again to go on: what is delivered is not billed twice."
+        "Run the same command again to continue: nothing is billed twice."
     )
 
 

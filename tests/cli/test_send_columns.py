@@ -83,22 +83,22 @@ def test_an_unknown_column_may_be_left_out() -> None:
 @pytest.mark.parametrize(
     ("header", "maps", "why"),
     [
-        ([*NEEDED, "region"], (), "column 'region' is no field of an event"),
-        ([*NEEDED, "dimensions."], (), "column 'dimensions.' is no field of an event"),
-        ([*NEEDED, "attributes..unit"], (), r"column 'attributes\.\.unit' is no field of an event"),
-        ([*NEEDED, "at"], ("timestamp=at",), "column 'timestamp' is no field of an event"),
+        ([*NEEDED, "region"], (), "column 'region' is not a field of an event"),
+        ([*NEEDED, "dimensions."], (), "column 'dimensions.' is not a field of an event"),
+        ([*NEEDED, "attributes..unit"], (), r"column 'attributes\.\.unit' is not a field of an event"),
+        ([*NEEDED, "at"], ("timestamp=at",), "column 'timestamp' is not a field of an event"),
         (
             ["schema_name", "timestamp"],
             (),
-            r"no column is the account_id; give one by --map account_id=COLUMN",
+            r"there is no column account_id; name one with --map account_id=COLUMN",
         ),
         (NEEDED, ("dimensions.x=y",), r"there is no column 'y', which --map dimensions\.x names"),
-        ([*NEEDED, "account_id"], (), "column 'account_id' is there twice"),
-        ([*NEEDED, "id", "event_id"], (), "id and event_id are the same, and both are there"),
+        ([*NEEDED, "account_id"], (), "column 'account_id' appears twice"),
+        ([*NEEDED, "id", "event_id"], (), "id and event_id mean the same, and both are there"),
         (
             [*NEEDED, "attributes.n.unit"],
             (),
-            r"column 'attributes\.n\.unit' is a unit without 'attributes\.n'",
+            r"column 'attributes\.n\.unit' is the unit of 'attributes\.n', which is missing",
         ),
     ],
 )
@@ -111,7 +111,7 @@ def test_columns_that_make_no_events_are_named(header: list[str], maps: tuple[st
     ("maps", "why"),
     [
         (["account_id"], "'account_id' is neither FIELD=COLUMN nor FIELD==TEXT"),
-        (["account=customer"], "'account' is no field of an event"),
+        (["account=customer"], "'account' is not a field of an event"),
         (["account_id=a", "account_id=b"], "account_id is given twice"),
     ],
 )

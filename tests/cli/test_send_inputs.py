@@ -96,7 +96,7 @@ def test_a_bad_line_costs_its_neighbours_nothing() -> None:
 
     assert read(content, NDJSON) == [
         (1, line("a"), "a"),
-        (2, b"no", "is no JSON: Expecting value (column 1)"),
+        (2, b"no", "is not JSON: Expecting value (column 1)"),
         (3, b"\x80\x00\xff", "is not UTF-8 (byte 1)"),
         (4, line("b"), "b"),
         (5, None, "has more than 1,048,576 bytes"),
@@ -125,7 +125,7 @@ def test_a_bad_row_costs_its_neighbours_nothing() -> None:
         (2, ROW + b"1", "1"),
         (3, b"s", "has 1 column, not 4"),
         (4, ROW + b"2,3", "has 5 columns, not 4"),
-        (5, ROW + b'"4"x', "is no CSV: ',' expected after '\"'"),
+        (5, ROW + b'"4"x', "is not CSV: ',' expected after '\"'"),
         (6, ROW + b"\xff", "is not UTF-8 (byte 26)"),
         (7, ROW + b"5", "5"),
     ]
@@ -157,7 +157,7 @@ def test_blank_lines_within_a_cell_do_not_count_as_lines_of_a_row() -> None:
     assert read(HEADER + ROW + f'"{note}"'.encode(), CSV) == [(2, ROW + f'"{note}"'.encode(), note)]
 
 
-OPEN = "is no CSV: unexpected end of data"
+OPEN = "is not CSV: unexpected end of data"
 
 
 @pytest.mark.parametrize(

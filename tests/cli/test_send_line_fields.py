@@ -53,18 +53,18 @@ def test_a_line_without_schema_account_or_timestamp_is_bad(missing: str) -> None
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        (b"no", "is no JSON: Expecting value (column 1)"),
-        (b'{"a": 1} {"b": 2}', "is no JSON: something follows the object (column 9)"),
+        (b"no", "is not JSON: Expecting value (column 1)"),
+        (b'{"a": 1} {"b": 2}', "is not JSON: something follows the object (column 9)"),
         (b"\xff\xfe", "is not UTF-8 (byte 1)"),
         (b"[1]", "must be a JSON object, not list"),
         (b"null", "must be a JSON object, not null"),
-        (b'{"a": NaN}', "NaN: is no number of JSON"),
-        (b'{"a": -Infinity}', "-Infinity: is no number of JSON"),
+        (b'{"a": NaN}', "NaN: is not a number in JSON"),
+        (b'{"a": -Infinity}', "-Infinity: is not a number in JSON"),
         (b'{"a": ' + b"1" * 5000 + b"}", "has a number that is too long"),
         (b'{"a": ' + b"[" * 200_000, "is nested too deeply"),
         (b'{"accountId": "a", "accountId": "b"}', "has a name twice in one object"),
-        (b'{"accountId": "a", "account_id": "b"}', "account_id: is given twice, by two names"),
-        (b'{"acount": "a"}', "acount: is no field of an event"),
+        (b'{"accountId": "a", "account_id": "b"}', "account_id: is given twice, under two names"),
+        (b'{"acount": "a"}', "acount: is not a field of an event"),
     ],
 )
 def test_what_is_no_object_of_an_event_is_a_bad_line(line: bytes, why: str) -> None:
@@ -79,12 +79,12 @@ def test_what_is_no_object_of_an_event_is_a_bad_line(line: bytes, why: str) -> N
     [
         ("n", "attributes: must be a list or a mapping, not str"),
         ({"n": [1, "GB", 2]}, "attributes['n']: must be a value, or a list of value and unit"),
-        (["n"], "attributes: must hold objects of name, value and, if it has one, unit"),
-        ([{"name": "n"}], "attributes: must hold objects of name, value and, if it has one, unit"),
-        ([{"value": 1}], "attributes: must hold objects of name, value and, if it has one, unit"),
+        (["n"], "attributes: must be objects with a name, a value and perhaps a unit"),
+        ([{"name": "n"}], "attributes: must be objects with a name, a value and perhaps a unit"),
+        ([{"value": 1}], "attributes: must be objects with a name, a value and perhaps a unit"),
         (
             [{"name": "n", "value": 1, "units": "GB"}],
-            "attributes: must hold objects of name, value and, if it has one, unit",
+            "attributes: must be objects with a name, a value and perhaps a unit",
         ),
         ([{"name": ["n"], "value": 1}], "attribute name: must be a str, not list"),
         ([{"name": "n", "value": 1}, {"name": "n", "value": 2}], "attributes: must have different names"),

@@ -33,12 +33,12 @@ def cli() -> None:
 
     \b
     Examples:
-      togai-shipper demo                  see it work, with nothing else running
-      togai-shipper sandbox --fail 0.3    a Togai of your own, that misbehaves
+      togai-shipper demo                  see it work; nothing else is needed
+      togai-shipper sandbox --fail 0.3    a stand-in for Togai that fails
       togai-shipper send usage.ndjson     the events of a file, each billed once
-      togai-shipper doctor                is all there that delivery needs?
+      togai-shipper doctor                is everything there for delivery?
       togai-shipper spool ls DIR          what waits on disk, and why
-      togai-shipper drain --once DIR      ship it, where the application is gone
+      togai-shipper drain --once DIR      deliver it, if the application is gone
     """  # noqa: D301  \b is click's sign for "keep these lines"
 
 

@@ -33,45 +33,51 @@ def _loopback(_ctx: click.Context, _option: click.Parameter, host: str) -> str:
             return host
     except ValueError:
         pass
-    raise click.BadParameter(
-        f"{host} is not on loopback (127.0.0.1), and the sandbox is for this machine alone"
-    )
+    raise click.BadParameter(f"{host} is not on loopback (127.0.0.1): the sandbox is for this machine only")
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, callback=_loopback, help="Of loopback alone.")
 @click.option(
-    "--port", default=8080, show_default=True, type=click.IntRange(0, 65_535), help="0: a free one."
+    "--host", default="127.0.0.1", show_default=True, callback=_loopback, help="An address of loopback."
 )
-@click.option("--api-key", default="sandbox", show_default=True, help="The key that it lets in.")
 @click.option(
-    "--quota/--no-quota", default=True, help="Whether it keeps Togai's 50 requests a second (it does)."
+    "--port", default=8080, show_default=True, type=click.IntRange(0, 65_535), help="0: any free port."
+)
+@click.option("--api-key", default="sandbox", show_default=True, help="The key that it accepts.")
+@click.option(
+    "--quota/--no-quota",
+    default=True,
+    help="Whether it enforces Togai's limit of 50 requests a second (default).",
 )
 @click.option(
     "--latency",
     default=0.0,
     type=click.FloatRange(0),
     metavar="SECONDS",
-    help="What each request takes longer.",
+    help="How much longer each request takes.",
 )
 @click.option(
     "--fail",
     default=0.0,
     type=click.FloatRange(0, 1),
     metavar="SHARE",
-    help="How many requests go wrong, 0 to 1.",
+    help="How many of the requests go wrong, 0 to 1.",
 )
 @click.option(
     "--fault",
     "faults",
     multiple=True,
     type=click.Choice(list(FAULTS)),
-    help="How: any of these, may be repeated; all of them unless given.",
+    help="What goes wrong; may be repeated.  [default: any of these]",
 )
-@click.option("--seed", type=int, help="Let the same requests go wrong each time.")
-@click.option("--quiet", is_flag=True, help="No line for each request.")
+@click.option("--seed", type=int, help="With the same seed, the same requests go wrong.")
+@click.option("--quiet", is_flag=True, help="Do not print a line for each request.")
 @click.option(
-    "--for", "seconds", type=click.FloatRange(0), metavar="SECONDS", help="Stop by itself; else at Ctrl-C."
+    "--for",
+    "seconds",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="Stop after this time, instead of at Ctrl-C.",
 )
 def sandbox(
     *,
@@ -88,18 +94,18 @@ def sandbox(
 ) -> None:
     """Run a stand-in for Togai on loopback until Ctrl-C.
 
-    It takes POST /ingest and /ingestBatch, GET /events and /events/{id}, and POST /authenticate, as strictly
-    as Togai documents them; it knows an id again, and says at the end what it would bill.
+    It serves POST /ingest and /ingestBatch, GET /events and /events/{id}, and POST /authenticate, as strictly
+    as Togai documents them. It recognises ids that came before, and says at the end what it would bill.
 
     \b
     What can go wrong with a request (--fail and --fault):
-      503, 500   nothing is taken
-      429        likewise, with Retry-After 1
-      207        all but the first event are taken
-      lost       all is taken, and the reply is a gateway's 502
-      half       half is taken, and the reply is a gateway's 502
-      reset      all is taken, and the connection is reset
-      cut        all is taken, and the reply is cut
+      503, 500   nothing is accepted
+      429        nothing is accepted, and Retry-After is 1
+      207        all events but the first one are accepted
+      lost       all are accepted, and the reply is a gateway's 502
+      half       half are accepted, and the reply is a gateway's 502
+      reset      all are accepted, and the connection is reset
+      cut        all are accepted, and the reply is cut short
       slow       the reply takes 2 seconds
 
     \b
@@ -115,7 +121,7 @@ def sandbox(
         togai.rate_limit = None
     feed = Feed(console, quiet=quiet)
     with suppress(KeyboardInterrupt), _listening(togai):
-        _say(console, f"A Togai of your own at {togai.url}, until Ctrl-C. Point a Shipper at it:\n")
+        _say(console, f"A stand-in for Togai, at {togai.url} until Ctrl-C. Point a Shipper to it:\n")
         _say(console, f"  export TOGAI_BASE_URL={togai.url}")
         _say(console, f"  export TOGAI_API_KEY={shlex.quote(api_key)}\n")
         watch(togai, feed, seconds)
@@ -154,7 +160,7 @@ def summary(togai: FakeTogai) -> str:
     book = togai.ledger
     return (
         f"{plural(book.metered, 'event')} billed,"
-        f" {plural(book.duplicates, 'copy', 'copies')} known by id and not billed,"
+        f" {plural(book.duplicates, 'copy', 'copies')} recognised by id and not billed,"
         f" {len(book.billed_twice):,} billed twice"
     )
 

@@ -70,7 +70,7 @@ class Balance:
             "given up": sum(self.dropped.values()),
             "lost": self.lost,
             "billed twice": self.billed_twice,
-            "told of as rejected, yet billed": self.told_wrongly,
+            "reported as rejected, but billed": self.told_wrongly,
         }
         problems = [f"{count:,} {what}" for what, count in counts.items() if count]
         if self.tracked != self.delivered + told:

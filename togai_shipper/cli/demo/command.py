@@ -58,44 +58,44 @@ def _look(doing: Future[None], look: Callable[[], None], stop: Callable[[], None
 
 @click.command()
 @click.option(
-    "--events", default=40_000, show_default=True, type=click.IntRange(1), help="How many to track."
+    "--events", default=40_000, show_default=True, type=click.IntRange(1), help="How many events to track."
 )
-@click.option("--seed", default=7, show_default=True, help="Which events they are.")
+@click.option("--seed", default=7, show_default=True, help="With the same seed, the events are the same.")
 @click.option(
     "--rate",
     default=6_000.0,
     show_default=True,
     type=click.FloatRange(0),
-    help="Events a second, of all threads together; 0: as fast as they can.",
+    help="Events a second, by all threads together; 0: as many as they can.",
 )
-@click.option("--faults/--no-faults", default=True, help="Whether the sandbox misbehaves (it does).")
+@click.option("--faults/--no-faults", default=True, help="Whether things go wrong (default).")
 @click.option(
     "--dedupe/--no-dedupe",
     default=True,
-    help="Whether the sandbox bills an id once (it does). Without, the ledger must notice.",
+    help="Whether the sandbox bills an id only once (default). If not, the result must show it.",
 )
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print the ledger as JSON; the progress goes to stderr."
+    "--json", "as_json", is_flag=True, help="Print the result as JSON; the progress goes to stderr."
 )
 @click.pass_context
 def demo(
     ctx: click.Context, *, events: int, seed: int, rate: float, faults: bool, dedupe: bool, as_json: bool
 ) -> None:
-    """Track a simulated web workload through a Togai that misbehaves, and close the books.
+    """Track a simulated web workload, let things go wrong, and show that every event is billed once.
 
-    Starts the sandbox on a free port of loopback; 8 threads track API calls, LLM tokens and storage of
-    48 accounts. Meanwhile the sandbox is down (503), over quota (429), takes batches and loses the reply, and
-    refuses one event for ever. At the end its own ledger says what came of every event. Ctrl-C stops tracking
-    early and closes the books all the same.
+    It starts the sandbox on a free port of loopback; 8 threads track API calls, LLM tokens and storage of
+    48 accounts. Meanwhile the sandbox is down (503), over quota (429), accepts batches but loses the reply,
+    and always refuses one event. At the end its own ledger says what became of every event. After Ctrl-C
+    nothing more is tracked, and the result is shown all the same.
 
-    Exit status: 0 if the ledger balances (tracked = delivered + rejected, lost 0, billed twice 0), else 1.
+    Exit status: 0 if the result balances (tracked = delivered + rejected, lost 0, billed twice 0), else 1.
 
     \b
     Examples:
       togai-shipper demo
       togai-shipper demo --events 200000 --rate 0
       togai-shipper demo --no-faults --json
-      togai-shipper demo --no-dedupe      without ids it would not balance
+      togai-shipper demo --no-dedupe      without known ids it does not balance
     """  # noqa: D301  \b is click's sign for "keep these lines"
     console = Console(stderr=as_json, highlight=False)
     began = time.monotonic()
@@ -149,7 +149,7 @@ def demo(
             )
 
         console.print(
-            f"A Togai of our own at {togai.url}; {THREADS} threads track {plural(events, 'event')}.\n"
+            f"A stand-in for Togai is at {togai.url}; {THREADS} threads track {plural(events, 'event')}.\n"
         )
         with display_on(console, DemoPicture().draw, DemoLines(console).print, stays=True) as show:
             run_and_watch(track_and_close, lambda: show(progress()), workload.stop)

@@ -43,11 +43,11 @@ _LOST = (
 PHASES = (
     FaultPhase("503: Togai is down", 0.10, (_DOWN,) * 8),
     FaultPhase("429: over quota, Retry-After 1", 0.25, (faults.Throttle(retry_after=1),)),
-    FaultPhase("replies lost: a batch is taken, the reply is not sent", 0.40, _LOST),
-    FaultPhase("207: two events of a batch are not taken", 0.55, (faults.Partial("A", bad=(0, 1)),)),
+    FaultPhase("replies lost: a batch is accepted, its reply is not sent", 0.40, _LOST),
+    FaultPhase("207: two events of a batch are not accepted", 0.55, (faults.Partial("A", bad=(0, 1)),)),
     FaultPhase("503: Togai is down again", 0.70, (_DOWN,) * 4),
 )
-CLEAR = "clear"  # what the viewer reads while nothing goes wrong
+CLEAR = "none"  # what the viewer reads while nothing goes wrong
 _CLEARING = 6  # requests in a row without a fault before it counts as clear: long enough to be seen
 POISONED = "400: a batch holds the poison event"
 

@@ -78,9 +78,9 @@ def _facts(progress: DemoProgress) -> RenderableType:
     facts.add_column(no_wrap=True, min_width=len("delivered"))
     facts.add_column()
     faults = Text(progress.faults, "green" if progress.faults == CLEAR else "bold yellow")
-    facts.add_row("weather", faults)
+    facts.add_row("faults", faults)
     facts.add_row("requests", f"{progress.requests:,}, {progress.retries:,} of them retries")
-    facts.add_row("the log", Text(progress.log[-1] if progress.log else "says nothing", "dim"))
+    facts.add_row("the log", Text(progress.log[-1] if progress.log else "nothing", "dim"))
     return facts
 
 
@@ -107,7 +107,7 @@ class DemoLines:
             self._faults, self._is_over = progress.faults, progress.is_last
             self._print(
                 f"{progress.seconds:5.1f} s  tracked {progress.tracked:,}  delivered {progress.delivered:,}"
-                f"  of {progress.total:,}  retries {progress.retries:,}  weather {progress.faults}"
+                f"  of {progress.total:,}  retries {progress.retries:,}  faults: {progress.faults}"
             )
 
     def _print(self, line: str) -> None:

@@ -26,23 +26,23 @@ def show(console: Console, balance: Balance, seconds: float, past: Mapping[str, 
         table.add_row(what, Text(f"{count:,}", style), Text(note, "dim"))
 
     row("tracked", balance.tracked, "events that track() accepted")
-    row("delivered", balance.delivered, "of them are on the sandbox's bill")
+    row("delivered", balance.delivered, "of them are billed by the sandbox")
     if not balance.rejected:
         row("rejected", 0)
     for why, count in balance.rejected.items():
-        row("rejected", count, f"told: {why}")
+        row("rejected", count, f"reason: {why}")
     for why, count in balance.dropped.items():
-        row("given up", count, f"told: {why}", ill=True)
-    row("lost", balance.lost, "neither billed nor told of", ill=True)
+        row("given up", count, f"reason: {why}", ill=True)
+    row("lost", balance.lost, "neither billed nor reported", ill=True)
     row("billed twice", balance.billed_twice, ill=True)
     row("requests", sum(balance.requests.values()), _replies(balance.requests))
-    row("retries", balance.retries, "of them brought events that had come before")
-    row("copies", balance.copies, "of events it had, known by their ids and not billed")
+    row("retries", balance.retries, "of them had events that had come before")
+    row("copies", balance.copies, "of events that had come before, recognised by id and not billed")
 
-    console.print(f"\n[bold]The ledger, by the sandbox's count[/], after {seconds:.1f} s\n")
+    console.print(f"\n[bold]What became of the events, by the sandbox's count[/], after {seconds:.1f} s\n")
     console.print(table)
     if past:
-        console.print("\n[bold]What the sandbox did to requests[/]\n")
+        console.print("\n[bold]What went wrong, and for how many requests[/]\n")
         table_of_faults = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         table_of_faults.add_column(justify="right", style="bold")
         table_of_faults.add_column(style="dim")

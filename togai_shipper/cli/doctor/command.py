@@ -51,7 +51,7 @@ def examine(
 @click.option("--base-url", metavar="URL", help="Check this server instead of TOGAI_BASE_URL.")
 @click.option("--spool", metavar="DIR", help="Check this spool instead of TOGAI_SPOOL.")
 @click.option("--check-key", is_flag=True, help="Check with Togai that the key is valid.")
-@click.option("--no-request", is_flag=True, help="Connect, but make no request: nor check the clock.")
+@click.option("--no-request", is_flag=True, help="Connect, but make no request; skips the clock, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def doctor(

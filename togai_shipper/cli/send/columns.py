@@ -53,7 +53,7 @@ def map_of(given: Sequence[str]) -> dict[str, FieldSource]:
         if not equals:
             raise ValueError(f"{item!r} is neither FIELD=COLUMN nor FIELD==TEXT")
         if not _is_field(field):
-            raise ValueError(f"{field!r} is no field of an event, which are {FIELDS}")
+            raise ValueError(f"{field!r} is not a field of an event, which are {FIELDS}")
         if field in taken:
             raise ValueError(f"{field} is given twice")
         taken[field] = FieldSource(text.removeprefix("="), is_constant=text.startswith("="))
@@ -102,10 +102,10 @@ class Columns:
         places = _places(header, mapped, ignoring=ignoring)
         for field in _NEEDED:
             if field not in places:
-                raise BadHeader(f"no column is the {field}; give one by --map {field}=COLUMN")
+                raise BadHeader(f"there is no column {field}; name one with --map {field}=COLUMN")
         self._fields = [(_FIELDS[field], at) for field, at in places.items() if field in _FIELDS]
         if len({keyword for keyword, _ in self._fields}) < len(self._fields):
-            raise BadHeader("id and event_id are the same, and both are there")
+            raise BadHeader("id and event_id mean the same, and both are there")
         units = {
             field.removesuffix(_UNIT): at
             for field, at in places.items()
@@ -113,7 +113,8 @@ class Columns:
         }
         for attribute in units:
             if attribute not in places:
-                raise BadHeader(f"column {named(attribute + _UNIT)!r} is a unit without {named(attribute)!r}")
+                unit = named(attribute + _UNIT)
+                raise BadHeader(f"column {unit!r} is the unit of {named(attribute)!r}, which is missing")
         self._attributes = [
             (field.removeprefix(_ATTRIBUTE), at, units.get(field))
             for field, at in places.items()
@@ -163,8 +164,8 @@ def _places(header: Sequence[str], mapped: dict[str, FieldSource], *, ignoring: 
             places[name] = at
         elif at not in used and not ignoring:
             raise BadHeader(
-                f"column {named(name)!r} is no field of an event; "
-                "say what it is by --map, or leave it out by --ignore-unknown"
+                f"column {named(name)!r} is not a field of an event; "
+                "say what it is with --map, or ignore it with --ignore-unknown"
             )
     return places
 
@@ -173,6 +174,6 @@ def _by_name(header: Sequence[str]) -> dict[str, int]:
     by_name: dict[str, int] = {}
     for at, name in enumerate(header):
         if name in by_name:
-            raise BadHeader(f"column {named(name)!r} is there twice")
+            raise BadHeader(f"column {named(name)!r} appears twice")
         by_name[name] = at
     return by_name

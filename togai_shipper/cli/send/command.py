@@ -40,14 +40,12 @@ def _map(_ctx: click.Context, _option: click.Parameter, given: Sequence[str]) ->
 
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option(
-    "--job", help="What the ids of lines are made of, beside the lines.  [default: the file's name]"
-)
+@click.option("--job", help="A name that the ids of lines are made from.  [default: the file's name]")
 @click.option(
     "--format",
     "format_",
     type=click.Choice(["ndjson", "csv"]),
-    help="What is in the files.  [default: by suffix; NDJSON for - and where it is not .csv]",
+    help="What the files hold.  [default: CSV if the name ends in .csv, else NDJSON]",
 )
 @click.option(
     "--map",
@@ -55,24 +53,24 @@ def _map(_ctx: click.Context, _option: click.Parameter, given: Sequence[str]) ->
     metavar="FIELD=COLUMN",
     multiple=True,
     callback=_map,
-    help="Which column of a CSV file is the field; FIELD==TEXT: the same text for all. May be repeated.",
+    help="Which column of a CSV file is FIELD. FIELD==TEXT: the same text in each row. May be repeated.",
 )
-@click.option("--ignore-unknown", is_flag=True, help="Leave out CSV columns that mean nothing.")
+@click.option("--ignore-unknown", is_flag=True, help="Ignore unknown CSV columns.")
 @click.option(
     "--rejects",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write bad lines there, as they are. What is in it is replaced.",
+    help="Write bad lines to this file, as they are. It is overwritten.",
 )
 @click.option("--dry-run", is_flag=True, help="Check every line, send nothing. Needs no key.")
-@click.option("--base-url", metavar="URL", help="Where to.  [default: TOGAI_BASE_URL, or Togai]")
+@click.option("--base-url", metavar="URL", help="Where to send to.  [default: TOGAI_BASE_URL, or Togai]")
 @click.option(
     "--spool",
     metavar="DIR",
     type=click.Path(file_okay=False),
-    help="Keep what is read there until it is settled.  [default: one of this user's for each key]",
+    help="Keep events there until they are settled.  [default: a directory for this user and key]",
 )
-@click.option("--no-spool", is_flag=True, help="Keep it in memory.")
+@click.option("--no-spool", is_flag=True, help="Keep events in memory only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.pass_context
 def send(
@@ -103,17 +101,18 @@ def send(
        "timestamp": "2026-01-31T23:59:59Z",
        "attributes": {"count": 1, "ms": [9, "Milliseconds"]}}
 
-    It may have an id, or an idempotency_key. A CSV file has columns named schema_name, account_id, timestamp,
-    id, idempotency_key, attributes.NAME, attributes.NAME.unit and dimensions.NAME, or is told by --map which
-    columns these are. An empty cell says nothing.
+    It may have an id, or an idempotency_key. The columns of a CSV file are named schema_name, account_id,
+    timestamp, id, idempotency_key, attributes.NAME, attributes.NAME.unit and dimensions.NAME, or --map says
+    which columns these are. An empty cell means that the row does not have the field.
 
-    Safe to stop (Ctrl-C, SIGTERM) and to run again: a line without an id gets one that is made of the job's
-    name, the line itself, and how often that very line has come before, so that it is the same in each run.
-    Togai counts one id once in 45 days.
+    You can stop it (Ctrl-C, SIGTERM) and run it again. A line without an id gets one that is made from the
+    job's name, the line itself, and how often the same line has come before: it is the same in each run.
+    Togai counts an id once in 45 days.
 
-    A bad line is told with its number, and the others are sent. The API key is taken from TOGAI_API_KEY.
+    A bad line is printed with its number and the reason, and the others are sent. The API key is read from
+    TOGAI_API_KEY.
 
-    Exit status: 0 all delivered, 1 some not, 2 usage.
+    Exit status: 0 if all is delivered, 1 if something is not, 2 for wrong usage.
 
     \b
     Examples:
@@ -127,7 +126,7 @@ def send(
     inputs = _inputs(files, job, format_, mapped, ignoring=ignore_unknown)
     sources = [source for source, _ in inputs]
     if mapped and not any(source.form.is_csv for source in sources):
-        raise click.UsageError("--map is for CSV, and no file is; see --format.")
+        raise click.UsageError("--map is for CSV, and no file is CSV; see --format.")
     _check(sources)
     if rejects is not None:
         _check_rejects(rejects, sources, files)
@@ -198,7 +197,7 @@ def _send_all(
             ):
                 complete = sent.run(inputs)
         except KeyboardInterrupt:
-            say("Stopping; what is on its way is waited for, unless you press Ctrl-C again.")
+            say("Stopping. Waiting for what is being sent; press Ctrl-C again to stop at once.")
         finally:
             _close(sent.shipper)
     stats = sent.shipper.stats()
@@ -242,9 +241,9 @@ def _inputs(
             for name in files
         ]
     if len(files) > 1:
-        raise click.UsageError("- (standard input) goes by itself.")
+        raise click.UsageError("- (standard input) cannot be combined with files.")
     if not job:
-        raise click.UsageError("- (standard input) has no name to make ids of: give it one by --job.")
+        raise click.UsageError("- (standard input) has no name to make ids from: give it one with --job.")
     form = _form("", format_, mapped, ignoring=ignoring)
     return [(Input("-", None, form, stdin=sys.stdin.buffer), job)]
 
@@ -266,10 +265,10 @@ def _check(sources: Sequence[Input]) -> None:
 def _check_rejects(rejects: Path, sources: Sequence[Input], files: Sequence[str]) -> None:
     """Check that bad lines can be kept in this file, and sent from it."""
     if rejects.exists() and any(Path(name).exists() and rejects.samefile(name) for name in files):
-        raise click.UsageError(f"--rejects {rejects}: is a file that is to be sent.")
+        raise click.UsageError(f"--rejects {rejects}: is one of the files to send.")
     if len({(source.form.is_csv, source.header) for source in sources}) > 1:
         raise click.UsageError(
-            "--rejects takes lines of one kind: send files of other columns by themselves."
+            "--rejects takes lines of one format: send files with other columns separately."
         )
 
 

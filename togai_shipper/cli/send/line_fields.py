@@ -44,11 +44,11 @@ def of_json(line: bytes) -> LineFields:
     for key, value in given.items():
         field = _FIELDS.get(key)
         if field is None:
-            raise BadLine(f"{named(key)}: is no field of an event")
+            raise BadLine(f"{named(key)}: is not a field of an event")
         if value is None:
             continue
         if field in fields:
-            raise BadLine(f"{key}: is given twice, by two names")
+            raise BadLine(f"{key}: is given twice, under two names")
         fields[field] = value
     for field in _NEEDED:
         if field not in fields:
@@ -97,7 +97,7 @@ def _listed(given: list[Any]) -> dict[str, Any]:
     taken: dict[str, Any] = {}
     for item in given:
         if type(item) is not dict or "name" not in item or "value" not in item or item.keys() - _PARTS:
-            raise BadLine("attributes: must hold objects of name, value and, if it has one, unit")
+            raise BadLine("attributes: must be objects with a name, a value and perhaps a unit")
         name, unit = item["name"], item.get("unit")
         if type(name) is not str:
             raise BadLine(f"attribute name: must be a str, not {_kind(name)}")
@@ -119,7 +119,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(text: str) -> NoReturn:
-    raise BadLine(f"{text}: is no number of JSON")
+    raise BadLine(f"{text}: is not a number in JSON")
 
 
 # Decimal keeps the digits that were written; float would change them.
@@ -133,11 +133,11 @@ def _parsed(text: str) -> Any:
     try:
         value, end = _decode(text)
     except json.JSONDecodeError as error:
-        raise BadLine(f"is no JSON: {error.msg} (column {error.colno})") from None
+        raise BadLine(f"is not JSON: {error.msg} (column {error.colno})") from None
     except RecursionError:
         raise BadLine("is nested too deeply") from None
     except ValueError:  # Python refuses whole numbers of more than 4,300 digits
         raise BadLine("has a number that is too long") from None
     if end < len(text):
-        raise BadLine(f"is no JSON: something follows the object (column {end + 1})")
+        raise BadLine(f"is not JSON: something follows the object (column {end + 1})")
     return value

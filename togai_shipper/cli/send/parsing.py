@@ -115,7 +115,7 @@ def _over_several_lines(
             not_blank += not is_blank(more)
             if not_blank == MAX_ROW_LINES:
                 break
-    raise BadLine(f"is no CSV: {error}")
+    raise BadLine(f"is not CSV: {error}")
 
 
 def _cells_or_none(raw: bytes) -> list[str] | None:

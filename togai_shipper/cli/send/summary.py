@@ -27,11 +27,11 @@ def text(tally: Tally) -> str:
     rate = tally.lines / max(tally.seconds, 0.001)
     told += f" ({tally.seconds:.1f} s, {rate:,.0f} lines/s)"
     if tally.stopped_by is not None:
-        told += f"\nStopped, since Togai takes nothing more: {tally.stopped_by}"
+        told += f"\nStopped, because Togai accepts nothing more: {tally.stopped_by}"
     elif not tally.complete:
         told += "\nNot everything was read."
     if tally.can_go_on:
-        told += "\nRun the same command again to go on: what is delivered is not billed twice."
+        told += "\nRun the same command again to continue: nothing is billed twice."
     return told
 
 
