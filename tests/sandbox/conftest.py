@@ -1,4 +1,4 @@
-"""What the sandbox's own tests start from: a bare client, and a clock that a test moves."""
+"""What the sandbox's own tests start from: a sandbox on a clock that the test moves, and a bare client."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ import pytest
 import requests
 from manual_clock import ManualClock
 
+from togai_shipper.testing import FakeTogai
+
 
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+@pytest.fixture
+def togai(clock: ManualClock) -> Iterator[FakeTogai]:
+    """A sandbox without quotas, on the clock that the test moves."""
+    with FakeTogai(clock=clock, rate_limit=None, other_rate_limit=None) as togai:
+        yield togai
 
 
 @pytest.fixture

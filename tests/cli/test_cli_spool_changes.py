@@ -1,0 +1,154 @@
+"""``togai-shipper spool replay`` and ``purge``, as an operator runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+
+from spools import Spool, letter, run
+
+from togai_shipper.cli.spool.change_request import WaitClock
+from togai_shipper.spool.file import SpoolFile
+from togai_shipper.spool.folder import Claim
+from togai_shipper.spool.requests import asked
+from togai_shipper.spool.rows import CORRUPT, PAST_WINDOW
+
+# --- replay -----------------------------------------------------------------------------------------------
+
+
+def test_dead_letters_are_pending_again(spool: Spool) -> None:
+    spool.file("a", letters=(letter("b"), letter("c", days=39)))
+
+    result = run("replay", spool.path)
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "2 dead letters are pending again.",
+        "2 of them in files without an owner: the next process that starts sends them, or this:",
+        f"  togai-shipper drain {spool.path}",
+    ]
+    assert spool.ids() == ({"a", "b", "c"}, set())
+
+
+def test_only_those_that_fit_are_replayed(spool: Spool) -> None:
+    spool.file(letters=(letter("a"), letter("b"), letter("c", days=3)))
+
+    result = run("replay", "--json", "--id", "a", "--id", "c", "--newer-than", "2d", spool.path)
+
+    facts = json.loads(result.stdout)
+    assert (facts["replayed"], facts["asked"], facts["failed"], facts["left"]) == (1, 0, 0, {})
+    assert spool.ids() == ({"a"}, {"b", "c"})
+
+
+def test_what_togai_may_bill_twice_or_is_damaged_is_left(spool: Spool) -> None:
+    old, expired, corrupt = letter("a", days=41), letter("b", PAST_WINDOW), letter("c", CORRUPT)
+    spool.file(letters=(old, expired, corrupt, letter("d")))
+
+    result = run("replay", spool.path)
+
+    assert "1 dead letter is pending again.\n2 left: accepted over 40 days ago." in result.stdout
+    assert "1 left: damaged on disk (reason corrupt); these are never sent." in result.stdout
+    assert spool.ids() == ({"d"}, {"a", "b", "c"})
+    assert json.loads(run("replay", "--json", spool.path).stdout)["left"] == {
+        "past dedupe window": 2,
+        "damaged": 1,
+    }
+
+    run("replay", "--past-dedupe-window", spool.path)
+
+    assert spool.ids() == ({"a", "b", "d"}, {"c"})
+
+
+def owner_that(does: Callable[[], object]) -> WaitClock:
+    """Time that passes at once; meanwhile a process does what it does."""
+    now = 0.0
+
+    def pause(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        does()
+
+    return WaitClock(lambda: now, pause)
+
+
+def heed(claim: Claim) -> None:
+    file = SpoolFile.open(claim.path)
+    for request in asked(claim.path):
+        (file.purge if request.what == "purge" else lambda numbers: file.replay(numbers, 1))(request.numbers)
+        request.path.unlink()
+    file.close()
+
+
+def test_the_process_that_has_a_file_replays_it(spool: Spool) -> None:
+    claim = spool.file(letters=(letter("a"),), owned=True)
+
+    result = run("replay", spool.path, obj=owner_that(lambda: heed(claim)))
+
+    assert result.stdout == "1 dead letter is pending again.\n"
+    assert spool.ids() == ({"a"}, set())
+    claim.release()
+
+
+def test_a_process_that_is_busy_is_told_of(spool: Spool) -> None:
+    claim = spool.file(letters=(letter("a"),), owned=True)
+
+    result = run("replay", spool.path, obj=owner_that(lambda: None))
+
+    assert result.exit_code == 0
+    assert result.stdout == (
+        f"{claim.path.name}: 1 dead letter: its process (pid {os.getpid()}) has been asked,"
+        " and will do it later.\n"
+    )
+    assert json.loads(run("replay", "--json", spool.path, obj=owner_that(lambda: None)).stdout)["asked"] == 1
+    claim.release()
+
+
+def test_what_is_gone_or_fails_is_exit_status_1(spool: Spool) -> None:
+    claim = spool.file(letters=(letter("a"),), owned=True)
+
+    result = run("replay", spool.path, obj=owner_that(claim.unlink))
+
+    assert result.exit_code == 1
+    assert "has disappeared, with 1 dead letter" in result.stdout
+
+    other = spool.file(letters=(letter("a"),))
+    spool.damage(other, "CREATE TRIGGER no BEFORE DELETE ON dead BEGIN SELECT raise(ABORT, 'no'); END")
+    result = run("replay", spool.path)
+
+    assert result.exit_code == 1
+    assert f"{other.path.name}: 1 dead letter unchanged: no\n" in result.stdout
+
+
+# --- purge ------------------------------------------------------------------------------------------------
+
+
+def test_purge_asks_first(spool: Spool) -> None:
+    spool.file("p", letters=(letter("a"), letter("b", PAST_WINDOW)))
+
+    result = run("purge", "--all", spool.path, stdin="n\n")
+
+    assert result.exit_code == 1
+    assert "Delete 2 dead letters for ever (1 rejected, 1 past dedupe window)? [y/N]" in result.stderr
+    assert spool.ids() == ({"p"}, {"a", "b"})
+
+    result = run("purge", "--reason", "rejected", spool.path, stdin="y\n")
+
+    assert (result.exit_code, result.stdout) == (0, "1 dead letter is deleted.\n")
+    assert spool.ids() == ({"p"}, {"b"})
+
+    result = run("purge", "--all", "--yes", "--json", spool.path)
+
+    assert json.loads(result.stdout)["purged"] == 1
+    assert spool.ids() == ({"p"}, set())
+
+
+def test_purge_does_nothing_that_is_not_chosen(spool: Spool) -> None:
+    spool.file(letters=(letter("a"),))
+
+    result = run("purge", "--yes", spool.path)
+
+    assert result.exit_code == 2
+    assert "or every dead letter with --all" in result.stderr
+    assert run("purge", "--id", "z", spool.path).stdout == "No dead letter matches.\n"
+    assert spool.ids() == (set(), {"a"})

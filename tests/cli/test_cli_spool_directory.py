@@ -1,0 +1,62 @@
+"""The argument DIR of ``togai-shipper spool``: what can be a spool, and what cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from spools import Spool, run
+
+from togai_shipper.cli.app import cli
+from togai_shipper.cli.spool.directory import open_folder
+
+COMMANDS: list[list[str]] = [["ls"], ["show", "x"], ["replay"], ["export"], ["purge", "--all"], ["verify"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_directory_that_is_not_there_is_told_in_one_line_and_not_made(
+    tmp_path: Path, command: list[str]
+) -> None:
+    place = tmp_path / "none"
+
+    result = run(*command, place)
+
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"Error: {place}: does not exist\n")
+    assert not place.exists()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_file_in_place_of_the_directory_is_told(tmp_path: Path, command: list[str]) -> None:
+    place = tmp_path / "file"
+    place.touch()
+
+    result = run(*command, place)
+
+    assert (result.exit_code, result.stderr) == (1, f"Error: {place}: is a file, not a directory\n")
+
+
+def test_a_directory_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+
+    result = run("ls", tmp_path / "loop")
+
+    assert "cannot be read: Too many levels" in result.stderr
+
+
+def test_a_network_file_system_is_told(tmp_path: Path) -> None:
+    (tmp_path / "mounts").write_text("server:/x / nfs4 rw 0 0\n")
+
+    with pytest.raises(click.ClickException, match=r"network file system \(nfs4\)"):
+        open_folder(str(tmp_path), str(tmp_path / "mounts"))
+
+
+def test_the_directory_may_come_from_the_environment(spool: Spool) -> None:
+    spool.file("a")
+
+    result = CliRunner().invoke(cli, ["spool", "show", "a"], env={"TOGAI_SPOOL": str(spool.path)})
+
+    assert result.exit_code == 0
+    assert "a is pending" in result.stdout
+    assert CliRunner().invoke(cli, ["spool", "ls"], env={"TOGAI_SPOOL": ""}).exit_code == 2
