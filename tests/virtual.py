@@ -74,14 +74,14 @@ class Server:
         self.latency = latency
         self.sent: list[Sent] = []
         self.metered: dict[str, int] = {}
-        self._seen: dict[str, Any] = {}
+        self.seen: dict[str, Any] = {}
 
     def send(self, path: str, body: bytes, key: str, time_left: float) -> Reply:
         content = json.loads(body)
         events = content["events"] if path == "/ingestBatch" else [content["event"]]
         ids = tuple(event["id"] for event in events)
         for event_id, event in zip(ids, events, strict=True):
-            assert self._seen.setdefault(event_id, event) == event, "an event never changes"
+            assert self.seen.setdefault(event_id, event) == event, "an event never changes"
         sent = Sent(self._clock(), path, ids, time_left, key, len(body))
         self.sent.append(sent)
         self._clock.now += self.latency

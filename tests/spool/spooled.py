@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from virtual import WALL, World
 
+from togai_shipper._engine.bell import Bell
+from togai_shipper._engine.runtime import Runtime
 from togai_shipper._engine.verdict import Reply
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.rows import DeadLetter
@@ -20,18 +24,6 @@ def die(w: World) -> None:
     """As by kill -9: nothing more is written, and the kernel lets go of the locks."""
     w.pipeline.store._recovery.adoption.pause()  # noqa: SLF001  what the kernel does
     w.pipeline.store._disk.leave()  # noqa: SLF001  likewise
-
-
-def full(w: World) -> None:
-    w.pipeline.store._disk.file._connection.execute("PRAGMA max_page_count = 1")  # noqa: SLF001  as a disk can be
-
-
-def roomy(w: World) -> None:
-    w.pipeline.store._disk.file._connection.execute("PRAGMA max_page_count = 1000000")  # noqa: SLF001  likewise
-
-
-def broken(w: World) -> None:
-    w.pipeline.store._disk.file._connection.close()  # noqa: SLF001  nothing can be done with it any more
 
 
 def damage(path: Path, event_id: str) -> None:
@@ -59,6 +51,18 @@ def letters(folder: Path) -> list[DeadLetter]:
 
 def stats(w: World) -> Any:
     return w.pipeline.health.stats()
+
+
+class HurriedBell(Bell):
+    """Whoever waits for it waits a tenth of the time."""
+
+    def wait(self, rings: object, timeout: float | None) -> None:
+        super().wait(rings, None if timeout is None else timeout / 10)
+
+
+def hurried(wall: Callable[[], float]) -> Runtime:
+    """A world of real threads in which time runs ten times as fast."""
+    return Runtime(clock=lambda: time.monotonic() * 10, wall=wall, bell=HurriedBell)
 
 
 class Interrupted:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from spooled import damage, die, files, letters, stats
+from sqlite_handles import handle_of
 
 from togai_shipper import DeliveryError, Event
 from togai_shipper._engine.settlement import Settlement
@@ -93,13 +94,14 @@ def test_an_idle_flusher_is_woken_to_tell_of_damaged_events(
     togai.on_request = lambda received: faults.Refuse(503)
     ids = [shipper.track("api_call", "acme", {"n": 1}) for _ in range(2) if shipper.sync(20)]
     assert shipper.sync(20)
-    damage(files(folder)[0], ids[1])
-    store = shipper._pipeline.store  # noqa: SLF001  to keep its writer back until the flusher is idle
-    assert store.hold(20)
+    (path,) = files(folder)
+    damage(path, ids[1])
+    is_idle = threading.Event()
+    handle_of(path).set_trace_callback(lambda _: is_idle.wait(20))  # the writer looks into the file only then
     togai.on_request = lambda received: None
     assert delivered.wait(20)
     assert not told.is_set()
-    store.let_go()
+    is_idle.set()
 
     assert told.wait(20)  # though nothing is left to be sent
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spooled import broken, die, files, letters, stats
+from spooled import die, files, letters, stats
+from sqlite_handles import break_off
 from virtual import OK, WALL
 
 from togai_shipper._engine.verdict import Reply
@@ -81,7 +82,7 @@ def test_a_replay_on_a_file_that_fails_is_asked_again(worlds: Any, folder: Path)
     w.clock.now += 1
     w.pipeline.flush(0.0)
     ask(files(folder)[0], "replay", [1])
-    broken(w)
+    break_off(files(folder)[0])
     for _ in range(6):
         w.clock.now += 100
         w.pipeline.flush(10)

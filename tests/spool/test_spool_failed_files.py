@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spooled import DOWN, broken, damage, die, files, letters, stats
+from spooled import DOWN, damage, die, files, letters, stats
+from sqlite_handles import break_off
 from virtual import World
 
 from togai_shipper._engine.verdict import Reply
@@ -22,7 +23,7 @@ def test_a_file_that_fails_is_left_to_be_adopted_and_another_is_begun(
     for _ in range(4):
         ids += w.put(5)
         w.pipeline.sync(1.0)
-    broken(w)
+    break_off(files(folder)[0])
     ids += w.put(1)
     assert not w.pipeline.sync(1.0)
     assert "; 15 events stay in " in caplog.text
@@ -50,7 +51,7 @@ def test_a_row_that_cannot_be_forgotten_costs_nothing_but_another_attempt(
         w.server.answer = lambda sent: Reply(400, b'{"message": "no"}')
     w.put(1)
     w.pipeline.sync(1.0)
-    broken(w)
+    break_off(files(folder)[0])
     w.pipeline.flush(10)
     assert stats(w).pending == 0
     for _ in range(5):
@@ -147,7 +148,7 @@ def left_behind(worlds: Any, folder: Path) -> tuple[World, Path, list[str]]:
         ids += w.put(5)
         w.pipeline.sync(1.0)
     (path,) = files(folder)
-    broken(w)
+    break_off(path)
     w.put(1)
     w.pipeline.sync(1.0)
     return w, path, ids

@@ -203,7 +203,7 @@ def test_a_file_that_is_not_there_is_told() -> None:
 
 def test_a_full_disk_leaves_the_file_as_it_was(file: SpoolFile, path: Path) -> None:
     file.append(events("a"))
-    fill(path)
+    fill(path.parent)
 
     with pytest.raises(SpoolFull, match=f"{path}: .*full"):
         file.append([(NOW, False, b"x" * 100_000)])

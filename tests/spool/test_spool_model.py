@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 from spooled import die, files
+from sqlite_handles import fill, make_room
 from test_model import Life
 from virtual import WALL, Sent, world
 
@@ -55,7 +57,7 @@ class SpoolLife(Life):
         if before is not None:
             self.world.clock.now = before.clock.now
             self.world.server.metered = before.server.metered
-            self.world.server._seen = before.server._seen  # noqa: SLF001  events never change, in no process
+            self.world.server.seen = before.server.seen  # events never change, in no process
 
     def serve(self, sent: Sent) -> Reply:
         reply = super().serve(sent)
@@ -93,19 +95,15 @@ class SpoolLife(Life):
         self.the_ledger_balances()
         self.begin()
 
-    def disk(self) -> SpoolFile | None:
-        return self.world.pipeline.store._disk.file  # noqa: SLF001  to fill it
-
     # No precondition looks at the pipeline: in what order orphans are adopted depends on their random names.
 
     @rule()
     def mend(self) -> None:
         self.world.pipeline.set_api_key("another")
 
-    @rule(pages=st.sampled_from((1, 1_000_000)))
-    def fill_or_free_the_disk(self, pages: int) -> None:
-        if self.disk():
-            self.disk()._connection.execute(f"PRAGMA max_page_count = {pages}")  # type: ignore[union-attr]  # noqa: SLF001  as a full disk does
+    @rule(change=st.sampled_from((fill, make_room)))
+    def fill_or_free_the_disk(self, change: Callable[[Path], None]) -> None:
+        change(self.folder)
 
     @rule()
     def weeks_pass(self) -> None:
@@ -124,8 +122,7 @@ class SpoolLife(Life):
         if not hasattr(self, "world"):
             return
         self.fates = []
-        if file := self.disk():
-            file._connection.execute("PRAGMA max_page_count = 1000000")  # noqa: SLF001  there is room again
+        make_room(self.folder)
         self.track(1)  # the reply to it says what time it is
         for _ in range(60):  # a look around, a file opened, a piece moved: each is a step of its own here
             self.world.pipeline.set_api_key("right")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from spooled import broken, die, files, stats
+from spooled import Interrupted, die, files, stats
+from sqlite_handles import break_off, fill, make_room
 
 from togai_shipper._outcome import FlushReport
 
@@ -29,11 +30,13 @@ def test_an_orphan_waits_for_a_file_of_our_own_that_can_be_written(worlds: Any, 
     first = worlds()
     ids = first.put(1)
     first.pipeline.sync(1.0)
+    (left,) = files(folder)
     w = worlds()
     w.put(1)
     w.pipeline.flush(10)
     die(first)
-    w.pipeline.store._disk.file.path.unlink()  # noqa: SLF001  as who cleans up too much
+    (ours,) = set(files(folder)) - {left}
+    ours.unlink()  # as who cleans up too much
     w.clock.now += 100
     w.pipeline.flush(0.0)
     assert stats(w).recovered == 0
@@ -44,14 +47,16 @@ def test_an_orphan_waits_for_a_file_of_our_own_that_can_be_written(worlds: Any, 
     assert set(ids) < set(w.server.metered)
 
 
-def test_a_file_that_fails_while_an_orphan_moves_into_it_loses_nothing(worlds: Any) -> None:
+def test_a_file_that_fails_while_an_orphan_moves_into_it_loses_nothing(worlds: Any, folder: Path) -> None:
     first = worlds()
     ids = first.put(1500)
     first.pipeline.sync(1.0)
     die(first)
+    (left,) = files(folder)
     w = worlds()
     w.pipeline.flush(0.0)  # moves the first piece
-    broken(w)
+    (ours,) = set(files(folder)) - {left}
+    break_off(ours)
     for _ in range(6):
         w.clock.now += 100
         w.pipeline.flush(100)
@@ -67,12 +72,11 @@ def test_a_disk_that_is_full_in_the_middle_of_an_adoption_costs_no_row(worlds: A
     ids = other.put(2500)
     assert other.pipeline.sync(1.0)
     die(other)
-    limit = w.pipeline.store._disk.file._connection.execute  # noqa: SLF001  a full disk, as SQLite sees it
-    limit("PRAGMA max_page_count = 1")
+    fill(folder)
     w.clock.now += 100
     w.pipeline.flush(1)
     assert "full" in str(w.pipeline.health.complaint())
-    limit("PRAGMA max_page_count = 1000000")
+    make_room(folder)
     w.clock.now += 100
     w.pipeline.flush(1)
     w.clock.now += 100
@@ -88,15 +92,22 @@ def test_a_flush_does_not_take_adopted_events_for_its_own(worlds: Any) -> None:
     first.put(50)
     first.pipeline.sync(1.0)
     die(first)
-    w = worlds()
-    (ours,) = w.put(1)
-    spool = w.pipeline.store
-    waiter = w.pipeline.line.begin_flush(w.clock.now + 100)
-    spool._recovery.adopt(spool._ready)  # noqa: SLF001  before our own event is written, as a thread may
-    assert stats(w).recovered == 50
+    wall = Interrupted()
+    w = worlds(wall=wall)
+    tracked: list[str] = []
+    waiters: list[Any] = []
 
+    def track() -> None:
+        tracked.extend(w.put(1))
+        waiters.append(w.pipeline.line.begin_flush(w.clock.now + 100))
+
+    wall.act = track  # as the writer begins to adopt: our own event is written after what it adopts
+    assert w.pipeline.store.step(0.0)
+    assert (stats(w).recovered, stats(w).spooled, stats(w).pending) == (50, 50, 51)
+
+    (waiter,) = waiters
     w.pipeline.carrying.work(waiter)
-    assert ours in w.server.metered
+    assert set(tracked) < set(w.server.metered)
     assert waiter.left == 0
 
 

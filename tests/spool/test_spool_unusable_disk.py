@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
-from spooled import DOWN, Interrupted, die, files, full, roomy, stats
+from spooled import DOWN, Interrupted, die, files, stats
+from sqlite_handles import fill, make_room
 from virtual import World
 
 from togai_shipper._engine.settlement import Settlement
@@ -116,7 +118,7 @@ def test_a_disk_that_is_full_is_told_and_tried_again_and_nothing_is_sent_twice(
     for _ in range(5):
         ids += w.put(5)
         w.pipeline.sync(1.0)
-    full(w)
+    fill(folder)
     for _ in range(2):
         ids += [w.put_one(f"event-{len(ids)}", 3000) or f"event-{len(ids)}"]
     assert not w.pipeline.sync(1.0)
@@ -124,7 +126,7 @@ def test_a_disk_that_is_full_is_told_and_tried_again_and_nothing_is_sent_twice(
     assert caplog.text.count("database or disk is full") == 1
     assert stats(w).pending == 27
 
-    roomy(w)
+    make_room(folder)
     w.clock.now += 5
     assert w.pipeline.sync(1.0)
     ids += w.put(3)
@@ -135,24 +137,30 @@ def test_a_disk_that_is_full_is_told_and_tried_again_and_nothing_is_sent_twice(
     assert list(folder.iterdir()) == []
 
 
-def fill(w: World) -> Any:
-    """A full disk, as SQLite sees it: nothing can be forgotten, either."""
-    execute = w.pipeline.store._disk.file._connection.execute  # noqa: SLF001  its disk
+def change(path: Path, statement: str) -> None:
+    """Run a statement for each way to write in the file."""
+    connection = sqlite3.connect(path, isolation_level=None)
     for event in ("INSERT", "DELETE"):
         for table in ("event", "meta"):
-            execute(
-                f"CREATE TRIGGER {event}_{table} BEFORE {event} ON {table} "
-                "BEGIN SELECT raise(ABORT, 'database or disk is full'); END"
-            )
-    return execute
+            connection.execute(statement.format(event=event, table=table))
+    connection.close()
 
 
-def filled(worlds: Any) -> World:
+def fill_up(path: Path) -> None:
+    """Leave no room on the disk of this file, as SQLite sees it: nothing can be forgotten, either."""
+    change(
+        path,
+        "CREATE TRIGGER {event}_{table} BEFORE {event} ON {table} "
+        "BEGIN SELECT raise(ABORT, 'database or disk is full'); END",
+    )
+
+
+def filled(worlds: Any, folder: Path) -> World:
     """A process whose file has filled the disk while Togai was down."""
     w: World = worlds([DOWN] * 3)
     w.put(3)
     assert w.pipeline.sync(1.0)
-    fill(w)
+    fill_up(files(folder)[0])
     w.put(1)
     assert not w.pipeline.sync(1.0)
     return w
@@ -166,7 +174,8 @@ def test_the_spool_works_again_once_something_can_be_written(
     assert w.pipeline.flush(10) == FlushReport(rejected=1)  # so that the file is needed
     w.clock.now += 1
     w.pipeline.flush(0)
-    execute = fill(w)
+    (path,) = files(folder)
+    fill_up(path)
     w.put(1)
     assert w.pipeline.flush(10) == FlushReport(delivered=1)
     caplog.set_level("INFO")
@@ -175,9 +184,7 @@ def test_the_spool_works_again_once_something_can_be_written(
         w.pipeline.flush(0)
         assert "full" in str(w.pipeline.health.complaint())
     assert "works again" not in caplog.text
-    for event in ("INSERT", "DELETE"):
-        for table in ("event", "meta"):
-            execute(f"DROP TRIGGER {event}_{table}")
+    change(path, "DROP TRIGGER {event}_{table}")
     w.clock.now += 100
     w.pipeline.flush(0)
     assert w.pipeline.health.complaint() is None
@@ -189,7 +196,7 @@ def test_a_file_that_has_filled_the_disk_is_removed_once_all_in_it_is_delivered(
     worlds: Any, folder: Path
 ) -> None:
     """Nothing in it can be marked as gone, since that takes room, too."""
-    w = filled(worlds)
+    w = filled(worlds, folder)
     (before,) = files(folder)
     w.clock.now += 100
     w.pipeline.flush(0)
@@ -206,7 +213,7 @@ def test_a_file_that_has_filled_the_disk_is_removed_once_all_in_it_is_delivered(
 def test_a_file_that_has_filled_the_disk_is_removed_at_close_where_all_in_it_is_delivered(
     worlds: Any, folder: Path
 ) -> None:
-    w = filled(worlds)
+    w = filled(worlds, folder)
     assert w.pipeline.flush(1000) == FlushReport(delivered=4)
 
     w.pipeline.close(1)

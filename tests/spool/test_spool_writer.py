@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spooled import Interrupted, die, stats
+from spooled import Interrupted, die, files, hurried, stats
+from sqlite_handles import handle_of
 
 from togai_shipper import Event, EventDropped
 from togai_shipper._config import Config
-from togai_shipper._engine.runtime import Runtime
 from togai_shipper._event import encode, fresh_id
 from togai_shipper._outcome import FlushReport
 from togai_shipper._pipeline import Pipeline
@@ -49,19 +49,22 @@ def test_a_writer_that_is_ended_is_told_of_and_replaced(
     togai: FakeTogai, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     raising = [SystemExit("somebody else's handler")]
+    ended = threading.Event()
 
     def wall() -> float:
         if raising:
+            ended.set()
             raise raising.pop()
         return time.time()
 
     config = Config.load({}, api_key="secret", base_url=togai.url, spool=str(folder))
-    pipeline = Pipeline(config, Runtime(wall=wall))
+    pipeline = Pipeline(config, hurried(wall))
     event = encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", fresh_id())
     assert pipeline.put(event) is None
-    assert togai.wait(lambda: "the spool's writer was ended by SystemExit" in caplog.text)
+    assert ended.wait(20)
 
-    assert pipeline.close(20)
+    assert pipeline.close(200)
+    assert "the spool's writer was ended by SystemExit" in caplog.text
     assert togai.ledger.metered == 1
 
 
@@ -77,7 +80,7 @@ def test_a_writer_that_is_ended_while_a_flusher_idles_is_replaced_though_nothing
         return time.time()
 
     config = Config.load({}, api_key="secret", base_url=togai.url, spool=str(folder), flush_interval=0.05)
-    pipeline = Pipeline(config, Runtime(wall=wall))
+    pipeline = Pipeline(config, hurried(wall))
     event = encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", fresh_id())
     assert pipeline.put(event) is None
     assert togai.wait(lambda: togai.ledger.metered == 1)  # a writer and a flusher live, and wait
@@ -100,7 +103,7 @@ def test_close_does_not_wait_for_a_disk_that_hangs(worlds: Any) -> None:
     assert stats(w).dropped == {"closed": 1}
 
 
-def test_a_disk_that_hung_until_after_close_harms_nobody(worlds: Any) -> None:
+def test_a_disk_that_hung_until_after_close_harms_nobody(worlds: Any, folder: Path) -> None:
     """What it has written meanwhile was given up, as perhaps delivered: it is sent by who adopts it."""
     told: list[tuple[bool, list[str]]] = []
 
@@ -110,25 +113,25 @@ def test_a_disk_that_hung_until_after_close_harms_nobody(worlds: Any) -> None:
     w = worlds(on_error=tell)
     w.put(1)
     assert w.pipeline.flush(10) == FlushReport(delivered=1)
-    spool = w.pipeline.store
-    append, closing = spool._disk.file.append, threading.Event()  # noqa: SLF001  the disk
+    closing, closed = threading.Event(), threading.Event()
 
-    def hangs(events: Any) -> int:
-        closing.set()
-        assert closed.wait(10)
-        return int(append(events))
+    def hang(statement: str) -> None:
+        if "INSERT INTO event" in statement:
+            closing.set()
+            assert closed.wait(10)
 
-    closed = threading.Event()
-    spool._disk.file.append = hangs  # noqa: SLF001  likewise
+    handle_of(files(folder)[0]).set_trace_callback(hang)
     ids = w.put(1)
-    writer = threading.Thread(target=spool.step, args=(10.0,))
+    writer = threading.Thread(target=w.pipeline.store.step, args=(10.0,))
     writer.start()
-    assert closing.wait(10)
-    later = w.put(1)
-    assert w.pipeline.close(1) == FlushReport(dropped=2)
-    assert told == [(False, later), (True, ids)]
-    closed.set()
-    writer.join(10)
+    try:
+        assert closing.wait(10)
+        later = w.put(1)
+        assert w.pipeline.close(1) == FlushReport(dropped=2)
+        assert told == [(False, later), (True, ids)]
+    finally:
+        closed.set()  # else a test that has failed would hang, too
+        writer.join(10)
     die(w)
 
     heir = worlds()
