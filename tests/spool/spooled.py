@@ -22,8 +22,9 @@ DOWN = Reply(None, error="no reply: down")
 
 def die(w: World) -> None:
     """As by kill -9: nothing more is written, and the kernel lets go of the locks."""
-    w.pipeline.store._recovery.adoption.pause()  # noqa: SLF001  what the kernel does
-    w.pipeline.store._disk.leave()  # noqa: SLF001  likewise
+    store: Any = w.pipeline.store  # a spool
+    store.recovery.adoption.pause()
+    store.disk.leave()
 
 
 def damage(path: Path, event_id: str) -> None:

@@ -87,8 +87,8 @@ class Spool:
         self._news = News(log, callbacks)
         self._gathering = Gathering(clock)
         self._holdings = holdings = Holdings(config, shutdown, inlet)
-        self._disk = disk = Disk(folder, config.base_url, clock, self._now_ms)
-        self._recovery = Recovery(
+        self.disk = disk = Disk(folder, config.base_url, clock, self._now_ms)
+        self.recovery = Recovery(
             config, runtime, lock, shutdown, inlet, holdings, folder, disk, self._news, server_clock
         )
         self._settled_at = 0.0  # since when something may leave the shelf
@@ -142,8 +142,8 @@ class Spool:
                 rings = self._inlet.progress.rings
                 left = deadline - self._clock()
                 is_written = self._gathering.written >= target
-                if is_written or self._disk.failure or left <= 0 or not waits:
-                    return is_written and self._disk.failure is None
+                if is_written or self.disk.failure or left <= 0 or not waits:
+                    return is_written and self.disk.failure is None
             self._inlet.progress.wait(rings, left)
 
     # --- what the line asks ---
@@ -192,14 +192,14 @@ class Spool:
 
     def complaint(self) -> str | None:
         """Why events are not as safe as they should be."""
-        if self._disk.failure:
-            return f"the spool does not work, events are kept in memory alone: {self._disk.failure}"
+        if self.disk.failure:
+            return f"the spool does not work, events are kept in memory alone: {self.disk.failure}"
         if self._writer.failure:
             return self._writer.failure
         if in_left_files := self._holdings.in_left_files:
             waiting = counted(in_left_files, "event waits", "events wait")
             return f"{waiting} in a file that failed, until it can be read"
-        if stranded := self._recovery.adoption.stranded:
+        if stranded := self.recovery.adoption.stranded:
             waiting = counted(sum(stranded.values()), "event on disk is", "events on disk are")
             return (
                 f"{waiting} not ours to send, or so old that Togai has to "
@@ -213,9 +213,9 @@ class Spool:
         return {
             "spooled": len(holdings.shelf),
             "spool_bytes": holdings.shelf.bytes,
-            "durable": self._disk.works,
+            "durable": self.disk.works,
             "recovered": holdings.recovered,
-            "stranded": sum(self._recovery.adoption.stranded.values()),
+            "stranded": sum(self.recovery.adoption.stranded.values()),
             "corrupt_rows": holdings.corrupt_rows,
             "dead_letters": holdings.dead_letters,
         }
@@ -268,11 +268,11 @@ class Spool:
         if self._is_finished:
             return FOREVER
         now, is_closing = self._clock(), self._shutdown.has_begun
-        times = [self._recovery.due_at(now)]
+        times = [self.recovery.due_at(now)]
         if self._gathering:
             times.append(self._gathering.due_at(now, is_closing=is_closing))
-        if self._disk.failure is not None:
-            times.append(self._disk.retry_at)
+        if self.disk.failure is not None:
+            times.append(self.disk.retry_at)
         elif self._holdings.shelf.leaving:
             times.append(now if self._is_forgetting_due(now) else self._settled_at + FORGET_EVERY)
         return max(0.0, min(times) - now)
@@ -302,14 +302,14 @@ class Spool:
         return True
 
     def _step(self) -> None:
-        if self._disk.failure is not None:
+        if self.disk.failure is not None:
             self._ready()
         self._commit()
         for work in (
             self._forget,
-            self._recovery.read_back,
-            lambda: self._recovery.adopt(self._ready),
-            self._recovery.do_requests,
+            self.recovery.read_back,
+            lambda: self.recovery.adopt(self._ready),
+            self.recovery.do_requests,
         ):
             try:
                 work()
@@ -325,35 +325,35 @@ class Spool:
     def _ready(self) -> SpoolFile | None:
         """Return the file, if it can be written; made if there is none, tried again when that is due."""
         try:
-            self._disk.look()
-            if self._disk.works:
-                return self._disk.file
-            if not self._disk.may_try():
+            self.disk.look()
+            if self.disk.works:
+                return self.disk.file
+            if not self.disk.may_try():
                 return None
             self._make_room()
-            file = self._disk.open()
-            if self._disk.failure is not None:
+            file = self.disk.open()
+            if self.disk.failure is not None:
                 file.try_out()
             self._save_what_is_in_memory(file)
         except SpoolError as error:
             self._failed(error)
             return None
-        if self._disk.mended():
-            self._recovery.adoption.look_now()  # what had to be left may be read again
-            self._news.info("the spool works again: %s", self._disk.path)
+        if self.disk.mended():
+            self.recovery.adoption.look_now()  # what had to be left may be read again
+            self._news.info("the spool works again: %s", self.disk.path)
         return file
 
     def _make_room(self) -> None:
         """Remove a file that has filled the disk, and could not even note that all in it is delivered."""
-        file = self._disk.file
+        file = self.disk.file
         with self._lock:
             shelf = self._holdings.shelf
             delivered = shelf.delivered
-            if file is None or self._disk.works or len(shelf):
+            if file is None or self.disk.works or len(shelf):
                 return
         if file.pending()[0] > delivered or file.dead_count():
             return
-        self._disk.remove()
+        self.disk.remove()
         with self._lock:
             self._holdings.begin_shelf()
 
@@ -361,14 +361,14 @@ class Spool:
         """Go on from memory alone; what is on disk alone waits there for whoever adopts it."""
         behind = 0
         with self._lock:
-            path = self._disk.path
-            if self._disk.failed(error):
-                self._recovery.adoption.pause()
+            path = self.disk.path
+            if self.disk.failed(error):
+                self.recovery.adoption.pause()
                 behind = self._holdings.leave_shelf()
                 if behind and os.path.exists(path):  # noqa: PTH110  Path's raises where it cannot be told
                     self._holdings.count_left(path, behind)
                 elif behind:
-                    self._recovery.lose(behind, path)
+                    self.recovery.lose(behind, path)
                     behind = 0
             self._inlet.progress.ring()
         text = "the spool does not work: %s; delivery goes on from memory, which dies with this process"
@@ -431,7 +431,7 @@ class Spool:
     def _forget(self) -> None:
         """Remove the rows of settled events; those that were not delivered become dead letters."""
         with self._lock:
-            file, shelf = self._disk.file if self._disk.works else None, self._holdings.shelf
+            file, shelf = self.disk.file if self.disk.works else None, self._holdings.shelf
             if file is None or not shelf.leaving or not self._is_forgetting_due(self._clock()):
                 return
             leaving = shelf.take_leaving()
@@ -484,8 +484,8 @@ class Spool:
                 with suppress(SpoolError):
                     self._make_room()
                 self._is_finished = True
-                self._recovery.adoption.pause()
-                self._disk.close()
+                self.recovery.adoption.pause()
+                self.disk.close()
         finally:
             self.let_go()
         self._tell()
