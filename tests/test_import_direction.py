@@ -30,6 +30,9 @@ PURE = [
     "_engine.verdict",
     "_engine.batching",
     "_engine.settlement",
+    "spool.errors",
+    "spool.rows",
+    "spool.shelf",
     "_process.limits",
     "_option_values",
     "_config",
@@ -67,15 +70,12 @@ ORDER = [
     "_engine.health",
     "_engine.carrying",
     "_engine.closing",
-    "spool.rows",
-    "spool.errors",
     "spool.connection",
     "spool.schema",
     "spool.dead_letters",
     "spool.file",
     "spool.folder",
     "spool.disk",
-    "spool.shelf",
     "spool.holdings",
     "spool.gathering",
     "spool.requests",
@@ -92,7 +92,7 @@ ORDER = [
     "_recording",
 ]
 FACES = {"_event": "_event.event"}  # what hands on the names of its folder comes with the last of it
-IMPURE = {"threading", "time", "requests", "tenacity", "logging", "random"}
+IMPURE = {"threading", "time", "requests", "tenacity", "logging", "random", "sqlite3"}
 ONLY_IN = {
     "requests": {"_engine/timed_http", "_engine/transport"},
     "urllib3": {"_engine/timed_http", "_engine/transport"},

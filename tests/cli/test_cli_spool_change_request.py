@@ -19,7 +19,7 @@ from togai_shipper.cli.spool.change_request import (
 )
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import Claim, Folder
-from togai_shipper.spool.requests import What, asked
+from togai_shipper.spool.requests import What, read_requests
 from togai_shipper.spool.rows import DeadLetter
 
 AskFor = Callable[[What], ChangeRequest]
@@ -74,7 +74,7 @@ def counts(path: Path) -> tuple[int, int]:
 def heed(path: Path) -> None:
     """Do what is asked, as the process that has the file does."""
     file = SpoolFile.open(path)
-    for request in asked(path):
+    for request in read_requests(path):
         if request.what == "replay":
             file.replay(request.numbers, 1)
         else:
@@ -121,7 +121,7 @@ def test_many_letters_are_asked_for_in_portions(folder: Folder, ask_for: AskFor,
     sizes: list[int] = []
 
     def look() -> None:
-        sizes.extend(len(request.numbers) for request in asked(claim.path))
+        sizes.extend(len(request.numbers) for request in read_requests(claim.path))
         heed(claim.path)
 
     time.meanwhile = look
@@ -139,7 +139,7 @@ def test_a_process_that_is_busy_will_do_it_later(folder: Folder, ask_for: AskFor
         claim.path, ChangeState.ASKED, 1, os.getpid()
     )
     assert PATIENCE <= time.now < PATIENCE + 1
-    assert [request.numbers for request in asked(claim.path)] == [(1,)]
+    assert [request.numbers for request in read_requests(claim.path)] == [(1,)]
     claim.release()
 
 
@@ -152,7 +152,7 @@ def test_where_the_process_ends_without_it_it_is_done_here(
 
     assert ask_for("replay").run(claim.path, [1]) == ChangeResult(claim.path, ChangeState.DONE, 1)
     assert counts(claim.path) == (1, 2)
-    assert asked(claim.path) == []
+    assert read_requests(claim.path) == []
 
 
 def test_a_file_that_is_taken_over_meanwhile_is_not_called_done(

@@ -11,7 +11,7 @@ from spools import Spool, letter, run
 from togai_shipper.cli.spool.change_request import WaitClock
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import Claim
-from togai_shipper.spool.requests import asked
+from togai_shipper.spool.requests import read_requests
 from togai_shipper.spool.rows import CORRUPT, PAST_WINDOW
 
 # --- replay -----------------------------------------------------------------------------------------------
@@ -74,7 +74,7 @@ def owner_that(does: Callable[[], object]) -> WaitClock:
 
 def heed(claim: Claim) -> None:
     file = SpoolFile.open(claim.path)
-    for request in asked(claim.path):
+    for request in read_requests(claim.path):
         (file.purge if request.what == "purge" else lambda numbers: file.replay(numbers, 1))(request.numbers)
         request.path.unlink()
     file.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from togai_shipper.spool.errors import SpoolError
-from togai_shipper.spool.requests import MAX_BYTES, Request, ask, asked
+from togai_shipper.spool.requests import MAX_BYTES, Request, ask, read_requests
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_what_is_asked_is_read_the_oldest_first(db: Path) -> None:
     first, second = ask(db, "replay", [1, 5]), ask(db, "purge", range(2))
     os.utime(first, (1, 1))
 
-    assert asked(db) == [Request(first, "replay", (1, 5)), Request(second, "purge", (0, 1))]
+    assert read_requests(db) == [Request(first, "replay", (1, 5)), Request(second, "purge", (0, 1))]
 
 
 def test_a_request_is_beside_its_file_and_for_its_owner_alone(db: Path) -> None:
@@ -56,7 +56,7 @@ def test_what_is_asked_of_another_file_or_unfinished_is_not_ours(db: Path) -> No
     ask(other, "replay", [1])
     Path(f"{db}.request-0123abcd.new").write_text('{"what":"purge","numbers":[1]}')
 
-    assert asked(db) == []
+    assert read_requests(db) == []
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_garbage_is_no_request_and_hides_none(db: Path, garbage: bytes) -> None:
 
     path = ask(db, "purge", [3])
 
-    assert asked(db) == [Request(path, "purge", (3,))]
+    assert read_requests(db) == [Request(path, "purge", (3,))]
 
 
 def test_what_is_no_plain_file_is_no_request(db: Path) -> None:
@@ -89,13 +89,13 @@ def test_what_is_no_plain_file_is_no_request(db: Path) -> None:
     elsewhere = leave(db, json.dumps({"what": "purge", "numbers": [1]}).encode(), "elsewhere")
     Path(f"{db}.request-00000002").symlink_to(elsewhere)
 
-    assert asked(db) == []
+    assert read_requests(db) == []
 
 
 def test_in_a_directory_that_is_gone_nothing_is_asked_nor_can_be(tmp_path: Path) -> None:
     db = tmp_path / "gone" / "host-7-0123abcd.db"
 
-    assert asked(db) == []
+    assert read_requests(db) == []
     with pytest.raises(SpoolError, match="cannot be written: No such file"):
         ask(db, "replay", [1])
 

@@ -18,7 +18,7 @@ from togai_shipper._plural import counted
 from .errors import Damaged, HoldsNothing, SpoolError, SpoolFull
 from .file import READ_BYTES, SpoolFile
 from .folder import Claim, Folder
-from .requests import asked, heed
+from .requests import carry_out, read_requests
 from .rows import PAST_WINDOW, DeadLetter, Row, is_old
 
 PIECE = 1000  # rows moved at once at most: a few milliseconds, between which our own events are written
@@ -76,18 +76,18 @@ class Orphan:
         if haul.expired:
             ours.bury([_expired(row, now_ms) for row in haul.expired])
         self._forget([*fresh, *haul.expired])
-        if haul.over and self._heed_requests(now_ms):
+        if haul.over and self._do_requests(now_ms):
             haul.over = False
         if haul.over and not self.waiting:  # else the file stays, and they in it
             self._move_dead(ours, haul)
         return haul
 
-    def _heed_requests(self, now_ms: int) -> bool:
+    def _do_requests(self, now_ms: int) -> bool:
         """Do what was asked of the process that is gone; in our file its dead letters get other numbers."""
-        requests = asked(self.claim.path)
+        requests = read_requests(self.claim.path)
         try:
             for request in requests:
-                heed(request, self.file, now_ms)
+                carry_out(request, self.file, now_ms)
         except SpoolError:
             self._stays = True
             return False

@@ -27,7 +27,7 @@ from .file import SpoolFile
 from .folder import Folder
 from .holdings import Holdings
 from .news import News
-from .requests import asked, heed
+from .requests import carry_out, read_requests
 from .rows import CORRUPT, PAST_WINDOW, DeadLetter, Row
 
 READ_MOST = 5000  # rows read back at once
@@ -239,8 +239,8 @@ class Recovery:
         if not self._holdings.dead_letters or now < self._look_at or file is None or not self._disk.works:
             return
         self._look_at = now + REQUESTS_EVERY
-        for request in asked(file.path):
-            rows = heed(request, file, self._now_ms())
+        for request in read_requests(file.path):
+            rows = carry_out(request, file, self._now_ms())
             dead_letters = file.dead_count()
             with self._lock:
                 if rows:

@@ -60,7 +60,7 @@ def ask(db_path: Path, what: What, numbers: Iterable[int]) -> Path:
     return path
 
 
-def heed(request: Request, file: SpoolFile, now_ms: int) -> list[Row]:
+def carry_out(request: Request, file: SpoolFile, now_ms: int) -> list[Row]:
     """Do what a request asks, in the file that it is about; return the rows that are pending again."""
     rows = []
     if request.what == "replay":
@@ -77,7 +77,7 @@ def _give(fd: int, owner: os.stat_result) -> None:
         os.fchown(fd, owner.st_uid, owner.st_gid)
 
 
-def asked(db_path: Path) -> list[Request]:
+def read_requests(db_path: Path) -> list[Request]:
     """Return the requests to the process that has ``db_path``, the oldest first, but for invalid ones."""
     pattern = re.compile(re.escape(db_path.name) + _NAME)
     found = []
