@@ -5,6 +5,7 @@ Python tells of each connection by an audit event, which asks nothing of the lib
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 import threading
@@ -20,7 +21,7 @@ _opening = threading.local()
 
 def _note(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "sqlite3.connect":
-        _opening.database = urlsplit(str(arguments[0]))
+        _opening.database = urlsplit(os.fsdecode(arguments[0]))  # bytes, on Python 3.10
     elif event == "sqlite3.connect/handle" and _opening.database.query == "mode=rw":
         path = Path(unquote(_opening.database.path))
         _writing[path.parent][path.name] = arguments[0]
