@@ -112,6 +112,13 @@ class Buffer:
                 return "wake"
             return "wake" if is_first or is_overdue or not len(fresh) % self._config.batch_size else None
 
+    def has_room(self, count: int, size: int) -> bool:
+        """Whether one event more goes into memory, beside so many, of so many bytes, in the store's hands."""
+        return (
+            len(self._fresh) + self._taken + count < self._config.max_queue_size
+            and self._fresh_bytes + self._taken_bytes + size <= self._config.max_queue_bytes
+        )
+
     def add_from_store(self, events: Sequence[bytes], since: float, *, known: bool = False) -> None:
         """Take events of one age from the store. Called under the lock.
 

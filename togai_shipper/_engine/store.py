@@ -85,6 +85,7 @@ class Inlet:
         self._receipts = receipts
         self._flushers = flushers
         self.progress = waiters.progress  # the bell that tells those who wait: for room, or until all is safe
+        self.has_room = buffer.has_room  # asked for each event: without a call more
 
     @property
     def count(self) -> int:

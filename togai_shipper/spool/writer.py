@@ -105,16 +105,16 @@ class Spool:
         with self._lock:
             if self._shutdown.has_begun:
                 return "closed"
-            gathering, inlet, config, size = self._gathering, self._inlet, self._config, len(event)
+            gathering = self._gathering
+            size = gathering.size + len(event)
             if (
-                len(gathering) + inlet.count >= config.max_queue_size
-                or gathering.size + inlet.size + size > config.max_queue_bytes
-                or self._holdings.shelf.bytes + gathering.size + size > config.max_spool_bytes
+                not self._inlet.has_room(len(gathering.events), size)
+                or self._holdings.shelf.bytes + size > self._config.max_spool_bytes
             ):
                 return "full"
-            is_first = gathering.add(event, self._shutdown.has_begun_by_now)
-            if is_first is None:
-                return "closed"
+            is_first = gathering.add(event)
+            if self._shutdown.has_begun_by_now() and gathering.take_back(event):
+                return "closed"  # a signal handler interrupted us, and closed: as in Buffer.put
             return "wake" if is_first or not self._writer.alive else None
 
     def wake(self) -> None:
