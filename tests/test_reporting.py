@@ -235,3 +235,18 @@ def test_what_close_gave_up_is_told_though_another_thread_is_inside_on_error_jus
     other.join(60)
 
     assert given_up == [3]
+
+
+def test_calls_are_deferred_until_the_last_of_those_who_defer_them_on_a_thread_has_left() -> None:
+    told: list[int] = []
+    w = world(on_error=lambda error, events: told.append(1))
+    callbacks = w.pipeline.callbacks
+    with callbacks.deferring():
+        with callbacks.deferring():
+            callbacks.undelivered(ValueError("first"))
+        callbacks.undelivered(ValueError("second"))
+        assert not callbacks.make_deferred()
+        assert told == []
+
+    assert callbacks.make_deferred()
+    assert told == [1, 1]

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from spooled import Interrupted, die, files, hurried, stats
 from sqlite_handles import handle_of
+from virtual import WALL
 
 from togai_shipper import Event, EventDropped
 from togai_shipper._config import Config
+from togai_shipper._engine.verdict import Reply
 from togai_shipper._event import encode, fresh_id
 from togai_shipper._outcome import FlushReport
 from togai_shipper._pipeline import Pipeline
@@ -90,6 +92,58 @@ def test_a_writer_that_is_ended_while_a_flusher_idles_is_replaced_though_nothing
 
     assert togai.wait(lambda: togai.ledger.metered == 2, 10)
     assert pipeline.close(20)
+
+
+def test_a_writer_that_fails_again_and_again_keeps_close_from_nothing(
+    togai: FakeTogai, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[tuple[bool, int]] = []
+    failed = threading.Event()
+
+    def wall() -> float:
+        failed.set()
+        raise MemoryError("each time")
+
+    config = Config.load(
+        {},
+        api_key="secret",
+        base_url=togai.url,
+        spool=str(folder),
+        on_error=lambda error, events: told.append((error.maybe_delivered, len(events))),
+    )
+    pipeline = Pipeline(config, hurried(wall))
+    event = encode("api_call", "acme", {}, {}, "2026-01-01T00:00:00.000Z", fresh_id())
+    assert pipeline.put(event) is None
+    assert failed.wait(20)
+
+    assert pipeline.close(20) == FlushReport(dropped=1)
+    assert told == [(True, 1)]
+    assert "the spool's writer failed (MemoryError)" in caplog.text
+    assert "the spool could not be written at the end (MemoryError)" in caplog.text
+
+
+def test_what_cannot_be_forgotten_at_the_end_keeps_close_from_nothing(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is sent once more, by who adopts the file, with the same id."""
+    raising: list[BaseException] = []
+
+    def wall() -> float:
+        if raising:
+            raise raising[0]
+        return WALL + 1000.0
+
+    refused = Reply(400, b'{"message": "no such schema"}')
+    w = worlds([refused, refused], wall=wall)
+    w.put(1)
+    assert w.pipeline.sync(1.0)
+    assert w.pipeline.flush(0.01) == FlushReport(rejected=1)
+    raising.append(MemoryError("each time"))
+
+    assert w.pipeline.close(5) == FlushReport()
+    assert w.pipeline.health.state == "closed"
+    assert "the spool could not forget what was settled last (MemoryError)" in caplog.text
+    assert len(files(folder)) == 1
 
 
 def test_close_does_not_wait_for_a_disk_that_hangs(worlds: Any) -> None:

@@ -233,9 +233,12 @@ class Spool:
             self.wake()
         self._inlet.progress.ring()
 
+    def _complain(self, text: str, error: BaseException) -> None:
+        self._log.complain(text, text, type(error).__name__, level=logging.ERROR, exc_info=True)
+
     def _fail(self, text: str, error: BaseException) -> None:
         """Tell of the exception under way, and let a moment pass before it can come again."""
-        self._log.complain("writer", text, type(error).__name__, level=logging.ERROR, exc_info=True)
+        self._complain(text, error)
         go_on_at = self._clock() + RESTART_AFTER
         while (left := go_on_at - self._clock()) > 0 and not self._shutdown.has_begun:
             self.bell.wait(self.bell.rings, left)
@@ -442,7 +445,7 @@ class Spool:
             if leaving.dying:
                 letters = [self._letter(file, one) for one in leaving.dying]
                 file.bury(letters, [seq for seq, _, _ in leaving.dying if seq])
-        except SpoolError:
+        except BaseException:  # whatever it is: they are on disk still
             with self._lock:
                 shelf.put_back(leaving)
             raise
@@ -469,7 +472,10 @@ class Spool:
 
     def save(self) -> None:
         """Write what is in memory still, if the disk lets us."""
-        self.step(FINISH)
+        try:
+            self.step(FINISH)
+        except Exception as error:  # a bug, no memory: close() gives up, and tells, what is not on disk
+            self._complain("the spool could not be written at the end (%s)", error)
 
     def finish(self) -> None:
         """Forget what was settled last, and let go of the files: the buffer is closed."""
@@ -477,12 +483,7 @@ class Spool:
             return  # the disk hangs; the file is left as if the process had been killed
         try:
             if not self._is_finished:
-                try:
-                    self._forget()
-                except SpoolError as error:
-                    self._failed(error)
-                with suppress(SpoolError):
-                    self._make_room()
+                self._forget_the_last()
                 self._is_finished = True
                 self.recovery.adoption.pause()
                 self.disk.close()
@@ -490,6 +491,17 @@ class Spool:
             self.let_go()
         self._tell()
         self.bell.ring()
+
+    def _forget_the_last(self) -> None:
+        try:
+            try:
+                self._forget()
+            except SpoolError as error:
+                self._failed(error)
+            with suppress(SpoolError):
+                self._make_room()
+        except Exception as error:  # a bug, no memory: what is on disk still is sent again, with the same ids
+            self._complain("the spool could not forget what was settled last (%s)", error)
 
     def hold(self, timeout: float) -> bool:
         """Let nobody use the file until ``let_go``; return false where somebody does for longer."""
