@@ -40,14 +40,14 @@ class Metered:
         self.told.append(exchange)
         return "acme"
 
-    async def _receive(self) -> Any:
+    async def receive(self) -> Any:
         return {"type": "http.request"}
 
-    async def _send(self, message: Any) -> None:
+    async def send(self, message: Any) -> None:
         self.sent.append(message)
 
     async def ask(self, **scope: Any) -> None:
-        await self.app({**SCOPE, **scope}, self._receive, self._send)
+        await self.app({**SCOPE, **scope}, self.receive, self.send)
 
     @property
     def exchange(self) -> Exchange:
@@ -196,7 +196,7 @@ def test_what_sending_raises_is_raised_and_the_response_is_cut_short(recorded_ev
 
     metered = Metered(sending(START))
     with pytest.raises(OSError):  # noqa: PT011  the client has hung up
-        asyncio.run(metered.app({**SCOPE}, metered._receive, hung_up))  # noqa: SLF001  as a server
+        asyncio.run(metered.app({**SCOPE}, metered.receive, hung_up))
     assert metered.exchange.status is None
 
 
@@ -242,9 +242,9 @@ def test_the_body_of_the_request_is_left_to_the_application(recorded_events: Rec
         given.append(receive)
 
     metered = Metered(app)
-    asyncio.run(metered.app({**SCOPE}, metered._receive, metered._send))  # noqa: SLF001  as a server
+    asyncio.run(metered.app({**SCOPE}, metered.receive, metered.send))
 
-    assert given == [metered._receive]  # noqa: SLF001  likewise
+    assert given == [metered.receive]
 
 
 def test_the_body_is_counted_as_the_application_made_it(recorded_events: RecordedEvents) -> None:
@@ -252,7 +252,7 @@ def test_the_body_is_counted_as_the_application_made_it(recorded_events: Recorde
         message["body"] = b""
 
     metered = Metered(sending(body(b"hello")))
-    asyncio.run(metered.app({**SCOPE}, metered._receive, packing))  # noqa: SLF001  as a server
+    asyncio.run(metered.app({**SCOPE}, metered.receive, packing))
     assert metered.exchange.response_bytes == 5
 
 

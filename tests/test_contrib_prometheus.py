@@ -244,15 +244,14 @@ def test_a_shipper_that_is_added_during_a_scrape_is_told_of_in_the_next(
 def test_the_default_shipper_is_told_of_once_there_is_one(
     togai: FakeTogai, page_of: Callable[..., Page]
 ) -> None:
-    _default._made.clear()  # noqa: SLF001  as in a process that has made none
     page = page_of()
-    assert page.read() == {}
-    togai_shipper.configure(api_key="secret", base_url=togai.url)
-    togai_shipper.track("api_call", "acme")
-    togai_shipper.flush(10)
+    with _default.replaced(Shipper):  # as in a process that has made none
+        assert page.read() == {}
+        togai_shipper.configure(api_key="secret", base_url=togai.url)
+        togai_shipper.track("api_call", "acme")
+        togai_shipper.flush(10)
 
-    assert of(page.read(), EVENTS, outcome="delivered", reason="") == togai.ledger.metered == 1
-    togai_shipper.configure(enabled=False)
+        assert of(page.read(), EVENTS, outcome="delivered", reason="") == togai.ledger.metered == 1
 
 
 def test_openmetrics_reads_the_page_as_well(ship: Ship, page_of: Callable[..., Page]) -> None:

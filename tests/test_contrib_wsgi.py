@@ -73,7 +73,7 @@ class Metered:
         self.told.append(exchange)
         return "acme"
 
-    def _start_response(self, *given: Any) -> Callable[[bytes], Any]:
+    def start_response(self, *given: Any) -> Callable[[bytes], Any]:
         self.started.append(given)
         return self.written.append
 
@@ -81,7 +81,7 @@ class Metered:
         """Returns the iterable."""
         environ = {name.replace("__", "."): value for name, value in environ.items()}
         setup_testing_defaults(environ)
-        return self.app(environ, self._start_response)
+        return self.app(environ, self.start_response)
 
     @property
     def exchange(self) -> Exchange:
@@ -230,7 +230,7 @@ def test_failures_are_not_counted_if_told(recorded_events: RecordedEvents) -> No
     assert len(recorded_events) == 1
 
 
-def test_start_response_takes_exc_info_and_the_last_status_counts(recorded_events: RecordedEvents) -> None:
+def teststart_response_takes_exc_info_and_the_last_status_counts(recorded_events: RecordedEvents) -> None:
     def app(environ: Any, start_response: Any) -> Any:
         start_response(OK, TEXT)
         start_response("500 Oh", TEXT, ("kind", "error", "traceback"))
@@ -463,7 +463,7 @@ def test_it_keeps_to_the_protocol_on_both_sides(recorded_events: RecordedEvents,
     metered = Metered(validator(app) if name != "empty" else app)
     environ: dict[str, Any] = {"CONTENT_LENGTH": "", "QUERY_STRING": ""}
     setup_testing_defaults(environ)
-    body = validator(metered.app)(environ, metered._start_response)  # noqa: SLF001  as a server
+    body = validator(metered.app)(environ, metered.start_response)
     list(body)
     body.close()  # type: ignore[attr-defined]  # the validator's own
 

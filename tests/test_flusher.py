@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from conftest import pipeline_of
 from virtual import world
 
 from togai_shipper import FlushReport, Shipper
@@ -61,7 +62,7 @@ def test_close_sends_on_its_own_thread_where_no_other_can_be_started() -> None:
 
 def alive(shipper: Shipper) -> int:
     """Flusher threads of a shipper."""
-    return shipper._pipeline.flushers.alive  # noqa: SLF001  threads are nobody else's business
+    return pipeline_of(shipper).flushers.alive
 
 
 def test_one_flusher_is_started_at_first_and_another_only_for_a_whole_batch_while_all_are_busy(
@@ -345,7 +346,7 @@ def test_a_shorter_close_ends_a_longer_one_that_hangs_in_a_request_of_its_own(
     longer.start()
     assert togai.wait(lambda: len(togai.requests) > 1)
 
-    shipper._pipeline.hasten(1)  # noqa: SLF001  as the end of the process does
+    pipeline_of(shipper).hasten(1)  # as the end of the process does
     assert shipper.close() == FlushReport(dropped=201)
     assert sum(told) == 201
     togai.release()
@@ -458,7 +459,7 @@ def test_a_shipper_that_is_collected_leaves_no_thread_behind(togai: FakeTogai) -
     shipper = Shipper("secret", base_url=togai.url)
     shipper.track("api_call", "acme")
     assert shipper.flush(10)
-    pipeline = shipper._pipeline  # noqa: SLF001  what it leaves behind
+    pipeline = pipeline_of(shipper)  # what it leaves behind
     del shipper
 
     until = time.monotonic() + 10

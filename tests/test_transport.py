@@ -295,7 +295,7 @@ def test_idle_connections_are_kept_without_a_lock_that_a_fork_could_find_taken(
 ) -> None:
     send(transport)
     send(transport)
-    pools = transport._session.get_adapter(togai.url).poolmanager  # type: ignore[union-attr]  # noqa: SLF001
+    pools = transport.open().get_adapter(togai.url).poolmanager  # type: ignore[attr-defined]  # an HTTPAdapter's
     (pool,) = map(pools.pools.get, pools.pools.keys())
     assert (pool.num_connections, pool.num_requests) == (1, 2)  # kept alive
 
