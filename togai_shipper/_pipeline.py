@@ -103,7 +103,7 @@ class Pipeline:
         self._put = self.store.put
 
     def _made_store(self, waiters: Waiters, server_clock: ServerClock) -> Store:
-        if self._config.spool is None:
+        if self._config.spool is None or not self._config.enabled:  # nothing is sent, whoever left it there
             return Memory(self.buffer, self.flushers)
         from .spool.writer import Spool  # noqa: PLC0415  who has no spool does not wait for sqlite3
 

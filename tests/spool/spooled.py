@@ -15,6 +15,7 @@ from togai_shipper._engine.runtime import Runtime
 from togai_shipper._engine.verdict import Reply
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.rows import DeadLetter
+from togai_shipper.spool.writer import Spool
 
 DAY = 86_400.0
 DOWN = Reply(None, error="no reply: down")
@@ -22,9 +23,10 @@ DOWN = Reply(None, error="no reply: down")
 
 def die(w: World) -> None:
     """As by kill -9: nothing more is written, and the kernel lets go of the locks."""
-    store: Any = w.pipeline.store  # a spool
-    store.recovery.adoption.pause()
-    store.disk.leave()
+    store = w.pipeline.store
+    if isinstance(store, Spool):
+        store.recovery.adoption.pause()
+        store.disk.leave()
 
 
 def damage(path: Path, event_id: str) -> None:

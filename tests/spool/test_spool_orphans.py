@@ -5,10 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from spooled import Interrupted, die, files, stats
+from spooled import DOWN, Interrupted, die, files, stats
 from sqlite_handles import break_off, fill, make_room
 
 from togai_shipper._outcome import FlushReport
+
+
+def test_a_shipper_that_is_not_enabled_leaves_what_others_have_left_alone(worlds: Any, folder: Path) -> None:
+    first = worlds([DOWN])
+    first.put(3)
+    assert first.pipeline.close(0) == FlushReport(pending=3)
+    left = files(folder)
+    disabled = worlds(enabled=False)
+
+    assert disabled.pipeline.flush(10)
+    assert disabled.pipeline.close(10)
+    assert disabled.server.sent == []
+    assert files(folder) == left
 
 
 def test_an_orphan_waits_while_half_of_the_spool_is_full_or_the_disk_fails(worlds: Any, folder: Path) -> None:
