@@ -10,7 +10,6 @@ import pytest
 from hypothesis import settings
 
 from togai_shipper import Shipper
-from togai_shipper._pipeline import Pipeline
 from togai_shipper.testing import FakeTogai
 
 KEY = "secret"
@@ -38,11 +37,6 @@ def ship(togai: FakeTogai) -> Iterator[Callable[..., Shipper]]:
     yield make
     for shipper in made:
         shipper.close(0)
-
-
-def pipeline_of(shipper: Shipper) -> Pipeline:
-    """What a shipper has in this process: threads are nobody else's business."""
-    return shipper._pipeline  # noqa: SLF001  the one place
 
 
 settings.register_profile("shared machine", deadline=None)  # examples are slow when the neighbours are busy

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import pipeline_of
+from insides import pipeline_of
 from virtual import world
 
 from togai_shipper import FlushReport, Shipper
