@@ -111,6 +111,20 @@ def test_events_behind_a_batch_that_is_full_by_bytes_wake_somebody_once_a_batch(
     assert buffer.put(b"x" * 1_000) == "wake"
 
 
+def test_an_event_that_closes_while_it_is_put_is_refused() -> None:
+    """As a signal handler may, just then."""
+    w = world()
+
+    class Closing(bytes):
+        def __len__(self) -> int:
+            w.pipeline.close(1)
+            return super().__len__()
+
+    assert w.pipeline.put(Closing(b'{"id":"late"}')) == "closed"
+    assert w.pipeline.pending == 0
+    assert w.pipeline.close(1) == FlushReport()
+
+
 def lines_of_put() -> int:
     """How many lines run while an event is put."""
     count = 0

@@ -28,7 +28,7 @@ def why_no_spool() -> str | None:
     missing = _missing()
     if missing:
         return f"a spool needs POSIX, and this Python has no {missing}"
-    if not is_main_interpreter():
+    if not is_main_interpreter():  # pragma: no cover  its tests run in sub-interpreters, unmeasured
         return "a spool needs the main interpreter, and this is a sub-interpreter"
     return None
 

@@ -35,7 +35,7 @@ def handle(own: PerProcess[Any]) -> None:
         raise ConfigurationError(
             "handle_sigterm: a signal handler can be installed from the main thread alone"
         )
-    if not is_main_interpreter():
+    if not is_main_interpreter():  # pragma: no cover  its test runs in a sub-interpreter, unmeasured
         raise ConfigurationError(
             "handle_sigterm: a signal handler can be installed from the main interpreter alone"
         )

@@ -494,14 +494,11 @@ class Spool:
 
     def _forget_the_last(self) -> None:
         try:
-            try:
-                self._forget()
-            except SpoolError as error:
-                self._failed(error)
-            with suppress(SpoolError):
-                self._make_room()
-        except Exception as error:  # a bug, no memory: what is on disk still is sent again, with the same ids
+            self._forget()
+        except Exception as error:  # what is on disk still is sent again, by who adopts it, with the same ids
             self._complain("the spool could not forget what was settled last (%s)", error)
+        with suppress(SpoolError):
+            self._make_room()
 
     def hold(self, timeout: float) -> bool:
         """Let nobody use the file until ``let_go``; return false where somebody does for longer."""
