@@ -10,7 +10,7 @@ from togai_shipper._config import Config
 from togai_shipper._engine.gate import Gate
 from togai_shipper._engine.runtime import Runtime
 from togai_shipper._engine.shutdown import Shutdown
-from togai_shipper._engine.verdict import Accepted, Park, Partly, Refusal, TryLater, Verdict
+from togai_shipper._engine.verdict import Accepted, Complaint, Park, Partly, TryLater, Verdict
 
 FORBIDDEN = Park(403, "forbidden", on_key=False)
 UNAUTHORIZED = Park(401, "no such key", on_key=True)
@@ -88,7 +88,7 @@ def test_requests_go_one_at_a_time_until_one_shows_that_the_key_is_good() -> Non
     line, _ = gate()
     assert line.enter("/ingestBatch", never)
     assert line.enter("/ingestBatch", lambda: 1001.0) == 0  # waits for the first to be back
-    leave(line, Partly({}, Refusal("some were not taken", duplicate=False), 207))
+    leave(line, Partly({}, Complaint("some were not taken", duplicate=False), 207))
 
     assert line.enter("/ingestBatch", never)
     assert line.enter("/ingestBatch", never)
@@ -138,7 +138,7 @@ def test_a_late_reply_to_what_was_sent_before_the_key_was_refused_does_not_open_
     leave(line, UNAUTHORIZED)
     line.step_out()
     line.on_verdict(Accepted(), early)
-    line.on_verdict(Partly({}, Refusal("some were not taken", duplicate=False), 207), early)
+    line.on_verdict(Partly({}, Complaint("some were not taken", duplicate=False), 207), early)
 
     assert line.parking.cause is not None
     assert not line.is_trusted

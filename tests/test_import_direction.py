@@ -183,3 +183,38 @@ def test_who_makes_no_shipper_does_not_wait_for_the_network_libraries() -> None:
     ).stdout.split()
 
     assert not {"requests", "tenacity", "sqlite3", "asyncio"} & set(loaded)
+
+
+# What is not ours is set up by its attributes, and an exception gets its cause; the rest is ours.
+SET_FROM_OUTSIDE = {
+    "_config": {"plain.__signature__", "plain.__kwdefaults__"},
+    "_intake": {"invalid.__cause__", "problem.__cause__", "invalid.given"},
+    "_engine.timed_http": {
+        "manager.pool_classes_by_scheme",
+        "session.get_redirect_target",
+        "adapter.max_retries",
+        "adapter.proxy_manager_for",
+    },
+    "_engine.transport": {"response.raw.enforce_content_length", "session.trust_env"},
+    "spool.connection": {"self._sqlite.text_factory"},
+    "_metering": {"running.result"},  # of the function that is measured, noted where it returns
+}
+
+
+def assigned(node: ast.AST) -> Iterator[str]:
+    """The attributes that are assigned, but for an object's own."""
+    for child in ast.walk(node):
+        targets = child.targets if isinstance(child, ast.Assign) else []
+        if isinstance(child, ast.AugAssign | ast.AnnAssign):
+            targets = [child.target]
+        for target in targets:
+            for each in target.elts if isinstance(target, ast.Tuple) else [target]:
+                if isinstance(each, ast.Attribute) and ast.unparse(each.value) not in ("self", "cls"):
+                    yield ast.unparse(each)
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_no_object_assigns_an_attribute_of_another(module: str) -> None:
+    tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text("utf-8"))
+
+    assert set(assigned(tree)) == SET_FROM_OUTSIDE.get(module, set())

@@ -25,7 +25,7 @@ from togai_shipper._engine.settlement import (
     past_window,
     settle,
 )
-from togai_shipper._engine.verdict import Accepted, Park, Partly, Refusal, Refused, TryLater, Verdict
+from togai_shipper._engine.verdict import Accepted, Complaint, Park, Partly, Refused, TryLater, Verdict
 from togai_shipper._event import ChosenId, encode, id_of
 from togai_shipper._outcome import Delivered, Dropped, Rejected
 
@@ -33,8 +33,8 @@ OPEN = Circumstances(now=1000.0, accepted=7, split=42)
 PARKED = attrs.evolve(OPEN, parked=True)
 CLOSING = attrs.evolve(OPEN, closing=True)
 
-NO = Refusal("no", duplicate=False)
-TWICE = Refusal("duplicate event id", duplicate=True)
+NO = Complaint("no", duplicate=False)
+TWICE = Complaint("duplicate event id", duplicate=True)
 REFUSED = Refused(400, "no", duplicate=False, too_large=False)
 DUPLICATE = Refused(409, "duplicate event id", duplicate=True, too_large=False)
 TOO_LARGE = Refused(413, "too large", duplicate=False, too_large=True)
@@ -63,13 +63,13 @@ def ids(parts: Sequence[Batch]) -> list[list[str]]:
     return [[id_of(event) for event in part.events] for part in parts]
 
 
-def partly(**named: Refusal) -> Partly:
+def partly(**named: Complaint) -> Partly:
     return Partly({name[1:]: refusal for name, refusal in named.items()}, NO, 207)
 
 
 # --- every event is in one place --------------------------------------------------------------------------
 
-refusals = st.builds(Refusal, st.text(max_size=5), st.booleans())
+refusals = st.builds(Complaint, st.text(max_size=5), st.booleans())
 named = st.dictionaries(st.integers(0, 9).map("id-{}".format), refusals, max_size=5)
 statuses = st.sampled_from((None, 400, 409, 413, 422, 500, 503))
 verdicts: st.SearchStrategy[Verdict] = st.one_of(
@@ -199,9 +199,9 @@ def test_an_event_whose_id_is_twice_in_a_batch_goes_singly_both_times() -> None:
     ("verdict", "status", "message"),
     [
         (REFUSED, 400, "no"),
-        (partly(_0=Refusal("no such unit", duplicate=False)), 207, "no such unit"),
-        (partly(_9=Refusal("not this one", duplicate=False)), 207, "no"),
-        (Partly({}, Refusal("said no", duplicate=False), 202), 202, "said no"),
+        (partly(_0=Complaint("no such unit", duplicate=False)), 207, "no such unit"),
+        (partly(_9=Complaint("not this one", duplicate=False)), 207, "no"),
+        (Partly({}, Complaint("said no", duplicate=False), 202), 202, "said no"),
     ],
     ids=["400", "named", "another named", "false"],
 )

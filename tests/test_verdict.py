@@ -18,9 +18,9 @@ from togai_shipper._engine.verdict import (
     MAX_MESSAGE,
     MAX_RETRY_AFTER,
     Accepted,
+    Complaint,
     Park,
     Partly,
-    Refusal,
     Refused,
     Reply,
     TryLater,
@@ -88,7 +88,7 @@ def test_a_success_that_names_events_is_partly_in_every_shape(status: int, body:
     verdict = judge(reply(status, body))
 
     assert isinstance(verdict, Partly)
-    assert dict(verdict.named) == {"1": Refusal("no", duplicate=False)}
+    assert dict(verdict.named) == {"1": Complaint("no", duplicate=False)}
     assert verdict.status == status
 
 
@@ -136,8 +136,11 @@ def test_each_of_the_named_has_its_own_refusal() -> None:
     body = {"message": "some failed", "errors": [item("1", "no such unit"), item("2", "duplicate event id")]}
 
     assert judge(reply(207, body)) == Partly(
-        {"1": Refusal("no such unit", duplicate=False), "2": Refusal("duplicate event id", duplicate=True)},
-        Refusal("some failed", duplicate=False),
+        {
+            "1": Complaint("no such unit", duplicate=False),
+            "2": Complaint("duplicate event id", duplicate=True),
+        },
+        Complaint("some failed", duplicate=False),
         207,
     )
 
@@ -145,7 +148,7 @@ def test_each_of_the_named_has_its_own_refusal() -> None:
 def test_a_207_for_a_single_event_may_call_it_a_duplicate_without_naming_it() -> None:
     verdict = judge(reply(207, {"success": False, "code": "INGESTION_FAILED_DUPLICATE_EVENT"}))
 
-    assert verdict == Partly({}, Refusal("HTTP 207", duplicate=True), 207)
+    assert verdict == Partly({}, Complaint("HTTP 207", duplicate=True), 207)
 
 
 # --- not taken ----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Whether an event is taken: checked and encoded, given to ``before_send``, and put into the buffer.
+"""Whether an event is taken: checked and encoded, given to ``before_send``, and handed to the store.
 
 The end is an ``Outcome``, pending or refused. What is refused is counted; it is also logged and told to
 ``on_error``, unless an exception tells its caller, or the application asked for it.
@@ -186,7 +186,7 @@ class Intake:
     def refuse_invalid(self, error: Exception, given: Any) -> Outcome:
         """Count an invalid event and tell of it; where ``strict`` is set, raise it in the caller instead."""
         invalid = _invalid(error)
-        invalid.given = given
+        invalid.given = given  # it is on its way to the caller, or to on_error
         if self._config.strict:
             self.pipeline.refuse("invalid")
             raise invalid

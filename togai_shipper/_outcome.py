@@ -35,7 +35,7 @@ class Rejected:
 
 @attrs.frozen
 class Dropped:
-    """We gave these events up: ``reason`` is ``closed`` or ``past dedupe window``."""
+    """We gave these events up: ``reason`` is ``closed``, ``past dedupe window`` or ``corrupt``."""
 
     events: Sequence[bytes]
     reason: str

@@ -2,8 +2,8 @@
 
     put -> store -> buffer -> carrying -> delivery -> transport -> verdict -> settlement -> ledger, reporter
 
-A forked child makes a new pipeline and leaves its parent's alone. It does not know the ``Shipper`` in front
-of it, so a shipper that is garbage-collected unclosed still delivers.
+A forked child makes a new pipeline and leaves its parent's alone. A pipeline has no reference to its
+``Shipper``, so one that is garbage-collected unclosed still delivers.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Pipeline:
             self.gate,
             self.buffer,
             waiters.progress,
-            work=self._carry,
+            work=self._work,
             is_waiting=self._is_waiting,
             failed=self._flusher_failed,
             ended=self._flusher_ended,
@@ -152,7 +152,7 @@ class Pipeline:
         """``put``, but wait up to ``timeout`` seconds for room."""
         until = self._clock() + (0.0 if self.closing.must_not_wait() else timeout)
         while True:
-            rings = self._progress.rings  # read first: room that is made after the refusal rings
+            rings = self._progress.rings  # read first: where room is made after this, wait() returns at once
             refused = self.put(event, held)
             left = until - self._clock()
             if refused != "full" or left <= 0:
@@ -255,7 +255,7 @@ class Pipeline:
 
     # --- what the flushers ask ---
 
-    def _carry(self) -> None:
+    def _work(self) -> None:
         self.carrying.work()
 
     def _is_waiting(self) -> bool:

@@ -79,14 +79,15 @@ class Shipper:
             checks its events.
         on_error: ``on_error(error, events)``: events that ended undelivered, and why; an empty tuple where
             none ended.
-        on_delivered: ``on_delivered(events)``, called on a flusher after they were counted. One that takes
-            its time holds up nobody but that flusher.
+        on_delivered: ``on_delivered(events)``, called after they were counted, on the thread that sent them
+            (a flusher, or one that flushes or closes). One that takes its time holds up nobody else.
         before_send: ``before_send(event) -> Event | None``, called in ``track()``: change an event, or drop
             it by ``None``. If it raises, the event is not sent.
         handle_sigterm: on SIGTERM close, then do what would have been done without: die of it, or call the
             handler that was there before (default false). Only from the main thread of the main interpreter.
-        session_factory: returns a new ``requests.Session`` (proxies, TLS), called once for each flusher
-            thread. It is made to keep to the bound on a reply's whole time, and not to retry by itself.
+        session_factory: returns a new ``requests.Session`` (proxies, TLS), called by each thread that sends,
+            and again after a failure of its own. It is made to keep to the bound on a reply's whole time, and
+            not to retry by itself.
         spool: a directory on a local disk. What is accepted is written there within some 10 ms, and stays
             until it is settled: it survives the process, which a later one with the same directory delivers.
         max_spool_bytes: bytes of pending events there (default 1 GiB); at that ``overflow`` decides.
@@ -419,9 +420,10 @@ class Shipper:
         """Accept no more events, deliver what is pending, and end the threads.
 
         Batches go by ``/ingestBatch``; a last remainder of at most ``single_ingest_limit`` events, and the
-        events of a batch that keeps failing, go by ``/ingest``. What is undelivered when time is up is
-        counted as ``dropped["closed"]``, told to ``on_error`` and logged. A second call waits for the first
-        and returns its report; inside a callback a call does not wait.
+        events of a batch that keeps failing, go by ``/ingest``. What is undelivered when time is up stays on
+        disk with ``spool``, and is pending still; else it is counted as ``dropped["closed"]``, told to
+        ``on_error`` and logged. A second call waits for the first and returns its report; inside a callback
+        a call does not wait.
 
         Args:
             timeout: seconds that all of this may take (default ``close_timeout``).
@@ -438,7 +440,7 @@ class Shipper:
 
     @property
     def close_timeout(self) -> float:
-        """Seconds that ``close()`` and ``flush()`` without an argument, and the end of the process, take."""
+        """Seconds that ``close()`` and ``flush()`` without an argument, and the process's end, may take."""
         return self._config.close_timeout
 
     def _seconds(self, timeout: float | None) -> float:
@@ -512,7 +514,7 @@ class Shipper:
 
         False while parked; while every attempt of the last minute failed; while the oldest pending event is
         older than 5 minutes; while an event is set aside on which Togai keeps failing; while no thread can be
-        started.
+        started; while the spool does not work, or holds events that are not sent from here.
         """
         return self._pipeline.health.complaint() is None
 

@@ -105,4 +105,4 @@ class PayloadTooLarge(EventRejected):
 
 
 class EventDropped(DeliveryError):  # noqa: N818  likewise
-    """We gave the event up; ``message`` says why (``closed``, ``past dedupe window``)."""
+    """We gave the event up; ``message`` says why (``closed``, ``past dedupe window``, ``corrupt``)."""

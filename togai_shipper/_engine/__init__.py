@@ -4,9 +4,10 @@
 - pure rules: ``verdict`` (what a reply means), ``batching``, ``settlement`` (what becomes of each event)
 - what is counted and told: ``waiters``, ``ledger``, ``receipts``, ``log``, ``callbacks``, ``reporting``
 - who may send, and when: ``parking``, ``gate``
-- where events wait: ``buffer``, ``store`` (the seam to what is durable), ``line`` (both, and who waits)
+- where events wait in memory: ``buffer``
 - who carries them: ``threads``, ``flushers``
+- where all of them wait: ``store`` (the seam to what is durable), ``line`` (buffer, store, and who waits)
 - one request: ``key``, ``server_clock``, ``timed_http``, ``transport``
-- one batch: ``delivery`` (until its verdict), ``carrying`` (from the line, and back into it)
-- the shipper as a whole: ``parts``, ``health``, ``closing``
+- one batch until its verdict: ``delivery``
+- the shipper as a whole: ``parts``, ``health``, ``carrying`` (from the line, and back into it), ``closing``
 """

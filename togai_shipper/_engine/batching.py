@@ -102,7 +102,7 @@ def halves(batch: Batch, split: int = 0) -> list[Batch]:
 
 
 def singles(batch: Batch, events: Sequence[bytes] | None = None) -> list[Batch]:
-    """Each event by itself, for ``/ingest``; of ``events`` alone, if given: the first ones of the batch."""
+    """Each event by itself, for ``/ingest``; only ``events``, if given: the first ones of the batch."""
     return [
         attrs.evolve(
             batch,
@@ -137,9 +137,9 @@ class ByteCap:
             self.bytes = max(self._least, min(self.bytes, larger))
         else:
             self._first_halves[batch.split] = batch.size
-            if len(self._first_halves) > MAX_DIVISIONS:  # the other half of the oldest fared otherwise
+            if len(self._first_halves) > MAX_DIVISIONS:  # the other half of the oldest was never accepted
                 del self._first_halves[next(iter(self._first_halves))]
 
     def not_taken(self, batch: Batch) -> None:
-        """A half fared otherwise: this division teaches nothing."""
+        """Forget this division: one of its halves was not accepted."""
         self._first_halves.pop(batch.split, None)

@@ -30,7 +30,7 @@ from .runtime import Runtime
 from .shutdown import Shutdown
 
 MARK_EVERY = 0.1  # seconds: how exactly the age of pending events is known
-ALIKE = 3600.0  # seconds by which events of one batch differ in age at most: they grow too old together
+ALIKE = 3600.0  # seconds: events of one batch differ in age by at most this, and grow too old together
 
 #: What becomes of an event that is put: refused, or taken; ``"wake"``: taken, and somebody has to be woken.
 PutAnswer: TypeAlias = Literal["closed", "full", "wake"] | None
@@ -60,7 +60,7 @@ class Buffer:
         self._gate = gate
         self._fresh: deque[bytes] = deque()
         self._fresh_bytes = 0
-        self._wake_bytes = config.max_batch_bytes  # of _fresh, at which a whole batch is there, or one more
+        self._wake_bytes = config.max_batch_bytes  # bytes of _fresh at which put() says "wake" again
         self._popped = 0  # events that ever left _fresh: the position of the next one
         # (position, since, known): from that position on, at most one for each MARK_EVERY.
         self._marks: deque[tuple[int, float, bool]] = deque()
@@ -102,8 +102,7 @@ class Buffer:
             fresh.append(event)
             if self._shutdown.has_begun_by_now() and fresh and fresh[-1] is event:
                 # A signal handler interrupted us since we looked, and closed: perhaps nobody sends any more.
-                # One that tracked first, after our event, has made that a part of what close() delivers or
-                # tells.
+                # (If it has tracked an event of its own after ours, close() has seen ours, too.)
                 fresh.pop()
                 return "closed"
             self._fresh_bytes += len(event)
@@ -113,7 +112,10 @@ class Buffer:
             return "wake" if is_first or is_overdue or not len(fresh) % self._config.batch_size else None
 
     def has_room(self, count: int, size: int) -> bool:
-        """Whether one event more goes into memory, beside so many, of so many bytes, in the store's hands."""
+        """Whether memory has room for one event more, where the store holds ``count`` others in memory.
+
+        ``size``: bytes of those and of the new one.
+        """
         return (
             len(self._fresh) + self._taken + count < self._config.max_queue_size
             and self._fresh_bytes + self._taken_bytes + size <= self._config.max_queue_bytes
@@ -254,9 +256,8 @@ class Buffer:
         while len(self._marks) > 1 and self._marks[1][0] <= self._popped:
             self._marks.popleft()
         size = sum(map(len, events))
-        self._fresh_bytes = (
-            self._fresh_bytes - size if fresh else 0
-        )  # empty: exact again, whatever interrupted a +=
+        # Empty: exact again, whatever interrupted a +=.
+        self._fresh_bytes = self._fresh_bytes - size if fresh else 0
         self._wake_bytes = self.byte_cap.bytes
         self._taken += count
         self._taken_bytes += size
@@ -291,7 +292,6 @@ class Buffer:
             probe = self._singles.popleft() if self._singles else self._aside.pop(0)
         else:
             return None
-        self._gate.parking.begin_probe()
         return attrs.evolve(probe, probe=True)
 
     def _next_while_closing(self, now: float, coming: int) -> Work:  # noqa: PLR0911  the cases, in order
@@ -302,7 +302,6 @@ class Buffer:
         if self._gate.parking.cause:
             if self._shutdown.is_probed:
                 return Wait(left) if self._held else None
-            self._shutdown.note_probe()
             return self._probe()
         if len(self._fresh) <= self._config.single_ingest_limit and not coming:
             while self._fresh:
@@ -340,7 +339,7 @@ class Buffer:
         return batch in self._held
 
     def note(self, batch: Batch, as_it_stands: Batch) -> bool:
-        """Note how ``batch``, held, is left if it is given up from now on; return false if it was.
+        """Remember how ``batch`` stands, in case close() gives it up; return false if it was given up.
 
         Called under the lock.
         """

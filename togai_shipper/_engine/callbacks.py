@@ -28,7 +28,7 @@ CallName: TypeAlias = Literal["on_delivered", "on_error", "a receipt's callback"
 
 
 @attrs.frozen
-class Call:
+class Callback:
     """A callback to be called, with its arguments."""
 
     name: CallName
@@ -55,19 +55,19 @@ class Callbacks:
         self._in_callback = in_callback  # entered around each call
         self._inside: dict[int, tuple[CallName, float]] = {}  # threads inside a call, which, and since when
         self._deferring: set[int] = set()  # threads that defer their calls
-        self._deferred: deque[Call] = deque()
+        self._deferred: deque[Callback] = deque()
 
     # --- calling ---
 
     def delivered(self, events: Sequence[bytes]) -> None:
         """Call ``on_delivered``."""
         if self._on_delivered is not None:
-            self._make(Call("on_delivered", self._on_delivered, (_decoded(events),)))
+            self._make(Callback("on_delivered", self._on_delivered, (_decoded(events),)))
 
     def undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
         """Call ``on_error``, but not from inside itself."""
         if self._on_error is not None and not self._is_in_on_error():
-            self._make(Call("on_error", self._on_error, (error, _decoded(events))))
+            self._make(Callback("on_error", self._on_error, (error, _decoded(events))))
 
     def resolve_receipts(self) -> None:
         """Resolve the receipts of what was settled; those who wait for one may call us from it."""
@@ -77,13 +77,13 @@ class Callbacks:
         while (resolved := self._receipts.pop_resolved()) is not None:
             receipt, outcome = resolved
             try:
-                self._make(Call("a receipt's callback", receipt.set_result, (outcome,)))
+                self._make(Callback("a receipt's callback", receipt.set_result, (outcome,)))
             except BaseException as error:  # SystemExit, Ctrl-C: the other receipts are resolved all the same
                 ended_by = error
         if ended_by is not None:
             raise ended_by
 
-    def _make(self, call: Call) -> None:
+    def _make(self, call: Callback) -> None:
         me = threading.get_ident()
         if me in self._deferring:
             self._deferred.append(call)
@@ -143,7 +143,7 @@ class Callbacks:
         on_error = self._on_error
         if on_error is not None and not self._is_in_on_error():
             self._deferred += [
-                Call("on_error", on_error, (error, _decoded(events))) for error, events in errors
+                Callback("on_error", on_error, (error, _decoded(events))) for error, events in errors
             ]
 
     def make_last(self) -> None:
@@ -154,7 +154,9 @@ class Callbacks:
                 left.append(self._deferred.popleft())
         before = self._clock() - STUCK_AFTER
         stuck = {name for name, since in list(self._inside.values()) if since <= before}
-        with ExitStack() as all_of_them:  # though one raises SystemExit; the last to be entered comes first
+        with (
+            ExitStack() as all_of_them
+        ):  # all are called, even if one raises SystemExit; the last entered first
             for name in ("on_delivered", "on_error"):
                 calls = [call for call in left if call.name == name]
                 if calls and name in stuck:

@@ -90,14 +90,14 @@ class Carrying:
                     continue
                 if self._line.is_full_batch_waiting:
                     self._flushers.wake()
-                self._carry(work, transport, until)
+                self._carry_one(work, transport, until)
                 self._callbacks.make_deferred()
         finally:
             transport.close()
 
     # --- one batch ---
 
-    def _carry(self, batch: Batch, transport: Transport, until: Waiter | None) -> None:
+    def _carry_one(self, batch: Batch, transport: Transport, until: Waiter | None) -> None:
         carried = Carried(batch)
         try:
             is_expired = is_past_window(batch, self._clock())
@@ -110,11 +110,12 @@ class Carrying:
                 )
                 self._delivery.deliver(carried, transport, trip)
             if is_expired and batch.probe:
-                self._gate.parking.abandon_probe()
+                with self._lock:
+                    self._gate.parking.abandon_probe()
             if is_expired or carried.batch.attempts > batch.attempts:
                 self._settle(batch, carried)
         finally:
-            # Held still: it never had its turn, or this thread is being ended by whatever was raised.
+            # Still held: it was not sent, or this thread is being ended by whatever was raised.
             self._put_back(batch, carried)
 
     def _put_back(self, batch: Batch, carried: Carried) -> None:
@@ -141,7 +142,7 @@ class Carrying:
         return min(deadline, self._shutdown.deadline if batch.single else self._shutdown.batches_until)
 
     def on_failing(self, message: str) -> None:
-        """Tell that an attempt came to no verdict; what is due need not wait until this one gets through."""
+        """Tell that an attempt failed; start another flusher for what is due, since this batch is stuck."""
         with self._lock:
             is_due = self._buffer.is_batch_due()
             seconds = self._gate.failing_for(self._clock())

@@ -14,7 +14,7 @@ from .parts import Parts
 from .settlement import left_at_close
 from .waiters import Waiter
 
-GRACE = 1.0  # seconds over its deadline that close() waits for another thread to tell what it gave up
+GRACE = 1.0  # seconds after the deadline that close() waits for another thread to tell what it gave up
 JOIN_AFTER = 0.5  # seconds that close() leaves all sending to the flushers; a quarter of its time, if less
 
 
@@ -78,8 +78,7 @@ class Closing:
         waiter = self.begin(timeout)
         with self._lock:
             is_first = self._closer is None
-            # Nor does a signal handler wait that interrupts close() itself. The flusher, or the close()
-            # beneath, finishes afterwards.
+            # A signal handler that interrupts close() does not wait either: the close() beneath finishes.
             waits = waits and self._closer != me
             if waits and is_first:
                 self._closer = me
@@ -90,7 +89,7 @@ class Closing:
         return self._line.report(waiter)
 
     def must_not_wait(self) -> bool:
-        """Whether waiting would be for ourselves.
+        """Whether this thread would wait for itself.
 
         On a flusher, in a callback; or in a signal handler or ``__del__`` that interrupts this very thread
         while it holds the lock, without which no flusher gets on; or in a callback that close() itself makes.
@@ -156,7 +155,7 @@ class Closing:
                 self._line.progress.wait(rings, min(left, joins_at - now) if may_join else left)
 
     def _may_send_here(self) -> bool:
-        """Whether that asks nothing of the application which may hold up a flusher for ever."""
+        """Whether sending here runs no code of the application that may hang: key and session are known."""
         has_session = self._config.session_factory is None or self._gate.accepted
         return not self._flushers.alive or bool(self._key.source.known and has_session)
 
@@ -217,7 +216,7 @@ class Closing:
         self._line.progress.ring()
         try:
             self._store.finish()
-            self._reporter.tell_closed(outcomes, why, kept=kept, where=self._config.spool)
+            self._reporter.tell_closed(outcomes, why, kept=kept, where=self._store.place)
         finally:
             with self._lock:
                 self._is_told, self._teller = True, None

@@ -1,4 +1,6 @@
-"""One batch until there is a verdict on it: the only file that knows tenacity.
+"""One batch, attempt after attempt, until there is a verdict other than "try later".
+
+No other file knows tenacity.
 
 What the network does comes back as a verdict; nothing here raises for it. A batch whose outcome is unknown is
 sent again, the same bytes with the same ids, until Togai answers, however long that takes.
@@ -38,10 +40,18 @@ class Carried:
     parked: Park | None = None  # set where a reply of this batch parked the line
     deadline: float = FOREVER  # of the shutdown, as it was before the last attempt
 
+    def begin_attempt(self, deadline: float) -> None:
+        """Note the deadline of the shutdown as it is before the attempt."""
+        self.deadline = deadline
+
+    def note_parked(self, parked: Park | None) -> None:
+        """Note whether the reply has parked the line."""
+        self.parked = parked or self.parked
+
     def attempted(self, verdict: Verdict) -> None:
-        """Another attempt came to ``verdict``; what the one before it left behind is now history."""
+        """Note what another attempt came to; the verdict before it becomes a part of the batch's history."""
         last = self.verdict
-        is_500 = isinstance(verdict, TryLater) and verdict.status == 500  # noqa: PLR2004  the table's status
+        is_500 = isinstance(verdict, TryLater) and verdict.status == 500  # noqa: PLR2004  five of these in a row divide the batch
         self.batch = attrs.evolve(
             self.batch,
             attempts=self.batch.attempts + 1,
@@ -90,7 +100,10 @@ class Delivery:
         self._server_clock = server_clock
 
     def deliver(self, carried: Carried, transport: Transport, trip: Trip) -> None:
-        """Send until there is a verdict other than "try later", or no time or sense in trying on."""
+        """Send until there is a verdict other than "try later", or no time to try on, or no use in it.
+
+        ``carried`` has what came of it.
+        """
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda verdict: isinstance(verdict, TryLater)),
             stop=lambda _: self._is_over(carried, trip),
@@ -102,7 +115,7 @@ class Delivery:
 
     def _attempt(self, carried: Carried, transport: Transport, trip: Trip) -> Verdict:
         batch, gate, source = carried.batch, self._gate, self._key.source
-        carried.deadline = self._shutdown.deadline
+        carried.begin_attempt(self._shutdown.deadline)
         key = self._ready(transport)
         if not isinstance(key, str):
             with gate.lock:
@@ -140,7 +153,7 @@ class Delivery:
     ) -> None:
         parked = self._gate.on_verdict(verdict, turn, probe=carried.batch.probe)
         if self._key.source is source:
-            carried.parked = parked or carried.parked
+            carried.note_parked(parked)
         else:  # set_api_key() came meanwhile: this is no word on the key in use, and nobody is told of it
             self._gate.parking.probe_now()
         carried.attempted(verdict)

@@ -1,7 +1,8 @@
 """The gate that every request passes: rate limit, pause after a 429, parked line.
 
-All of it is touched only while holding the shipper's one lock; waiting is done outside. A flusher calls
-``enter`` before each request, ``step_out`` after it, and ``on_verdict`` with what the reply meant.
+Changed only while holding the shipper's lock; one attribute by itself may be read without it. Waiting is done
+outside. A flusher calls ``enter`` before each request, ``step_out`` after it, and ``on_verdict`` with what
+the reply meant.
 """
 
 from __future__ import annotations
@@ -65,9 +66,9 @@ class Gate:
         self._buckets = {path: Bucket(config.rate_limit, now) for path in ("/ingest", "/ingestBatch")}
         # Until a reply shows that Togai takes from us (at the start, after a 429) requests go one at a time.
         self.is_trusted = False
-        self._stops = 1  # how often the line was parked or paused, and one
+        self._stops = 1  # counts how often the line was parked or paused, from 1 on: 0 says "cannot go"
         self._under_way = 0
-        self._answer_by = 0.0  # then one that hangs no longer keeps the next from going
+        self._answer_by = 0.0  # from then on the next request may go, even if one still hangs
         self._paused_until = 0.0
         self._pauses = 0
         # Seconds that a batch which is not full waits for more events. Where processes share a quota, pauses
@@ -86,8 +87,8 @@ class Gate:
     ) -> int:
         """Wait for this request's turn; return 0 where it cannot go now (parked, or past its deadline).
 
-        What is returned else goes to ``on_verdict`` with the verdict. ``again``: a second request of one
-        whose turn it is already.
+        Otherwise return a number, which goes to ``on_verdict`` with the verdict. ``again``: a second request
+        of one whose turn it is already.
         """
         while True:
             with self.lock:
@@ -129,7 +130,7 @@ class Gate:
     def on_verdict(self, verdict: Verdict, turn: int | None = None, *, probe: bool = False) -> Park | None:
         """Note what a reply means for every request; return the cause if it parks the line.
 
-        A good reply to a request that went before the line was stopped (parked, or paused) does not open it.
+        A good reply to a request of before the line was stopped (parked, or paused) does not open it.
         """
         with self.lock:
             self.turn.ring()

@@ -55,7 +55,7 @@ class Health:
             return None
 
     def last_error(self) -> str | None:
-        """Why events do not get through, or why the last attempt did not, if it did not."""
+        """Why events do not get through; else why the last attempt failed, if it failed."""
         with self._lock:
             return self.complaint() or self._gate.last_error
 

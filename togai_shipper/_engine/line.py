@@ -1,6 +1,6 @@
 """The line of pending events as a whole: the buffer, the store beside it, and who waits for them.
 
-Each method takes the shipper's lock by itself, so that none of its figures can be read outside of it.
+Every method takes the shipper's lock, so no figure can be read without it.
 """
 
 from __future__ import annotations
@@ -78,6 +78,10 @@ class Line:
             if until and (now >= until.deadline or not self.outstanding(until)):
                 return None
             work = self._buffer.take(self._store.coming)
+            if isinstance(work, Batch) and work.probe:
+                self._gate.parking.begin_probe()
+                if self._shutdown.has_begun:
+                    self._shutdown.note_probe()
             if until and isinstance(work, Wait):
                 if self._gate.parking.is_stuck():
                     return None

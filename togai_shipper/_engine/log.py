@@ -51,7 +51,7 @@ class Log:
                 self._speaking.discard(me)
 
     def is_feedback(self, carriers: AbstractSet[int]) -> bool:
-        """Whether this thread got to ``track()`` by a log record of ours, or of a request that we make.
+        """Whether this thread came to ``track()`` because of a log record of ours, or of a request of ours.
 
         ``carriers``: identities of the threads that make requests.
         """

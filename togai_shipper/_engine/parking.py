@@ -1,6 +1,6 @@
 """The parked line: why nothing is sent, and when one event is tried again.
 
-Touched only while holding the shipper's lock.
+Changed only while holding the shipper's lock; one attribute by itself may be read without it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ from collections.abc import Callable
 
 from .verdict import Park
 
-KEY_PROBES = (
-    600.0,
-    3600.0,
-)  # seconds to the first probe after a 401, and at most; 5 bad tries in 30 min block an IP
+# Seconds to the first probe after a 401, and at most: 5 bad tries in 30 minutes block an address.
+KEY_PROBES = (600.0, 3600.0)
 LINE_PROBES = (5.0, 600.0)  # the same after any other reason to park
 UNAUTHORIZED = 401
 
@@ -27,12 +25,13 @@ class Parking:
         self.cause: Park | None = None  # ``None``: the line is open
         self.probe_at = 0.0  # monotonic seconds
         self.is_probing = False
-        self._probes: Counter[float] = Counter()  # for each schedule: causes that alternate reset neither
+        # One counter for each schedule: causes that alternate do not reset them.
+        self._probes: Counter[float] = Counter()
 
     def park(self, cause: Park, *, probe: bool = False) -> Park | None:
         """Park the line; return the cause, if it was not parked for that kind of cause already.
 
-        While it is parked, only a probe tells more; or a refused key, for which probes must become rare.
+        While it is parked, only a probe changes the cause; or a refused key, whose probes must become rare.
         """
         known = self.cause
         is_new = known is None or known.on_key != cause.on_key

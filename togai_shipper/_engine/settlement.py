@@ -14,7 +14,7 @@ from togai_shipper._outcome import Delivered, Dropped, Rejected, Settled
 from togai_shipper.exceptions import EventDropped, EventRejected, PayloadTooLarge
 
 from .batching import Batch, halves, singles
-from .verdict import Accepted, Park, Partly, Refusal, Refused, TryLater, Verdict
+from .verdict import Accepted, Complaint, Park, Partly, Refused, TryLater, Verdict
 
 MAX_SERVER_ERRORS = 5  # 500s in a row for one batch; then it is divided: one event must not stop the line
 SET_ASIDE = 60.0  # seconds between tries of a single event on which the server chokes
@@ -46,7 +46,7 @@ class Circumstances:
 
 
 def settle(batch: Batch, verdict: Verdict, at: Circumstances) -> Settlement:
-    """Divide ``batch``, which holds what was known before the reply, according to the reply."""
+    """Divide a batch by the verdict on it; ``batch`` holds what was known before the reply."""
     later = attrs.evolve(
         batch, probe=False, not_before=0.0, maybe_read=batch.maybe_read or _may_be_read(verdict)
     )
@@ -58,7 +58,7 @@ def settle(batch: Batch, verdict: Verdict, at: Circumstances) -> Settlement:
         case Refused() if len(batch) > 1:
             return Settlement(again=halves(later, split=at.split if verdict.too_large else 0))
         case Refused(status, message, duplicate, too_large):
-            return _refuse(batch, status, Refusal(message, duplicate), at, too_large=too_large)
+            return _refuse(batch, status, Complaint(message, duplicate), at, too_large=too_large)
         case TryLater():
             return _try_later(batch, later, at)
     return _unpark(batch, later, verdict, at)
@@ -124,9 +124,9 @@ def _settle_partly(batch: Batch, later: Batch, verdict: Partly, at: Circumstance
 
 
 def _refuse(
-    batch: Batch, status: int | None, refusal: Refusal, at: Circumstances, *, too_large: bool = False
+    batch: Batch, status: int | None, refusal: Complaint, at: Circumstances, *, too_large: bool = False
 ) -> Settlement:
-    """One event is refused for good; but while parked that is not believed, and it waits with the others."""
+    """Settle one event that is refused; while the line is parked that is not believed, and it waits."""
     # Togai knows the id: our event, if an earlier request may have brought it; or the caller's own repeat.
     if refusal.duplicate and (batch.maybe_read or isinstance(batch.events[0], ChosenId)):
         return Settlement([Delivered(batch.events, duplicates=1)])

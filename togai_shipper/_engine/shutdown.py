@@ -1,6 +1,7 @@
 """How far the end of a shipper is: one value, made once, which all its parts share.
 
-Changed only while holding the shipper's lock. Nothing in it is ever taken back, but for ``is_probed``.
+Changed only while holding the shipper's lock; one attribute by itself may be read without it. Nothing in it
+is ever taken back, but for ``is_probed``.
 """
 
 from __future__ import annotations

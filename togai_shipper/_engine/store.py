@@ -1,8 +1,9 @@
 """The seam between the line of pending events and what keeps them beyond a process's memory.
 
-A store takes each event that is tracked, and hands it on to the buffer through its ``Inlet``: at once
-(``Memory``), or once it is safe, and as there is room. It is told what became of each event, and keeps what
-is left at the end. The pipeline owns it, and knows nothing of which one it is.
+A store takes each event that is tracked, and hands it on to the buffer: at once (``Memory``), or through its
+``Inlet``, once it is safe, and as there is room. It is told what became of each event, and keeps what is left
+at the end: then ``save``, ``take_back`` and ``finish`` are called, in this order. The pipeline makes it, and
+nobody else knows which one it is.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ from .waiters import Waiters
 
 
 class Store(Protocol):
-    """What a shipper asks of its store. The first part is called under the shipper's lock."""
+    """What a shipper asks of its store. The first part is called under the shipper's lock.
+
+    The buffer gives back the very objects that were added to it, never copies: a store may know them by their
+    identity. An event whose id its caller chose is a ``ChosenId``; Togai may know that id already.
+    """
+
+    @property
+    def place(self) -> str | None:
+        """Where it keeps events, for the log; ``None``: nowhere."""
 
     @property
     def waiting(self) -> int:
@@ -29,7 +38,7 @@ class Store(Protocol):
 
     @property
     def coming(self) -> int:
-        """How many of them come into it, after those that are there; the others wait for another time."""
+        """How many of them will enter the buffer, behind those that are there; others are in files left."""
 
     def oldest_since(self) -> float | None:
         """Monotonic seconds at which the oldest of those was accepted."""
@@ -44,12 +53,15 @@ class Store(Protocol):
         """Why events are not as safe as they should be."""
 
     def figures(self) -> Mapping[str, Any]:
-        """The store's part of ``Stats``."""
-
-    # --- without the lock ---
+        """The store's part of ``Stats``, by the names of its fields."""
 
     def put(self, event: bytes) -> PutAnswer:
-        """Take one encoded event, or say why not; ``"wake"``: taken, and ``wake`` is to be called."""
+        """Take one encoded event, or say why not; ``"wake"``: taken, and ``wake`` is to be called.
+
+        Called with the lock or without it, so it takes the lock itself.
+        """
+
+    # --- without the lock ---
 
     def wake(self) -> None:
         """See to it that somebody looks after what ``put`` has taken."""
@@ -73,7 +85,8 @@ class Store(Protocol):
 class Inlet:
     """A store's way into the line: what it hands in, and what it has to account for.
 
-    All but ``wake`` is called under the shipper's lock.
+    All but ``wake`` is called under the shipper's lock. It counts, and tells nobody: a store that settles or
+    loses events calls the ``Callbacks`` itself, without the lock, and wakes a flusher for those it deferred.
     """
 
     def __init__(
@@ -113,9 +126,9 @@ class Inlet:
         self._flushers.wake()
 
     def note_overtaking(self, count: int, after: int) -> None:
-        """Note that so many events came into the store right after the first ``after`` ones that wait there.
+        """Note that events were added right after the first ``after`` ones that wait in the store.
 
-        Who waits for later ones waits for these, too.
+        A flush() that waits for later ones waits for these, too.
         """
         self._waiters.overtake(count, self._buffer.position + after)
 
@@ -127,13 +140,14 @@ class Inlet:
             self._waiters.count_lost(len(outcome.events))
 
     def lose(self, count: int) -> None:
-        """Note that so many events of the store are another's now: nobody who waits is told of success."""
+        """Note that so many events belong to another process now: no flush() reports them as delivered."""
         self._waiters.count_lost(count)
 
 
 class Memory:
     """The store that keeps nothing: an event goes into the buffer at once, and what is left is given up."""
 
+    place = None
     waiting = 0
     coming = 0
 

@@ -16,8 +16,8 @@ class Threads:
     """At most ``most`` threads, each of which runs ``work`` until that returns.
 
     ``work`` runs outside the lock; so does ``failed``, which is told what ended a thread that had not done
-    its work, and ``ended``, called whenever a thread has ended. The rest is touched under the shipper's lock.
-    ``cannot_start`` begins what ``failure`` says.
+    its work, and ``ended``, called whenever a thread has ended. Who is alive is changed under the shipper's
+    lock. ``cannot_start`` is the first part of the text in ``failure``.
     """
 
     def __init__(

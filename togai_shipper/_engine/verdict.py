@@ -48,7 +48,7 @@ class Accepted:
 
 
 @attrs.frozen
-class Refusal:
+class Complaint:
     """Togai's word on one event: its message, and whether that says "duplicate id"."""
 
     message: str
@@ -59,8 +59,8 @@ class Refusal:
 class Partly:
     """Some were not taken: those named by id, or (``named`` is empty) nobody knows which."""
 
-    named: Mapping[str, Refusal]
-    refusal: Refusal
+    named: Mapping[str, Complaint]
+    refusal: Complaint
     status: int
 
 
@@ -143,15 +143,15 @@ def _success(status: int, answer: dict[str, Any] | None, message: str) -> Verdic
 
 
 def _partly(status: int, answer: dict[str, Any] | None, message: str) -> Partly:
-    named: dict[str, Refusal] = {}
+    named: dict[str, Complaint] = {}
     for item in _complaints(answer or {}):
         payload = item.get("eventPayload") if isinstance(item, dict) else None
         event_id = payload.get("id") if isinstance(payload, dict) else None
         if not isinstance(event_id, str):
             named = {}  # one is meant whom we cannot tell: as if nobody were named
             break
-        named[event_id] = Refusal(_message(item, status), _says_duplicate(item))
-    return Partly(named, Refusal(message, _says_duplicate(answer or {})), status)
+        named[event_id] = Complaint(_message(item, status), _says_duplicate(item))
+    return Partly(named, Complaint(message, _says_duplicate(answer or {})), status)
 
 
 def _complaints(answer: dict[str, Any]) -> list[Any]:

@@ -20,7 +20,7 @@ from .per_process import PerProcess
 from .registry import Registry
 from .threads import start_thread
 
-_to_close: Registry[PerProcess[Any]] = Registry()  # of what has a pipeline
+_to_close: Registry[PerProcess[Any]] = Registry()  # each of what has a pipeline
 # What was there before us, the latest last: another's handler may have come between two of our shippers, and
 # call us in its turn.
 _previous: list[Any] = [signal.SIG_DFL]
@@ -51,7 +51,7 @@ def _on_sigterm(*_: Any) -> None:
     # Put back at once: a second SIGTERM has its old effect without waiting for us.
     signal.signal(signal.SIGTERM, _previous.pop() if len(_previous) > 1 else signal.SIG_DFL)
     try:
-        start_thread(_close_and_send_again, ())  # see there why not by Thread.start
+        start_thread(_close_and_send_again, ())  # start_thread says why not by Thread.start
     except RuntimeError:  # pragma: no cover  its test is a process that ends by the signal, unmeasured
         # No thread to be had: here, whatever we hold, within the deadline. But if it was a close() that we
         # interrupted, then after that.

@@ -6,5 +6,5 @@ Each file knows those before it. ``rows`` is what is kept of an event; ``errors`
 ``dead_letters`` and ``file`` are one SQLite file. ``folder`` says whose file is whose, ``disk`` is our own
 file and how it fares, ``shelf`` knows which event is where in it, and ``holdings`` counts. ``gathering`` is
 what is not written yet, ``requests`` what an operator asks; ``adoption`` takes over the files of processes
-that are gone, ``recovery`` brings events back, ``news`` tells; ``writer`` is the thread, and the store.
+that are gone, ``news`` tells, ``recovery`` brings events back; ``writer`` is the thread, and the store.
 """

@@ -26,15 +26,24 @@ MAX_UNREADABLE = 10_000  # rows in a row that cannot be read; then there are no 
 ADOPT_EVERY = 60.0  # seconds between looks for such files, and up to half as much again, at random
 
 
-@attrs.define
+@attrs.frozen
+class Piece:
+    """The next rows of such a file; how many damaged ones there are among them; whether nothing is left."""
+
+    rows: list[Row]
+    damaged: int
+    is_last: bool
+
+
+@attrs.frozen
 class Haul:
     """What one piece brought."""
 
-    moved: list[Row] = attrs.field(factory=list)  # as they stand in our file
-    expired: list[Row] = attrs.field(factory=list)  # now dead letters in our file
-    dead: int = 0  # dead letters moved
-    damaged: int = 0  # rows that cannot be read, or are not what was written
-    over: bool = False  # nothing is left to be moved
+    moved: list[Row]  # as they stand in our file
+    expired: list[Row]  # now dead letters in our file
+    dead: int  # dead letters moved
+    damaged: int  # rows that cannot be read, or are not what was written
+    over: bool  # nothing is left to be moved
 
 
 class Orphan:
@@ -57,30 +66,30 @@ class Orphan:
         An event that may be older than Togai's memory of its id is not sent again by itself. That it is has
         to be said by the clock of the server (``server_ms``), too: until it is known, such an event stays.
         """
-        haul = Haul()
-        rows = self._next(haul)
-        fresh = []
-        for row in rows:
+        piece = self._next()
+        fresh: list[Row] = []
+        expired: list[Row] = []
+        for row in piece.rows:
             if not is_old(row.accepted_ms, now_ms if server_ms is None else server_ms):
                 fresh.append(row)
             elif server_ms is None:
                 self.waiting += 1
             else:
-                haul.expired.append(row)
+                expired.append(row)
+        moved: list[Row] = []
         if fresh:
             first = ours.append([(row.accepted_ms, True, row.body) for row in fresh])
-            haul.moved = [
+            moved = [
                 Row(first + number, row.accepted_ms, known=True, body=row.body)
                 for number, row in enumerate(fresh)
             ]
-        if haul.expired:
-            ours.bury([_expired(row, now_ms) for row in haul.expired])
-        self._forget([*fresh, *haul.expired])
-        if haul.over and self._do_requests(now_ms):
-            haul.over = False
-        if haul.over and not self.waiting:  # else the file stays, and they in it
-            self._move_dead(ours, haul)
-        return haul
+        if expired:
+            ours.bury([_expired(row, now_ms) for row in expired])
+        self._forget([*fresh, *expired])
+        is_over = piece.is_last and not self._do_requests(now_ms)
+        # Where events wait, the file stays, and its dead letters in it.
+        dead = self._move_dead(ours) if is_over and not self.waiting else 0
+        return Haul(moved, expired, dead, piece.damaged, is_over)
 
     def _do_requests(self, now_ms: int) -> bool:
         """Do what was asked of the process that is gone; in our file its dead letters get other numbers."""
@@ -93,68 +102,64 @@ class Orphan:
             return False
         return bool(requests)
 
-    def _next(self, haul: Haul) -> list[Row]:
+    def _next(self) -> Piece:
         try:
             if self._passed is not None:
-                return self._next_as_they_lie(haul, self._passed)
+                return self._next_as_they_lie(self._passed)
             if not self._is_damaged:
-                return self._next_in_order(haul)
+                return self._next_in_order()
         except SpoolFull:  # locked for the moment, by somebody who looks into it
             raise
         except SpoolError:  # damaged, or on a disk that is: no failure of ours
             self._is_damaged = self._stays = True
             self._passed = None
-        return self._next_readable(haul)
+        return self._next_readable()
 
-    def _next_in_order(self, haul: Haul) -> list[Row]:
+    def _next_in_order(self) -> Piece:
         rows, damaged = self.file.read(self._after, PIECE)
         seqs = [*damaged, *(row.seq for row in rows)]
         hides = (
             self.file.pending()[0] > self.waiting + len(self._bad) if not seqs else min(seqs) <= self._after
         )
-        if hides:  # a damaged seq, what is beyond it
+        if hides:  # a damaged seq may hide the rows behind it
             self._is_damaged = self._stays = True
             self.waiting = 0
-            return self._next_as_they_lie(haul, 0)
-        haul.damaged = len(set(damaged) - self._bad)
-        haul.over = not seqs
+            return self._next_as_they_lie(0)
+        piece = Piece(rows, len(set(damaged) - self._bad), is_last=not seqs)
         self._bad.update(damaged)
         self._stays = self._stays or bool(damaged)
-        self._after = max([row.seq for row in rows] or damaged, default=self._after)  # a damaged one may lie
-        return rows
+        # Of whole rows, if there are any: a damaged seq may be wrong.
+        self._after = max([row.seq for row in rows] or damaged, default=self._after)
+        return piece
 
-    def _next_as_they_lie(self, haul: Haul, passed: int) -> list[Row]:
-        """All that are there still, in whatever order."""
+    def _next_as_they_lie(self, passed: int) -> Piece:
+        """Return rows in whatever order they are in, after the first ``passed`` ones."""
         rows, damaged = self.file.read_as_they_lie(passed, PIECE)
         self._passed = passed + len(rows) + len(damaged)
-        haul.damaged = len(set(damaged) - self._bad)
-        haul.over = not rows and not damaged
-        return rows
+        return Piece(rows, len(set(damaged) - self._bad), is_last=not rows and not damaged)
 
-    def _next_readable(self, haul: Haul) -> list[Row]:
-        """Row by row, past what cannot be read."""
+    def _next_readable(self) -> Piece:
+        """Return rows that are read one by one, past what cannot be read."""
         found: list[Row] = []
-        size = 0
+        size = count = 0
         while len(found) < PIECE:
             rows, damaged = self._one_beyond()
             if rows is None:
                 self._after += 1
                 self._unreadable += 1
                 if self._unreadable > MAX_UNREADABLE:
-                    haul.over = True
-                    return found
+                    return Piece(found, count, is_last=True)
                 continue
             if not rows and not damaged:
-                haul.over = True
-                return found
+                return Piece(found, count, is_last=True)
             size += sum(len(row.body) for row in rows)
             if size > READ_BYTES and found:
-                return found
+                break
             found += rows
-            haul.damaged += len(damaged)
+            count += len(damaged)
             self._after = max([row.seq for row in rows] + damaged)
             self._unreadable = 0
-        return found
+        return Piece(found, count, is_last=False)
 
     def _one_beyond(self) -> tuple[list[Row] | None, list[int]]:
         """The next row; ``None`` where it cannot be read, or comes from before: the order is damaged."""
@@ -172,13 +177,16 @@ class Orphan:
             except SpoolError:
                 self._is_damaged = self._stays = True
 
-    def _move_dead(self, ours: SpoolFile, haul: Haul) -> None:
-        for piece in self._dead():
-            ours.bury(piece)
-            haul.dead += len(piece)
+    def _move_dead(self, ours: SpoolFile) -> int:
+        """Move the dead letters; return how many."""
+        count = 0
+        for letters in self._dead():
+            ours.bury(letters)
+            count += len(letters)
         with suppress(SpoolError):
-            if haul.dead < self.file.dead_count():  # a damaged number hides some
+            if count < self.file.dead_count():  # a damaged number hides some
                 self._stays = True
+        return count
 
     def _dead(self) -> Iterator[list[DeadLetter]]:
         try:

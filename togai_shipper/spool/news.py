@@ -32,7 +32,7 @@ class News:
         self._news.append(lambda: self._callbacks.undelivered(error, events))
 
     def tell(self) -> bool:
-        """Tell all of it; return whether callbacks are left to be made by a flusher."""
+        """Tell all of it; return whether a flusher has callbacks to make."""
         if not self._news:
             return False
         # Callbacks are deferred: commits do not wait for one. Two threads may be here: each takes another.

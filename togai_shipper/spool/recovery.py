@@ -32,7 +32,7 @@ from .rows import CORRUPT, PAST_WINDOW, DeadLetter, Row
 
 READ_MOST = 5000  # rows read back at once
 REQUESTS_EVERY = 1.0  # seconds between looks for what an operator asks, where there are dead letters
-DAY = 86_400.0  # seconds of age that our own wall clock is believed
+DAY = 86_400.0  # seconds: the highest age that is believed of our own wall clock alone
 
 
 @attrs.define
@@ -184,7 +184,7 @@ class Recovery:
         self._take_over(haul, path)
 
     def _look_for_what_was_left(self) -> None:
-        """Another process may have adopted it: then its events are in that one's account, not in ours."""
+        """Stop counting events of a file that another process has adopted from us: they are its own now."""
         left = list(self._holdings.left)
         for path in [path for path in left if not os.path.exists(path)]:  # noqa: PTH110  Path's raises where it cannot be told
             with self._lock:

@@ -43,7 +43,9 @@ from .recovery import Recovery
 from .rows import DeadLetter
 from .shelf import Dying, Leaving
 
-FORGET_EVERY = 0.1  # seconds for which settled events gather until they are forgotten: no loss costs money
+# Seconds for which settled events gather until they are forgotten: where that is lost, they are sent once
+# more, with the same ids.
+FORGET_EVERY = 0.1
 FORGET_MOST = 2000  # settled events that are forgotten at once without waiting longer
 FINISH = 1.0  # seconds that close() waits at most for a commit under way
 
@@ -64,6 +66,7 @@ class Spool:
         server_clock: ServerClock,
     ) -> None:
         self.pid = os.getpid()
+        self.place = directory
         self._config = config
         self._clock = clock = runtime.clock
         self._wall = runtime.wall
