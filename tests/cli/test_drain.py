@@ -159,18 +159,18 @@ def test_it_goes_on_until_it_is_stopped(
     togai: FakeTogai, ship: Ship, folder: Path, number: signal.Signals
 ) -> None:
     ids = leave(ship, folder, 10)
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "togai_shipper", "drain", str(folder)],
         env={**os.environ, "TOGAI_API_KEY": "secret", "TOGAI_BASE_URL": togai.url},
         stdout=subprocess.PIPE,
         text=True,
-    )
-    assert togai.wait(lambda: togai.ledger.metered == 10, 60)
+    ) as process:
+        has_come = togai.wait(lambda: togai.ledger.metered == 10, 60)
 
-    process.send_signal(number)
+        process.send_signal(number)
 
-    output, _ = process.communicate(timeout=30)
-    assert process.returncode == 0, output
+        output, _ = process.communicate(timeout=30)
+    assert (process.returncode, has_come) == (0, True), output
     assert output.endswith("10 delivered, 0 waiting.\n")
     assert togai.ledger.lost(ids) == set()
 

@@ -349,6 +349,28 @@ def test_to_ask_whose_a_file_is_does_not_give_away_what_is_claimed_meanwhile(
     claim.release()
 
 
+def test_to_ask_whose_a_file_is_keeps_no_other_thread_from_claiming_it(folder: Folder, path: Path) -> None:
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            folder.owner(path)
+
+    def is_claimed() -> bool:
+        claim = folder.claim(path)
+        if claim is not None:
+            claim.release()
+        return claim is not None
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        assert all(is_claimed() for _ in range(300))
+    finally:
+        done.set()
+        asking.join()
+
+
 def test_a_child_that_is_forked_while_another_thread_asks_whose_a_file_is_does_not_take_it_for_held(
     folder: Folder, path: Path
 ) -> None:

@@ -15,6 +15,7 @@ import re
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,7 @@ SUFFIXES = ("", "-wal", "-shm", "-journal")  # of the files that SQLite makes of
 # The layout of struct flock, by system: for the one question that Python has no function for. It differs from
 # system to system, and others than these are not asked.
 FLOCK = {"linux": "hhqqi4x"}
+QUESTION_TRIES, QUESTION_PAUSE = 100, 0.001  # how often a claim waits for a question, and seconds each time
 TRIES = 10  # names for a new file, of which somebody who cleans up may take the lock at the wrong moment
 OURS = re.compile(r".+-\d+-[0-9a-f]{8}\.db")
 ASIDE = re.compile(OURS.pattern + r"\.corrupt-\d+")
@@ -208,9 +210,9 @@ class Folder:
         0 is a process whose pid is not known: one in another container, or any but this one on a system that
         is not known to tell. Takes nothing, but that such a system is asked by sharing the lock for a moment.
         """
-        lock, token = _lock_of(path), object()
+        lock, token = _lock_of(path), _Question()
         name = os.path.realpath(lock)
-        if _held.setdefault(name, token) is not token:  # which closing it below would give away
+        if not _entered(name, token):  # closing it below would give it away
             return os.getpid()
         try:
             return self._asked(lock)
@@ -272,6 +274,22 @@ def _is_still(lock: Path, fd: int) -> bool:
         return False
 
 
+class _Question:
+    """The token of a thread that asks who has a file."""
+
+
+def _entered(name: str, token: object) -> bool:
+    """Enter a token, unless the lock is held or another thread tries it; wait while one asks about it."""
+    for _ in range(QUESTION_TRIES):
+        entry = _held.setdefault(name, token)
+        if entry is token:
+            return True
+        if not isinstance(entry, _Question):
+            return False
+        time.sleep(QUESTION_PAUSE)
+    return False
+
+
 def _claim(
     path: Path, is_still: Callable[[Path, int], bool] = _is_still, *, being_made: bool = False
 ) -> Claim | None:
@@ -281,7 +299,7 @@ def _claim(
     """
     lock, token = _lock_of(path), object()
     name = os.path.realpath(lock)
-    if _held.setdefault(name, token) is not token:  # before it is opened: see above
+    if not _entered(name, token):  # before it is opened: see above
         return None
     fd = None
     try:
