@@ -122,6 +122,7 @@ class Session(requests.Session):
                 )
                 request.headers["Content-Length"] = str(len(request.body))
             sent.add(body)
+        request.headers["X-Process"] = str(os.getpid())
         reply = super().send(request, **more)
         for where, _, nth in given.die:
             if where == "reply":

@@ -73,12 +73,13 @@ class Herd:
                 process.wait(0.01)
                 return
 
-    def left(self, *arguments: str, word: str) -> None:
-        """One more process, killed once it has said this word."""
+    def left(self, *arguments: str, word: str) -> str:
+        """One more process, killed once it has said this word; which it was."""
         process = self.start(*arguments)
         self.hear(process, word)
         process.kill()
         assert process.wait() == KILLED, self.errors
+        return str(process.pid)
 
     def killed_at_random(self, chance: random.Random, many: int, what: str) -> None:
         """Some more processes, each killed within half a second of work."""
