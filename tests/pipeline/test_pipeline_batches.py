@@ -1,0 +1,135 @@
+"""How events go in batches, how a batch is divided and what becomes of each event, in virtual time."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from server_replies import BOOM, FORBIDDEN, LOST, POISON, UNAVAILABLE, poisons
+from virtual import OK, world
+
+from togai_shipper import FlushReport
+from togai_shipper._engine.verdict import Reply
+
+DUPLICATE = Reply(409, b'{"message": "Duplicate Id"}')
+
+
+def test_1203_events_with_a_503_on_the_way_go_in_batches_of_at_most_500_in_order() -> None:
+    w = world([UNAVAILABLE])
+    ids = w.put(1203)
+
+    assert w.pipeline.close(10)
+    assert w.server.paths == [("/ingestBatch", n) for n in (500, 500, 500, 203)]
+    assert [event_id for sent in w.server.sent[1:] for event_id in sent.ids] == ids
+    stats = w.pipeline.health.stats()
+    assert (stats.accepted, stats.delivered, stats.requests, stats.retries) == (1203, 1203, 4, 1)
+
+
+def test_a_batch_that_gets_five_500s_in_a_row_is_halved_until_the_culprit_stands_alone() -> None:
+    w = world()
+    ids = w.put(8)
+    w.server.answer = poisons(ids[5], reply=BOOM)
+
+    report = w.pipeline.flush(50)
+
+    assert report == FlushReport(delivered=7, pending=1)
+    assert "set aside" in str(w.pipeline.health.complaint())
+    assert [sent.ids for sent in w.server.sent].count((ids[5],)) == 5
+    w.server.answer = lambda sent: OK
+    w.clock.now += 60
+    assert w.pipeline.flush(10)
+    assert w.server.sent[-1].path == "/ingest"
+    assert w.pipeline.health.complaint() is None
+
+
+def test_an_event_set_aside_is_tried_once_a_minute_and_no_more() -> None:
+    w = world()
+    w.put(1)
+    w.server.answer = lambda sent: BOOM
+    w.pipeline.flush(20)
+    tries = len(w.server.sent)
+    w.pipeline.flush(200)
+
+    times = [sent.at for sent in w.server.sent[tries:]]
+    assert 3 <= len(times) <= 4
+    assert all(after - before >= 60 for before, after in pairwise(times))
+
+
+def test_gateway_errors_and_lost_connections_never_divide_a_batch() -> None:
+    replies = [BOOM, BOOM, BOOM, BOOM, UNAVAILABLE, BOOM, BOOM, BOOM, BOOM, LOST, Reply(502), Reply(504)] + [
+        LOST
+    ] * 9
+    w = world(replies)
+    w.put(8)
+
+    assert w.pipeline.flush(1000)
+    assert {len(sent.ids) for sent in w.server.sent} == {8}
+
+
+def test_k_bad_events_of_n_cost_at_most_2n_requests_and_exactly_they_are_rejected() -> None:
+    told: list[Any] = []
+    w = world(on_error=lambda error, events: told.extend(event.id for event in events), rate_limit=None)
+    ids = w.put(500)
+    bad = {ids[n] for n in (3, 77, 78, 401)}
+    w.server.answer = poisons(*bad)
+
+    report = w.pipeline.flush(100)
+
+    assert report == FlushReport(delivered=496, rejected=4)
+    assert set(told) == bad
+    assert len(w.server.sent) <= 4 * 2 * 9 + 1
+
+
+def test_after_a_non_atomic_400_a_duplicate_is_a_delivery() -> None:
+    w = world([POISON, DUPLICATE, OK])
+    ids = w.put(2)
+
+    assert w.pipeline.flush(10)
+    assert w.pipeline.health.stats().duplicates == 1
+    assert len(ids) == 2
+
+
+def test_an_event_that_is_forbidden_three_times_while_others_are_accepted_is_rejected() -> None:
+    w = world()
+    ids = w.put(9)
+    w.server.answer = poisons(ids[4], reply=FORBIDDEN)
+    for _ in range(40):
+        if w.pipeline.gate.parking.cause:
+            w.until_probe()
+        w.pipeline.flush(1)
+        w.put(1)
+
+    stats = w.pipeline.health.stats()
+    assert stats.rejected == 1
+    assert ids[4] not in w.server.metered
+    assert set(ids) - {ids[4]} <= set(w.server.metered)
+
+
+def test_an_error_in_the_middle_of_a_request_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    w = world([MemoryError("in the transport")])
+    w.put(600)
+
+    assert w.pipeline.flush(10) == FlushReport(delivered=600)
+    assert "a flusher failed" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_whatever_ends_a_flusher_its_batch_is_first_in_the_line_again(kind: type[BaseException]) -> None:
+    w = world([kind()])
+    ids = w.put(600)
+    with pytest.raises(kind):
+        w.pipeline.flush(10)
+    assert w.pipeline.pending == 600
+
+    assert w.pipeline.flush(10) == FlushReport(delivered=600)
+    assert w.server.sent[1].ids == tuple(ids[:500])
+
+
+def test_a_duplicate_of_a_batch_whose_flusher_was_ended_is_a_delivery() -> None:
+    w = world([SystemExit(), DUPLICATE])
+    w.put(1)
+    with pytest.raises(SystemExit):
+        w.pipeline.flush(10)
+
+    assert w.pipeline.flush(10) == FlushReport(delivered=1)

@@ -1,0 +1,256 @@
+"""What closing delivers, what it gives up and how long it takes, in virtual time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from server_replies import BOOM, FORBIDDEN, LOST, REFUSED, UNAVAILABLE, poisons
+from virtual import OK, Sent, world
+
+from togai_shipper import EventDropped, FlushReport
+from togai_shipper._engine.verdict import Reply
+
+
+def test_stragglers_keep_to_the_rate_limit_and_to_the_order(caplog: pytest.LogCaptureFixture) -> None:
+    w = world(single_ingest_limit=0)
+    ids = w.put(20)
+    w.server.answer = lambda sent: UNAVAILABLE if sent.path == "/ingestBatch" else OK
+
+    assert w.pipeline.close(9)
+    singles = [sent for sent in w.server.sent if sent.path == "/ingest"]
+    assert [sent.ids[0] for sent in singles] == ids
+    assert singles[-1].at - singles[0].at >= (20 - 5 - 1) / 45
+    assert all(sent.time_left <= 9 for sent in w.server.sent)
+
+
+def test_closing_takes_no_longer_than_its_deadline_and_tells_what_it_gave_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told: list[Any] = []
+    w = world(on_error=lambda error, events: told.append((error, len(events))))
+    w.server.answer = lambda sent: UNAVAILABLE
+    w.put(1200)
+    began = w.clock.now
+
+    report = w.pipeline.close(3)
+
+    assert w.clock.now - began <= 3.1
+    assert report == FlushReport(dropped=1200)
+    assert w.pipeline.health.stats().dropped == {"closed": 1200}
+    assert sum(count for _, count in told) == 1200
+    assert all(isinstance(error, EventDropped) for error, _ in told)
+    assert "1200 events undelivered" in caplog.text
+
+
+def test_what_was_never_sent_is_told_apart_from_what_may_have_arrived() -> None:
+    told: list[Any] = []
+    w = world(
+        on_error=lambda error, events: told.append((error.maybe_delivered, len(events))),
+        single_ingest_limit=0,
+    )
+    w.put(500)
+    w.server.answer = lambda sent: LOST
+    w.pipeline.flush(1)
+    w.put(200)
+    w.server.answer = lambda sent: REFUSED
+    w.pipeline.close(1)
+
+    assert sorted(told) == [(False, 200), (True, 500)]
+
+
+def test_a_pause_longer_than_the_time_to_close_lets_one_request_decide() -> None:
+    w = world([Reply(429, b"{}", retry_after=200.0)])
+    ids = w.put(700)
+    w.pipeline.flush(1)
+    assert w.pipeline.close(5)
+
+    assert set(ids) == set(w.server.metered)
+
+
+def test_and_if_that_one_is_throttled_too_nothing_more_is_sent() -> None:
+    w = world()
+    w.server.answer = lambda sent: Reply(429, b"{}", retry_after=200.0)
+    w.put(700)
+    w.pipeline.flush(1)
+    report = w.pipeline.close(5)
+
+    assert report == FlushReport(dropped=700)
+    assert len(w.server.sent) == 2
+
+
+def test_a_pause_that_ends_in_time_is_kept_while_closing() -> None:
+    w = world([Reply(429, b"{}", retry_after=2.0)])
+    w.put(700)
+    began = w.clock.now
+
+    assert w.pipeline.close(9)
+    assert w.server.sent[1].at - began >= 2.0
+
+
+def test_closing_while_parked_makes_one_probe() -> None:
+    w = world()
+    w.server.answer = lambda sent: FORBIDDEN
+    w.put(700)
+    w.pipeline.flush(1)
+    report = w.pipeline.close(5)
+
+    assert report == FlushReport(dropped=700)
+    assert w.server.paths == [("/ingestBatch", 500), ("/ingest", 1)]
+
+
+def test_closing_while_parked_delivers_everything_if_the_probe_is_accepted() -> None:
+    w = world([FORBIDDEN])
+    w.put(700)
+    w.pipeline.flush(1)
+
+    assert w.pipeline.close(5) == FlushReport(delivered=700)
+
+
+def test_an_event_set_aside_has_one_more_try_at_close() -> None:
+    w = world()
+    w.put(1)
+    w.server.answer = lambda sent: BOOM
+    w.pipeline.flush(20)
+    w.server.answer = lambda sent: OK
+
+    assert w.pipeline.close(5) == FlushReport(delivered=1)
+    assert w.server.paths[-1] == ("/ingest", 1)
+
+
+def test_a_straggler_that_the_server_chokes_on_does_not_stop_the_others() -> None:
+    w = world()
+    ids = w.put(4)
+    w.server.answer = poisons(ids[1], reply=BOOM)
+
+    assert w.pipeline.close(5) == FlushReport(delivered=3, dropped=1)
+    assert len(w.server.sent) == 4
+
+
+def test_a_straggler_that_finds_nobody_is_tried_again_while_there_is_time() -> None:
+    w = world([LOST, UNAVAILABLE, LOST])
+    w.put(3)
+
+    assert w.pipeline.close(10) == FlushReport(delivered=3)
+    assert w.server.paths == [("/ingest", 1)] * 6
+
+
+def test_what_is_to_come_after_a_close_comes_after_it() -> None:
+    w = world()
+    seen: list[Any] = []
+
+    def interrupt(sent: Sent) -> Reply:  # as a signal handler does that cannot start a thread
+        seen.append(w.pipeline.is_closing_here)
+        w.pipeline.do_after_close(lambda: seen.append(w.pipeline.health.state))
+        return OK
+
+    w.server.answer = interrupt
+    w.put(1)
+    w.pipeline.close(5)
+
+    assert (seen, w.pipeline.is_closing_here) == ([True, "closed"], False)
+
+
+def test_closing_while_a_probe_is_under_way_makes_no_other() -> None:
+    w = world([FORBIDDEN])
+    w.put(700)
+    w.pipeline.flush(1)
+    w.until_probe()
+
+    def close_meanwhile(sent: Sent) -> Reply:
+        w.pipeline.begin_closing(5)
+        return FORBIDDEN
+
+    w.server.answer = close_meanwhile
+    w.pipeline.flush(1)
+
+    assert w.pipeline.close(5) == FlushReport(dropped=700)
+    assert w.server.paths == [("/ingestBatch", 500), ("/ingest", 1)]
+
+
+def test_no_request_is_longer_than_the_time_that_is_left_and_a_batch_leaves_a_third_for_stragglers() -> None:
+    w = world()
+    w.put(1003)
+    w.server.latency = 1.0
+    w.pipeline.close(6)
+
+    assert w.server.paths[:3] == [("/ingestBatch", 500), ("/ingestBatch", 500), ("/ingest", 1)]
+    assert [round(sent.time_left, 3) for sent in w.server.sent] == [4, 3, 4, 3, 2]
+
+
+def test_the_events_of_a_batch_that_hangs_at_close_are_each_tried_by_themselves() -> None:
+    w = world()
+
+    def hang(sent: Sent) -> Reply:
+        if sent.path == "/ingest":
+            return OK
+        w.clock.now += sent.time_left
+        return LOST
+
+    w.server.answer = hang
+    w.put(10)
+
+    assert w.pipeline.close(3) == FlushReport(delivered=10)
+
+
+def test_a_backoff_that_begins_as_close_is_called_is_cut_short_as_well() -> None:
+    def close_meanwhile() -> float:
+        w.pipeline.begin_closing(60)
+        return 1.0
+
+    w = world([UNAVAILABLE], backoff_initial=30, random=close_meanwhile)
+    began = w.clock.now
+    w.put(1)
+    w.pipeline.flush(100)
+
+    assert w.server.sent[1].at - began < 1
+
+
+def test_a_close_without_events_says_yes_at_once() -> None:
+    w = world()
+
+    assert w.pipeline.close(5) == FlushReport()
+    assert w.pipeline.health.state == "closed"
+    assert w.pipeline.put(b"{}") == "closed"
+    assert w.pipeline.close(5) == FlushReport()
+
+
+def test_a_shipper_that_is_closing_says_so() -> None:
+    w = world()
+    states: list[str] = []
+
+    def look(sent: Any) -> Reply:
+        states.append(w.pipeline.health.state)
+        return OK
+
+    w.server.answer = look
+    w.put(1)
+    w.pipeline.close(5)
+
+    assert (states, w.pipeline.health.state) == (["closing"], "closed")
+
+
+@pytest.mark.parametrize("count", [3, 7])
+def test_a_server_that_comes_back_in_the_last_second_of_close_gets_everything(count: int) -> None:
+    w = world()
+    w.put(count)
+    w.server.answer = lambda sent: OK if w.clock.now > 1009 else Reply(503)
+
+    assert w.pipeline.close(10) == FlushReport(delivered=count)
+
+
+def test_a_throttled_close_waits_no_longer_than_a_second_of_its_own_accord() -> None:
+    w = world([Reply(202, b"{}"), *[Reply(429)] * 12], random=lambda: 1.0)
+    w.put(1)
+    w.pipeline.flush(1)
+    w.put(100)
+
+    assert w.pipeline.close(30) == FlushReport(delivered=100)
+
+
+def test_while_closing_each_time_that_the_line_is_parked_it_is_probed() -> None:
+    w = world()
+    ids = w.put(64)
+    w.server.answer = lambda sent: Reply(403) if ids[63] in sent.ids else OK
+
+    assert w.pipeline.close(10).delivered > 32

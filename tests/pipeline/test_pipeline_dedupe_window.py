@@ -1,0 +1,50 @@
+"""What has waited longer than the server remembers ids, in virtual time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from server_replies import LOST, REFUSED
+from virtual import world
+
+from togai_shipper import FlushReport
+from togai_shipper._engine.verdict import Reply
+
+
+def test_what_may_have_arrived_is_not_sent_again_after_forty_days() -> None:
+    told: list[Any] = []
+    w = world([LOST], on_error=lambda error, events: told.append((error, len(events))))
+    w.put(2)
+    w.pipeline.flush(0.1)
+    w.clock.now += 40 * 86400 + 1
+    sent = len(w.server.sent)
+    report = w.pipeline.flush(1)
+
+    assert report == FlushReport(dropped=2)
+    assert len(w.server.sent) == sent
+    assert w.pipeline.health.stats().dropped == {"past dedupe window": 2}
+    assert told[0][0].maybe_delivered
+
+
+def test_what_was_never_sent_has_no_such_limit() -> None:
+    w = world([REFUSED])
+    w.put(2)
+    w.pipeline.flush(0.1)
+    w.clock.now += 41 * 86400
+
+    assert w.pipeline.flush(1) == FlushReport(delivered=2)
+
+
+def test_a_probe_that_has_grown_too_old_to_be_sent_leaves_the_line_to_the_next_one() -> None:
+    w = world([Reply(503), Reply(401)])
+    w.put(3)
+    w.pipeline.flush(5)
+    w.clock.now += 41 * 86_400
+
+    w.pipeline.set_api_key("right")
+    w.pipeline.flush(100)
+    w.put(1)
+    w.pipeline.flush(100)
+
+    stats = w.pipeline.health.stats()
+    assert (stats.delivered, stats.dropped, stats.pending) == (1, {"past dedupe window": 3}, 0)
