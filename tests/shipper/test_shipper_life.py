@@ -1,0 +1,68 @@
+"""A shipper as an object: made, shown, copied, collected, given a new key."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import threading
+
+import pytest
+from shippers import Ship, unused
+
+from togai_shipper import (
+    ConfigurationError,
+    FlushReport,
+    Shipper,
+)
+from togai_shipper.testing import FakeTogai
+
+
+def test_making_one_starts_nothing_and_asks_nobody() -> None:
+    before = threading.active_count()
+    shipper = Shipper("secret", base_url="http://127.0.0.1:1", session_factory=lambda: pytest.fail("asked"))
+
+    assert threading.active_count() == before
+    assert shipper.stats().requests == 0
+    assert shipper.close() == FlushReport()
+
+
+def test_a_shipper_can_be_neither_pickled_nor_copied() -> None:
+    shipper = unused()
+    for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="neither pickled nor copied"):
+            attempt(shipper)
+
+
+def test_a_shipper_that_is_collected_unclosed_warns_and_delivers(togai: FakeTogai) -> None:
+    shipper = Shipper("secret", base_url=togai.url, flush_interval=0.05)
+    event_id = shipper.track("api_call", "acme")
+    with pytest.warns(ResourceWarning, match="unclosed <Shipper open: 1 pending"):  # noqa: PT031  collected here or there
+        del shipper
+        gc.collect()
+
+    assert togai.wait(lambda: event_id in togai.ledger.ids)
+
+
+def test_its_repr_tells_how_it_stands(togai: FakeTogai, ship: Ship) -> None:
+    shipper = ship()
+    assert repr(shipper) == "<Shipper open: 0 pending, 0 delivered, 0 rejected, 0 dropped>"
+    shipper.track("api_call", "acme")
+    shipper.close()
+
+    assert repr(shipper) == "<Shipper closed: 0 pending, 1 delivered, 0 rejected, 0 dropped>"
+
+
+def test_a_bad_new_key_is_refused_and_the_one_in_use_stays(togai: FakeTogai, ship: Ship) -> None:
+    shipper = ship()
+    with pytest.raises(ConfigurationError, match="api_key"):
+        shipper.set_api_key("with blank")
+    shipper.set_api_key(lambda: "secret")
+    shipper.track("api_call", "acme")
+
+    assert shipper.flush(10)
+
+
+def test_a_timeout_is_a_number(ship: Ship) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        ship().flush(float("nan"))
