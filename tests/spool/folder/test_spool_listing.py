@@ -1,0 +1,97 @@
+"""``spool.folder``: the files of the directory, how they are named, listed and removed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from togai_shipper.spool.errors import SpoolError
+from togai_shipper.spool.folder import OURS, Folder
+
+
+def test_a_new_file_is_named_for_its_host_and_process(folder: Folder) -> None:
+    claim = folder.new()
+
+    assert OURS.fullmatch(claim.path.name)
+    assert f"-{os.getpid()}-" in claim.path.name
+    assert not claim.path.exists()
+    claim.release()
+
+
+def test_only_our_files_are_listed_the_oldest_first(folder: Folder) -> None:
+    for name, changed in [("b-1-00000000.db", 5), ("a-1-00000000.db", 9), ("notes.db", 1)]:
+        (folder.path / name).touch()
+        os.utime(folder.path / name, (changed, changed))
+    (folder.path / "b-1-00000000.db-wal").touch()
+
+    assert [path.name for path in folder.paths()] == ["b-1-00000000.db", "a-1-00000000.db"]
+
+
+def test_a_file_that_vanishes_while_it_is_listed_is_no_error(folder: Folder) -> None:
+    (folder.path / "b-1-00000000.db").symlink_to(folder.path / "gone")
+
+    assert [path.name for path in folder.paths()] == ["b-1-00000000.db"]
+
+
+def test_a_directory_that_is_not_there_has_no_files(tmp_path: Path) -> None:
+    assert Folder(str(tmp_path / "none")).paths() == []
+
+
+def test_files_set_aside_are_listed_by_themselves(folder: Folder, path: Path) -> None:
+    claim = folder.claim(path)
+    assert claim is not None
+    Path(f"{path}-wal").write_bytes(b"wal")
+
+    aside = claim.set_aside(1234)
+
+    assert aside == Path(f"{path}.corrupt-1234")
+    assert folder.set_aside() == [aside]
+    assert folder.paths() == []
+    assert sorted(p.name for p in folder.path.iterdir()) == [aside.name, f"{aside.name}-wal"]
+
+
+def test_a_file_is_removed_with_all_that_belongs_to_it(folder: Folder, path: Path) -> None:
+    claim = folder.claim(path)
+    assert claim is not None
+    for suffix in ("-wal", "-shm", ".request-0123abcd"):
+        Path(f"{path}{suffix}").touch()
+
+    claim.unlink()
+
+    assert list(folder.path.iterdir()) == []
+
+
+def test_what_is_left_of_a_file_that_was_being_made_or_removed_is_cleaned_up(folder: Folder) -> None:
+    folder.new().release()
+    (folder.path / "host-1-00000000.lock").touch()
+    (folder.path / "host-1-00000000.db-wal").touch()
+    (folder.path / "another.lock").touch()
+
+    assert list(folder.orphans()) == []
+    assert [each.name for each in folder.path.iterdir()] == ["another.lock"]
+
+
+def test_a_file_that_cannot_be_removed_is_told_and_let_go(folder: Folder, path: Path) -> None:
+    Path(f"{path}-journal").mkdir()
+    claim = folder.claim(path)
+    assert claim is not None
+
+    with pytest.raises(SpoolError, match=f"{path}: cannot be removed: "):
+        claim.unlink()
+    again = folder.claim(path)
+    assert again is not None
+    again.release()
+
+
+def test_a_file_that_cannot_be_renamed_is_told_and_let_go(folder: Folder, path: Path) -> None:
+    Path(f"{path}.corrupt-7").mkdir()
+    claim = folder.claim(path)
+    assert claim is not None
+
+    with pytest.raises(SpoolError, match=f"{path}: cannot be renamed: "):
+        claim.set_aside(7)
+    again = folder.claim(path)
+    assert again is not None
+    again.release()
