@@ -111,6 +111,21 @@ def test_events_behind_a_batch_that_is_full_by_bytes_wake_somebody_once_a_batch(
     assert buffer.put(b"x" * 1_000) == "wake"
 
 
+def test_a_batch_that_is_full_by_bytes_that_were_learnt_wakes_somebody() -> None:
+    """It goes at once, not only when its oldest event has waited for ``flush_interval``."""
+    w = world(max_batch_bytes=300_000)
+    w.server.answer = lambda sent: Reply(413, b"{}") if sent.size > 100_000 else OK
+    w.put(150, size=1000)
+    assert w.pipeline.flush(60)
+    cap = w.pipeline.buffer.byte_cap.bytes
+    assert cap < 100_000
+    buffer = w.pipeline.buffer
+
+    answers = [buffer.put(b"x" * 1_000) for _ in range(cap // 1_000 + 1)]
+
+    assert [number for number, answer in enumerate(answers) if answer == "wake"] == [0, cap // 1_000]
+
+
 def test_an_event_that_closes_while_it_is_put_is_refused() -> None:
     """As a signal handler may, just then."""
     w = world()

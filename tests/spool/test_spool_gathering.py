@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from virtual import Clock
 
-from togai_shipper.spool.gathering import COMMIT_MOST, LINGER, Gathering
+from togai_shipper.spool.gathering import COMMIT_MOST, LINGER, OVERDUE, Gathering
 
 
 def test_an_event_is_taken_back_unless_another_came_after_it() -> None:
@@ -34,6 +34,18 @@ def test_a_commit_is_due_a_moment_after_the_oldest_or_at_once_when_somebody_wait
     for _ in range(COMMIT_MOST):
         gathering.add(b"event")
     assert gathering.due_at(clock.now, is_closing=False) == clock.now
+
+
+def test_the_writer_is_woken_for_the_first_event_and_again_where_it_does_not_come() -> None:
+    """Who tracked the first may have been interrupted by an exception before it had woken the writer."""
+    clock = Clock()
+    gathering = Gathering(clock)
+
+    assert gathering.add(b"event")
+    assert not gathering.add(b"event")
+    clock.now += OVERDUE
+    assert gathering.add(b"event")
+    assert not gathering.add(b"event")
 
 
 def test_at_the_end_what_is_being_written_may_be_on_disk_and_the_rest_is_not() -> None:

@@ -109,6 +109,8 @@ class Buffer:
             if self._fresh_bytes >= self._wake_bytes:
                 self._wake_bytes = self._fresh_bytes + self.byte_cap.bytes
                 return "wake"
+            if is_first:
+                self._wake_bytes = self.byte_cap.bytes  # it may have been learnt since
             return "wake" if is_first or is_overdue or not len(fresh) % self._config.batch_size else None
 
     def has_room(self, count: int, size: int) -> bool:
@@ -333,6 +335,14 @@ class Buffer:
         return oldest
 
     # --- what flushers bring back ---
+
+    def learn(self, batch: Batch, *, is_taken: bool) -> None:
+        """Learn from a reply how many bytes fit into a batch. Called under the lock."""
+        if is_taken:
+            self.byte_cap.taken(batch, self._config.batch_size)
+        else:
+            self.byte_cap.not_taken(batch)
+        self._wake_bytes = min(self._wake_bytes, self._fresh_bytes + self.byte_cap.bytes)
 
     def holds(self, batch: Batch) -> bool:
         """Whether ``batch`` is still the flusher's to settle: false once it was given up."""

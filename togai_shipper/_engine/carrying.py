@@ -165,14 +165,13 @@ class Carrying:
                 split=self._splits,
             )
             settlement = settle(carried.batch, carried.verdict, at)
-            if isinstance(carried.verdict, Accepted):
-                self._buffer.byte_cap.taken(carried.batch, self._config.batch_size)
-            elif not isinstance(carried.verdict, TryLater):
-                self._buffer.byte_cap.not_taken(carried.batch)
+            is_taken = isinstance(carried.verdict, Accepted)
+            if is_taken or not isinstance(carried.verdict, TryLater):
+                self._buffer.learn(carried.batch, is_taken=is_taken)
             parked = self._record(batch, settlement) or carried.parked
             if at.closing and batch.single and is_line_dead(carried.verdict):
                 self._gate.give_up()
-            is_opened = batch.probe and isinstance(carried.verdict, Accepted)
+            is_opened = batch.probe and is_taken
             if is_opened and at.closing:
                 self._shutdown.allow_probe()
             self._ring()

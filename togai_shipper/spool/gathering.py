@@ -13,6 +13,7 @@ from itertools import islice
 from togai_shipper._engine.batching import Batch
 
 LINGER = 0.01  # seconds for which events gather before they are written
+OVERDUE = 0.1  # seconds after which a writer that was woken should have come
 COMMIT_MOST = 5000  # events in one commit
 
 
@@ -24,6 +25,7 @@ class Gathering:
         self.events: deque[bytes] = deque()  # changed here alone
         self.size = 0  # their bytes
         self.since = 0.0  # monotonic seconds at which the oldest was tracked
+        self._overdue_at = 0.0  # monotonic seconds at which the writer is woken again
         self._writing = 0  # of them, those in the commit under way
         self.written = 0  # events that ever left
         self._is_hurried = False  # somebody waits for the commit
@@ -32,13 +34,21 @@ class Gathering:
         return len(self.events)
 
     def add(self, event: bytes) -> bool:
-        """Take one event; return whether it is the first."""
+        """Take one event; return whether the writer is to be woken for it.
+
+        That is for the first, and where it should have come long ago: an exception of a signal handler, such
+        as Ctrl-C, may have kept a caller before us from waking it.
+        """
+        now = self._clock()
         is_first = not self.events  # looked at before: a signal handler may add one, too, right after us
         self.events.append(event)
         self.size += len(event)
         if is_first:
-            self.since = self._clock()
-        return is_first
+            self.since = now
+        elif now < self._overdue_at:
+            return False
+        self._overdue_at = now + OVERDUE
+        return True
 
     def take_back(self, event: bytes) -> bool:
         """Undo ``add``, if the event is the latest still; return whether it was."""

@@ -115,10 +115,10 @@ class Spool:
                 or self._holdings.shelf.bytes + size > self._config.max_spool_bytes
             ):
                 return "full"
-            is_first = gathering.add(event)
+            wakes = gathering.add(event)
             if self._shutdown.has_begun_by_now() and gathering.take_back(event):
                 return "closed"  # a signal handler interrupted us, and closed: as in Buffer.put
-            return "wake" if is_first or not self._writer.alive else None
+            return "wake" if wakes or not self._writer.alive else None
 
     def wake(self) -> None:
         """Wake the writer, or start it; where it cannot be started, let flushers do its work."""
