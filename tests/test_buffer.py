@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from interrupting import each_line_of, lines_of
 from virtual import OK, world
 
 from togai_shipper import FlushReport
 from togai_shipper._engine.buffer import Buffer, Wait
 from togai_shipper._engine.verdict import Reply
-
-
-@contextmanager
-def each_line_of(function: Any, call: Callable[[], None]) -> Iterator[None]:
-    """Call ``call`` before each line of a function that this thread runs, but not from within itself."""
-    before = sys.gettrace()
-    is_inside = False
-
-    def local(frame: Any, event: str, _: Any) -> Any:
-        nonlocal is_inside
-        if event == "line" and not is_inside:
-            is_inside = True
-            call()
-            is_inside = False
-        return local
-
-    sys.settrace(lambda frame, *_: local if frame.f_code is function.__code__ and not is_inside else None)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
 
 
 def test_a_parked_line_without_events_has_nothing_to_probe_with() -> None:
@@ -140,20 +117,7 @@ def test_an_event_that_closes_while_it_is_put_is_refused() -> None:
     assert w.pipeline.close(1) == FlushReport()
 
 
-def lines_of_put() -> int:
-    """How many lines run while an event is put."""
-    count = 0
-
-    def note() -> None:
-        nonlocal count
-        count += 1
-
-    with each_line_of(Buffer.put, note):
-        world().put(1)
-    return count
-
-
-@pytest.mark.parametrize("number", range(lines_of_put()))
+@pytest.mark.parametrize("number", range(lines_of(Buffer.put, lambda: world().put(1))))
 def test_an_event_whose_put_is_interrupted_by_a_close_is_refused_or_accounted_for(number: int) -> None:
     """Like a signal handler that closes between two lines of put(): at each of them."""
     w = world()

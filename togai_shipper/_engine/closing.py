@@ -51,12 +51,13 @@ class Closing:
     def begin(self, timeout: float) -> Waiter:
         """Take no more events, and have all over in ``timeout`` seconds; only the first call counts."""
         with self._lock:
-            if self._waiter is None:
-                now = self._clock()
-                self._waiter = self._line.wait_for_all(now + timeout)
+            now = self._clock()
+            # Each step can be repeated: Ctrl-C, or what a signal handler raises, may come between any two.
+            waiter = self._waiter = self._waiter or self._line.wait_for_all(now + timeout)
+            if not self._shutdown.has_begun:
                 self._shutdown.begin(now, timeout, is_probing=self._gate.parking.is_probing)
-                self._heed_deadline()
-            return self._waiter
+            self._heed_deadline()
+            return waiter
 
     def hasten(self, timeout: float) -> None:
         """Have all over in ``timeout`` seconds, though an earlier close() had more: the process ends."""
@@ -76,14 +77,19 @@ class Closing:
         me = threading.get_ident()
         waits = not self.must_not_wait()
         waiter = self.begin(timeout)
-        with self._lock:
-            is_first = self._closer is None
-            # A signal handler that interrupts close() does not wait either: the close() beneath finishes.
-            waits = waits and self._closer != me
-            if waits and is_first:
-                self._closer = me
-        if waits and is_first:
-            self._close()
+        # A signal handler that interrupts close() does not wait either: the close() beneath finishes.
+        waits = waits and self._closer != me
+        is_mine = False
+        try:
+            with self._lock:
+                is_mine = waits and self._closer is None
+                if is_mine:
+                    self._closer = me
+            if is_mine:
+                self._close()
+        finally:
+            if is_mine and not self._shutdown.is_done:  # Ctrl-C before it could begin: the next one may
+                self._closer = None
         if waits:
             self._wait_until_told()
         return self._line.report(waiter)

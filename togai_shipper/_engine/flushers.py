@@ -101,7 +101,7 @@ class Flushers:
         return all_are_busy and may_two_go and self._buffer.is_batch_due()
 
     def _count(self) -> None:
-        self.available = self._threads.alive - len(self._in_callback)
+        self.available = max(0, self._threads.alive - len(self._in_callback))
 
     def _flusher_ended(self) -> None:
         with self._lock:
@@ -132,11 +132,11 @@ class Flushers:
         """Around the application's code, which may take its time: another flusher does this one's work."""
         me = threading.get_ident()
         is_held_up = self._threads.is_one(me) and me not in self._in_callback
-        if is_held_up:
-            with self._lock:
-                self._in_callback.add(me)
-            self._look_again()
         try:
+            if is_held_up:
+                with self._lock:
+                    self._in_callback.add(me)
+                self._look_again()
             yield
         finally:
             if is_held_up:
@@ -144,8 +144,7 @@ class Flushers:
                     _end_forked_child()
                 with self._lock:
                     self._in_callback.discard(me)
-        if is_held_up:
-            self._look_again()
+                self._look_again()
 
     def _look_again(self) -> None:
         with self._lock:

@@ -38,9 +38,11 @@ class Shutdown:
 
     def begin(self, now: float, timeout: float, *, is_probing: bool) -> None:
         """Take no more events, and have all over in ``timeout`` seconds."""
-        self.has_begun = True
         self.is_probed = is_probing
         self._end_by(now, timeout)
+        self.has_begun = (
+            True  # last: Ctrl-C between these lines leaves a shipper that is open, and can be closed
+        )
 
     def shorten(self, now: float, timeout: float) -> bool:
         """Have all over in ``timeout`` seconds, where it had longer; return whether it had."""

@@ -5,11 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import attrs
+
 from togai_shipper._process import exits
 
 from .runtime import Runtime
 
 RESTART_AFTER = 1.0  # seconds between attempts to start a thread, and before one that failed goes on
+
+
+@attrs.define(eq=False)
+class Token:
+    """A thread, from before it is started."""
+
+    has_ended: bool = False
+
+    def end(self) -> None:
+        """Note that it has ended, perhaps before whoever started it could look."""
+        self.has_ended = True
 
 
 class Threads:
@@ -39,14 +52,15 @@ class Threads:
         self._work = work
         self._failed = failed
         self._ended = ended
-        self._alive: set[object] = set()  # one token for each thread that runs, or is about to
+        self._alive: set[Token] = set()  # those of threads that were started, and have not ended
+        self._starting = 0  # threads that are being started: nobody may wait for one yet
         self._running: set[int] = set()  # identities of those that run
         self._start_at = 0.0  # monotonic seconds before which no thread is started
         self.failure: str | None = None  # why no thread can be started
 
     @property
     def alive(self) -> int:
-        """Threads that run, or are about to."""
+        """Threads that were started and have not ended; not one that is being started, and may yet fail."""
         return len(self._alive)
 
     def is_one(self, identity: int) -> bool:
@@ -59,21 +73,28 @@ class Threads:
         A failure is kept in ``failure``. The thread is started without the lock; but a signal handler that
         tracks may have interrupted whoever holds it, so nothing here waits for another thread.
         """
-        token = object()
-        is_started = False
+        token = Token()
+        is_reserved = False
         try:
             with self._lock:
-                if not is_wanted() or len(self._alive) >= self._most or self._clock() < self._start_at:
+                most = (
+                    0 if self._starting else self._most
+                )  # one at a time: the next one may be wanted no more
+                if len(self._alive) >= most or self._clock() < self._start_at or not is_wanted():
                     return
-                self._alive.add(token)
+                is_reserved = True
+                self._starting += 1
             exits.expect_exit()
             is_started = self._start(token)
+            with self._lock:
+                if is_started and not token.has_ended:
+                    self._alive.add(token)
         finally:
-            if not is_started:
+            if is_reserved:
                 with self._lock:
-                    self._alive.discard(token)
+                    self._starting -= 1
 
-    def _start(self, token: object) -> bool:
+    def _start(self, token: Token) -> bool:
         assert self._start_thread  # noqa: S101  without one, none may be started
         try:
             self._start_thread(self._run, (token,))
@@ -84,9 +105,11 @@ class Threads:
         self.failure = None
         return True
 
-    def _run(self, token: object) -> None:
+    def _run(self, token: Token) -> None:
         me = threading.get_ident()
-        self._running.add(me)
+        with self._lock:
+            self._running.add(me)
+            self._alive.add(token)  # Ctrl-C may have come to who started us, before that was noted
         try:
             self._work()
         except BaseException as error:  # SystemExit in a callback, a greenlet that is killed: told there
@@ -95,4 +118,5 @@ class Threads:
             with self._lock:
                 self._running.discard(me)
                 self._alive.discard(token)
+                token.end()
             self._ended()
