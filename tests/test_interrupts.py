@@ -14,6 +14,7 @@ from virtual import World, world
 from togai_shipper import FlushReport
 from togai_shipper._engine.closing import Closing
 from togai_shipper._engine.shutdown import Shutdown
+from togai_shipper._engine.verdict import Reply
 from togai_shipper.testing import FakeTogai
 
 
@@ -30,9 +31,15 @@ CLOSING = [
 ]
 
 
+@pytest.mark.parametrize("server", ["fine", "down"])
 @pytest.mark.parametrize(("function", "number"), CLOSING)
-def test_a_close_that_is_interrupted_as_it_begins_can_be_called_once_more(function: Any, number: int) -> None:
-    w = world()
+def test_a_close_that_is_interrupted_as_it_begins_can_be_called_once_more(
+    function: Any, number: int, server: str
+) -> None:
+    told: list[int] = []
+    w = world(on_error=lambda error, events: told.append(len(events)))
+    if server == "down":
+        w.server.answer = lambda sent: Reply(None, error="no reply: down")
     w.put(3)
     passed = iter(range(1000))
 
@@ -45,7 +52,7 @@ def test_a_close_that_is_interrupted_as_it_begins_can_be_called_once_more(functi
     w.pipeline.close(5)
 
     assert w.pipeline.health.state == "closed"
-    assert w.pipeline.health.stats().delivered == 3
+    assert w.pipeline.health.stats().delivered + sum(told) == 3
     assert w.clock.now < 1020
 
 

@@ -53,7 +53,9 @@ class Threads:
         self._failed = failed
         self._ended = ended
         self._alive: set[Token] = set()  # those of threads that were started, and have not ended
-        self._starting = 0  # threads that are being started: nobody may wait for one yet
+        # Monotonic seconds until which one is being started: no other is, and nobody waits for it yet. It is
+        # over by itself, too, should Ctrl-C come to who starts it at the wrong moment.
+        self._starting_until = 0.0
         self._running: set[int] = set()  # identities of those that run
         self._start_at = 0.0  # monotonic seconds before which no thread is started
         self.failure: str | None = None  # why no thread can be started
@@ -74,25 +76,23 @@ class Threads:
         tracks may have interrupted whoever holds it, so nothing here waits for another thread.
         """
         token = Token()
-        is_reserved = False
+        is_ours = False
         try:
             with self._lock:
-                most = (
-                    0 if self._starting else self._most
-                )  # one at a time: the next one may be wanted no more
-                if len(self._alive) >= most or self._clock() < self._start_at or not is_wanted():
+                now = self._clock()
+                may_start = now >= max(self._start_at, self._starting_until) and len(self._alive) < self._most
+                if not may_start or not is_wanted():
                     return
-                is_reserved = True
-                self._starting += 1
+                is_ours = True
+                self._starting_until = now + RESTART_AFTER
             exits.expect_exit()
             is_started = self._start(token)
             with self._lock:
                 if is_started and not token.has_ended:
                     self._alive.add(token)
         finally:
-            if is_reserved:
-                with self._lock:
-                    self._starting -= 1
+            if is_ours:
+                self._starting_until = 0.0
 
     def _start(self, token: Token) -> bool:
         assert self._start_thread  # noqa: S101  without one, none may be started
