@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from togai_shipper import EventDropped, EventRejected, FlushReport, Stats
 from togai_shipper._engine.ledger import Ledger
+from togai_shipper._engine.receipts import Receipts
 from togai_shipper._outcome import REFUSALS, Delivered, Dropped, Rejected, Settled
 
 NO = EventRejected(400, "no", 1)
@@ -18,7 +19,7 @@ CLOSED = EventDropped(None, "closed", 0)
 
 
 def test_a_ledger_begins_with_nothing_and_every_reason_to_refuse() -> None:
-    ledger = Ledger()
+    ledger = Ledger(Receipts())
 
     assert ledger.settled == 0
     assert ledger.dropped == {}
@@ -30,7 +31,7 @@ def test_a_ledger_begins_with_nothing_and_every_reason_to_refuse() -> None:
 
 
 def test_each_outcome_counts_all_its_events_where_it_belongs() -> None:
-    ledger = Ledger()
+    ledger = Ledger(Receipts())
 
     for outcome in (
         Delivered([b"1", b"2"]),
@@ -57,7 +58,7 @@ outcomes: st.SearchStrategy[Settled] = st.one_of(
 
 @given(st.lists(outcomes))
 def test_what_is_settled_is_what_was_recorded(recorded: Sequence[Settled]) -> None:
-    ledger = Ledger()
+    ledger = Ledger(Receipts())
 
     for outcome in recorded:
         ledger.record(outcome)
@@ -67,7 +68,7 @@ def test_what_is_settled_is_what_was_recorded(recorded: Sequence[Settled]) -> No
 
 
 def test_two_ledgers_count_apart() -> None:
-    one, other = Ledger(), Ledger()
+    one, other = Ledger(Receipts()), Ledger(Receipts())
 
     one.refused["full"] += 1
     one.record(Dropped([b"1"], "closed", CLOSED))

@@ -55,7 +55,9 @@ class Pipeline:
         self._clock = clock = runtime.clock
         self.lock = lock = threading.RLock()
         self.shutdown = shutdown = Shutdown()
-        self.ledger, self.receipts, self.key = Ledger(), Receipts(), Key(config.api_key or "")
+        self.key = Key(config.api_key or "")
+        self.receipts = Receipts()
+        self.ledger = Ledger(self.receipts)
         self.log = Log(clock)
         self.gate = Gate(config, runtime, lock, shutdown)
         self.buffer = Buffer(config, runtime, lock, shutdown, self.gate)
@@ -107,7 +109,7 @@ class Pipeline:
             return Memory(self.buffer, self.flushers)
         from .spool.writer import Spool  # noqa: PLC0415  who has no spool does not wait for sqlite3
 
-        inlet = Inlet(self.buffer, waiters, self.ledger, self.receipts, self.flushers)
+        inlet = Inlet(self.buffer, waiters, self.ledger, self.flushers)
         return Spool(
             self._config,
             self._config.spool,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from doctored import URL, Net, levels
+from nobody import nobody
 
 from togai_shipper.cli.doctor import spool_checks
 from togai_shipper.cli.doctor.check import Check
@@ -30,18 +29,6 @@ def test_a_spool_that_is_not_there_is_made_by_the_application(net: Net, tmp_path
         f"{tmp_path}/a/b does not exist yet: the application makes it",
     )
     assert list(tmp_path.iterdir()) == []
-
-
-@contextmanager
-def nobody() -> Iterator[None]:
-    """Be one who may write to few places, also where root runs the tests."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(65_534)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
 
 
 def test_a_place_that_cannot_be_written_to_is_told(net: Net) -> None:

@@ -1,4 +1,4 @@
-"""``spool.adoption`` and ``spool.disk``: files that fail while they are moved, made, or left."""
+"""``spool.orphan``, ``adoption`` and ``disk``: files that fail while they are moved, made, or left."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from sqlite_handles import break_off
 
-from togai_shipper.spool.adoption import Orphan, event_id
 from togai_shipper.spool.disk import Disk
 from togai_shipper.spool.errors import Damaged, SpoolError, SpoolFull
 from togai_shipper.spool.file import READ_BYTES, SpoolFile
 from togai_shipper.spool.folder import Claim, Folder
+from togai_shipper.spool.orphan import Orphan
 from togai_shipper.spool.requests import ask
-from togai_shipper.spool.rows import DeadLetter, Row
+from togai_shipper.spool.rows import DeadLetter, Row, event_id
 
 NOW = 1_790_000_000_000
 LETTER = DeadLetter("dead", NOW, b'{"id":"dead"}', "rejected", 400, "no", 1, NOW)

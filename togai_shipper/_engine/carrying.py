@@ -35,7 +35,6 @@ class Carrying:
         self._flushers = parts.flushers
         self._delivery = parts.delivery
         self._ledger = parts.ledger
-        self._receipts = parts.receipts
         self._log = parts.log
         self._callbacks = parts.callbacks
         self._reporter = parts.reporter
@@ -185,7 +184,6 @@ class Carrying:
         self._line.settle(batch, settlement)
         for outcome in settlement.outcomes:
             self._ledger.record(outcome)
-            self._receipts.record(outcome)
             parked = self._gate.on_outcome(outcome) or parked
         return parked
 

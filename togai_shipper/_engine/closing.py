@@ -214,7 +214,6 @@ class Closing:
             outcomes = left_at_close(self._line.give_up())
             for outcome in outcomes:
                 self._ledger.record(outcome)
-                self._receipts.record(outcome)
             kept = self._line.pending
             self._receipts.end_pending()
             self._teller = threading.get_ident()

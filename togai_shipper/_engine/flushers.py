@@ -65,7 +65,7 @@ class Flushers:
 
     @property
     def alive(self) -> int:
-        """Flushers that run, or are about to."""
+        """Flushers that were started and have not ended."""
         return self._threads.alive
 
     @property

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from togai_shipper._outcome import REFUSALS, Delivered, Rejected, Settled
 
+from .receipts import Receipts
+
 
 class Ledger:
-    """Counts what was settled. Touched only while holding the shipper's lock."""
+    """Counts what was settled, and answers the receipts for it, in one step.
 
-    def __init__(self) -> None:
+    Touched only while holding the shipper's lock.
+    """
+
+    def __init__(self, receipts: Receipts) -> None:
+        self._receipts = receipts
         self.delivered = 0
         self.duplicates = 0
         self.rejected = 0
@@ -30,7 +36,8 @@ class Ledger:
         return self.delivered + self.rejected + sum(self.dropped.values())
 
     def record(self, outcome: Settled) -> None:
-        """Count one outcome."""
+        """Count one outcome, and note it for who holds a receipt."""
+        self._receipts.record(outcome)
         count = len(outcome.events)
         match outcome:
             case Delivered(duplicates=duplicates):

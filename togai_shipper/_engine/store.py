@@ -17,7 +17,6 @@ from .batching import Batch
 from .buffer import Buffer, PutAnswer
 from .flushers import Flushers
 from .ledger import Ledger
-from .receipts import Receipts
 from .waiters import Waiters
 
 
@@ -89,13 +88,10 @@ class Inlet:
     loses events calls the ``Callbacks`` itself, without the lock, and wakes a flusher for those it deferred.
     """
 
-    def __init__(
-        self, buffer: Buffer, waiters: Waiters, ledger: Ledger, receipts: Receipts, flushers: Flushers
-    ) -> None:
+    def __init__(self, buffer: Buffer, waiters: Waiters, ledger: Ledger, flushers: Flushers) -> None:
         self._buffer = buffer
         self._waiters = waiters
         self._ledger = ledger
-        self._receipts = receipts
         self._flushers = flushers
         self.progress = waiters.progress  # the bell that tells those who wait: for room, or until all is safe
         self.has_room = buffer.has_room  # asked for each event: without a call more
@@ -135,7 +131,6 @@ class Inlet:
     def settle(self, outcome: Settled, *, waited_for: bool = False) -> None:
         """Count events that got their outcome in the store; ``waited_for``: somebody may wait for them."""
         self._ledger.record(outcome)
-        self._receipts.record(outcome)
         if waited_for:
             self._waiters.count_lost(len(outcome.events))
 

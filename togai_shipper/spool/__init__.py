@@ -5,6 +5,7 @@
 Each file knows those before it. ``rows`` is what is kept of an event; ``errors``, ``connection``, ``schema``,
 ``dead_letters`` and ``file`` are one SQLite file. ``folder`` says whose file is whose, ``disk`` is our own
 file and how it fares, ``shelf`` knows which event is where in it, and ``holdings`` counts. ``gathering`` is
-what is not written yet, ``requests`` what an operator asks; ``adoption`` takes over the files of processes
-that are gone, ``news`` tells, ``recovery`` brings events back; ``writer`` is the thread, and the store.
+what is not written yet, ``requests`` what an operator asks. ``orphan`` is a file whose process is gone, and
+``adoption`` looks for such; ``news`` tells, ``recovery`` brings events back. ``writer`` is the thread, and
+the store.
 """

@@ -20,13 +20,14 @@ from togai_shipper._outcome import Dropped
 from togai_shipper._plural import counted
 from togai_shipper.exceptions import EventDropped
 
-from .adoption import Adoption, Haul
+from .adoption import Adoption
 from .disk import Disk
 from .errors import SpoolError
 from .file import SpoolFile
 from .folder import Folder
 from .holdings import Holdings
 from .news import News
+from .orphan import Haul
 from .requests import carry_out, read_requests
 from .rows import CORRUPT, PAST_WINDOW, DeadLetter, Row
 

@@ -31,7 +31,6 @@ from togai_shipper._outcome import Dropped, Settled
 from togai_shipper._plural import counted
 from togai_shipper._process import forks
 
-from .adoption import event_id
 from .disk import Disk
 from .errors import SpoolError
 from .file import SpoolFile
@@ -40,7 +39,7 @@ from .gathering import COMMIT_MOST, Gathering
 from .holdings import Holdings
 from .news import News
 from .recovery import Recovery
-from .rows import DeadLetter
+from .rows import DeadLetter, event_id
 from .shelf import Dying, Leaving
 
 # Seconds for which settled events gather until they are forgotten: where that is lost, they are sent once

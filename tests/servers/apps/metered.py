@@ -36,7 +36,7 @@ MEASURES: Any = {
 def endless() -> Iterator[bytes]:
     while True:
         yield 1000 * b"endless\n"
-        time.sleep(0.01)  # a server that is not drowned
+        time.sleep(0.01)  # the pace of a body without end; nobody waits by it
 
 
 async def endless_later() -> AsyncIterator[bytes]:

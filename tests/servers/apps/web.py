@@ -32,9 +32,7 @@ if os.environ.get("AT_IMPORT") in ("track", "flush"):
 if os.environ.get("AT_IMPORT") == "flush":
     shipper.flush()
     while not shipper._pipeline.flushers.bell.waiting:  # noqa: SLF001  uWSGI forks as it stands
-        time.sleep(
-            0.001
-        )  # between looks at that condition, for which nothing rings: its thread has come to rest
+        time.sleep(0.001)  # between looks at a condition for which nothing rings: its thread rests
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

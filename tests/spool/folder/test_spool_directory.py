@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from nobody import nobody
 
 from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.folder import Folder, filesystem_of
-
-
-@contextmanager
-def nobody() -> Iterator[None]:
-    """Be one who may write to few places, also where root runs the tests."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(65_534)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
 
 
 def test_it_is_made_for_its_owner_alone_with_those_above_it(tmp_path: Path) -> None:

@@ -1,0 +1,216 @@
+"""A file whose process is gone: piece by piece, what is in it moves into ours.
+
+A piece (events, dead letters) is written here before it is forgotten there. A crash between leaves it in
+both, and it is sent twice with the same ids, of which Togai counts one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+
+import attrs
+
+from .errors import SpoolError, SpoolFull
+from .file import READ_BYTES, SpoolFile
+from .folder import Claim
+from .requests import carry_out, read_requests
+from .rows import PAST_WINDOW, DeadLetter, Row, event_id, is_old
+
+PIECE = 1000  # rows moved at once at most: a few milliseconds, between which our own events are written
+MAX_UNREADABLE = 10_000  # rows in a row that cannot be read; then there are no more
+
+
+@attrs.frozen
+class Piece:
+    """The next rows of such a file; how many damaged ones there are among them; whether nothing is left."""
+
+    rows: list[Row]
+    damaged: int
+    is_last: bool
+
+
+@attrs.frozen
+class Haul:
+    """What one piece brought."""
+
+    moved: list[Row]  # as they stand in our file
+    expired: list[Row]  # now dead letters in our file
+    dead: int  # dead letters moved
+    damaged: int  # rows that cannot be read, or are not what was written
+    over: bool  # nothing is left to be moved
+
+
+class Orphan:
+    """One such file, claimed and open."""
+
+    def __init__(self, claim: Claim, file: SpoolFile, *, damaged: bool = False) -> None:
+        self.claim = claim
+        self.file = file
+        self._after = 0
+        self._stays = damaged  # something in it cannot be moved: it is kept, under another name
+        self.waiting = 0  # events in it that wait for the server to say what time it is
+        self._is_damaged = damaged
+        self._unreadable = 0
+        self._bad: set[int] = set()  # the seq of damaged rows
+        self._passed: int | None = None  # rows, where they are read as they lie
+
+    def move(self, ours: SpoolFile, now_ms: int, server_ms: int | None) -> Haul:
+        """Move the next piece to ``ours``. Raises ``SpoolError`` where ours cannot be written.
+
+        An event that may be older than Togai's memory of its id is not sent again by itself. That it is has
+        to be said by the clock of the server (``server_ms``), too: until it is known, such an event stays.
+        """
+        piece = self._next()
+        fresh: list[Row] = []
+        expired: list[Row] = []
+        for row in piece.rows:
+            if not is_old(row.accepted_ms, now_ms if server_ms is None else server_ms):
+                fresh.append(row)
+            elif server_ms is None:
+                self.waiting += 1
+            else:
+                expired.append(row)
+        moved: list[Row] = []
+        if fresh:
+            first = ours.append([(row.accepted_ms, True, row.body) for row in fresh])
+            moved = [
+                Row(first + number, row.accepted_ms, known=True, body=row.body)
+                for number, row in enumerate(fresh)
+            ]
+        if expired:
+            ours.bury([_expired(row, now_ms) for row in expired])
+        self._forget([*fresh, *expired])
+        is_over = piece.is_last and not self._do_requests(now_ms)
+        # Where events wait, the file stays, and its dead letters in it.
+        dead = self._move_dead(ours) if is_over and not self.waiting else 0
+        return Haul(moved, expired, dead, piece.damaged, is_over)
+
+    def _do_requests(self, now_ms: int) -> bool:
+        """Do what was asked of the process that is gone; in our file its dead letters get other numbers."""
+        requests = read_requests(self.claim.path)
+        try:
+            for request in requests:
+                carry_out(request, self.file, now_ms)
+        except SpoolError:
+            self._stays = True
+            return False
+        return bool(requests)
+
+    def _next(self) -> Piece:
+        try:
+            if self._passed is not None:
+                return self._next_as_they_lie(self._passed)
+            if not self._is_damaged:
+                return self._next_in_order()
+        except SpoolFull:  # locked for the moment, by somebody who looks into it
+            raise
+        except SpoolError:  # damaged, or on a disk that is: no failure of ours
+            self._is_damaged = self._stays = True
+            self._passed = None
+        return self._next_readable()
+
+    def _next_in_order(self) -> Piece:
+        rows, damaged = self.file.read(self._after, PIECE)
+        seqs = [*damaged, *(row.seq for row in rows)]
+        hides = (
+            self.file.pending()[0] > self.waiting + len(self._bad) if not seqs else min(seqs) <= self._after
+        )
+        if hides:  # a damaged seq may hide the rows behind it
+            self._is_damaged = self._stays = True
+            self.waiting = 0
+            return self._next_as_they_lie(0)
+        piece = Piece(rows, len(set(damaged) - self._bad), is_last=not seqs)
+        self._bad.update(damaged)
+        self._stays = self._stays or bool(damaged)
+        # Of whole rows, if there are any: a damaged seq may be wrong.
+        self._after = max([row.seq for row in rows] or damaged, default=self._after)
+        return piece
+
+    def _next_as_they_lie(self, passed: int) -> Piece:
+        """Return rows in whatever order they are in, after the first ``passed`` ones."""
+        rows, damaged = self.file.read_as_they_lie(passed, PIECE)
+        self._passed = passed + len(rows) + len(damaged)
+        return Piece(rows, len(set(damaged) - self._bad), is_last=not rows and not damaged)
+
+    def _next_readable(self) -> Piece:
+        """Return rows that are read one by one, past what cannot be read."""
+        found: list[Row] = []
+        size = count = 0
+        while len(found) < PIECE:
+            rows, damaged = self._one_beyond()
+            if rows is None:
+                self._after += 1
+                self._unreadable += 1
+                if self._unreadable > MAX_UNREADABLE:
+                    return Piece(found, count, is_last=True)
+                continue
+            if not rows and not damaged:
+                return Piece(found, count, is_last=True)
+            size += sum(len(row.body) for row in rows)
+            if size > READ_BYTES and found:
+                break
+            found += rows
+            count += len(damaged)
+            self._after = max([row.seq for row in rows] + damaged)
+            self._unreadable = 0
+        return Piece(found, count, is_last=False)
+
+    def _one_beyond(self) -> tuple[list[Row] | None, list[int]]:
+        """The next row; ``None`` where it cannot be read, or comes from before: the order is damaged."""
+        try:
+            rows, damaged = self.file.read(self._after, 1)
+        except SpoolError:
+            return None, []
+        is_from_before = any(seq <= self._after for seq in (*damaged, *(row.seq for row in rows)))
+        return (None, []) if is_from_before else (rows, damaged)
+
+    def _forget(self, rows: list[Row]) -> None:
+        if rows and not self._is_damaged:  # else it is kept as it is
+            try:
+                self.file.remove_rows(rows)
+            except SpoolError:
+                self._is_damaged = self._stays = True
+
+    def _move_dead(self, ours: SpoolFile) -> int:
+        """Move the dead letters; return how many."""
+        count = 0
+        for letters in self._dead():
+            ours.bury(letters)
+            count += len(letters)
+        with suppress(SpoolError):
+            if count < self.file.dead_count():  # a damaged number hides some
+                self._stays = True
+        return count
+
+    def _dead(self) -> Iterator[list[DeadLetter]]:
+        try:
+            letters = self.file.dead()
+            while piece := [letter for _, letter in islice(letters, PIECE)]:
+                yield piece
+        except SpoolError:
+            self._stays = True
+
+    def leave(self) -> None:
+        """Not now: let another process, or a later time, have it."""
+        self.file.close()
+        self.claim.release()
+
+    def end(self, now_ms: int) -> str:
+        """All is moved that can be: remove the file, or keep it by another name; returns that, or nothing."""
+        self.file.close()
+        if self.waiting:
+            self.claim.release()
+        elif self._stays:
+            return str(self.claim.set_aside(now_ms))
+        else:
+            self.claim.unlink()
+        return ""
+
+
+def _expired(row: Row, now_ms: int) -> DeadLetter:
+    message = "older than Togai's memory of ids: sent again, it might be billed twice"
+    return DeadLetter(
+        event_id(row.body), row.accepted_ms, row.body, PAST_WINDOW, None, message, attempts=0, dead_ms=now_ms
+    )
