@@ -74,6 +74,7 @@ ORDER = [
     "spool.schema",
     "spool.dead_letters",
     "spool.file",
+    "spool.filesystems",
     "spool.folder",
     "spool.disk",
     "spool.holdings",

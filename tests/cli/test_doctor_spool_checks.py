@@ -59,7 +59,9 @@ def test_a_network_file_system_is_told(net: Net, tmp_path: Path) -> None:
 
     (check,) = spool(tmp_path, net.world(mounts=str(tmp_path / "mounts")))
 
-    assert check.found == f"{tmp_path} is on a network file system (nfs4)"
+    assert check.found == (
+        f"{tmp_path}: is on nfs4, a file system that other hosts may share, where locks cannot be trusted"
+    )
 
 
 def test_a_spool_is_looked_through_and_left_as_it_was(net: Net, tmp_path: Path) -> None:

@@ -23,15 +23,11 @@ from pathlib import Path
 import attrs
 
 from .errors import SpoolError
+from .filesystems import MOUNTS, filesystem_of, is_networked, why_not_there
 
 with suppress(ImportError):  # Windows has none, and no spool is made there
     import fcntl
 
-NETWORKED = frozenset(  # kinds of file systems, beside those of FUSE that say so
-    ("9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs")
-)
-NETWORKED_FUSE = ("ceph", "gluster", "s3fs", "sshfs", "gcsfuse", "rclone", "goofys", "juicefs")
-MOUNTS = "/proc/mounts"
 SUFFIXES = ("", "-wal", "-shm", "-journal")  # of the files that SQLite makes of one
 # The layout of struct flock, by system: for the one question that Python has no function for. It differs from
 # system to system, and others than these are not asked.
@@ -143,9 +139,7 @@ class Folder:
             raise SpoolError(f"{self.path}: cannot be made: {error.strerror}") from error
         kind = filesystem_of(self.path, mounts)
         if is_networked(kind):
-            raise SpoolError(
-                f"{self.path}: is on a network file system ({kind}), where locks cannot be trusted"
-            )
+            raise SpoolError(why_not_there(self.path, kind))
         if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
             raise SpoolError(f"{self.path}: cannot be written to")
 
@@ -320,24 +314,3 @@ def _claim(
         if error.errno in (errno.EACCES, errno.EAGAIN):
             return None
         raise SpoolError(f"{lock}: {error.strerror}") from error
-
-
-def is_networked(filesystem: str) -> bool:
-    """Whether locks and syncs of this kind of file system cannot be trusted."""
-    return filesystem in NETWORKED or filesystem.removeprefix("fuse.").startswith(NETWORKED_FUSE)
-
-
-def filesystem_of(path: Path, mounts: str = MOUNTS) -> str:
-    """The kind of file system that ``path`` is on; empty where that cannot be told."""
-    try:
-        lines = Path(mounts).read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return ""
-    place, best, kind = os.path.realpath(path), "", ""
-    for line in lines:
-        _, mounted, its_kind, *_ = (*line.split(" "), "", "")
-        mounted = mounted.replace("\\040", " ")
-        inside = place == mounted or place.startswith(mounted.rstrip("/") + "/")
-        if mounted and inside and len(mounted) >= len(best):
-            best, kind = mounted, its_kind
-    return kind

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from togai_shipper.cli.formats import plural, size
 from togai_shipper.cli.spool.files import ASIDE, OK, FileFacts, read_files
-from togai_shipper.spool.folder import Folder, filesystem_of, is_networked
+from togai_shipper.spool.filesystems import filesystem_of, is_networked, why_not_there
+from togai_shipper.spool.folder import Folder
 
 from .check import Check
 from .world import World
@@ -41,8 +42,8 @@ def spool(directory: str, base_url: str, bound: int, world: World) -> Iterator[C
         return
     kind = filesystem_of(path, world.mounts)
     if is_networked(kind):
-        advice = "Locks and syncs are not reliable there, so it is refused: choose a local disk."
-        yield Check("fail", "spool", f"{path} is on a network file system ({kind})", advice)
+        found, _, advice = why_not_there(path, kind).partition("; ")
+        yield Check("fail", "spool", found, f"It is refused: {advice}.")
         return
     try:
         _try(path)

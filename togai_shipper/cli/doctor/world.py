@@ -16,7 +16,7 @@ import requests
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 
 from togai_shipper._option_values import is_loopback
-from togai_shipper.spool.folder import MOUNTS
+from togai_shipper.spool.filesystems import MOUNTS
 
 TIMEOUT = 10.0  # seconds for each step
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from togai_shipper._process.limits import why_no_spool
-from togai_shipper.spool.folder import MOUNTS, Folder, filesystem_of, is_networked
+from togai_shipper.spool.filesystems import MOUNTS, filesystem_of, is_networked, why_not_there
+from togai_shipper.spool.folder import Folder
 
 directory_argument = click.argument("directory", metavar="DIR", envvar="TOGAI_SPOOL")
 
@@ -24,10 +25,7 @@ def open_folder(directory: str, mounts: str = MOUNTS) -> Folder:
         raise click.ClickException(f"{path}: {_why(error)}") from error
     kind = filesystem_of(path, mounts)
     if is_networked(kind):
-        raise click.ClickException(
-            f"{path}: is on a network file system ({kind}), where locks are not reliable; "
-            "copy it to a local disk first"
-        )
+        raise click.ClickException(f"{why_not_there(path, kind)}, and copy it there first")
     return Folder(directory)
 
 
