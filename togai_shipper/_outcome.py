@@ -89,7 +89,8 @@ class Stats:
         request_seconds: what those took, all together.
         oldest_pending_age: seconds since the oldest pending event was accepted, to 0.1 s; 0 if none is.
         spooled: pending events that are on disk; this and what follows is 0 or false without ``spool``.
-        spool_bytes: what they take there.
+        spool_bytes: what they take there; and what is delivered and cannot leave the disk, since another
+            program reads the file and has kept more than 8 MB of its ``-wal`` from being emptied.
         durable: the spool works: what is accepted is on disk some 10 ms later.
         recovered: events taken over from earlier processes, or replayed; counted in ``accepted``, too.
         stranded: events on disk that are not this shipper's to send: of another base URL, or so old that

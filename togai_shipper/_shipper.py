@@ -90,7 +90,8 @@ class Shipper:
             not to retry by itself.
         spool: a directory on a local disk. What is accepted is written there within some 10 ms, and stays
             until it is settled: it survives the process, which a later one with the same directory delivers.
-        max_spool_bytes: bytes of pending events there (default 1 GiB); at that ``overflow`` decides.
+        max_spool_bytes: bytes of pending events there (default 1 GiB); at that ``overflow`` decides. Where a
+            program that reads a file keeps it from getting smaller, new events stay in memory alone at that.
 
     Raises:
         ConfigurationError: an option is missing or wrong; the message names it and its value, never the key.

@@ -253,7 +253,7 @@ class Unsynced(Folder):
 
 
 def test_a_file_whose_name_may_not_survive_is_not_begun(tmp_path: Path) -> None:
-    disk = Disk(Unsynced(str(tmp_path)), "https://api.togai.com", lambda: 0.0, lambda: NOW)
+    disk = Disk(Unsynced(str(tmp_path)), "https://api.togai.com", 10**9, lambda: 0.0, lambda: NOW)
 
     with pytest.raises(SpoolError):
         disk.open()
@@ -262,7 +262,7 @@ def test_a_file_whose_name_may_not_survive_is_not_begun(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_looked_into_at_the_end_is_left(folder: Folder) -> None:
-    disk = Disk(folder, "https://api.togai.com", lambda: 0.0, lambda: NOW)
+    disk = Disk(folder, "https://api.togai.com", 10**9, lambda: 0.0, lambda: NOW)
     break_off(disk.open().path)
     disk.close()
 

@@ -56,6 +56,20 @@ class Connection:
             execute("PRAGMA fullfsync = 1")
             execute("PRAGMA journal_size_limit = 8388608")
 
+    def empty_wal(self) -> bool:
+        """Move what is in the ``-wal`` into the file, and empty it; wait for nobody.
+
+        Return false where a reader is in the way.
+        """
+        with _translated(self.path):
+            execute = self._sqlite.execute
+            execute("PRAGMA busy_timeout = 0")
+            try:
+                is_busy, _, _ = execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000:.0f}")
+            return not is_busy
+
     def distrust(self) -> None:
         """Read the file as one that may be damaged, or made by somebody who means harm."""
         with _translated(self.path):

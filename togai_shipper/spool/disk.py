@@ -17,6 +17,7 @@ from .file import SpoolFile
 from .folder import Claim, Folder
 
 LOOK_EVERY = 1.0  # seconds between looks whether the file is there still
+WAL_BYTES = 8 * 1024**2  # of a -wal: by itself SQLite empties it at half of that, where nobody reads the file
 RETRY = (1.0, 60.0)  # seconds after a failure until the disk is tried again, doubling
 
 
@@ -24,18 +25,25 @@ class Disk:
     """A file, if there is one, and why there is none, if so."""
 
     def __init__(
-        self, folder: Folder, base_url: str, clock: Callable[[], float], now_ms: Callable[[], int]
+        self,
+        folder: Folder,
+        base_url: str,
+        max_bytes: int,
+        clock: Callable[[], float],
+        now_ms: Callable[[], int],
     ) -> None:
         self._folder = folder
         self._base_url = base_url
+        self._max_bytes = max_bytes
         self._clock = clock
         self._now_ms = now_ms
         self._claim: Claim | None = None
         self._failures = 0
-        self._look_at = 0.0
         self.file: SpoolFile | None = None
         self.failure: str | None = None  # why it does not work; cleared by ``mended``
         self.retry_at = 0.0  # monotonic seconds
+        self.look_at = 0.0  # monotonic seconds before which it is not looked at again
+        self.pinned = 0  # bytes of the -wal that a reader keeps from being emptied
 
     @property
     def works(self) -> bool:
@@ -52,17 +60,34 @@ class Disk:
         return self.failure is None or self._clock() >= self.retry_at
 
     def look(self) -> None:
-        """Raises ``SpoolError`` where somebody has removed the file, or its lock.
+        """Raise ``SpoolError`` where somebody has removed the file, or its lock, or reads it for too long.
 
-        Without the one SQLite would write on, to nowhere; without the other, another process would adopt it.
+        Without the file SQLite would write on, to nowhere; without its lock, another process would adopt it.
         """
-        if self.file is not None and self._clock() >= self._look_at:
-            self._look_at = self._clock() + LOOK_EVERY
+        if self.file is None:
+            return
+        wal = _size_of(f"{self.file.path}-wal")
+        if self._clock() >= self.look_at or wal > WAL_BYTES + self.pinned:
+            self.look_at = self._clock() + LOOK_EVERY
             if not os.path.exists(self.file.path):  # noqa: PTH110  Path's raises where it cannot be told
                 raise SpoolError(f"{self.file.path}: was removed")
             assert self._claim  # noqa: S101  it comes with the file
             if not self._claim.keeps_others_out:
                 raise SpoolError(f"{self.file.path}: its lock was removed")
+            self._look_at_wal(self.file, wal)
+
+    def _look_at_wal(self, file: SpoolFile, wal: int) -> None:
+        """Empty a large ``-wal``; raise ``SpoolFull`` where a reader is in the way, and there is no room."""
+        self.pinned = wal if wal > WAL_BYTES and not file.empty_wal() else 0
+        if self.pinned and _size_of(str(file.path)) + wal > self._max_bytes:
+            raise SpoolFull(self.why_pinned())
+
+    def why_pinned(self) -> str:
+        """Say what a reader does to the file."""
+        return (
+            f"{self.path}: another program reads it, and so keeps its -wal from being emptied,"
+            f" which has {self.pinned / 1e6:,.0f} MB"
+        )
 
     def open(self) -> SpoolFile:
         """The file, made if there is none. Raises ``SpoolError``."""
@@ -118,6 +143,7 @@ class Disk:
         if self._claim is not None:
             self._claim.release()
         self.file = self._claim = None
+        self.pinned = 0
 
     def close(self) -> None:
         """The end: let go of the file; without anything in it, remove it."""
@@ -140,4 +166,13 @@ class Disk:
         claim = self._claim
         self.file.close()
         self.file = self._claim = None
+        self.pinned = 0
         claim.unlink()
+
+
+def _size_of(path: str) -> int:
+    """Return the bytes of a file; 0 where there is none."""
+    try:
+        return os.stat(path).st_size  # noqa: PTH116  asked at each commit: without a Path
+    except OSError:
+        return 0

@@ -268,6 +268,10 @@ class SpoolFile:
         """Write something without meaning, to see whether the file can be written."""
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('tried', hex(randomblob(8)))")
 
+    def empty_wal(self) -> bool:
+        """Empty the ``-wal``; return false where another program reads the file, and is in the way."""
+        return self._connection.empty_wal()
+
     def complaints(self) -> list[str]:
         """Return what SQLite's own check of the whole file finds wrong, a text each."""
         found = [as_text(text) for (text,) in self._connection.rows("PRAGMA integrity_check")]

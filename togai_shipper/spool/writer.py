@@ -89,7 +89,7 @@ class Spool:
         self._news = News(log, callbacks)
         self._gathering = Gathering(clock)
         self._holdings = holdings = Holdings(config, shutdown, inlet)
-        self.disk = disk = Disk(folder, config.base_url, clock, self._now_ms)
+        self.disk = disk = Disk(folder, config.base_url, config.max_spool_bytes, clock, self._now_ms)
         self.recovery = Recovery(
             config, runtime, lock, shutdown, inlet, holdings, folder, disk, self._news, server_clock
         )
@@ -196,6 +196,8 @@ class Spool:
         """Why events are not as safe as they should be."""
         if self.disk.failure:
             return f"the spool does not work, events are kept in memory alone: {self.disk.failure}"
+        if self.disk.pinned:
+            return self.disk.why_pinned()
         if self._writer.failure:
             return self._writer.failure
         if in_left_files := self._holdings.in_left_files:
@@ -214,7 +216,7 @@ class Spool:
         holdings = self._holdings
         return {
             "spooled": len(holdings.shelf),
-            "spool_bytes": holdings.shelf.bytes,
+            "spool_bytes": holdings.shelf.bytes + self.disk.pinned,
             "durable": self.disk.works,
             "recovered": holdings.recovered,
             "stranded": sum(self.recovery.adoption.stranded.values()),
@@ -278,6 +280,8 @@ class Spool:
             times.append(self._gathering.due_at(now, is_closing=is_closing))
         if self.disk.failure is not None:
             times.append(self.disk.retry_at)
+        elif self.disk.pinned:
+            times.append(self.disk.look_at)
         elif self._holdings.shelf.leaving:
             times.append(now if self._is_forgetting_due(now) else self._settled_at + FORGET_EVERY)
         return max(0.0, min(times) - now)
@@ -307,7 +311,7 @@ class Spool:
         return True
 
     def _step(self) -> None:
-        if self.disk.failure is not None:
+        if self.disk.failure is not None or self.disk.pinned:
             self._ready()
         self._commit()
         for work in (
@@ -331,6 +335,8 @@ class Spool:
         """Return the file, if it can be written; made if there is none, tried again when that is due."""
         try:
             self.disk.look()
+            if self.disk.pinned:
+                self._news.error("pinned", "%s", self.disk.why_pinned())
             if self.disk.works:
                 return self.disk.file
             if not self.disk.may_try():
@@ -439,6 +445,8 @@ class Spool:
             file, shelf = self.disk.file if self.disk.works else None, self._holdings.shelf
             if file is None or not shelf.leaving or not self._is_forgetting_due(self._clock()):
                 return
+        self.disk.look()  # removing rows, too, makes the -wal longer
+        with self._lock:
             leaving = shelf.take_leaving()
         try:
             if leaving.gone:

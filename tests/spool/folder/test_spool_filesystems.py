@@ -21,8 +21,8 @@ OBJECTS = (
     " fuse.ossfs fuse.seaweedfs fuse.alluxio-fuse fuse.s3ql fuse"
 )
 LOCAL = (
-    "ext2 ext3 ext4 xfs btrfs zfs f2fs bcachefs reiserfs jfs overlay overlayfs aufs tmpfs ramfs ecryptfs exfat"
-    " vfat ntfs3 fuseblk fuse.ntfs-3g fuse.fuse-overlayfs fuse.bindfs fuse.gocryptfs apfs hfs ufs lxfs"
+    "ext2 ext3 ext4 xfs btrfs zfs f2fs bcachefs reiserfs jfs overlay overlayfs aufs tmpfs ramfs ecryptfs"
+    " exfat vfat ntfs3 fuseblk fuse.ntfs-3g fuse.fuse-overlayfs fuse.bindfs fuse.gocryptfs apfs hfs ufs lxfs"
 )
 
 
