@@ -374,7 +374,7 @@ def test_without_a_shipper_a_request_is_answered_and_the_log_says_so_once_a_minu
 
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
-    assert "requests are not metered: flush_interval" in record.getMessage()
+    assert "refused (misconfigured): flush_interval" in record.getMessage()
 
 
 # --- beside the application alone ---

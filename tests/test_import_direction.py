@@ -90,6 +90,7 @@ ORDER = [
     "_metering",
     "_intake",
     "_shipper",
+    "_stand_in",
     "_default",
     "_recording",
 ]

@@ -24,7 +24,7 @@ def test_a_ledger_begins_with_nothing_and_every_reason_to_refuse() -> None:
     assert ledger.settled == 0
     assert ledger.dropped == {}
     assert ledger.refused == dict.fromkeys(
-        ("invalid", "full", "closed", "filtered", "disabled", "feedback"), 0
+        ("invalid", "full", "closed", "filtered", "disabled", "feedback", "misconfigured"), 0
     )
     assert (ledger.requests, ledger.retries, ledger.bytes_sent) == (0, 0, 0)
     assert (ledger.replies, ledger.request_seconds) == ({}, 0.0)

@@ -14,7 +14,7 @@
 """
 
 from ._config import ApiKey, Options
-from ._default import close, configure, flush, stats, track
+from ._default import close, configure, flush, measure, metered, stats, submit, sync, track
 from ._event import IDEMPOTENCY_NAMESPACE, Attribute, Attributes, Event
 from ._metering import Call, Measure
 from ._outcome import FlushReport, Outcome, Stats
@@ -60,6 +60,10 @@ __all__ = [
     "close",
     "configure",
     "flush",
+    "measure",
+    "metered",
     "stats",
+    "submit",
+    "sync",
     "track",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
 from urllib.parse import urlsplit
@@ -144,6 +145,15 @@ class Config:
         config = cls(**found)
         config.check_together()
         return config
+
+    @classmethod
+    def readable(cls, environ: Mapping[str, str]) -> Config:
+        """Take from ``environ`` the options that are right there, and the others' defaults; raise nothing."""
+        found = {}
+        for field in attrs.fields(cls):
+            with suppress(ConfigurationError):
+                found[field.name] = _value(field, UNSET, environ)
+        return cls(**found)
 
     def check_together(self) -> None:
         """Check what no option can be checked for alone; raises ``ConfigurationError``."""

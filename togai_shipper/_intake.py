@@ -6,6 +6,7 @@ The end is an ``Outcome``, pending or refused. What is refused is counted; it is
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from ._event import ChosenId, Event, Stamp, chosen_id, decode, encode, fresh_id,
 from ._outcome import Outcome, Refusal
 from ._plural import counted
 from ._process.event_loop import is_running
-from .exceptions import InvalidEvent, QueueFull, ShipperClosed, TogaiShipperError
+from .exceptions import ConfigurationError, InvalidEvent, QueueFull, ShipperClosed, TogaiShipperError
 
 if TYPE_CHECKING:
     from ._pipeline import Pipeline
@@ -30,6 +31,10 @@ class Intake:
     def __init__(self, config: Config, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self.pid = pipeline.pid
+        self.use(config)
+
+    def use(self, config: Config) -> None:
+        """Check events by these options from now on."""
         self._config = config
         self._most = config.max_batch_bytes - ENVELOPE  # bytes of an event
         self._is_plain = config.enabled and config.before_send is None
@@ -199,7 +204,11 @@ class Intake:
     def tell_refused(self, reason: Refusal, error: TogaiShipperError) -> None:
         """Log that an event was refused, and call ``on_error``; it is counted already."""
         kind = error.field.partition("[")[0] if isinstance(error, InvalidEvent) else ""
-        self.pipeline.log.complain(f"{reason} {kind}", "an event was refused (%s): %s", reason, error)
+        level = logging.WARNING
+        if isinstance(error, ConfigurationError):  # every event is refused until somebody mends the options
+            kind, level = str(error), logging.ERROR
+        text = "an event was refused (%s): %s"
+        self.pipeline.log.complain(f"{reason} {kind}", text, reason, error, level=level)
         self.pipeline.reporter.tell_undelivered(error)
 
     def _refuse(self, reason: Refusal, error: TogaiShipperError) -> Outcome:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import attrs
 
 from .exceptions import DeliveryError, TogaiShipperError
 
 #: Why ``track()`` did not accept an event.
-Refusal: TypeAlias = Literal["invalid", "full", "closed", "filtered", "disabled", "feedback"]
-REFUSALS: tuple[Refusal, ...] = ("invalid", "full", "closed", "filtered", "disabled", "feedback")
+Refusal: TypeAlias = Literal["invalid", "full", "closed", "filtered", "disabled", "feedback", "misconfigured"]
+REFUSALS: tuple[Refusal, ...] = get_args(Refusal)
 
 Status: TypeAlias = Literal["delivered", "rejected", "dropped", "refused", "pending"]
 State: TypeAlias = Literal["open", "parked", "closing", "closed"]

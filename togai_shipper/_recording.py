@@ -21,6 +21,7 @@ from ._event import Event, read
 from ._expected_event import ExpectedEvent, shown
 from ._plural import counted
 from ._shipper import Shipper
+from ._stand_in import StandIn
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -96,8 +97,16 @@ class RecordedEvents:
 
     @property
     def shipper(self) -> Shipper:
-        """Return the default shipper, a real one that records and is ``strict``, for your application."""
-        return _default.shipper()
+        """Return the default shipper, a real one that records and is ``strict``, for your application.
+
+        Raises:
+            ConfigurationError: an option is wrong in the environment.
+
+        """
+        shipper = _default.shipper()
+        if isinstance(shipper, StandIn):
+            raise shipper.error
+        return shipper
 
     def make(self, **options: Unpack[Options]) -> Shipper:
         """Make another shipper that records here, with your options: ``make(before_send=redact)``.
@@ -225,6 +234,9 @@ class RecordedEvents:
         return "\n".join(lines + self._refusals())
 
     def _refusals(self) -> list[str]:
+        default = _default.made()
+        if isinstance(default, StandIn):
+            return [f"no shipper can be made: {default.error}"]
         refused: dict[str, int] = {}
         for shipper in self._shippers:
             for reason, count in shipper.stats().refused.items():

@@ -183,6 +183,11 @@ def by_module() -> None:
     togai_shipper.configure(enabled=False, close_timeout=1, on_error=on_error, before_send=redact)
     togai_shipper.configure(**OPTIONS)
     togai_shipper.track("api_call", "acme", {"ms": (12.5, "Milliseconds")}, {"region": "eu"}, event_id="e")
+    report = togai_shipper.metered("report", lambda call: call.args[0], {"pages": 1})(str.upper)
+    with togai_shipper.measure("block", report("acme"), outcome="status") as block:
+        block.add("tokens", 2)
+    receipt: Future[Outcome] = togai_shipper.submit("order", "acme", {"n": 1})
+    print(receipt.result(1).status, togai_shipper.sync(1))
     code: int = handler({"account": "acme"}, None)["statusCode"]
     print(code, togai_shipper.stats().accepted, togai_shipper.flush(1).pending, togai_shipper.close().pending)
 

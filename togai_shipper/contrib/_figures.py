@@ -195,7 +195,9 @@ Shippers: TypeAlias = Mapping[str, Shipper]
 def standing(shippers: Shippers | Shipper | None) -> Iterator[tuple[str, Stats, bool]]:
     """Yield each shipper's name, its ``stats()`` in this process, and whether it is healthy."""
     if shippers is None:
-        shippers = _default.made() or {}
+        if (default := _default.made()) is not None:
+            yield "default", _default.stats(), default.healthy
+        return
     if isinstance(shippers, Shipper):
         shippers = {"default": shippers}
     for name, shipper in list(shippers.items()):  # meanwhile another thread may add one

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import attrs
 
-from togai_shipper import ConfigurationError, Shipper, _default
-from togai_shipper._engine.log import REPEAT, logger
+from togai_shipper import Shipper, _default
 from togai_shipper._recipe import AttributesOf, DimensionsOf, Recipe, TextOf
 
 if TYPE_CHECKING:
@@ -86,23 +84,11 @@ class Metering:
         self._shipper = measures.pop("shipper", None)
         given: dict[str, Any] = {"attributes": COUNT, **measures}
         self._recipe: Recipe[Exchange] = Recipe(schema_name, account_id, **given)
-        self._complained = -REPEAT
 
     def __call__(self, exchange: Exchange) -> None:
         """Track the event of ``exchange``."""
-        try:
-            shipper = _default.shipper() if self._shipper is None else self._shipper
-        except ConfigurationError as error:
-            self._complain(error)
-            return
+        shipper = _default.shipper() if self._shipper is None else self._shipper
         shipper._meter(self._recipe, exchange)  # noqa: SLF001  what metered() and measure() do, too
-
-    def _complain(self, error: ConfigurationError) -> None:
-        """Log, once a minute, that there is no shipper to track with."""
-        now = self.clock()
-        if now - self._complained >= REPEAT:
-            self._complained = now
-            logger.log(logging.ERROR, "requests are not metered: %s", error)
 
 
 def is_without_body(method: str, status: int | None) -> bool:

@@ -84,7 +84,7 @@ class Handler(logging.Handler):
             return
         try:
             self._track(usage, record)
-        except Exception:  # the shipper's, told to raise; or there is no default shipper to be had
+        except Exception:  # the shipper's, told to raise
             self.handleError(record)
 
     def _track(self, usage: Any, record: logging.LogRecord) -> None:

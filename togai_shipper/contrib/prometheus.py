@@ -32,7 +32,7 @@ What the page then says, each with the label ``shipper``; nothing is counted twi
 
 An event ends with the ``outcome`` ``delivered`` (``reason`` empty, or ``duplicate``: Togai had it),
 ``rejected``, ``dropped`` (``closed``, ``past dedupe window``, ``corrupt``), or was ``refused`` by ``track()``
-(``invalid``, ``full``, ``closed``, ``filtered``, ``disabled``, ``feedback``).
+(``invalid``, ``full``, ``closed``, ``filtered``, ``disabled``, ``feedback``, ``misconfigured``).
 
 **Servers that fork** (gunicorn, uWSGI): every worker has a shipper of its own, and so figures of its own. One
 page that any worker may answer would show now this one's, now that one's counters, which Prometheus takes for
