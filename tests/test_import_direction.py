@@ -63,7 +63,9 @@ ORDER = [
     "_engine.line",
     "_engine.key",
     "_engine.server_clock",
+    "_engine.whole_reply",
     "_engine.timed_http",
+    "_engine.certificates",
     "_engine.transport",
     "_engine.delivery",
     "_engine.parts",
@@ -97,7 +99,7 @@ ORDER = [
 FACES = {"_event": "_event.event"}  # what hands on the names of its folder comes with the last of it
 IMPURE = {"threading", "time", "requests", "tenacity", "logging", "random", "sqlite3"}
 ONLY_IN = {
-    "requests": {"_engine/timed_http", "_engine/transport"},
+    "requests": {"_engine/timed_http", "_engine/certificates", "_engine/transport"},
     "urllib3": {"_engine/timed_http", "_engine/transport"},
     "tenacity": {"_engine/delivery"},
     "sqlite3": {"spool/connection"},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import queue
 import socket
-import threading
 import time
 from collections.abc import Iterator
 
@@ -14,7 +13,7 @@ import requests
 
 from togai_shipper import ConfigurationError
 from togai_shipper._engine.key import Key, KeyUnavailable
-from togai_shipper._engine.timed_http import _addresses, _bound, _Connections, _deadlines, _TimedSends
+from togai_shipper._engine.timed_http import _addresses, _Connections, _TimedConnection, exchange
 from togai_shipper._engine.transport import MIN_READ, Transport, _why
 from togai_shipper._engine.verdict import Reply
 from togai_shipper.testing import FakeTogai, faults
@@ -92,12 +91,15 @@ def test_no_whole_reply_is_no_reply_in_bounded_time(
 
 
 @pytest.mark.parametrize("length", [b"\xb2", b"9" * 5000, b"two"])
-def test_a_length_that_is_none_is_not_looked_at(
+def test_a_reply_with_a_length_that_is_none_is_no_reply(
     togai: FakeTogai, transport: Transport, length: bytes
 ) -> None:
     togai.script(faults.Raw(b"HTTP/1.1 202 Fine\r\nContent-Length: " + length + b"\r\n\r\n{}"))
 
-    assert send(transport) == Reply(202, b"{}")
+    reply = send(transport)
+
+    assert (reply.status, reply.sent) == (None, True)
+    assert "two lengths" in reply.error
 
 
 def test_a_request_for_which_no_time_is_left_is_not_sent(togai: FakeTogai, transport: Transport) -> None:
@@ -152,27 +154,24 @@ def test_the_addresses_of_a_host_share_the_time_to_connect() -> None:
         def connect(self) -> None:
             seen.append(self.timeout)
 
-    class Timed(_TimedSends, Connection):
+    class Timed(_TimedConnection, Connection):
         pass
 
     Timed().connect()  # of the application's own
-    _deadlines[threading.get_ident()] = LONG
-    try:
+    with exchange(LONG):
         Timed().connect()
-    finally:
-        del _deadlines[threading.get_ident()]
 
     assert seen == [6.0, 6.0 / len(socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM))]
     assert _addresses("no-such-host.invalid", 80) == 1
 
 
 def test_a_wait_that_begins_after_the_deadline_ends_at_once() -> None:
-    _deadlines[threading.get_ident()] = 0.0
-    try:
-        with socket.socket() as sock, pytest.raises(TimeoutError, match="not whole by its deadline"):
-            _bound(sock)
-    finally:
-        del _deadlines[threading.get_ident()]
+    with (
+        exchange(0.0) as late,
+        socket.socket() as sock,
+        pytest.raises(TimeoutError, match="not whole by its deadline"),
+    ):
+        late.bound(sock)
 
 
 def test_a_redirect_is_a_reply_like_any_other(togai: FakeTogai, transport: Transport) -> None:

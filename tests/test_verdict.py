@@ -25,6 +25,7 @@ from togai_shipper._engine.verdict import (
     Reply,
     TryLater,
     is_line_dead,
+    is_togais_word,
     judge,
     retry_after,
 )
@@ -256,6 +257,50 @@ def test_there_is_a_verdict_on_every_reply(status: int, body: bytes, seconds: fl
 )
 def test_a_line_is_dead_where_nobody_judged_the_request(status: int | None, *, dead: bool) -> None:
     assert is_line_dead(judge(reply(status))) is dead
+
+
+# --- whose word it is ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_word"),
+    [
+        (202, {"success": True}, True),
+        (200, {"errors": []}, True),
+        (207, {"errors": [item("1")]}, True),
+        (400, OBJECT, True),
+        (413, OBJECT, True),
+        (202, b"", False),
+        (202, PAGE, False),
+        (200, PAGE, False),
+        (207, PAGE, False),
+        (400, PAGE, False),
+        (413, PAGE, False),
+        *((status, OBJECT, False) for status in (302, 401, 403, 404, 408, 421, 429, 500, 502, 503, 504)),
+        (None, b"", False),
+    ],
+)
+def test_only_what_nobody_else_can_have_said_is_togais_word(
+    status: int | None, body: Any, *, is_word: bool
+) -> None:
+    said = reply(status, body)
+
+    assert is_togais_word(said, judge(said)) is is_word
+
+
+@given(st.sampled_from((200, 202, 207, 400, 409, 422)), bodies)
+def test_a_reply_in_doubt_ends_no_event_and_is_nobodys_word(status: int, body: bytes) -> None:
+    said = Reply(status, body, doubt="perhaps cut")
+    verdict = judge(said)
+
+    assert isinstance(verdict, TryLater)
+    assert verdict.maybe_read
+    assert not is_togais_word(said, verdict)
+
+
+def test_a_reply_in_doubt_that_ends_no_event_means_what_it_says() -> None:
+    assert judge(reply(401, doubt="perhaps cut")) == judge(reply(401))
+    assert judge(reply(503, doubt="perhaps cut")) == judge(reply(503))
 
 
 # --- the server's message -----------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from .server_clock import ServerClock
 from .settlement import MAX_SERVER_ERRORS, is_past_window
 from .shutdown import Shutdown
 from .transport import NoSession, Transport
-from .verdict import Park, Reply, TryLater, Verdict, is_line_dead, judge
+from .verdict import Park, Reply, TryLater, Verdict, is_line_dead, is_togais_word, judge
 
 NO_REPLY = Reply(None)
 NOT_SENT = TryLater(None, "not sent", maybe_read=False)
@@ -183,9 +183,10 @@ class Delivery:
         finally:
             with self._gate.lock:
                 self._ledger.replied(reply.status, self._clock() - begun)
-        if reply.date is not None:
+        verdict = judge(reply)
+        if reply.date is not None and is_togais_word(reply, verdict):
             self._server_clock.note(reply.date)
-        return judge(reply)
+        return verdict
 
     # --- retrying ---
 

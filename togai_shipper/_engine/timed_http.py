@@ -1,7 +1,8 @@
-"""Deadlines inside urllib3: a session that gives up a request, or a reply, that is not whole in time.
+"""One exchange inside urllib3: its deadline, whether its request was sent, and which connection may carry it.
 
 ``requests`` bounds each wait for a byte; a reply that drips is never late for it. Here the whole exchange has
-one deadline: connecting, sending and reading.
+one deadline: connecting, sending and reading. A kept connection is used again only where the exchange before
+ended in one whole reply, and nothing came after it; a connection is closed unless somebody says otherwise.
 """
 
 from __future__ import annotations
@@ -10,93 +11,232 @@ import http.client
 import io
 import queue
 import socket
+import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
+import attrs
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-CHUNK = 64 * 1024  # bytes read or sent at once
+from .whole_reply import CHUNKED, Head, NotWhole, read_body, read_head
 
-# When the reply that a thread waits for has to be whole, in monotonic seconds. By identity, not thread-local:
-# a thread may be a greenlet, since gevent may have put its own in place after this was imported.
-_deadlines: dict[int, float] = {}
+CHUNK = 64 * 1024  # bytes read or sent at once
+MAX_IDLE = 30.0  # seconds; a connection that is idle for longer may be forgotten by something on the way
+MAX_AGE = 300.0  # seconds; then the name is looked up again
+# Seconds of silence before the system probes a connection, and between two probes; how many may be lost.
+_PROBES = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+_NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, TimeoutError)
+_CHOOSES_CONNECTIONS = ("get_connection", "get_connection_with_tls_context")
+
+
+@attrs.define(eq=False)
+class Exchange:
+    """What a thread exchanges now: until when, and how far it has come."""
+
+    clock: Callable[[], float]
+    over_at: float
+    max_idle: float
+    begun: bool = False  # a byte of the request was handed to the system
+    cut: bool = False  # not all of the request was
+    whole: bool = False  # it ended in one whole reply, and its connection may carry another request
+
+    def bound(self, sock: Any) -> None:
+        """Let the next wait for ``sock`` end at the deadline."""
+        left = self.over_at - self.clock()
+        if left <= 0:
+            raise TimeoutError("timed out, not whole by its deadline")
+        sock.settimeout(left)
+
+    def hand_over(self, sock: Any, data: Any) -> None:
+        """Send ``data``, a part of the request."""
+        self.cut = True
+        rest = memoryview(data)
+        while rest:
+            self.bound(sock)
+            sent = sock.send(rest[:CHUNK])
+            self.begun = True
+            rest = rest[sent:]
+        self.cut = False
+
+    def keep_connection(self) -> None:
+        """Note that the reply was whole and plain: without this, the connection is closed."""
+        self.whole = True
+
+
+# The exchange of each thread. By identity, not thread-local: a thread may be a greenlet, since gevent may
+# have put its own in place after this was imported.
+_exchanges: dict[int, Exchange] = {}
 
 
 @contextmanager
-def deadline(seconds: float) -> Iterator[None]:
+def exchange(
+    seconds: float, max_idle: float = MAX_IDLE, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Exchange]:
     """Around an exchange on this thread: it has so many seconds as a whole."""
     me = threading.get_ident()
-    _deadlines[me] = time.monotonic() + seconds
+    _exchanges[me] = begun = Exchange(clock, clock() + seconds, max_idle)
     try:
-        yield
+        yield begun
     finally:
-        _deadlines.pop(me, None)
+        _exchanges.pop(me, None)
 
 
-def _bound(sock: Any) -> None:
-    """Let the next wait for ``sock`` end at the reply's deadline."""
-    over_at = _deadlines.get(threading.get_ident())
-    if over_at is not None:  # else it is no request of ours: somebody shares the session
-        left = over_at - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("not whole by its deadline")
-        sock.settimeout(left)
+def _current() -> Exchange | None:
+    """The exchange of this thread; else it is no request of ours: somebody shares the session."""
+    return _exchanges.get(threading.get_ident())
+
+
+def _waiting(sock: Any) -> bytes | None:
+    """What can be read at once: ``None`` for nothing, no bytes at the end. After bytes it is of no use.
+
+    It does read, since what waits under TLS may be a matter of TLS alone.
+    """
+    try:
+        sock.settimeout(0.0)
+        return bytes(sock.recv(CHUNK))
+    except _NOTHING_YET:
+        return None
+    except OSError:
+        return b""
 
 
 class _TimedReader(io.RawIOBase):
-    """A socket's bytes, each wait for which ends at the reply's deadline."""
+    """A socket's bytes, each wait for which ends at the exchange's deadline."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._stream = sock.makefile("rb", buffering=0)  # keeps the socket open as http.client expects
+        self._is_ended = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        _bound(self._sock)
+        if self._is_ended:
+            return None
+        if current := _current():
+            current.bound(self._sock)
         return self._stream.readinto(buffer)
+
+    def leftover(self, buffered: io.BufferedReader) -> bytes | None:
+        """End the reading. What there is after it: ``None`` for nothing, no bytes at the connection's end."""
+        self._is_ended = True
+        kept, waiting = buffered.peek(1), _waiting(self._sock)
+        return kept + (waiting or b"") if kept else waiting
 
     def close(self) -> None:
         self._stream.close()
         super().close()
 
 
-class _TimedResponse(http.client.HTTPResponse):
-    """A reply with one deadline, however slowly its head or its body drips."""
+class WholeResponse(http.client.HTTPResponse):
+    """A reply that is read as a whole, by one deadline, however slowly its head or its body drips."""
+
+    head: Head | None = None  # of a reply to us
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp.close()
-        self.fp = io.BufferedReader(_TimedReader(sock))
+        self._incoming = _TimedReader(sock)
+        self.fp = io.BufferedReader(self._incoming)
+
+    def begin(self) -> None:
+        """Read the head; ``http.client`` is told of it, for whoever else looks at this reply."""
+        if _current() is None:
+            super().begin()
+            return
+        head = read_head(self.fp)
+        length = head.length
+        self.head = head
+        self.version, self.status, self.reason = head.version, head.status, head.reason
+        self.code = head.status
+        self.headers = self.msg = http.client.HTTPMessage()
+        for name, value in head.fields:
+            self.headers[name] = value
+        self.chunked, self.chunk_left = length == CHUNKED, None
+        self.length = length if length >= 0 else None
+        self.will_close = False  # we close the connection ourselves, after the body
+
+    def read_whole(self, limit: int) -> tuple[bytes, bytes | None]:
+        """The body, of at most ``limit`` bytes; and what came after it, as ``leftover`` says it."""
+        assert self.head is not None  # noqa: S101  a reply to us has begun
+        body = read_body(self.fp, self.head.length, limit)
+        leftover = self._incoming.leftover(self.fp)
+        self.close()
+        return body, leftover
 
 
-class _TimedSends:
-    """A connection that gives up a request which the other side takes too slowly, from connecting on."""
+class _TimedConnection:
+    """A connection that carries exchanges, from connecting on: mixed into one of urllib3's."""
 
     sock: Any
     host: str
     port: int
     timeout: float
+    _opened_at: float | None = None
+    _is_opening = False
+    _is_next_first = False  # nothing of the request was handed over yet
 
     def connect(self) -> None:
-        if threading.get_ident() in _deadlines:
+        current = _current()
+        if current is not None:
             self.timeout /= _addresses(self.host, self.port)  # urllib3 gives each of them all of it
-        super().connect()  # type: ignore[misc]  # the connection's, which this is mixed into
+        self._is_opening = True  # what is sent meanwhile is said to a proxy, and no part of the request
+        try:
+            super().connect()  # type: ignore[misc]  # the connection's, which this is mixed into
+        finally:
+            self._is_opening = False
+        self._opened_at = current.clock() if current is not None else None
+
+    def _new_conn(self) -> Any:
+        sock = super()._new_conn()  # type: ignore[misc]  # likewise
+        _probe(sock)
+        return sock
+
+    def putrequest(self, *args: Any, **kwargs: Any) -> None:
+        self._is_next_first = True
+        super().putrequest(*args, **kwargs)  # type: ignore[misc]  # likewise
 
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
-        for start in range(0, len(data), CHUNK):
-            _bound(self.sock)
-            super().send(memoryview(data)[start : start + CHUNK])  # type: ignore[misc]  # likewise
+        current = _current()
+        if current is None or self._is_opening:
+            if current is not None:
+                current.bound(self.sock)
+            super().send(data)  # type: ignore[misc]  # likewise
+            return
+        if self._is_next_first and _waiting(self.sock) is not None:
+            raise NotWhole("the connection ended, or the server spoke, before it was asked")
+        self._is_next_first = False
+        current.hand_over(self.sock, data)
+
+    def is_fit(self, kept_at: float, current: Exchange) -> bool:
+        """Whether it may carry another request, after it was idle since ``kept_at``."""
+        now = current.clock()
+        return (
+            self.sock is not None
+            and self._opened_at is not None
+            and now - self._opened_at < MAX_AGE
+            and now - kept_at < current.max_idle
+            and _waiting(self.sock) is None
+        )
+
+
+def _probe(sock: Any) -> None:
+    """Let the system find out, while nothing is sent, that nobody is there any more."""
+    known = [(getattr(socket, name), value) for name, value in _PROBES if hasattr(socket, name)]
+    with suppress(OSError, AttributeError):  # some systems have not all of them; some proxies' sockets none
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in known:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _addresses(host: str, port: int) -> int:
@@ -108,7 +248,7 @@ def _addresses(host: str, port: int) -> int:
 
 
 class _Connections:
-    """A pool's idle connections, without the lock that ``queue.LifoQueue`` has.
+    """A pool's idle connections, those that are fit for use, without the lock that ``queue.LifoQueue`` has.
 
     urllib3 empties every pool at exit, a forked child's inherited ones too: where another thread of its
     parent's held that lock at the fork, the child would wait for ever. Nor can Ctrl-C leave it locked.
@@ -117,18 +257,28 @@ class _Connections:
 
     def __init__(self, maxsize: int = 0) -> None:
         self._most = maxsize
-        self._idle: deque[Any] = deque()
+        # Each with the time since which it is idle; none where it carried a request of the application's.
+        self._idle: deque[tuple[Any, float | None]] = deque()
 
     def put(self, connection: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, FBT001, FBT002  as urllib3 calls it
         if 0 < self._most <= len(self._idle):
             raise queue.Full
-        self._idle.append(connection)
+        current = _current()
+        if connection is not None and current is not None and not current.whole:
+            connection.close()
+        self._idle.append((connection, None if current is None else current.clock()))
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002, FBT001, FBT002  likewise
         try:
-            return self._idle.pop()
+            connection, kept_at = self._idle.pop()
         except IndexError:
             raise queue.Empty from None
+        current = _current()
+        if connection is None or current is None:
+            return connection
+        if kept_at is None or not connection.is_fit(kept_at, current):
+            connection.close()  # urllib3 opens it anew
+        return connection
 
     def qsize(self) -> int:
         return len(self._idle)
@@ -136,9 +286,9 @@ class _Connections:
 
 @cache
 def _timed(pool: Any) -> Any:
-    """A pool like ``pool``, whose connections send and read against the deadline."""
+    """A pool like ``pool``, whose connections carry exchanges."""
     connection = type(
-        "TimedConnection", (_TimedSends, pool.ConnectionCls), {"response_class": _TimedResponse}
+        "TimedConnection", (_TimedConnection, pool.ConnectionCls), {"response_class": WholeResponse}
     )
     return type(
         "TimedPool", (pool,), {"ConnectionCls": connection, "QueueCls": _Connections, "is_timed": True}
@@ -164,6 +314,19 @@ def tame(session: requests.Session) -> requests.Session:
             _time(adapter.poolmanager)
             _time_proxies(adapter)
     return session
+
+
+def is_timed(session: requests.Session, url: str) -> bool:
+    """Whether a request to ``url`` can go by no other connections than ours, so that we know what is sent."""
+    adapter: Any = session.get_adapter(url)
+    return (
+        isinstance(adapter, HTTPAdapter)
+        and all(hasattr(pool, "is_timed") for pool in adapter.poolmanager.pool_classes_by_scheme.values())
+        and all(
+            getattr(type(adapter), name, None) is getattr(HTTPAdapter, name, None)
+            for name in _CHOOSES_CONNECTIONS
+        )
+    )
 
 
 def _time_proxies(adapter: HTTPAdapter) -> None:

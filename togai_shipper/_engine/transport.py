@@ -6,9 +6,13 @@ its body no more is read than could be Togai's.
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import time
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 import requests
 import urllib3
@@ -18,11 +22,17 @@ from togai_shipper._config import Config, SessionFactory
 from togai_shipper._option_values import is_loopback
 from togai_shipper._version import __version__
 
-from .timed_http import CHUNK, deadline, tame
-from .verdict import Reply, date_of, printable, retry_after
+from .certificates import missing, trusted
+from .timed_http import CHUNK, MAX_IDLE, Exchange, WholeResponse, exchange, is_timed, tame
+from .verdict import Reply, date_of, is_togais_word, judge, printable, retry_after
+from .whole_reply import TO_THE_END, Head, NotWhole
 
 MIN_READ = 1024 * 1024  # bytes of a reply that are read at least; else twice the request
 MAX_WHY = 200  # characters of an error's text that we keep
+# A connection that was idle for more than this share of the time that is left is not used: if it swallows the
+# request, there must be time for another.
+IDLE_SHARE = 0.1
+PACKED = "compressed in a way that nobody asked for"
 _LENGTH = re.compile("[0-9]{1,18}")
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
@@ -46,11 +56,16 @@ class Transport:
     """One flusher's connection to Togai. Used by one thread."""
 
     def __init__(
-        self, base_url: str, timeout: tuple[float, float], factory: SessionFactory | None = None
+        self,
+        base_url: str,
+        timeout: tuple[float, float],
+        factory: SessionFactory | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._base_url = base_url
         self._timeout = timeout
         self._factory = factory
+        self._clock = clock
         self._session: requests.Session | None = None
 
     def open(self) -> requests.Session:
@@ -68,11 +83,13 @@ class Transport:
         session = self.open()
         if time_left <= 0:
             return Reply(None, error="no reply: there was no time", sent=False)
+        verify = self._trusted(session)
+        if self._base_url.startswith("https:") and (problem := missing(verify, session.cert)):
+            return Reply(None, error=problem, sent=False)
         connect, total = (min(limit, time_left) for limit in self._timeout)
-        try:
-            with (
-                deadline(total),
-                session.post(
+        with exchange(total, min(MAX_IDLE, time_left * IDLE_SHARE), self._clock) as current:
+            try:
+                with session.post(
                     self._base_url + path,
                     data=body,
                     headers={
@@ -82,39 +99,28 @@ class Transport:
                     },
                     auth=_Bearer(key),
                     timeout=(connect, total),
+                    verify=verify,
                     allow_redirects=False,
                     stream=True,
-                ) as response,
-            ):
-                return self._read(response, max(MIN_READ, 2 * len(body)))
-        except Exception as error:  # the network's, a garbled reply's, or of the session's own making
-            return Reply(None, error=_why(error), sent=not _never_sent(error))
-
-    def _read(self, response: requests.Response, limit: int) -> Reply:
-        body = bytearray()
-        response.raw.enforce_content_length = (
-            False  # we look ourselves, whatever urllib3's version makes of it
-        )
-        while chunk := response.raw.read(CHUNK, decode_content=False):
-            body += chunk
-            if len(body) > limit:
-                return Reply(None, error=f"HTTP {response.status_code} with more than {limit} bytes")
-        expected = response.headers.get("Content-Length", "")
-        if _LENGTH.fullmatch(expected) and len(body) < int(expected):
-            return Reply(
-                None, error=f"HTTP {response.status_code}, cut after {len(body)} of {expected} bytes"
-            )
-        return Reply(
-            response.status_code,
-            _unpacked(bytes(body), limit) if response.headers.get("Content-Encoding") else bytes(body),
-            retry_after(response.headers.get("Retry-After"), time.time()),
-            date=date_of(response.headers.get("Date")),
-        )
+                ) as response:
+                    return _read(response, current, max(MIN_READ, 2 * len(body)))
+            except Exception as error:  # the network's, a garbled reply's, or of the session's own making
+                return Reply(None, error=_why(error), sent=current.begun or not self._is_timed(session))
 
     def close(self) -> None:
         """Close the connection."""
         if self._session is not None:
             self._session.close()
+
+    def _trusted(self, session: requests.Session) -> Any:
+        is_ours = self._factory is None  # then we turned trust_env off, and for the sake of proxies alone
+        return trusted(session.verify, os.environ if is_ours or session.trust_env else {})
+
+    def _is_timed(self, session: requests.Session) -> bool:
+        try:
+            return is_timed(session, self._base_url)
+        except requests.exceptions.InvalidSchema:  # there is no adapter that could have sent it
+            return True
 
     def _made(self) -> requests.Session:
         if self._factory is None:
@@ -132,20 +138,83 @@ def connected(config: Config) -> Transport:
     return Transport(config.base_url, config.timeout, config.session_factory)
 
 
-def _unpacked(body: bytes, limit: int) -> bytes:
-    """A compressed body that nobody asked for; garbage if it is none of the usual kinds."""
+def _read(response: requests.Response, current: Exchange, limit: int) -> Reply:
+    reply = getattr(response.raw, "_original_response", None)  # urllib3 has no public name for it
+    if not isinstance(reply, WholeResponse) or reply.head is None:
+        return _read_foreign(response, limit)
+    head = reply.head
     try:
-        return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(body, limit)
+        body, leftover = reply.read_whole(limit)
+    except NotWhole as error:
+        return Reply(None, error=f"no reply: HTTP {head.status}, {error}")
+    body, is_unpacked = _unpacked(body, head.field("content-encoding"), limit)
+    said = Reply(
+        head.status,
+        body,
+        retry_after(head.field("retry-after"), time.time()),
+        date=date_of(head.field("date")),
+        doubt=_doubt(head, body, leftover or b"", is_cut=current.cut, is_unpacked=is_unpacked),
+    )
+    if leftover is None and not current.cut and head.leaves_open and is_togais_word(said, judge(said)):
+        current.keep_connection()
+        response.raw.release_conn()
+    return said
+
+
+def _read_foreign(response: requests.Response, limit: int) -> Reply:
+    """The reply of a session that makes its own connections."""
+    body = bytearray()
+    response.raw.enforce_content_length = False  # we look ourselves, whatever urllib3's version makes of it
+    while chunk := response.raw.read(CHUNK, decode_content=False):
+        body += chunk
+        if len(body) > limit:
+            return Reply(None, error=f"no reply: HTTP {response.status_code}, more than {limit} bytes")
+    expected = response.headers.get("Content-Length", "")
+    if _LENGTH.fullmatch(expected) and len(body) < int(expected):
+        why = f"HTTP {response.status_code}, cut after {len(body)} of {expected} bytes"
+        return Reply(None, error=f"no reply: {why}")
+    unpacked, is_unpacked = _unpacked(bytes(body), response.headers.get("Content-Encoding"), limit)
+    return Reply(
+        response.status_code,
+        unpacked,
+        retry_after(response.headers.get("Retry-After"), time.time()),
+        date=date_of(response.headers.get("Date")),
+        doubt="" if is_unpacked else PACKED,
+    )
+
+
+def _doubt(head: Head, body: bytes, leftover: bytes, *, is_cut: bool, is_unpacked: bool) -> str:
+    """Why a whole reply may still not be the word on this request; empty where it is."""
+    is_success = 200 <= head.status < 300  # noqa: PLR2004  HTTP's
+    if leftover.strip(b"\r\n"):
+        return f"HTTP {head.status}, and more after it"
+    if is_cut and is_success:
+        return f"HTTP {head.status} before it had the request"
+    if not is_unpacked:
+        return f"HTTP {head.status}, {PACKED}"
+    if head.length == TO_THE_END and is_success and not _is_json(body):
+        return f"HTTP {head.status}, perhaps cut after {len(body)} bytes"
+    return ""
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _unpacked(body: bytes, coding: str | None, limit: int) -> tuple[bytes, bool]:
+    """A body that may be compressed, though nobody asked for it; and whether it could be unpacked."""
+    if coding is None or coding.strip().lower() in ("", "identity"):
+        return body, True
+    unpacking = zlib.decompressobj(_GZIP_OR_ZLIB)
+    try:
+        unpacked = unpacking.decompress(body, limit)
     except zlib.error:
-        return b""
-
-
-def _never_sent(error: BaseException) -> bool:
-    """Whether no byte of the request can have reached the server: the connection was never made."""
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(reason, urllib3.exceptions.NewConnectionError)
+        return b"", False
+    return unpacked, unpacking.eof and not unpacking.unused_data
 
 
 def _why(error: BaseException) -> str:

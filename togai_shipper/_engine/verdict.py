@@ -4,6 +4,7 @@ The table, in the order of ``judge``:
 
 =====================================================  ==================================================
 no reply, a cut or overlong one, 408, 425, 5xx         ``TryLater``: outcome unknown, perhaps partly ingested
+one that may not be the word on this request           the same, where it would end an event
 429; 503 with Retry-After                              ``TryLater``, and every flusher waits
 202; 200 that says so                                  ``Accepted``
 207; a 202 or 200 with errors, or that says "false"    ``Partly``: some were not taken
@@ -40,6 +41,7 @@ class Reply:
     error: str = ""  # why there is no whole reply
     sent: bool = True  # false: the request cannot have reached the server
     date: float | None = attrs.field(default=None, eq=False)  # the server's wall clock, where it says it
+    doubt: str = ""  # why it may not be the word on this request, though it is whole
 
 
 @attrs.frozen
@@ -98,10 +100,26 @@ class Park:
 
 
 Verdict: TypeAlias = Accepted | Partly | Refused | TryLater | Park
+_SETTLING = (Accepted, Partly, Refused)  # those that end events
 
 
-def judge(reply: Reply) -> Verdict:  # noqa: PLR0911  one return for each row of the table
+def judge(reply: Reply) -> Verdict:
     """What ``reply`` means for the events of its request; total over every status."""
+    verdict = _judge(reply)
+    if reply.doubt and isinstance(verdict, _SETTLING):
+        return TryLater(reply.status, reply.doubt)
+    return verdict
+
+
+def is_togais_word(reply: Reply, verdict: Verdict) -> bool:
+    """Whether nobody but Togai can have said this: only then its date counts, and its connection is kept.
+
+    A gateway, too, has 429s and 5xx of its own; it answers 401, 403 and 404, and has pages with any status.
+    """
+    return isinstance(verdict, _SETTLING) and _json_object(reply.body) is not None
+
+
+def _judge(reply: Reply) -> Verdict:  # noqa: PLR0911  one return for each row of the table
     status = reply.status
     if status is None:
         return TryLater(None, reply.error, maybe_read=reply.sent)
