@@ -15,8 +15,10 @@ from togai_shipper import EventDropped, EventRejected, PayloadTooLarge
 from togai_shipper._engine.batching import Batch
 from togai_shipper._engine.settlement import (
     DEDUPE_WINDOW,
+    LET_OTHERS_GO,
     MAX_REFUSALS,
     MAX_SERVER_ERRORS,
+    NEVER,
     SET_ASIDE,
     Circumstances,
     Settlement,
@@ -347,18 +349,57 @@ def test_what_was_set_aside_is_not_so_any_more_once_something_else_was_said(verd
     assert part.not_before == 0.0
 
 
-@pytest.mark.parametrize("server_errors", [0, 5])
-def test_while_closing_a_batch_that_fails_goes_singly_at_the_end(server_errors: int) -> None:
-    settlement = settle(batch(server_errors=server_errors), SERVER_ERROR, CLOSING)
+@pytest.mark.parametrize("sent", [batch(), single()], ids=["batch", "straggler"])
+def test_while_closing_what_finds_nobody_goes_on_as_before(sent: Batch) -> None:
+    (again,) = settle(sent, NO_REPLY, CLOSING).again
 
+    assert again.body() == sent.body()
+    assert again.maybe_read
+
+
+@pytest.mark.parametrize("sent", [batch(), single()], ids=["batch", "straggler"])
+@pytest.mark.parametrize(("left", "in_seconds"), [(10.0, LET_OTHERS_GO), (0.2, 0.05)])
+def test_while_closing_what_the_server_chokes_on_lets_others_go(
+    sent: Batch, left: float, in_seconds: float
+) -> None:
+    settlement = settle(sent, SERVER_ERROR, attrs.evolve(CLOSING, left=left))
+
+    (last,) = settlement.last
     assert (settlement.outcomes, settlement.again) == ((), ())
-    assert ids(settlement.last) == [["0"], ["1"], ["2"], ["3"]]
-    assert all(part.single and part.maybe_read and not part.not_before for part in settlement.last)
+    assert (last.body(), last.not_before) == (sent.body(), CLOSING.now + in_seconds)
 
 
-@pytest.mark.parametrize("probe", [False, True], ids=["straggler", "probe"])
-def test_while_closing_a_straggler_that_fails_is_at_its_end(*, probe: bool) -> None:
-    settlement = settle(single(probe=probe), NO_REPLY, CLOSING)
+CHOKED = {"server_errors": MAX_SERVER_ERRORS, "refused_at": CLOSING.accepted}
+
+
+@pytest.mark.parametrize(
+    ("others_taken", "may_divide", "parts"),
+    [
+        (True, True, [["0", "1"], ["2", "3"]]),
+        (True, False, [["0", "1"], ["2", "3"]]),
+        (False, True, [["0", "1"], ["2", "3"]]),
+        (False, False, [["0", "1", "2", "3"]]),
+    ],
+)
+def test_while_closing_a_batch_is_divided_where_it_is_the_cause_or_there_is_room_for_more_requests(
+    *, others_taken: bool, may_divide: bool, parts: list[list[str]]
+) -> None:
+    at = attrs.evolve(CLOSING, accepted=CLOSING.accepted + others_taken, may_divide=may_divide)
+
+    assert ids(settle(batch(**CHOKED), SERVER_ERROR, at).last) == parts
+
+
+def test_while_closing_a_straggler_is_tried_no_more_where_others_were_taken_since_it_first_failed() -> None:
+    (last,) = settle(single(**CHOKED), SERVER_ERROR, CLOSING).last
+    assert last.not_before == CLOSING.now + LET_OTHERS_GO
+    (last,) = settle(
+        single(**CHOKED), SERVER_ERROR, attrs.evolve(CLOSING, accepted=CLOSING.accepted + 1)
+    ).last
+    assert last.not_before == NEVER
+
+
+def test_while_closing_a_probe_that_fails_is_none_any_more() -> None:
+    settlement = settle(single(probe=True), NO_REPLY, CLOSING)
 
     (last,) = settlement.last
     assert (settlement.outcomes, settlement.again) == ((), ())

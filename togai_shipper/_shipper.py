@@ -420,8 +420,9 @@ class Shipper:
     def close(self, timeout: float | None = None) -> FlushReport:
         """Accept no more events, deliver what is pending, and end the threads.
 
-        Batches go by ``/ingestBatch``; a last remainder of at most ``single_ingest_limit`` events, and the
-        events of a batch that keeps failing, go by ``/ingest``. What is undelivered when time is up stays on
+        Batches go by ``/ingestBatch`` until the time is up, and a request that is under way has as long. A last
+        remainder of at most ``single_ingest_limit`` events goes by ``/ingest``, one each, if time and
+        ``rate_limit`` leave room for that. What is undelivered when time is up stays on
         disk with ``spool``, and is pending still; else it is counted as ``dropped["closed"]``, told to
         ``on_error`` and logged. A second call waits for the first and returns its report; inside a callback
         a call does not wait.

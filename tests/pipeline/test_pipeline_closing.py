@@ -12,16 +12,68 @@ from togai_shipper import EventDropped, FlushReport
 from togai_shipper._engine.verdict import Reply
 
 
-def test_stragglers_keep_to_the_rate_limit_and_to_the_order(caplog: pytest.LogCaptureFixture) -> None:
-    w = world(single_ingest_limit=0)
+def test_stragglers_keep_to_the_rate_limit_and_to_the_order() -> None:
+    w = world(rate_limit=10, single_ingest_limit=20)
     ids = w.put(20)
-    w.server.answer = lambda sent: UNAVAILABLE if sent.path == "/ingestBatch" else OK
 
     assert w.pipeline.close(9)
-    singles = [sent for sent in w.server.sent if sent.path == "/ingest"]
-    assert [sent.ids[0] for sent in singles] == ids
-    assert singles[-1].at - singles[0].at >= (20 - 5 - 1) / 45
-    assert all(sent.time_left <= 9 for sent in w.server.sent)
+    assert [sent.ids[0] for sent in w.server.sent] == ids
+    assert w.server.sent[-1].at - w.server.sent[0].at >= (20 - 5 - 1) / 10
+
+
+@pytest.mark.parametrize(
+    ("count", "answer_takes", "requests"),
+    [
+        (5, 0.1, [("/ingest", 1)] * 5),
+        (6, 0.1, [("/ingestBatch", 6)]),
+        (5, 2.0, [("/ingest", 1), ("/ingestBatch", 4)]),
+    ],
+)
+def test_the_last_events_go_singly_only_where_they_are_few_and_there_is_time(
+    count: int, answer_takes: float, requests: list[Any]
+) -> None:
+    w = world()
+    w.server.latency = answer_takes
+    w.put(count)
+
+    assert w.pipeline.close(10) == FlushReport(delivered=count)
+    assert w.server.paths == requests
+
+
+def test_the_last_events_go_as_a_batch_where_the_rate_limit_leaves_no_time_for_each() -> None:
+    w = world(rate_limit=1, single_ingest_limit=20)
+    w.put(20)
+
+    assert w.pipeline.close(10) == FlushReport(delivered=20)
+    assert w.server.paths == [("/ingestBatch", 20)]
+
+
+@pytest.mark.parametrize("answer", [REFUSED, UNAVAILABLE, LOST, BOOM], ids=str)
+@pytest.mark.parametrize(("ends", "timeout"), [(2, 10), (9, 10), (9.8, 10), (0.6, 1)])
+def test_an_outage_that_ends_before_close_does_loses_nothing(
+    ends: float, timeout: float, answer: Reply
+) -> None:
+    w = world()
+    w.put(3003)
+    w.server.answer = lambda sent: OK if w.clock.now > 1000 + ends else answer
+
+    assert w.pipeline.close(timeout) == FlushReport(delivered=3003)
+
+
+def test_an_outage_costs_nothing_of_a_small_rate_limit_where_no_request_was_sent() -> None:
+    w = world(rate_limit=1)
+    w.put(3000)
+    w.server.answer = lambda sent: OK if w.clock.now > 1007.5 else REFUSED
+
+    assert w.pipeline.close(10) == FlushReport(delivered=3000)
+
+
+def test_replies_that_take_their_time_are_waited_for_until_the_deadline() -> None:
+    w = world()
+    w.server.latency = 4.0
+    w.put(1000)
+
+    assert w.pipeline.close(10) == FlushReport(delivered=1000)
 
 
 def test_closing_takes_no_longer_than_its_deadline_and_tells_what_it_gave_up(
@@ -118,13 +170,56 @@ def test_an_event_set_aside_has_one_more_try_at_close() -> None:
     assert w.server.paths[-1] == ("/ingest", 1)
 
 
-def test_a_straggler_that_the_server_chokes_on_does_not_stop_the_others() -> None:
+def test_a_straggler_that_the_server_chokes_on_stops_no_others_and_is_tried_after_them() -> None:
     w = world()
     ids = w.put(4)
     w.server.answer = poisons(ids[1], reply=BOOM)
 
     assert w.pipeline.close(5) == FlushReport(delivered=3, dropped=1)
-    assert len(w.server.sent) == 4
+    assert [sent.ids[0] for sent in w.server.sent] == [ids[0], ids[1], ids[2], ids[3], *[ids[1]] * 4]
+
+
+def test_a_straggler_that_the_server_chokes_on_once_is_delivered() -> None:
+    w = world([BOOM])
+    w.put(1)
+
+    assert w.pipeline.close(5) == FlushReport(delivered=1)
+
+
+def test_an_event_that_was_set_aside_and_still_fails_does_not_take_all_the_time_of_close() -> None:
+    w = world()
+    w.put(1)
+    w.server.answer = lambda sent: BOOM
+    w.pipeline.flush(20)
+    began = w.clock.now
+
+    assert w.pipeline.close(5) == FlushReport(dropped=1)
+    assert w.clock.now - began < 1
+
+
+def test_batches_that_wait_go_before_one_on_which_the_server_chokes_and_that_is_divided_last() -> None:
+    w = world()
+    ids = w.put(1500)
+    w.server.answer = poisons(ids[3], reply=BOOM)
+
+    assert w.pipeline.close(10) == FlushReport(delivered=1499, dropped=1)
+    assert [len(sent.ids) for sent in w.server.sent[:3]] == [500, 500, 500]
+
+
+def test_a_batch_that_is_refused_as_a_whole_at_the_end_is_divided() -> None:
+    w = world()
+    ids = w.put(300)
+    w.server.answer = poisons(ids[7])
+
+    assert w.pipeline.close(10) == FlushReport(delivered=299, rejected=1)
+
+
+def test_a_throttled_close_delivers_once_the_quota_is_free() -> None:
+    w = world()
+    w.put(3000)
+    w.server.answer = lambda sent: OK if w.clock.now > 1009 else Reply(429, retry_after=1.0)
+
+    assert w.pipeline.close(10) == FlushReport(delivered=3000)
 
 
 def test_a_straggler_that_finds_nobody_is_tried_again_while_there_is_time() -> None:
@@ -168,29 +263,13 @@ def test_closing_while_a_probe_is_under_way_makes_no_other() -> None:
     assert w.server.paths == [("/ingestBatch", 500), ("/ingest", 1)]
 
 
-def test_no_request_is_longer_than_the_time_that_is_left_and_a_batch_leaves_a_third_for_stragglers() -> None:
+def test_every_request_has_until_the_deadline() -> None:
     w = world()
     w.put(1003)
     w.server.latency = 1.0
     w.pipeline.close(6)
 
-    assert w.server.paths[:3] == [("/ingestBatch", 500), ("/ingestBatch", 500), ("/ingest", 1)]
-    assert [round(sent.time_left, 3) for sent in w.server.sent] == [4, 3, 4, 3, 2]
-
-
-def test_the_events_of_a_batch_that_hangs_at_close_are_each_tried_by_themselves() -> None:
-    w = world()
-
-    def hang(sent: Sent) -> Reply:
-        if sent.path == "/ingest":
-            return OK
-        w.clock.now += sent.time_left
-        return LOST
-
-    w.server.answer = hang
-    w.put(10)
-
-    assert w.pipeline.close(3) == FlushReport(delivered=10)
+    assert [round(sent.time_left, 3) for sent in w.server.sent] == [6, 5, 4]
 
 
 def test_a_backoff_that_begins_as_close_is_called_is_cut_short_as_well() -> None:

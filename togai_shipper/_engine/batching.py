@@ -86,6 +86,15 @@ def due(age: float, flush_interval: float, *, full: bool, flushed: bool) -> floa
     return 0.0 if full or flushed else max(0.0, flush_interval - age)
 
 
+def fits(count: int, wait: float, answer: float, left: float) -> bool:
+    """Whether ``count`` requests, one after the other, are over in half of the ``left`` seconds.
+
+    The other half is for what goes wrong. ``wait``: seconds until the last of them may go; ``answer``: until
+    one has its reply.
+    """
+    return (wait + count * answer) * 2 <= left
+
+
 def halves(batch: Batch, split: int = 0) -> list[Batch]:
     """The two halves of a batch of more than one."""
     middle = len(batch) // 2

@@ -8,12 +8,14 @@ a signal handler or ``__del__`` that interrupts any line below on the same threa
 can do is append an event, and every method is harmless against that.
 
 An event is in exactly one place: ``_fresh`` (encoded, as tracked), a waiting batch (``_again`` goes first,
-``_singles`` one at a time by ``/ingest``, ``_aside`` not before its time, ``_given_up`` until the end), or
-``_held``, the batches that flushers carry.
+``_singles`` one at a time by ``/ingest``, ``_aside`` not before its time), or ``_held``, the batches that
+flushers carry.
 """
 
 from __future__ import annotations
 
+import math
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -25,7 +27,7 @@ import attrs
 from togai_shipper._config import Config
 
 from .batching import Batch, ByteCap, cut, due, singles
-from .gate import Gate
+from .gate import ANSWER_CLOSING, Gate
 from .runtime import Runtime
 from .shutdown import Shutdown
 
@@ -68,7 +70,8 @@ class Buffer:
         self._again: deque[Batch] = deque()
         self._singles: deque[Batch] = deque()
         self._aside: list[Batch] = []
-        self._given_up: list[Batch] = []
+        self._straggler: Batch | None = None  # closing: the latest, for which the next one waits
+        self._straggler_until = 0.0  # but no longer than this
         self._held: dict[Batch, Batch] = {}  # as it was taken -> as it stands, should it be given up now
         self._taken = 0  # events that left _fresh and are not settled
         self._taken_bytes = 0
@@ -174,6 +177,11 @@ class Buffer:
         return len(self._aside)
 
     @property
+    def requests(self) -> int:
+        """About how many requests it takes to send all that is here."""
+        return sum(1 for _ in self._taken_batches()) + -(-len(self._fresh) // self._config.batch_size)
+
+    @property
     def is_full_batch_waiting(self) -> bool:
         """Whether a flusher more would have a whole batch to send."""
         return len(self._fresh) >= self._config.batch_size or self._fresh_bytes >= self.byte_cap.bytes
@@ -190,7 +198,7 @@ class Buffer:
         return min(ages, default=None)
 
     def _taken_batches(self) -> Iterator[Batch]:
-        for place in (self._held, self._again, self._singles, self._aside, self._given_up):
+        for place in (self._held, self._again, self._singles, self._aside):
             yield from place
 
     # --- what a flusher does next ---
@@ -242,9 +250,7 @@ class Buffer:
 
     def _next_single(self, now: float) -> Batch | None:
         """The next event to go by itself, left in its place; one at a time, so that batches go on."""
-        for batch in [batch for batch in self._aside if batch.not_before <= now]:
-            self._aside.remove(batch)
-            self._singles.append(batch)
+        self._take_up(now)
         return None if not self._singles or any(batch.single for batch in self._held) else self._singles[0]
 
     def _pop_fresh(self, most: int | None = None) -> Batch:
@@ -304,32 +310,34 @@ class Buffer:
         if self._gate.parking.cause:
             if self._shutdown.is_probed:
                 return Wait(left) if self._held else None
+            self._take_up(math.inf)
             return self._probe()
-        if len(self._fresh) <= self._config.single_ingest_limit and not coming:
-            while self._fresh:
-                self._singles += singles(self._pop_fresh())
+        self._take_up(now)
         if self._again:
             return self._again.popleft()
-        if self._fresh:
+        if self._fresh and (coming or not self._may_go_singly(len(self._fresh))):
             return self._pop_fresh()
         if coming:
             return Wait(left)
-        return self._next_straggler(now)
+        return self._next_straggler(now, left)
 
-    def _next_straggler(self, now: float) -> Work:
-        """One at a time, after all batches; but one of those that hangs holds them up only for so long."""
-        self._singles += self._aside
-        self._aside.clear()
-        left = self._shutdown.deadline - now
-        if any(batch.single for batch in self._held):
-            return Wait(left)
-        if self._held and now < self._shutdown.batches_until:
-            return Wait(self._shutdown.batches_until - now)
-        if self._singles:
-            return self._oldest_straggler()
-        return Wait(left) if self._held else None
+    def _may_go_singly(self, count: int) -> bool:
+        """Whether these are a last handful, for each of which there is time by itself."""
+        return count <= self._config.single_ingest_limit and self._gate.has_time_for(count, "/ingest")
+
+    def _next_straggler(self, now: float, left: float) -> Work:
+        """One at a time, after all batches; but one that hangs holds up the others only for so long."""
+        if self._singles or self._fresh:
+            if self._straggler in self._held and now < self._straggler_until:
+                return Wait(min(left, self._straggler_until - now))
+            self._straggler, self._straggler_until = self._oldest_straggler(), now + ANSWER_CLOSING
+            return self._straggler
+        wait = min((batch.not_before - now for batch in self._aside), default=left)
+        return Wait(min(wait, left)) if self._held or wait < left else None
 
     def _oldest_straggler(self) -> Batch:
+        if not self._singles:
+            return singles(self._pop_fresh(1))[0]
         oldest = min(self._singles, key=lambda batch: batch.position)
         self._singles.remove(oldest)
         return oldest
@@ -367,22 +375,20 @@ class Buffer:
         """
         del self._held[batch]
         for part in reversed(again):
-            (self._singles if part.single else self._again).appendleft(part)
+            self._place_of(part).appendleft(part)
         for part in last:
-            if self._shutdown.has_begun and batch.single:  # a straggler has one attempt
-                self._given_up.append(part)
-            else:
-                self._append(part)
+            (self._aside if part.not_before else self._place_of(part)).append(part)
         self._taken -= settled
         self._taken_bytes -= size
 
-    def _append(self, part: Batch) -> None:
-        if part.not_before:
-            self._aside.append(part)
-        elif part.single:
-            self._singles.append(part)
-        else:
-            self._again.append(part)
+    def _place_of(self, part: Batch) -> deque[Batch]:
+        return self._singles if part.single else self._again
+
+    def _take_up(self, now: float) -> None:
+        """Let what was set aside until ``now`` wait with the others."""
+        for batch in [batch for batch in self._aside if batch.not_before <= now]:
+            self._aside.remove(batch)
+            self._place_of(batch).append(batch)
 
     # --- flush and close ---
 
@@ -390,15 +396,20 @@ class Buffer:
         """Let events before ``position`` go without the linger. Called under the lock."""
         self._flush_to = position
 
+    def begin_close(self) -> None:
+        """Let everything go at once, also what was set aside. Called under the lock."""
+        self._flush_to = sys.maxsize
+        self._take_up(math.inf)
+
     def give_up(self) -> list[Batch]:
         """Return whatever is left, even what a flusher still carries; the buffer is empty then.
 
         Called under the lock.
         """
         while self._fresh:
-            self._given_up.append(self._pop_fresh())
+            self._again.append(self._pop_fresh())
         left = [self._held.get(batch, batch) for batch in self._taken_batches()]
-        for place in (self._held, self._again, self._singles, self._aside, self._given_up):
+        for place in (self._held, self._again, self._singles, self._aside):
             place.clear()
         self._taken = self._taken_bytes = 0
         return left

@@ -10,13 +10,12 @@ from togai_shipper._config import Config
 from .batching import Batch
 from .buffer import Wait
 from .delivery import Carried, Trip
-from .gate import ANSWER_CLOSING
 from .parts import Parts
 from .runtime import FOREVER
-from .settlement import Circumstances, Settlement, is_past_window, settle
+from .settlement import LET_OTHERS_GO, Circumstances, Settlement, is_past_window, settle
 from .threads import RESTART_AFTER
 from .transport import Transport
-from .verdict import Accepted, Park, TryLater, is_line_dead
+from .verdict import Accepted, Park, TryLater
 from .waiters import Waiter
 
 
@@ -68,7 +67,7 @@ class Carrying:
         while True:
             rings = self._gate.turn.rings
             now = self._clock()
-            deadline = min(self._shutdown.deadline, until.deadline if until else FOREVER)
+            deadline = self._deadline(until)
             left = min(go_on_at, deadline) - now
             if left <= 0:
                 return now < deadline
@@ -102,8 +101,7 @@ class Carrying:
             is_expired = is_past_window(batch, self._clock())
             if not is_expired:
                 trip = Trip(
-                    deadline=lambda: self._deadline(batch, until),
-                    tried_until=lambda: self._tried_until(batch, until),
+                    deadline=lambda: self._deadline(until),
                     note=lambda as_it_stands: self._buffer.note(batch, as_it_stands),
                     failing=self.on_failing,
                 )
@@ -125,20 +123,9 @@ class Carrying:
                 self._line.settle(batch, Settlement(again=[carried.history()]))
                 self._ring()
 
-    def _deadline(self, batch: Batch, until: Waiter | None) -> float:
-        """When the request under way has to be over; a batch leaves time for stragglers when closing."""
-        deadline = until.deadline if until else FOREVER
-        if not self._shutdown.has_begun:
-            return deadline
-        if not batch.single:
-            batches_until = max(self._shutdown.batches_until, self._clock() + ANSWER_CLOSING)
-            deadline = min(deadline, batches_until)
-        return min(deadline, self._shutdown.deadline)
-
-    def _tried_until(self, batch: Batch, until: Waiter | None) -> float:
-        """Until when it is tried again."""
-        deadline = until.deadline if until else FOREVER
-        return min(deadline, self._shutdown.deadline if batch.single else self._shutdown.batches_until)
+    def _deadline(self, until: Waiter | None) -> float:
+        """Until when a batch is tried, and when the request under way has to be over."""
+        return min(until.deadline if until else FOREVER, self._shutdown.deadline)
 
     def on_failing(self, message: str) -> None:
         """Tell that an attempt failed; start another flusher for what is due, since this batch is stuck."""
@@ -160,6 +147,8 @@ class Carrying:
                 self._clock(),
                 closing=self._shutdown.has_begun,
                 parked=self._gate.parking.cause is not None,
+                left=self._shutdown.deadline - self._clock(),
+                may_divide=self._may_divide(),
                 accepted=self._gate.accepted,
                 split=self._splits,
             )
@@ -168,8 +157,6 @@ class Carrying:
             if is_taken or not isinstance(carried.verdict, TryLater):
                 self._buffer.learn(carried.batch, is_taken=is_taken)
             parked = self._record(batch, settlement) or carried.parked
-            if at.closing and batch.single and is_line_dead(carried.verdict):
-                self._gate.give_up()
             is_opened = batch.probe and is_taken
             if is_opened and at.closing:
                 self._shutdown.allow_probe()
@@ -177,6 +164,12 @@ class Carrying:
         if is_opened:
             self._reporter.tell_opened(self._line.pending)
         self._tell(settlement, parked)
+
+    def _may_divide(self) -> bool:
+        """Whether all that waits can be tried as often as it would be, though it were one request more."""
+        if not self._shutdown.has_begun or self._buffer.requests == 1:
+            return True
+        return self._gate.has_time_for(self._buffer.requests + 1, "/ingestBatch", within=2 * LET_OTHERS_GO)
 
     def _record(self, batch: Batch, settlement: Settlement) -> Park | None:
         """Into the ledger and back into the line, in one step; return why that parked the line, if so."""
@@ -196,7 +189,7 @@ class Carrying:
         for outcome in settlement.outcomes:
             self._reporter.tell(outcome)
         for batch in settlement.last:
-            if batch.not_before:
+            if batch.not_before and not self._shutdown.has_begun:
                 self._reporter.tell_set_aside(batch.events[0])
         if parked:
             self._reporter.tell_parked(parked, self._line.pending)

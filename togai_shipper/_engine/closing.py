@@ -158,7 +158,9 @@ class Closing:
             elif has_joined and not self._flushers.alive:
                 return
             else:
-                self._line.progress.wait(rings, min(left, joins_at - now) if may_join else left)
+                # Whether it may join can change without a ring: a flusher has the key now.
+                looks_in = joins_at - now if now < joins_at else JOIN_AFTER
+                self._line.progress.wait(rings, left if has_joined else min(left, looks_in))
 
     def _may_send_here(self) -> bool:
         """Whether sending here runs no code of the application that may hang: key and session are known."""

@@ -28,7 +28,7 @@ from .verdict import Park, Reply, TryLater, Verdict, is_line_dead, is_togais_wor
 
 NO_REPLY = Reply(None)
 NOT_SENT = TryLater(None, "not sent", maybe_read=False)
-CLOSING_BACKOFF = 1.0  # seconds at most between attempts while closing
+CLOSING_BACKOFF = 1.0  # seconds at most between attempts while closing; and a quarter of what is left
 
 
 @attrs.define(eq=False)
@@ -71,8 +71,9 @@ class Carried:
 class Trip:
     """What one delivery may take, asked anew each time; and who has to know how it goes."""
 
-    deadline: Callable[[], float]  # when the request under way has to be over
-    tried_until: Callable[[], float]  # until when it is tried again
+    deadline: Callable[
+        [], float
+    ]  # when the request under way has to be over, and until when it is tried again
     note: Callable[[Batch], bool]  # told under the lock how the batch stands; false: it was given up
     failing: Callable[[str], None]  # told before each backoff what the last attempt came to
 
@@ -129,7 +130,7 @@ class Delivery:
             verdict = self._exchange(batch, transport, key, trip)
         finally:
             with gate.lock:
-                gate.step_out()
+                gate.step_out(None if verdict is None or _may_be_sent(verdict) else batch.path)
                 if verdict is not None:
                     self._on_verdict(carried, verdict, turn, source, trip)
         return verdict or carried.verdict
@@ -182,7 +183,10 @@ class Delivery:
             reply = transport.send(batch.path, body, key, trip.deadline() - begun)
         finally:
             with self._gate.lock:
-                self._ledger.replied(reply.status, self._clock() - begun)
+                seconds = self._clock() - begun
+                self._ledger.replied(reply.status, seconds)
+                if reply.status is not None:
+                    self._gate.note_reply(seconds)
         verdict = judge(reply)
         if reply.date is not None and is_togais_word(reply, verdict):
             self._server_clock.note(reply.date)
@@ -198,8 +202,8 @@ class Delivery:
             or self._shutdown.is_given_up
             or batch.server_errors >= MAX_SERVER_ERRORS
             or is_past_window(carried.batch, now)
-            or now >= trip.tried_until()
-            or (self._shutdown.has_begun and batch.single and not is_line_dead(carried.verdict))
+            or now >= trip.deadline()
+            or (self._shutdown.has_begun and not is_line_dead(carried.verdict))  # all others first
         )
 
     def _backoff(self, state: tenacity.RetryCallState, trip: Trip) -> float:
@@ -209,21 +213,31 @@ class Delivery:
         trip.failing(verdict.message)
         if verdict.throttled:
             return self._gate.paused_for()
-        most = CLOSING_BACKOFF if self._shutdown.has_begun else self._config.backoff_max
+        most = self._config.backoff_max
+        if self._shutdown.has_begun:
+            most = min(CLOSING_BACKOFF, (self._shutdown.deadline - self._clock()) / 4)
         doubled = self._config.backoff_initial * 2.0 ** min(state.attempt_number - 1, 32)
         return max(verdict.after or 0.0, self._random() * min(most, doubled))
 
     def _sleep(self, seconds: float, carried: Carried, trip: Trip) -> None:
-        """Wait; but no longer once the shipper closes, the line is parked, or its time is up."""
-        until = self._clock() + seconds
+        """Wait; but no longer once the shipper closes, the line is parked, or its time is up.
+
+        While it closes, no longer either once another request was accepted: somebody is there again.
+        """
+        until, accepted = self._clock() + seconds, self._gate.accepted
         while True:
             rings = self._gate.turn.rings
-            left = min(until, trip.tried_until()) - self._clock()
+            left = min(until, trip.deadline()) - self._clock()
             if (
                 left <= 0
                 or self._shutdown.deadline != carried.deadline
+                or (self._shutdown.has_begun and self._gate.accepted != accepted)
                 or self._gate.parking.cause is not None
                 or self._shutdown.is_given_up
             ):
                 return
             self._gate.turn.wait(rings, left)
+
+
+def _may_be_sent(verdict: Verdict) -> bool:
+    return not isinstance(verdict, TryLater) or verdict.status is not None or verdict.maybe_read

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from togai_shipper._config import Config
 from togai_shipper._outcome import Delivered, Rejected, Settled
 
+from .batching import fits
 from .parking import Parking
 from .runtime import FOREVER, Runtime
 from .shutdown import Shutdown
@@ -37,18 +38,22 @@ class Bucket:
         self._tokens = float(BURST)
         self._at = now
 
-    def wait(self, now: float) -> float:
-        """Seconds until a request may go."""
+    def wait(self, now: float, count: int = 1) -> float:
+        """Seconds until a request may go; or the last of ``count``, one after the other."""
         if self._rate is None:
             return 0.0
         self._tokens = min(float(BURST), self._tokens + (now - self._at) * self._rate)
         self._at = now
-        missing = 1.0 - self._tokens
+        missing = count - self._tokens
         return missing / self._rate if missing > ROUNDING else 0.0
 
     def spend(self) -> None:
         """Take the token of a request that goes."""
         self._tokens -= 1.0
+
+    def give_back(self) -> None:
+        """Take it back: the request was never sent."""
+        self._tokens += 1.0
 
 
 class Gate:
@@ -76,6 +81,7 @@ class Gate:
         # sends less often, and more at once, until nearly all requests are taken.
         self.linger = config.flush_interval
         self.accepted = 0  # requests that Togai took
+        self._answer_seconds = 0.0  # what the latest reply took to come
         self._rejected_in_a_row = 0
         self._failing_since: float | None = None
         self.last_error: str | None = None
@@ -121,10 +127,12 @@ class Gate:
         """Seconds for which no request may go beside the one that is under way, if one is."""
         return 0.0 if self.is_trusted or not self._under_way else max(0.0, self._answer_by - now)
 
-    def step_out(self) -> None:
-        """Note that a request is over."""
+    def step_out(self, unsent: str | None = None) -> None:
+        """Note that a request is over; ``unsent``: its path, where nothing of it can have reached Togai."""
         with self.lock:
             self._under_way -= 1
+            if unsent:
+                self._buckets[unsent].give_back()
             self.turn.ring()
 
     def on_verdict(self, verdict: Verdict, turn: int | None = None, *, probe: bool = False) -> Park | None:
@@ -180,6 +188,10 @@ class Gate:
         """Seconds that every request still has to wait."""
         return max(0.0, self._paused_until - self._clock())
 
+    def note_reply(self, seconds: float) -> None:
+        """Note how long a reply took to come."""
+        self._answer_seconds = seconds
+
     # --- attempts that fail ---
 
     def note_failure(self, message: str) -> None:
@@ -226,6 +238,12 @@ class Gate:
         if self._paused_until >= self._shutdown.deadline:
             self._paused_until = now  # the pause cannot be waited out: one request decides for all
         self.turn.ring()
+
+    def has_time_for(self, count: int, path: str, within: float = FOREVER) -> bool:
+        """Whether so many requests, one after the other, fit into what rate limit and deadline leave."""
+        now = self._clock()
+        wait = max(self._paused_until - now, self._buckets[path].wait(now, count))
+        return fits(count, wait, self._answer_seconds, min(within, self._shutdown.deadline - now))
 
     def give_up(self) -> None:
         """Send nothing more before the end."""

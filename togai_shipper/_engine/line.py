@@ -117,7 +117,7 @@ class Line:
         """Let everything go without the linger; the caller waits for all there is, until the end."""
         with self._lock:
             waiter = self._waiters.add_for_all(deadline)
-            self._buffer.begin_flush(waiter.target)
+            self._buffer.begin_close()
             return waiter
 
     def outstanding(self, waiter: Waiter) -> int:

@@ -5,6 +5,7 @@ Every event of the batch is in exactly one of the two.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import attrs
@@ -14,10 +15,12 @@ from togai_shipper._outcome import Delivered, Dropped, Rejected, Settled
 from togai_shipper.exceptions import EventDropped, EventRejected, PayloadTooLarge
 
 from .batching import Batch, halves, singles
-from .verdict import Accepted, Complaint, Park, Partly, Refused, TryLater, Verdict
+from .verdict import Accepted, Complaint, Park, Partly, Refused, TryLater, Verdict, is_line_dead
 
 MAX_SERVER_ERRORS = 5  # 500s in a row for one batch; then it is divided: one event must not stop the line
 SET_ASIDE = 60.0  # seconds between tries of a single event on which the server chokes
+LET_OTHERS_GO = 0.25  # the same while closing, also for a batch
+NEVER = math.inf  # it is not tried again
 DEDUPE_WINDOW = 40 * 86_400.0  # seconds; Togai forgets an id after 45 days, and would then bill it again
 MAX_REFUSALS = 3  # times one event may park the line, others being accepted between, before it is rejected
 
@@ -40,6 +43,8 @@ class Circumstances:
 
     now: float  # monotonic seconds
     closing: bool = False
+    left: float = math.inf  # closing: seconds until the deadline
+    may_divide: bool = True  # closing: the rate limit has room for more requests than there are
     parked: bool = False
     accepted: int = 0  # requests accepted so far
     split: int = 1  # a name for this division, not used before
@@ -60,7 +65,7 @@ def settle(batch: Batch, verdict: Verdict, at: Circumstances) -> Settlement:
         case Refused(status, message, duplicate, too_large):
             return _refuse(batch, status, Complaint(message, duplicate), at, too_large=too_large)
         case TryLater():
-            return _try_later(batch, later, at)
+            return _try_later(batch, later, verdict, at)
     return _unpark(batch, later, verdict, at)
 
 
@@ -143,11 +148,11 @@ def _rejected(batch: Batch, status: int | None, message: str, *, too_large: bool
     return Rejected(batch.events, kind(status, message, batch.attempts, maybe_delivered=batch.maybe_read))
 
 
-def _try_later(batch: Batch, later: Batch, at: Circumstances) -> Settlement:
+def _try_later(batch: Batch, later: Batch, verdict: TryLater, at: Circumstances) -> Settlement:
     if is_past_window(later, at.now):
         return past_window(later)
-    if at.closing:
-        return Settlement(last=[later] if batch.single else singles(later))
+    if at.closing and not is_line_dead(verdict):
+        return _try_last(batch, later, at)
     if batch.server_errors < MAX_SERVER_ERRORS:
         return Settlement(last=[later]) if batch.probe else Settlement(again=[later])
     if len(batch) > 1:
@@ -156,6 +161,19 @@ def _try_later(batch: Batch, later: Batch, at: Circumstances) -> Settlement:
     # It keeps its 500s, so that one more sets it aside again.
     alone = attrs.evolve(alone, server_errors=batch.server_errors, not_before=at.now + SET_ASIDE)
     return Settlement(last=[alone])
+
+
+def _try_last(batch: Batch, later: Batch, at: Circumstances) -> Settlement:
+    """How a batch on which the server chokes goes on while closing: others first, and then it once more."""
+    if batch.server_errors <= 1:
+        later = attrs.evolve(later, refused_at=at.accepted)
+    elif batch.server_errors >= MAX_SERVER_ERRORS:
+        is_the_cause = at.accepted > batch.refused_at  # Togai took others since
+        if len(batch) > 1 and (is_the_cause or at.may_divide):
+            return Settlement(last=halves(later))
+        if len(batch) == 1 and is_the_cause:
+            return Settlement(last=[attrs.evolve(later, not_before=NEVER)])
+    return Settlement(last=[attrs.evolve(later, not_before=at.now + min(LET_OTHERS_GO, at.left / 4))])
 
 
 def _unpark(batch: Batch, later: Batch, verdict: Park, at: Circumstances) -> Settlement:

@@ -18,7 +18,6 @@ class Shutdown:
     Attributes:
         has_begun: ``close()`` was called: no more events are taken.
         deadline: monotonic seconds by which all has to be over.
-        batches_until: monotonic seconds until which batches are sent; then stragglers go one by one.
         is_probed: a parked line was probed since, or is being: once is enough.
         is_given_up: nothing more can be sent before the deadline.
         is_done: what was left is given up; whatever comes back now changes nothing.
@@ -27,7 +26,6 @@ class Shutdown:
 
     has_begun: bool = False
     deadline: float = FOREVER
-    batches_until: float = FOREVER
     is_probed: bool = False
     is_given_up: bool = False
     is_done: bool = False
@@ -39,7 +37,7 @@ class Shutdown:
     def begin(self, now: float, timeout: float, *, is_probing: bool) -> None:
         """Take no more events, and have all over in ``timeout`` seconds."""
         self.is_probed = is_probing
-        self._end_by(now, timeout)
+        self.deadline = now + timeout
         self.has_begun = (
             True  # last: Ctrl-C between these lines leaves a shipper that is open, and can be closed
         )
@@ -48,12 +46,8 @@ class Shutdown:
         """Have all over in ``timeout`` seconds, where it had longer; return whether it had."""
         is_shorter = self.has_begun and now + timeout < self.deadline
         if is_shorter:
-            self._end_by(now, timeout)
+            self.deadline = now + timeout
         return is_shorter
-
-    def _end_by(self, now: float, timeout: float) -> None:
-        self.deadline = now + timeout
-        self.batches_until = now + timeout * 2 / 3
 
     def note_probe(self) -> None:
         """A parked line is being probed: if that fails, it stays parked to the end."""
