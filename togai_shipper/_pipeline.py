@@ -38,6 +38,7 @@ from ._engine.transport import Transport, connected
 from ._engine.waiters import Waiter, Waiters
 from ._event import id_of
 from ._outcome import FlushReport, Refusal
+from ._process import exits
 
 
 class Pipeline:
@@ -120,6 +121,7 @@ class Pipeline:
             self.log,
             self.callbacks,
             server_clock,
+            ended=self._writer_ended,
         )
 
     # --- an event comes in ---
@@ -234,6 +236,12 @@ class Pipeline:
         """Take no more events, and have all over in ``timeout`` seconds; only the first call counts."""
         self.closing.begin(timeout)
 
+    def abandon(self) -> None:
+        """Deliver what is pending, and end then: the shipper is gone."""
+        if self.pending:
+            exits.keep(self)
+        self.closing.abandon()
+
     def hasten(self, timeout: float) -> None:
         """Have all over in ``timeout`` seconds, though an earlier close() had more: the process ends."""
         self.closing.hasten(timeout)
@@ -272,3 +280,12 @@ class Pipeline:
             self.flushers.ensure()
         self._progress.ring()
         self.closing.on_flusher_ended()
+        self._let_go()
+
+    def _writer_ended(self) -> None:
+        self.closing.on_writer_ended()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self.shutdown.is_done:
+            exits.let_go(self)

@@ -420,7 +420,7 @@ class Shipper:
     def close(self, timeout: float | None = None) -> FlushReport:
         """Accept no more events, deliver what is pending, and end the threads.
 
-        Batches go by ``/ingestBatch`` until the time is up, and a request that is under way has as long. A last
+        Batches go by ``/ingestBatch`` until time is up, and a request that is under way has as long. A last
         remainder of at most ``single_ingest_limit`` events goes by ``/ingest``, one each, if time and
         ``rate_limit`` leave room for that. What is undelivered when time is up stays on
         disk with ``spool``, and is pending still; else it is counted as ``dropped["closed"]``, told to
@@ -476,10 +476,9 @@ class Shipper:
         pipeline = own.latest.pipeline
         if pipeline.shutdown.has_begun:
             return
-        if not pipeline.pending:
-            pipeline.begin_closing(0.0)  # nobody can track any more: its threads may end
-        else:
-            exits.keep(pipeline)
+        has_pending = pipeline.pending > 0
+        pipeline.abandon()
+        if has_pending:
             warnings.warn(
                 f"unclosed {self!r}; its events are still delivered, at the latest at exit",
                 ResourceWarning,

@@ -6,8 +6,13 @@ import copy
 import gc
 import pickle
 import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+from insides import pipeline_of
 from shippers import Ship, unused
 
 from togai_shipper import (
@@ -15,6 +20,8 @@ from togai_shipper import (
     FlushReport,
     Shipper,
 )
+from togai_shipper._pipeline import Pipeline
+from togai_shipper._process import exits
 from togai_shipper.testing import FakeTogai
 
 
@@ -42,6 +49,47 @@ def test_a_shipper_that_is_collected_unclosed_warns_and_delivers(togai: FakeToga
         gc.collect()
 
     assert togai.wait(lambda: event_id in togai.ledger.ids)
+
+
+def until(condition: Callable[[], bool], pipeline: Pipeline) -> bool:
+    """Whether it comes true within 10 s."""
+    over_at = time.monotonic() + 10
+    while not condition() and time.monotonic() < over_at:
+        pipeline.line.progress.wait(pipeline.line.progress.rings, 0.05)
+    return condition()
+
+
+@pytest.mark.parametrize("where", ["memory", "spool"])
+def test_a_shipper_that_is_collected_unclosed_ends_once_its_events_are_delivered(
+    togai: FakeTogai, tmp_path: Path, where: str
+) -> None:
+    togai.stop()
+    options: Any = {"spool": tmp_path} if where == "spool" else {}
+    shipper = Shipper("secret", base_url=togai.url, flush_interval=0.05, backoff_initial=0.1, **options)
+    event_id = shipper.track("api_call", "acme")
+    pipeline = pipeline_of(shipper)  # what it leaves behind
+    with pytest.warns(ResourceWarning, match="unclosed <Shipper open: 1 pending"):  # noqa: PT031  collected here or there
+        del shipper
+        gc.collect()
+    assert pipeline in exits.orphans()
+    togai.start()
+
+    assert until(lambda: pipeline not in exits.orphans(), pipeline)
+    assert (pipeline.flushers.alive, pipeline.health.state) == (0, "closed")
+    assert event_id in togai.ledger.ids
+    assert not list(tmp_path.glob("*.db*"))
+
+
+def test_a_shipper_that_is_collected_without_an_event_ends_the_writer_of_its_spool(
+    togai: FakeTogai, tmp_path: Path
+) -> None:
+    shipper = Shipper("secret", base_url=togai.url, spool=tmp_path)
+    shipper.flush(1)
+    pipeline = pipeline_of(shipper)
+    del shipper
+    gc.collect()
+
+    assert until(lambda: pipeline.health.state == "closed", pipeline)
 
 
 def test_its_repr_tells_how_it_stands(togai: FakeTogai, ship: Ship) -> None:

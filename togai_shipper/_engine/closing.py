@@ -59,6 +59,15 @@ class Closing:
             self._heed_deadline()
             return waiter
 
+    def abandon(self) -> None:
+        """Deliver what is pending, and end then: nobody is left who could track, or close."""
+        with self._lock:
+            self._shutdown.abandon()
+            if not self._line.pending:
+                self.begin(0.0)
+        self._flushers.bell.ring()  # a flusher may have delivered the last of it just before
+        self._store.wake()
+
     def hasten(self, timeout: float) -> None:
         """Have all over in ``timeout`` seconds, though an earlier close() had more: the process ends."""
         with self._lock:
@@ -200,6 +209,11 @@ class Closing:
             is_over = self._shutdown.has_begun and not self._flushers.alive and self._closer is None
         if is_over:
             self.finish()
+
+    def on_writer_ended(self) -> None:
+        """Finish, where the store's writer was the last thread of all, and nothing is left to be done."""
+        if not self._line.pending and not self._shutdown.is_done:
+            self.on_flusher_ended()
 
     def give_up(self) -> None:
         """End now: what is undelivered is given up, counted and told."""

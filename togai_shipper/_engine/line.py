@@ -77,6 +77,8 @@ class Line:
             now = self._clock()
             if until and (now >= until.deadline or not self.outstanding(until)):
                 return None
+            if self._shutdown.is_abandoned and not self._shutdown.has_begun and not self.pending:
+                self._shutdown.begin(now, 0.0, is_probing=False)
             work = self._buffer.take(self._store.coming)
             if isinstance(work, Batch) and work.probe:
                 self._gate.parking.begin_probe()

@@ -18,6 +18,7 @@ class Shutdown:
     Attributes:
         has_begun: ``close()`` was called: no more events are taken.
         deadline: monotonic seconds by which all has to be over.
+        is_abandoned: nobody can track any more, or close: it ends once nothing is pending.
         is_probed: a parked line was probed since, or is being: once is enough.
         is_given_up: nothing more can be sent before the deadline.
         is_done: what was left is given up; whatever comes back now changes nothing.
@@ -26,6 +27,7 @@ class Shutdown:
 
     has_begun: bool = False
     deadline: float = FOREVER
+    is_abandoned: bool = False
     is_probed: bool = False
     is_given_up: bool = False
     is_done: bool = False
@@ -48,6 +50,10 @@ class Shutdown:
         if is_shorter:
             self.deadline = now + timeout
         return is_shorter
+
+    def abandon(self) -> None:
+        """End once nothing is pending: nobody is left who could track, or close."""
+        self.is_abandoned = True
 
     def note_probe(self) -> None:
         """A parked line is being probed: if that fails, it stays parked to the end."""

@@ -65,6 +65,11 @@ def keep(pipeline: Closable) -> None:
     _orphans.add(pipeline)
 
 
+def let_go(pipeline: Closable) -> None:
+    """``pipeline`` has ended."""
+    _orphans.discard(pipeline)
+
+
 def expect_exit() -> None:
     """See to it that this process calls ``end``; called when there is first something to deliver.
 

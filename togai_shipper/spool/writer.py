@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from togai_shipper._config import Config
@@ -63,6 +63,8 @@ class Spool:
         log: Log,
         callbacks: Callbacks,
         server_clock: ServerClock,
+        *,
+        ended: Callable[[], None],
     ) -> None:
         self.pid = os.getpid()
         self.place = directory
@@ -72,6 +74,7 @@ class Spool:
         self._lock = lock
         self._shutdown = shutdown
         self._inlet = inlet
+        self._ended = ended  # called when the writer has ended: it may have been the last thread of all
         self._log = log
         self.bell = runtime.bell()  # rung when there may be something to do
         self._io = threading.Lock()
@@ -236,6 +239,7 @@ class Spool:
         if is_work_left:
             self.wake()
         self._inlet.progress.ring()
+        self._ended()
 
     def _complain(self, text: str, error: BaseException) -> None:
         self._log.complain(text, text, type(error).__name__, level=logging.ERROR, exc_info=True)
