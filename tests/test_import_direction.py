@@ -48,6 +48,7 @@ ORDER = [
     "_engine.bell",
     "_engine.runtime",
     "_engine.shutdown",
+    "_engine.telling",
     "_engine.waiters",
     "_engine.receipts",
     "_engine.ledger",

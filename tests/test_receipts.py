@@ -280,4 +280,4 @@ def test_a_damaged_event_answers_no_receipt_and_hurts_nobody() -> None:
     receipts.record(Delivered([b'{"schemaName":"a","id":"of nobody"}']))
     assert receipts.pop_resolved() is None
     receipts.record(Delivered([b'{"schemaName":"a","id":"x"}']))
-    assert receipts.pop_resolved() == (held, Outcome("x", "delivered"))
+    assert receipts.pop_resolved() == (held, Outcome("x", "delivered"), None)

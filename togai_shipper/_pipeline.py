@@ -18,7 +18,7 @@ from ._config import ApiKey, Config
 from ._engine.buffer import Buffer, PutAnswer
 from ._engine.callbacks import Callbacks
 from ._engine.carrying import Carrying
-from ._engine.closing import Closing
+from ._engine.closing import TELLING, Closing
 from ._engine.delivery import Delivery
 from ._engine.flushers import Flushers
 from ._engine.gate import Gate
@@ -208,6 +208,7 @@ class Pipeline:
                 if not self.flushers.alive and self.pending and not self.shutdown.has_begun:
                     self.carrying.work(waiter)
                 self._wait(waiter)
+                self.line.wait_until_told(waiter, min(waiter.deadline, self._clock() + TELLING))
             return self.line.report(waiter)
         finally:
             self.line.end_flush(waiter)

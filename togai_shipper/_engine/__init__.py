@@ -2,7 +2,8 @@
 
 - shared by all: ``bell``, ``runtime`` (the world outside), ``shutdown`` (the end)
 - pure rules: ``verdict`` (what a reply means), ``batching``, ``settlement`` (what becomes of each event)
-- what is counted and told: ``waiters``, ``receipts``, ``ledger``, ``log``, ``callbacks``, ``reporting``
+- what is counted and told: ``telling``, ``waiters``, ``receipts``, ``ledger``, ``log``, ``callbacks``,
+  ``reporting``
 - who may send, and when: ``parking``, ``gate``
 - where events wait in memory: ``buffer``
 - who carries them: ``threads``, ``flushers``

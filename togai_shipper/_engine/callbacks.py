@@ -21,19 +21,21 @@ from togai_shipper._plural import counted
 
 from .log import Log
 from .receipts import Receipts
+from .telling import Telling
 
 STUCK_AFTER = 0.5  # seconds after which, at the end, a callback that has not returned is not called once more
 
 CallName: TypeAlias = Literal["on_delivered", "on_error", "a receipt's callback"]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Callback:
-    """A callback to be called, with its arguments."""
+    """A callback to be called, with its arguments; ``telling`` waits for it."""
 
     name: CallName
     function: Callable[..., object]
     arguments: tuple[Any, ...]
+    telling: Telling | None = None
 
 
 class Callbacks:
@@ -56,6 +58,7 @@ class Callbacks:
         self._inside: dict[int, tuple[CallName, float]] = {}  # threads inside a call, which, and since when
         self._deferring: set[int] = set()  # threads that defer their calls
         self._deferred: deque[Callback] = deque()
+        self._tellings: dict[int, Telling] = {}  # of what a thread is telling
 
     # --- calling ---
 
@@ -75,18 +78,21 @@ class Callbacks:
             return
         ended_by = None
         while (resolved := self._receipts.pop_resolved()) is not None:
-            receipt, outcome = resolved
+            receipt, outcome, telling = resolved
             try:
                 self._make(Callback("a receipt's callback", receipt.set_result, (outcome,)))
             except BaseException as error:  # SystemExit, Ctrl-C: the other receipts are resolved all the same
                 ended_by = error
+            finally:
+                if telling is not None:
+                    telling.end(receipt)
         if ended_by is not None:
             raise ended_by
 
     def _make(self, call: Callback) -> None:
         me = threading.get_ident()
         if me in self._deferring:
-            self._deferred.append(call)
+            self._defer(call, self._tellings.get(me))
             return
         outer = self._inside.get(me)
         self._inside[me] = (call.name, self._clock())
@@ -100,6 +106,34 @@ class Callbacks:
                 del self._inside[me]
             else:
                 self._inside[me] = outer
+            if call.telling is not None:
+                call.telling.end(call)
+
+    def _defer(self, call: Callback, telling: Telling | None) -> None:
+        if telling is not None:
+            call = attrs.evolve(call, telling=telling)
+            telling.expect(call)
+        self._deferred.append(call)
+
+    @contextmanager
+    def telling(self, telling: Telling) -> Iterator[None]:
+        """Around all that is told of one settlement: what is deferred belongs to it, too."""
+        me = threading.get_ident()
+        outer = self._tellings.get(me)
+        self._tellings[me] = telling
+        try:
+            yield
+        finally:
+            if outer is None:
+                del self._tellings[me]
+            else:
+                self._tellings[me] = outer
+            telling.end_expecting()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the calling thread is inside a callback."""
+        return threading.get_ident() in self._inside
 
     def _is_in_on_error(self) -> bool:
         inside = self._inside.get(threading.get_ident())
@@ -118,6 +152,11 @@ class Callbacks:
         finally:
             if not is_nested:
                 self._deferring.discard(me)
+
+    @property
+    def is_any_left(self) -> bool:
+        """Whether there are calls to be made, deferred ones or receipts'."""
+        return bool(self._deferred) or self._receipts.is_any_resolved
 
     @property
     def is_any_deferred(self) -> bool:
@@ -148,23 +187,33 @@ class Callbacks:
 
     def make_last(self) -> None:
         """Make all calls that are left, at the end; but none of a callback that hangs in another call."""
+        try:
+            self.resolve_receipts()
+        finally:
+            self._make_all_that_can_be()
+
+    def _make_all_that_can_be(self) -> None:
         left = []
         with suppress(IndexError):
             while True:
                 left.append(self._deferred.popleft())
         before = self._clock() - STUCK_AFTER
         stuck = {name for name, since in list(self._inside.values()) if since <= before}
-        with (
-            ExitStack() as all_of_them
-        ):  # all are called, even if one raises SystemExit; the last entered first
+        with ExitStack() as all_of_them:  # all are called, even if one raises SystemExit; the last one first
             for name in ("on_delivered", "on_error"):
                 calls = [call for call in left if call.name == name]
                 if calls and name in stuck:
-                    text = "%s of %s not made: an earlier one has not returned"
-                    self._log.write(logging.ERROR, text, counted(len(calls), "call"), name)
+                    self._leave_out(calls)
                 else:
                     for call in reversed(calls):
                         all_of_them.callback(self._make, call)
+
+    def _leave_out(self, calls: Sequence[Callback]) -> None:
+        text = "%s of %s not made: an earlier one has not returned"
+        self._log.write(logging.ERROR, text, counted(len(calls), "call"), calls[0].name)
+        for call in calls:
+            if call.telling is not None:
+                call.telling.end(call)
 
 
 def _decoded(events: Sequence[bytes]) -> tuple[Event, ...]:

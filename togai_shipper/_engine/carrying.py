@@ -13,6 +13,7 @@ from .delivery import Carried, Trip
 from .parts import Parts
 from .runtime import FOREVER
 from .settlement import LET_OTHERS_GO, Circumstances, Settlement, is_past_window, settle
+from .telling import Telling
 from .threads import RESTART_AFTER
 from .transport import Transport
 from .verdict import Accepted, Park, TryLater
@@ -156,14 +157,16 @@ class Carrying:
             is_taken = isinstance(carried.verdict, Accepted)
             if is_taken or not isinstance(carried.verdict, TryLater):
                 self._buffer.learn(carried.batch, is_taken=is_taken)
-            parked = self._record(batch, settlement) or carried.parked
+            telling = Telling(self._line.progress)
+            parked = self._record(batch, settlement, telling) or carried.parked
             is_opened = batch.probe and is_taken
             if is_opened and at.closing:
                 self._shutdown.allow_probe()
             self._ring()
-        if is_opened:
-            self._reporter.tell_opened(self._line.pending)
-        self._tell(settlement, parked)
+        with self._callbacks.telling(telling):
+            if is_opened:
+                self._reporter.tell_opened(self._line.pending)
+            self._tell(settlement, parked)
 
     def _may_divide(self) -> bool:
         """Whether all that waits can be tried as often as it would be, though it were one request more."""
@@ -171,12 +174,12 @@ class Carrying:
             return True
         return self._gate.has_time_for(self._buffer.requests + 1, "/ingestBatch", within=2 * LET_OTHERS_GO)
 
-    def _record(self, batch: Batch, settlement: Settlement) -> Park | None:
+    def _record(self, batch: Batch, settlement: Settlement, telling: Telling) -> Park | None:
         """Into the ledger and back into the line, in one step; return why that parked the line, if so."""
         parked = None
-        self._line.settle(batch, settlement)
+        self._line.settle(batch, settlement, telling)
         for outcome in settlement.outcomes:
-            self._ledger.record(outcome)
+            self._ledger.record(outcome, telling)
             parked = self._gate.on_outcome(outcome) or parked
         return parked
 

@@ -12,8 +12,10 @@ from .carrying import Carrying
 from .health import Health
 from .parts import Parts
 from .settlement import left_at_close
+from .threads import call_beside, may_call_beside
 from .waiters import Waiter
 
+TELLING = 1.0  # seconds that flush() and close() wait, after the last outcome, for callbacks that tell of it
 GRACE = 1.0  # seconds after the deadline that close() waits for another thread to tell what it gave up
 JOIN_AFTER = 0.5  # seconds that close() leaves all sending to the flushers; a quarter of its time, if less
 
@@ -22,6 +24,7 @@ class Closing:
     """Closes one shipper, once, whoever asks for it and however often."""
 
     def __init__(self, parts: Parts, carrying: Carrying, health: Health) -> None:
+        self._runtime = parts.runtime
         self._clock = parts.runtime.clock
         self._config = parts.config
         self._lock = parts.lock
@@ -42,6 +45,7 @@ class Closing:
         self._closer: int | None = None  # the thread inside close()
         self._teller: int | None = None  # the thread that tells of what was given up
         self._is_told = False  # done, and what was given up is told
+        self._telling_until: float | None = None  # monotonic seconds; set once only callbacks are waited for
         self._afterwards: Callable[[], None] | None = (
             None  # what the thread inside close() does once it is over
         )
@@ -101,16 +105,17 @@ class Closing:
                 self._closer = None
         if waits:
             self._wait_until_told()
+            self._line.wait_until_told(waiter, self._clock() + self._telling_left())
         return self._line.report(waiter)
 
     def must_not_wait(self) -> bool:
         """Whether this thread would wait for itself.
 
         On a flusher, in a callback; or in a signal handler or ``__del__`` that interrupts this very thread
-        while it holds the lock, without which no flusher gets on; or in a callback that close() itself makes.
+        while it holds the lock, without which no flusher gets on; or in a log handler, as the end is told.
         """
         is_teller = self._teller == threading.get_ident()
-        return self._flushers.is_here or is_teller or bool(self._lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001  what Condition asks, too
+        return self._flushers.is_here or self._callbacks.is_here or is_teller or bool(self._lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001  what Condition asks, too
 
     @property
     def is_here(self) -> bool:
@@ -132,7 +137,7 @@ class Closing:
         try:
             self._deliver_the_rest()
             if not self._flushers.alive:  # else they make those calls when they end
-                self._callbacks.make_deferred()
+                self._call(self._callbacks.make_deferred)
         except BaseException:
             # Ctrl-C, or a signal handler's SystemExit: the first is honoured once what is on the wire is back
             # or the deadline is past, a second one at once.
@@ -156,13 +161,16 @@ class Closing:
                 rings = self._line.progress.rings
                 now, is_alive, pending = self._clock(), self._flushers.alive > 0, self._line.pending
                 left = self._shutdown.deadline - now
+                if not pending or (has_joined and not self._flushers.available):
+                    left = min(left, self._telling_left())  # whoever is alive is in a callback
                 if self._shutdown.is_done or left <= 0 or not (is_alive or pending):
                     return
                 may_join = not has_joined and self._line.is_waiting and self._may_send_here()
                 is_alone = not self._flushers.available
             if may_join and (is_alone or now >= joins_at):
                 has_joined = True
-                with self._callbacks.deferring() if self._flushers.alive else nullcontext():
+                may_defer = self._flushers.alive or may_call_beside(self._runtime)
+                with self._callbacks.deferring() if may_defer else nullcontext():
                     self._carrying.work()
             elif has_joined and not self._flushers.alive:
                 return
@@ -170,6 +178,22 @@ class Closing:
                 # Whether it may join can change without a ring: a flusher has the key now.
                 looks_in = joins_at - now if now < joins_at else JOIN_AFTER
                 self._line.progress.wait(rings, left if has_joined else min(left, looks_in))
+
+    def _telling_left(self) -> float:
+        """Seconds that callbacks may still take; from the first call on, when only they are waited for."""
+        now = self._clock()
+        if self._telling_until is None:
+            self._telling_until = min(now + TELLING, max(now, self._shutdown.deadline) + GRACE)
+        return self._telling_until - now
+
+    def _call(self, make_calls: Callable[[], object]) -> None:
+        """Make calls of the application's code, which may hang: wait for them only so long."""
+        if not self._callbacks.is_any_left:
+            return
+        if self._lock._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001  as in must_not_wait
+            make_calls()
+        else:
+            call_beside(make_calls, self._runtime, self._telling_left())
 
     def _may_send_here(self) -> bool:
         """Whether sending here runs no code of the application that may hang: key and session are known."""
@@ -238,6 +262,7 @@ class Closing:
         try:
             self._store.finish()
             self._reporter.tell_closed(outcomes, why, kept=kept, where=self._store.place)
+            self._call(self._callbacks.make_last)
         finally:
             with self._lock:
                 self._is_told, self._teller = True, None

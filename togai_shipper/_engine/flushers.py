@@ -19,7 +19,7 @@ from .buffer import Buffer
 from .gate import Gate
 from .runtime import Runtime
 from .shutdown import Shutdown
-from .threads import Threads
+from .threads import Threads, end_forked_child
 
 
 class Flushers:
@@ -141,7 +141,7 @@ class Flushers:
         finally:
             if is_held_up:
                 if os.getpid() != self._pid:  # pragma: no cover  a forked child, unmeasured
-                    _end_forked_child()
+                    end_forked_child()
                 with self._lock:
                     self._in_callback.discard(me)
                 self._look_again()
@@ -153,12 +153,3 @@ class Flushers:
         if is_waiting:
             self.ensure()
         self._progress.ring()  # close() joins in where nobody else is left
-
-
-def _end_forked_child() -> None:  # pragma: no cover  a forked child, unmeasured
-    """End this process: a callback has forked, and the child came back from it as its parent's flusher.
-
-    Nothing here is its own, and with the end of this thread, its only one, it would end anyway.
-    """
-    exits.close_all()
-    os._exit(0)

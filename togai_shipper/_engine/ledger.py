@@ -9,6 +9,7 @@ from __future__ import annotations
 from togai_shipper._outcome import REFUSALS, Delivered, Rejected, Settled
 
 from .receipts import Receipts
+from .telling import Telling
 
 
 class Ledger:
@@ -35,9 +36,9 @@ class Ledger:
         """Events that have their outcome."""
         return self.delivered + self.rejected + sum(self.dropped.values())
 
-    def record(self, outcome: Settled) -> None:
-        """Count one outcome, and note it for who holds a receipt."""
-        self._receipts.record(outcome)
+    def record(self, outcome: Settled, telling: Telling | None = None) -> None:
+        """Count one outcome, and note it for who holds a receipt; ``telling`` tells of it."""
+        self._receipts.record(outcome, telling)
         count = len(outcome.events)
         match outcome:
             case Delivered(duplicates=duplicates):

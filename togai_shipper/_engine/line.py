@@ -16,6 +16,7 @@ from .gate import Gate
 from .settlement import Settlement
 from .shutdown import Shutdown
 from .store import Store
+from .telling import Telling
 from .waiters import Waiter, Waiters
 
 
@@ -91,15 +92,15 @@ class Line:
                 return Wait(left if work.seconds is None else min(left, work.seconds))
             return work
 
-    def settle(self, batch: Batch, settlement: Settlement) -> None:
-        """Note what became of the events of ``batch``, held, and put the others back."""
+    def settle(self, batch: Batch, settlement: Settlement, telling: Telling | None = None) -> None:
+        """Note what became of the events of ``batch``, held, and put the others back; ``telling`` tells."""
         with self._lock:
             events = [event for outcome in settlement.outcomes for event in outcome.events]
             size = sum(map(len, events))
             self._buffer.release(batch, len(events), size, settlement.again, settlement.last)
             for outcome in settlement.outcomes:
                 self._store.note_settled(outcome)
-                self._waiters.count(outcome, batch)
+                self._waiters.count(outcome, batch, telling)
 
     # --- flush and close ---
 
@@ -126,6 +127,15 @@ class Line:
         """How many of the events that ``waiter`` waits for are not settled."""
         with self._lock:
             return min(waiter.left, self.pending)
+
+    def wait_until_told(self, waiter: Waiter, until: float) -> None:
+        """Wait for the application to be told of what ``waiter`` has waited for; its code may hang."""
+        while True:
+            rings = self.progress.rings
+            left = until - self._clock()
+            if left <= 0 or waiter.is_told:
+                return
+            self.progress.wait(rings, left)
 
     def report(self, waiter: Waiter) -> FlushReport:
         """What became of the events that ``waiter`` waits for."""

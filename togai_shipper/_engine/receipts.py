@@ -15,6 +15,8 @@ from typing import TypeAlias
 from togai_shipper._event import id_of
 from togai_shipper._outcome import Delivered, Outcome, Rejected, Settled
 
+from .telling import Telling
+
 Receipt: TypeAlias = "Future[Outcome]"
 
 
@@ -33,7 +35,7 @@ class Receipts:
     def __init__(self) -> None:
         # Several calls may hand over one id; each has its own outcome, in whatever order.
         self._out: dict[str, list[Receipt]] = {}
-        self._resolved: deque[tuple[Receipt, Outcome]] = deque()
+        self._resolved: deque[tuple[Receipt, Outcome, Telling | None]] = deque()
 
     def expect(self, event_id: str, held: Receipt) -> None:
         """Keep a receipt of an event that is about to be put into the buffer."""
@@ -43,18 +45,21 @@ class Receipts:
         """Let go of a receipt whose event did not get into the buffer after all."""
         self._put_back(event_id, [each for each in self._out.pop(event_id, ()) if each is not held])
 
-    def record(self, settled: Settled) -> None:
-        """Note the outcome of those events that somebody holds a receipt for."""
+    def record(self, settled: Settled, telling: Telling | None = None) -> None:
+        """Note the outcome of those events that somebody holds a receipt for; ``telling`` waits for it."""
         if not self._out:
             return
         for event in settled.events:
             with suppress(ValueError, KeyError, TypeError):  # damaged on disk: nobody knows which it was
-                self._settle(id_of(event), settled)
+                self._settle(id_of(event), settled, telling)
 
-    def _settle(self, event_id: str, settled: Settled) -> None:
+    def _settle(self, event_id: str, settled: Settled, telling: Telling | None) -> None:
         waiting = self._out.pop(event_id, None)
         if waiting is not None:
-            self._resolved.append((waiting.pop(), _outcome(event_id, settled)))
+            held = waiting.pop()
+            if telling is not None:
+                telling.expect(held)
+            self._resolved.append((held, _outcome(event_id, settled), telling))
             self._put_back(event_id, waiting)
 
     def _put_back(self, event_id: str, waiting: list[Receipt]) -> None:
@@ -62,8 +67,16 @@ class Receipts:
         if waiting:
             self._out.setdefault(event_id, []).extend(waiting)
 
-    def pop_resolved(self) -> tuple[Receipt, Outcome] | None:
-        """Return a receipt and its outcome, if one is known; the caller resolves it, without the lock."""
+    @property
+    def is_any_resolved(self) -> bool:
+        """Whether there are receipts whose outcome is known, to be resolved."""
+        return bool(self._resolved)
+
+    def pop_resolved(self) -> tuple[Receipt, Outcome, Telling | None] | None:
+        """Return a receipt and its outcome, if one is known; the caller resolves it, without the lock.
+
+        With it comes the telling that waits until that is done, if there is one.
+        """
         try:
             return self._resolved.popleft()
         except IndexError:
@@ -73,7 +86,7 @@ class Receipts:
         """Resolve every receipt that is left as pending: its event is kept on disk."""
         while self._out:
             event_id, waiting = self._out.popitem()
-            self._resolved += [(each, Outcome(event_id, "pending")) for each in waiting]
+            self._resolved += [(each, Outcome(event_id, "pending"), None) for each in waiting]
 
 
 def _outcome(event_id: str, settled: Settled) -> Outcome:

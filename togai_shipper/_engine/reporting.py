@@ -72,7 +72,7 @@ class Reporter:
     def tell_closed(
         self, outcomes: Sequence[Dropped], why: str | None, *, kept: int = 0, where: str | None = None
     ) -> None:
-        """Tell what ``close()`` had to give up, and what it had to leave for later."""
+        """Log what ``close()`` had to give up, and to leave for later; calls of ``on_error`` are deferred."""
         if kept:
             text = "closed with %s undelivered, kept in %s until delivered; last error: %s"
             self._log.write(logging.WARNING, text, counted(kept, "event"), where, why or "there was no time")
@@ -81,10 +81,6 @@ class Reporter:
             text = "closed with %s undelivered and given up; last error: %s"
             self._log.write(logging.ERROR, text, counted(lost, "event"), why or "there was no time")
         self._callbacks.defer_undelivered([(outcome.error, outcome.events) for outcome in outcomes])
-        try:
-            self._callbacks.resolve_receipts()
-        finally:
-            self._callbacks.make_last()
 
 
 def _waiting(pending: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 
@@ -120,3 +121,60 @@ class Threads:
                 self._alive.discard(token)
                 token.end()
             self._ended()
+
+
+def may_call_beside(runtime: Runtime) -> bool:
+    """Whether another thread may be started; at the end of a process none is."""
+    return runtime.start_thread is not None and not exits.is_over()
+
+
+def call_beside(function: Callable[[], object], runtime: Runtime, seconds: float) -> None:
+    """Call the application's code on another thread, since it may hang, and wait so many seconds for it.
+
+    What it raises in that time is raised here. On this thread where no other can be had.
+    """
+    pid, bell, ended = os.getpid(), runtime.bell(), []
+
+    def call() -> None:
+        error = None
+        try:
+            function()
+        except BaseException as raised:  # SystemExit: that of whoever closes
+            error = raised
+        if os.getpid() != pid:  # pragma: no cover  a forked child, unmeasured
+            end_forked_child()
+        ended.append(error)
+        bell.ring()
+
+    if not _is_started(call, runtime):
+        function()
+        return
+    until = runtime.clock() + seconds
+    while True:
+        rings = bell.rings
+        left = until - runtime.clock()
+        if ended or left <= 0:
+            break
+        bell.wait(rings, left)
+    for error in ended:
+        if error is not None:
+            raise error
+
+
+def _is_started(function: Callable[[], None], runtime: Runtime) -> bool:
+    if runtime.start_thread is None or not may_call_beside(runtime):
+        return False
+    try:
+        runtime.start_thread(function, ())
+    except Exception:  # no memory, a limit
+        return False
+    return True
+
+
+def end_forked_child() -> None:  # pragma: no cover  a forked child, unmeasured
+    """End this process: a callback has forked, and the child came back from it as a thread of its parent's.
+
+    Nothing here is its own, and with the end of this thread, its only one, it would end anyway.
+    """
+    exits.close_all()
+    os._exit(0)

@@ -10,6 +10,7 @@ from togai_shipper._outcome import Delivered, Rejected, Settled
 
 from .batching import Batch
 from .bell import Bell
+from .telling import Telling
 
 
 @attrs.define(eq=False)
@@ -21,6 +22,7 @@ class Waiter:
         deadline: monotonic seconds at which it stops waiting.
         left: how many of those events are not settled.
         delivered, rejected, dropped: what became of the others since it began.
+        tellings: what the application is told of those.
 
     """
 
@@ -30,9 +32,15 @@ class Waiter:
     delivered: int = 0
     rejected: int = 0
     dropped: int = 0
+    tellings: list[Telling] = attrs.field(factory=list)
 
-    def count(self, outcome: Settled, batch: Batch) -> None:
-        """Note the outcome of those events of ``batch`` that are waited for."""
+    @property
+    def is_told(self) -> bool:
+        """Whether the application was told of all these outcomes."""
+        return all(telling.is_over for telling in self.tellings)
+
+    def count(self, outcome: Settled, batch: Batch, telling: Telling | None) -> None:
+        """Note the outcome of those events of ``batch`` that are waited for; ``telling`` tells of it."""
         waited_for = self.target - batch.position
         if waited_for >= len(batch):
             count = len(outcome.events)
@@ -46,6 +54,8 @@ class Waiter:
             self.rejected += count
         else:
             self.dropped += count
+        if count and telling is not None:
+            self.tellings = [each for each in self.tellings if not each.is_over] + [telling]
 
     def drop(self, count: int) -> None:
         """Note that so many of the events that are waited for are lost."""
@@ -79,10 +89,10 @@ class Waiters:
         """It waits no longer."""
         self._waiters.remove(waiter)
 
-    def count(self, outcome: Settled, batch: Batch) -> None:
-        """Note the outcome of events of ``batch``."""
+    def count(self, outcome: Settled, batch: Batch, telling: Telling | None) -> None:
+        """Note the outcome of events of ``batch``, of which ``telling`` tells."""
         for waiter in self._waiters:
-            waiter.count(outcome, batch)
+            waiter.count(outcome, batch, telling)
 
     def count_lost(self, count: int) -> None:
         """Note that so many events are lost, nobody knows which: nobody who waits is told of success."""

@@ -98,6 +98,7 @@ class Spool:
         )
         self._settled_at = 0.0  # since when something may leave the shelf
         self._is_finished = False
+        self._end_by = 0.0  # monotonic seconds until which close() waits for a commit under way
         forks.watch(self)
 
     def _now_ms(self) -> int:
@@ -486,6 +487,7 @@ class Spool:
 
     def save(self) -> None:
         """Write what is in memory still, if the disk lets us."""
+        self._end_by = self._clock() + FINISH
         try:
             self.step(FINISH)
         except Exception as error:  # a bug, no memory: close() gives up, and tells, what is not on disk
@@ -493,7 +495,7 @@ class Spool:
 
     def finish(self) -> None:
         """Forget what was settled last, and let go of the files: the buffer is closed."""
-        if not self.hold(FINISH):
+        if not self.hold(max(0.0, self._end_by - self._clock())):
             return  # the disk hangs; the file is left as if the process had been killed
         try:
             if not self._is_finished:
