@@ -1,0 +1,287 @@
+"""What must hold, whatever happens: looked at after each step, and at each process's end."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import attrs
+
+from togai_shipper import Event
+from togai_shipper.exceptions import DeliveryError, EventDropped, EventRejected
+from togai_shipper.spool.errors import SpoolError
+from togai_shipper.spool.file import SpoolFile
+
+from . import kernel
+
+if TYPE_CHECKING:
+    from .process import Process
+    from .scheduler import Task
+    from .world import World
+
+DAY = 86_400.0
+WINDOW = 40 * DAY  # seconds within which an event may be sent again
+LOOK_EVERY = 5.0  # seconds between looks at the health of a process
+CLOSE_GRACE = 2.5  # seconds beyond its deadline by which close() has returned
+
+
+@attrs.define
+class Fact:
+    """What is known of one event that was accepted."""
+
+    name: str
+    id: str
+    pid: int
+    at: float
+    wall_was_off: float
+    is_durable: bool = False  # it was seen on disk, or called safe
+    lost: str = ""  # why it may be gone
+
+
+class Judge:
+    """Knows every event, and finds the one of which nobody can say what became of it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._random = random.Random(f"application {world.plan.seed}")
+        self.facts: dict[str, Fact] = {}  # by name
+        self.told: dict[str, str] = {}  # name -> what its application was told, if not delivered
+        self._tracking = 0  # calls under way
+        self.was_unsure = False  # a disk has failed after it wrote
+
+    def fail(self, text: str) -> NoReturn:
+        """Find a promise broken."""
+        self._world.scheduler.fail(text)
+
+    @property
+    def _now(self) -> float:
+        return self._world.scheduler.now
+
+    # --- what an application calls ---
+
+    def track(self, process: Process, count: int, schema: str = "plain") -> None:
+        """On a thread of the process: track events, each with a name of its own."""
+        assert process.shipper is not None
+        for _ in range(count):
+            name = f"e{len(self.facts) + self._tracking + 1}"
+            self._tracking += 1
+            process.tracking += 1
+            event_id = process.shipper.track(schema, name, {"n": 1})
+            self._tracking -= 1
+            process.tracking -= 1
+            fact = Fact(name, event_id or "", process.pid, self._now, self._world.wall_is_off)
+            self.facts[name] = fact
+            if event_id is None:
+                fact.lost = "refused"
+            else:
+                process.accepted += 1
+                process.names.add(name)
+
+    def flush(self, process: Process, timeout: float) -> None:
+        """On a thread of the process: flush, and see how long that takes."""
+        assert process.shipper is not None
+        begun = self._now
+        report = process.shipper.flush(timeout)
+        self._world.tell(process, f"has flushed: {report}")
+        self._in_time(process, "flush()", begun, timeout)
+
+    def sync(self, process: Process, timeout: float) -> None:
+        """On a thread of the process: sync, and believe what that says."""
+        assert process.shipper is not None
+        names = set(process.names)
+        if process.shipper.sync(timeout):
+            self._world.tell(process, "is told that all is safe")
+            for name in names:
+                self.facts[name].is_durable = True
+
+    def close(self, process: Process, timeout: float) -> None:
+        """On a thread of the process: close, and see how long that takes."""
+        assert process.shipper is not None
+        begun = self._now
+        report = process.shipper.close(timeout)
+        self._world.tell(process, f"has closed: {report}")
+        self._in_time(process, "close()", begun, timeout)
+
+    def _in_time(self, process: Process, what: str, begun: float, timeout: float) -> None:
+        took = self._now - begun
+        if process.thawed_at < begun and took > timeout + CLOSE_GRACE:
+            self.fail(f"{process}: {what} with {timeout} s took {took:.3f} s")
+
+    # --- what it is told ---
+
+    def delivered(self, events: Sequence[Event]) -> None:
+        """``on_delivered`` of every process."""
+        for event in events:
+            if event.id not in self._world.togai.first:
+                self.fail(f"{event.account_id} is told as delivered, and Togai has not taken it")
+        self._behave()
+
+    def undelivered(self, error: Exception, events: Sequence[Event]) -> None:
+        """``on_error`` of every process."""
+        here = kernel.process()
+        for event in events:
+            self._hear(event, error)
+            if here is not None:
+                here.told.add(event.account_id)
+        self._behave()
+
+    def _hear(self, event: Event, error: Exception) -> None:
+        name, is_billed = event.account_id, event.id in self._world.togai.first
+        if name not in self.facts and not isinstance(error, DeliveryError):
+            return  # it was refused
+        self.told[name] = str(error)
+        if is_billed and isinstance(error, EventRejected):
+            self.fail(f"{name} is told as rejected ({error}), and was billed")
+        if is_billed and isinstance(error, EventDropped) and not error.maybe_delivered:
+            self.fail(f"{name} is told as dropped and never delivered ({error}), and was billed")
+
+    def _behave(self) -> None:
+        """Be an application's callback."""
+        kind, here = self._world.plan.callbacks, kernel.process()
+        if kind == "quiet" or here is None or self._random.random() < 0.7:
+            return
+        self._world.count(f"callback {kind}")
+        assert here.shipper is not None
+        match kind:
+            case "raise":
+                raise RuntimeError("an application's callback")
+            case "hang":
+                self._world.scheduler.sleep(3600.0)
+            case "slow":
+                self._world.scheduler.sleep(3.0)
+            case "track":
+                self.track(here, 1)
+            case "flush":
+                here.shipper.flush(5.0)
+            case "close":
+                here.shipper.close(5.0)
+
+    # --- after each step ---
+
+    def look(self, task: Task) -> None:
+        """Look at the process of which a thread has just run."""
+        process = task.process
+        if not process.is_alive or process.is_ending or not process.has_begun:
+            return
+        pipeline = process.pipeline
+        recovered = pipeline.store.figures().get("recovered", 0)
+        counted = pipeline.ledger.settled + pipeline.line.pending
+        accepted = process.accepted + recovered
+        if not accepted <= counted <= accepted + process.tracking:
+            self.fail(
+                f"{process} has accepted {process.accepted}, recovered {recovered}, "
+                f"settled {pipeline.ledger.settled}, and {pipeline.line.pending} are pending"
+            )
+        if self._now >= process.looked_at + LOOK_EVERY:
+            process.looked_at = self._now
+            self._look_at_health(process)
+
+    def _look_at_health(self, process: Process) -> None:
+        """Where all attempts of more than a minute failed, it says so."""
+        since = process.failing_since
+        if since is None or max(since, process.thawed_at) > self._now - 62.0:
+            return
+        if not process.pipeline.pending or process.pipeline.shutdown.has_begun:
+            return
+        if process.pipeline.health.complaint() is None:
+            self.fail(f"{process} calls itself healthy, after {self._now - since:.0f} s of failed attempts")
+        if not any(at >= since - 60.0 and level >= logging.WARNING for at, level, _ in process.lines):
+            self.fail(f"{process} has logged nothing in {self._now - since:.0f} s of failed attempts")
+
+    # --- where an event is ---
+
+    def on_disk(self) -> tuple[set[str], set[str]]:
+        """The ids of events that are on disk: pending ones, and dead letters."""
+        pending: set[str] = set()
+        dead: set[str] = set()
+        spool = self._world.disk.spool
+        for path in [*spool.glob("*.db"), *spool.glob("*.db.corrupt-*[0-9]")] if spool.exists() else []:
+            try:
+                with closing(SpoolFile.peek(path)) as file:
+                    for rows, _ in file.scan():
+                        pending.update(_ids(row.body for row in rows))
+                    dead.update(letter.id for _, letter in file.dead())
+            except SpoolError:
+                continue
+        return pending, dead
+
+    def waits_on_disk(self) -> bool:
+        """Whether there is a pending event on disk."""
+        return bool(self.on_disk()[0])
+
+    def _unaccounted(self, names: set[str] | None = None) -> list[Fact]:
+        """Events that are neither billed nor told nor on disk."""
+        pending, dead = self.on_disk()
+        known = pending | dead
+        return [
+            fact
+            for name, fact in self.facts.items()
+            if not fact.lost
+            and name not in self._world.togai.billed
+            and name not in self.told
+            and fact.id not in known
+            and (names is None or name in names)
+        ]
+
+    def killed(self, dead: list[Process], *, lied: bool) -> None:
+        """Processes were killed: what was in their memory alone is gone; nothing else may be."""
+        names = set().union(*(process.names for process in dead)) if dead else set()
+        for fact in self._unaccounted(None if lied else names):
+            if fact.is_durable and not lied:
+                self.fail(f"{fact.name} was safe on disk, and is gone")
+            fact.lost = "the disk lied" if lied else "killed"
+        if lied:
+            return
+        pending, letters = self.on_disk()
+        for fact in self.facts.values():
+            if fact.id in pending or fact.id in letters:
+                fact.is_durable = True
+
+    def ended(self, process: Process) -> None:
+        """A process has ended by itself: it has said of each of its events what became of it."""
+        pipeline = process.pipeline
+        if pipeline.pid != process.pid:
+            return
+        given_up = sum(pipeline.ledger.dropped.values()) + pipeline.ledger.rejected
+        untold = [fact for fact in self._unaccounted(process.names)]
+        if len(untold) > max(0, given_up - len(process.told)):
+            names = ", ".join(fact.name for fact in untold)
+            self.fail(f"{process} has ended, and nobody knows what became of {names}")
+        if given_up and not any(level >= logging.WARNING for _, level, _ in process.lines):
+            self.fail(f"{process} has given up {given_up} events, and logged nothing")
+        for fact in untold:
+            self.told[fact.name] = "counted, and not told: a callback was not to be called"
+
+    # --- at the end ---
+
+    def stuck(self, process: Process) -> NoReturn:
+        """Nothing is wrong any more, and still it does not deliver."""
+        stats = process.pipeline.health.stats()
+        self.fail(f"{process} has {stats.pending} pending, though all is well: {stats}")
+
+    def well(self, processes: list[Process]) -> None:
+        """Nothing is wrong any more, and nothing is pending."""
+        for process in processes:
+            if process.is_open:
+                complaint = process.pipeline.health.complaint()
+                if complaint is not None and "not ours to send" not in complaint:
+                    self.fail(f"{process} complains, though all is well: {complaint}")
+
+    def final(self) -> None:
+        """Every event has found its end."""
+        for fact in self._unaccounted():
+            self.fail(f"{fact.name} of process {fact.pid} is lost, and nobody was told")
+        pending, _ = self.on_disk()
+        for fact in self.facts.values():
+            is_doubtful = abs(fact.wall_was_off) > DAY or self._now - fact.at > WINDOW
+            if fact.id in pending and fact.name not in self._world.togai.billed and not is_doubtful:
+                self.fail(f"{fact.name} of process {fact.pid} stays on disk, though all is well")
+
+
+def _ids(bodies: Any) -> list[str]:
+    from togai_shipper._event import id_of  # noqa: PLC0415  as the package reads it
+
+    return [id_of(body) for body in bodies]

@@ -1,0 +1,202 @@
+"""A process of the world: a shipper, threads, what it has locked, and its own copy of what modules remember."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from togai_shipper import Shipper
+from togai_shipper._engine.runtime import Runtime
+from togai_shipper._process import exits, forks
+from togai_shipper._process.per_process import PerProcess
+from togai_shipper._shipper import _opened
+from togai_shipper.spool import folder
+
+from . import kernel
+from .locks import VirtualBell
+
+if TYPE_CHECKING:
+    from togai_shipper._pipeline import Pipeline
+
+    from .disk import SimulatedConnection
+    from .network import Connection
+    from .scheduler import Task
+    from .world import World
+
+
+class Process:
+    """One process, from its start to its end."""
+
+    def __init__(self, world: World, pid: int, slot: int) -> None:
+        self.world = world
+        self.pid = pid
+        self.slot = slot
+        self.is_alive = True
+        self.is_frozen = False
+        self.is_ending = False
+        self.thawed_at = float("-inf")
+        self.tasks: set[Task] = set()
+        self.held_up: list[Task] = []
+        self.locked: dict[int, int] = {}  # descriptor -> inode
+        self.connections: list[SimulatedConnection] = []
+        self.sockets: list[Connection] = []
+        self.random = random.Random(f"process {world.plan.seed} {pid}")
+        self.shipper: Shipper | None = None
+        self._claims: dict[str, object] = {}  # what the package remembers of locks
+        self._holding: list[Any] = []  # what it holds during a fork
+        # --- what the judge knows of it ---
+        self.accepted = 0
+        self.tracking = 0  # calls under way
+        self.names: set[str] = set()  # of events that are its own, or were its parent's
+        self.told: set[str] = set()
+        self.failing_since: float | None = None
+        self.looked_at = 0.0
+        self.lines: list[tuple[float, int, str]] = []
+
+    def __str__(self) -> str:
+        return f"process {self.pid}"
+
+    # --- its clocks ---
+
+    def clock(self) -> float:
+        """Monotonic seconds."""
+        return self.world.scheduler.now - self.world.booted_at + 1000.0
+
+    def wall(self) -> float:
+        """Seconds since 1970, as its machine has them."""
+        return self.world.true_wall() + self.world.wall_is_off
+
+    # --- running ---
+
+    def enter(self) -> None:
+        """Put its own memory where the package's modules look."""
+        folder._held, forks._held = self._claims, self._holding  # noqa: SLF001  a process has its own
+
+    def leave(self) -> None:
+        """Take its memory away again."""
+
+    def begin(self, options: dict[str, Any]) -> None:
+        """Make its shipper, on a thread of its own."""
+        runtime = Runtime(
+            clock=self._clock_here,
+            wall=self._wall_here,
+            random=self.random.random,
+            bell=VirtualBell,
+            start_thread=start_thread,
+        )
+        self.shipper = shipper = Shipper(
+            self.world.key_in_use,
+            base_url="http://togai.test",
+            allow_insecure=True,
+            on_delivered=self.world.judge.delivered,
+            on_error=self.world.judge.undelivered,
+            **options,
+        )
+        shipper._own = PerProcess(partial(_opened, shipper._config, None, runtime=runtime))  # noqa: SLF001  with our runtime
+
+    @staticmethod
+    def _clock_here() -> float:
+        here = kernel.process()
+        return kernel.world().scheduler.now if here is None else here.clock()
+
+    @staticmethod
+    def _wall_here() -> float:
+        here = kernel.process()
+        return kernel.world().true_wall() if here is None else here.wall()
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What its shipper has in this process."""
+        assert self.shipper is not None
+        return self.shipper._own.latest.pipeline  # noqa: SLF001  the one place
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has a shipper of its own, by now."""
+        return self.shipper is not None and self.pipeline.pid == self.pid
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its shipper takes events, or did so far."""
+        return self.has_begun and not self.pipeline.shutdown.has_begun
+
+    def do(self, what: str, function: Callable[..., Any], *arguments: Any) -> None:
+        """Let a thread of the application do something."""
+        self.world.tell(self, what)
+        self.world.scheduler.spawn(self, function, arguments)
+
+    # --- its ends ---
+
+    def fork(self, child: Process) -> None:
+        """On a thread of this process: make a child, with a copy of all that is in memory."""
+        forks._hold()  # noqa: SLF001  what os.fork calls before
+        shipper = object.__new__(Shipper)
+        assert self.shipper is not None
+        shipper.__dict__.update(self.shipper.__dict__)
+        own: PerProcess[Any] = object.__new__(type(self.shipper._own))  # noqa: SLF001
+        own.__dict__.update(self.shipper._own.__dict__)  # noqa: SLF001
+        own.__dict__["_children"] = dict(own.__dict__["_children"])
+        shipper._own = own  # noqa: SLF001
+        child.shipper = shipper
+        child._claims = {  # noqa: SLF001  as the package's own hook in the child does
+            name: claim for name, claim in self._claims.items() if isinstance(claim, folder.Claim)
+        }
+        forks._let_go()  # noqa: SLF001  what os.fork calls in the parent
+        self.world.born(child)
+
+    def exit(self) -> None:
+        """On a thread of this process: end, as an interpreter does."""
+        self.is_ending = True
+        exits.end()
+        self.world.tell(self, "has ended")
+        self.world.judge.ended(self)
+        self.world.bury(self)
+
+    def freeze(self) -> None:
+        """Let none of its threads run."""
+        self.is_frozen = True
+
+    def thaw(self) -> None:
+        """Let them run again."""
+        self.is_frozen = False
+        self.thawed_at = self.world.scheduler.now
+        tasks, self.held_up = self.held_up, []
+        self.world.scheduler.resume(tasks)
+
+    # --- what the judge sees ---
+
+    def began_attempt(self) -> None:
+        """It sends, or tries to connect."""
+        if self.failing_since is None:
+            self.failing_since = self.world.scheduler.now
+
+    def answered(self) -> None:
+        """It gets, or may get, a good reply."""
+        self.failing_since = None
+
+
+def start_thread(function: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    """Start a thread in the process that runs."""
+    here = kernel.process()
+    assert here is not None, "nobody but a process starts a thread"
+    here.world.scheduler.spawn(here, function, arguments)
+
+
+class Lines(logging.Handler):
+    """What processes log."""
+
+    def createLock(self) -> None:  # noqa: N802  logging's name
+        """One thread at a time runs: none is needed."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        here = kernel.process()
+        if here is not None:
+            text = record.getMessage()
+            here.lines.append((here.world.scheduler.now, record.levelno, text))
+            here.world.tell(here, f"logs {record.levelname}: {text}")
+            if record.exc_info:
+                here.world.trouble(here, record)

@@ -1,0 +1,212 @@
+"""One world: a machine with processes, a disk and a network, and a Togai; it does what its plan says."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import traceback
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from togai_shipper._process import exits, per_process
+from togai_shipper._process.registry import Registry
+
+from . import kernel
+from .actions import ACTIONS
+from .disk import Disk
+from .judge import Judge
+from .plan import Plan
+from .process import Lines, Process
+from .scheduler import Scheduler, Violation
+from .togai import Togai
+from .weather import Internet
+
+WALL = 1_790_000_000.0  # true epoch seconds at which the world begins
+DAY = 86_400.0
+PATIENCE = 3 * 3600.0  # seconds of fair weather after which nothing may be pending
+SHM = Path("/dev/shm")  # noqa: S108  a file system in memory
+
+
+@attrs.define
+class Result:
+    """How a world ended."""
+
+    plan: Plan
+    failure: str | None
+    steps: int
+    counts: Counter[str]
+    story: list[str]
+
+
+class World:
+    """What there is, and what happens."""
+
+    def __init__(self, plan: Plan, folder: Path, *, tells: bool = False) -> None:
+        self.plan = plan
+        self.tells = tells
+        self.story: list[tuple[float, str]] = []
+        self.counts: Counter[str] = Counter()
+        self.scheduler = Scheduler(plan.seed, preempting=plan.preempting)
+        self.judge = Judge(self)
+        self.togai = Togai(plan.seed, self.judge)
+        self.internet = Internet(plan.seed, self, self.togai)
+        self.disk = Disk(folder / "spool")
+        self.processes: list[Process] = []  # those alive
+        self.slots: dict[int, Process] = {}
+        self.key_in_use = self.togai.key
+        self.booted_at = 0.0
+        self.wall_is_off = 0.0
+        self.skipped = 0.0  # seconds of days in which nothing ran
+        self._pids = 100
+        self.scheduler.after_step = self.judge.look
+
+    def true_wall(self) -> float:
+        """What time it really is, and what Togai says it is."""
+        return WALL + self.scheduler.now
+
+    # --- the story ---
+
+    def tell(self, process: Process | None, what: str) -> None:
+        """Note what happens, for who reads it."""
+        if self.tells:
+            self.story.append((self.scheduler.now, f"{process or 'world'}: {what}"))
+
+    def count(self, what: str) -> None:
+        """Count what was done to somebody."""
+        self.counts[what] += 1
+
+    def trouble(self, process: Process, record: logging.LogRecord) -> None:
+        """The package has logged an exception: which, if it is not the application's."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and "application" not in str(error):
+            text = "".join(traceback.format_exception(error)).strip()
+            self.scheduler.fail(f"{process} logged an exception: {record.getMessage()}\n{text}")
+
+    # --- processes ---
+
+    def made(self, slot: int) -> Process:
+        """A process that is about to be."""
+        self._pids += 1
+        return Process(self, self._pids, slot)
+
+    def born(self, process: Process) -> None:
+        """It is there from now on."""
+        self.processes.append(process)
+        self.slots[process.slot] = process
+
+    def bury(self, process: Process) -> None:
+        """It is dead, however that came."""
+        process.is_alive = False
+        if process in self.processes:
+            self.processes.remove(process)
+        self.disk.crash(process)
+        kernel.close_all(process)
+        self.scheduler.abandon(process)
+
+    def kill(self, process: Process) -> None:
+        """Kill -9."""
+        self.tell(process, "is killed")
+        self.bury(process)
+        self.judge.killed([process], lied=False)
+
+    # --- its course ---
+
+    def live(self) -> None:
+        """Do what the plan says, then mend everything, and see what became of all events."""
+        for entry in self.plan.entries:
+            self.scheduler.run(entry.at + self.skipped)
+            self.count(f"do {entry.kind}")
+            ACTIONS[entry.kind](self, entry)
+        self.mend()
+        self.settle()
+        self.drain()
+        self.judge.final()
+
+    def mend(self) -> None:
+        """Let everything be well from now on."""
+        self.tell(None, "all is mended")
+        self.internet.clear()
+        self.disk.fault = None
+        self.wall_is_off = 0.0
+        self.togai.heals = True
+        self.togai.limit = 10**9
+        for process in list(self.processes):
+            process.thaw()
+            if self.key_in_use != self.togai.key and process.shipper is not None:
+                process.do("gets the new key", process.shipper.set_api_key, self.togai.key)
+        self.key_in_use = self.togai.key
+
+    def settle(self) -> None:
+        """Wait until all that is pending in processes is settled, with nobody's help."""
+        until = self.scheduler.now + PATIENCE
+        step = 2.0
+        while waiting := [each for each in self.processes if each.is_open and each.pipeline.pending]:
+            if self.scheduler.now > until:
+                self.judge.stuck(waiting[0])
+            self.scheduler.run(self.scheduler.now + step)
+            step = min(120.0, step * 1.5)
+        self.scheduler.run(self.scheduler.now + 130.0)  # a disk that failed is tried again
+        self.judge.well(self.processes)
+
+    def drain(self) -> None:
+        """End all processes; let a last one deliver what is on disk, and end."""
+        for process in list(self.processes):
+            process.do("ends", process.exit)
+        self.scheduler.run(self.scheduler.now + 120.0)
+        if self.processes:
+            self.judge.fail(f"{self.processes[0]} does not end")
+        if self.plan.spool and self.disk.spool.exists():
+            self._drain_spool()
+
+    def _drain_spool(self) -> None:
+        ACTIONS["start"](self, self.plan.entry("start", 0))
+        ACTIONS["track"](self, self.plan.entry("track", 0, 1))  # the reply says what time it is
+        until = self.scheduler.now + PATIENCE
+        step = 2.0
+        while self.judge.waits_on_disk() and self.scheduler.now < until:
+            self.scheduler.run(self.scheduler.now + step)
+            step = min(120.0, step * 1.5)
+        last = self.slots[0]
+        last.do("ends", last.exit)
+        self.scheduler.run(self.scheduler.now + 120.0)
+
+
+def live(plan: Plan, *, tells: bool = False) -> Result:
+    """Let a world live by its plan, and say how it went. Needs ``kernel.simulated()``."""
+    exits._over.clear()  # noqa: SLF001  of processes of worlds before
+    exits._expecting.clear()  # noqa: SLF001  likewise
+    exits._orphans.clear()  # noqa: SLF001  likewise
+    exits._pipelines = Registry()  # noqa: SLF001  likewise
+    per_process._inherited.clear()  # noqa: SLF001  likewise
+    logger = logging.getLogger("togai_shipper")
+    logger.handlers, logger.propagate = [Lines()], False
+    logger.setLevel(logging.INFO)
+    folder = Path(tempfile.mkdtemp(prefix="world-", dir=SHM if SHM.is_dir() else None))
+    failure = None
+    world = World(plan, folder, tells=tells)
+    try:
+        with kernel.running(world):
+            world.live()
+    except Violation as violation:
+        failure = str(violation)
+    finally:
+        with kernel.running(world):
+            for process in list(world.processes):
+                world.bury(process)
+        shutil.rmtree(folder, ignore_errors=True)
+    return Result(plan, failure, world.scheduler.steps, world.counts, _lines(world))
+
+
+def _lines(world: World) -> list[str]:
+    return [f"{_moment(at)}  {what}" for at, what in world.story]
+
+
+def _moment(seconds: float) -> str:
+    days, rest = divmod(seconds, DAY)
+    return f"{int(days):3d} d {rest:10.3f}" if days else f"{rest:16.3f}"
+
+
