@@ -99,6 +99,27 @@ def test_the_first_interrupt_of_close_waits_for_what_is_on_the_wire_and_the_rest
     assert togai.ledger.lost([event_id for event_id in ids if event_id]) == {event.id for event in told}
 
 
+KEYS = """
+import os
+from togai_shipper import Shipper
+
+shipper = Shipper("revoked")
+shipper.set_api_key("secret")
+child = os.fork()
+if child == 0:
+    shipper.track("api_call", "child")
+    os._exit(0 if shipper.close(30) else 1)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_forked_child_has_the_key_that_was_set_last(togai: FakeTogai) -> None:
+    environment = {**os.environ, "TOGAI_BASE_URL": togai.url}
+    subprocess.check_call([sys.executable, "-c", KEYS], env=environment, timeout=60)
+
+    assert togai.ledger.metered == 1
+
+
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child needs no thread of the sandbox
 def test_a_child_has_a_pipeline_of_its_own_and_a_closed_shipper_stays_closed_in_it(
     togai: FakeTogai, ship: Ship

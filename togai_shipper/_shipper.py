@@ -544,6 +544,8 @@ def _opened(
     from ._pipeline import Pipeline  # noqa: PLC0415
 
     pipeline = Pipeline(config, runtime, connect or connected)
+    if inherited is not None:  # set_api_key() may have been called before the fork
+        pipeline.key.replace(inherited.pipeline.key.source.given)
     exits.remember(pipeline)
     was_closed = inherited is not None and inherited.pipeline.shutdown.has_begun
     # Asked afterwards: an exit that has not found this one is seen here.

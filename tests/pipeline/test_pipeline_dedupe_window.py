@@ -48,3 +48,29 @@ def test_a_probe_that_has_grown_too_old_to_be_sent_leaves_the_line_to_the_next_o
 
     stats = w.pipeline.health.stats()
     assert (stats.delivered, stats.dropped, stats.pending) == (1, {"past dedupe window": 3}, 0)
+
+
+def test_what_may_have_arrived_is_not_sent_again_where_its_process_was_frozen_before_the_next_attempt() -> (
+    None
+):
+    def frozen() -> float:
+        w.clock.now += 46 * 86_400
+        return 0.5
+
+    w = world([LOST], random=frozen)
+    w.put(2)
+    w.pipeline.flush(50 * 86_400)
+
+    assert len(w.server.sent) == 1
+    assert w.pipeline.health.stats().dropped == {"past dedupe window": 2}
+
+
+def test_with_nothing_pending_attempts_that_failed_long_ago_are_no_complaint() -> None:
+    w = world([LOST] * 3)
+    w.put(1)
+    w.pipeline.flush(0.1)
+    w.clock.now += 40 * 86400 + 1
+    w.pipeline.flush(1)
+
+    assert w.pipeline.pending == 0
+    assert w.pipeline.health.complaint() is None

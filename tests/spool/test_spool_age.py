@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from spooled import DAY, die, letters, stats
 from virtual import OK, WALL, World
 
@@ -35,7 +36,7 @@ def left_for(worlds: Any, days: float) -> tuple[list[str], Any]:
 
 
 def test_an_event_past_the_window_is_a_dead_letter_if_the_server_says_so_too(
-    worlds: Any, folder: Path
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ids, w = left_for(worlds, 41)
     dated(w)
@@ -50,6 +51,7 @@ def test_an_event_past_the_window_is_a_dead_letter_if_the_server_says_so_too(
     assert {letter.reason for letter in letters(folder)} == {"past dedupe window"}
     assert stats(w).dropped == {"past dedupe window": 2}
     assert len(w.server.metered) == 1
+    assert "2 events of" in caplog.text
 
 
 def test_a_clock_that_has_jumped_throws_no_revenue_away(worlds: Any) -> None:

@@ -127,7 +127,9 @@ class Delivery:
             return carried.verdict
         verdict: Verdict | None = TryLater(None, "no reply: the flusher was stopped")
         try:
-            verdict = self._exchange(batch, transport, key, trip)
+            # Asked this late: the process may have been frozen for weeks in a backoff, or while it waited.
+            is_expired = is_past_window(carried.history(), self._clock())
+            verdict = None if is_expired else self._exchange(batch, transport, key, trip)
         finally:
             with gate.lock:
                 gate.step_out(None if verdict is None or _may_be_sent(verdict) else batch.path)
@@ -201,7 +203,7 @@ class Delivery:
             or self._gate.parking.cause is not None
             or self._shutdown.is_given_up
             or batch.server_errors >= MAX_SERVER_ERRORS
-            or is_past_window(carried.batch, now)
+            or is_past_window(carried.history(), now)
             or now >= trip.deadline()
             or (self._shutdown.has_begun and not is_line_dead(carried.verdict))  # all others first
         )

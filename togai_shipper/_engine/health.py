@@ -48,7 +48,7 @@ class Health:
                 return complaint
             if set_aside := self._buffer.set_aside:
                 return f"{counted(set_aside, 'event is', 'events are')} set aside: Togai answers 500"
-            if self._gate.failing_for(now) >= FAILING:
+            if oldest is not None and self._gate.failing_for(now) >= FAILING:
                 return f"every attempt of the last minute failed: {self._gate.last_error}"
             if oldest is not None and now - oldest > STALE:
                 return f"the oldest pending event waits for {now - oldest:.0f} s"

@@ -213,6 +213,12 @@ class Recovery:
             error = EventDropped(None, PAST_WINDOW, 0, maybe_delivered=True)
             outcome = Dropped([row.body for row in haul.expired], PAST_WINDOW, error)
             self._inlet.settle(outcome)
+        self._news.error(
+            f"expired {path}",
+            "%s of %s may be older than Togai's memory of ids: not sent, kept with the dead letters",
+            counted(len(haul.expired), "event"),
+            path,
+        )
         self._news.undelivered(error, outcome.events)
 
     def _join(self, rows: list[Row]) -> None:
