@@ -60,6 +60,7 @@ class World:
         self.key_in_use = self.togai.key
         self.booted_at = 0.0
         self.wall_is_off = 0.0
+        self.is_mended = False
         self.skipped = 0.0  # seconds of days in which nothing ran
         self._pids = 100
         self.scheduler.after_step = self.judge.look
@@ -129,6 +130,7 @@ class World:
     def mend(self) -> None:
         """Let everything be well from now on."""
         self.tell(None, "all is mended")
+        self.is_mended = True
         self.internet.clear()
         self.disk.fault = None
         self.wall_is_off = 0.0
@@ -146,7 +148,9 @@ class World:
         step = 2.0
         while waiting := [each for each in self.processes if each.is_open and each.pipeline.pending]:
             if self.scheduler.now > until:
-                self.judge.stuck(waiting[0])
+                for process in waiting:
+                    self.judge.stuck(process)
+                return
             self.scheduler.run(self.scheduler.now + step)
             step = min(120.0, step * 1.5)
         self.scheduler.run(self.scheduler.now + 130.0)  # a disk that failed is tried again
