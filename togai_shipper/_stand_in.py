@@ -127,6 +127,9 @@ class Refusing:
         self.begin_closing(timeout)
         return FlushReport()
 
+    def abandon(self) -> None:
+        """Do nothing when the shipper is dropped unclosed: nothing is pending."""
+
     def set_api_key(self, key: ApiKey) -> None:
         """Use no key: it may not be all that is missing."""
 

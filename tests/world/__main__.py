@@ -23,7 +23,9 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=200, help="how many (default 200)")
     parser.add_argument("--first", type=int, default=0, help="the first one (default 0)")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes at a time (default 1)")
-    parser.add_argument("--bug", choices=sorted(bugs.BUGS), help="put this bug in, and stop where it is found")
+    parser.add_argument(
+        "--bug", choices=sorted(bugs.BUGS), help="put this bug in, and stop where it is found"
+    )
     parser.add_argument("--story", type=int, metavar="SEED", help="tell what happens in one world, unshrunk")
     parser.add_argument("--quiet", action="store_true", help="tell no stories, and do not shrink")
     given = parser.parse_args()

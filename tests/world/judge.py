@@ -274,7 +274,11 @@ class Judge:
         for process in processes:
             if process.is_open:
                 complaint = process.pipeline.health.complaint()
-                if complaint is not None and not complaint.startswith("parked") and "not ours" not in complaint:
+                if (
+                    complaint is not None
+                    and not complaint.startswith("parked")
+                    and "not ours" not in complaint
+                ):
                     self.fail(f"{process} complains, though all is well: {complaint}")
 
     def final(self) -> None:

@@ -218,7 +218,13 @@ def _power(chance: random.Random, at: float) -> list[Entry]:
     return entries
 
 
-_DEEDS_ON_DISK: tuple[Callable[[random.Random, float], list[Entry]], ...] = (_sync, _disk, _disk, _power, _kill)
+_DEEDS_ON_DISK: tuple[Callable[[random.Random, float], list[Entry]], ...] = (
+    _sync,
+    _disk,
+    _disk,
+    _power,
+    _kill,
+)
 
 
 # --- pieces that chance alone would seldom put together ----------------------------------------------------

@@ -139,9 +139,9 @@ class Process:
         own: PerProcess[Any] = object.__new__(type(self.shipper._own))  # noqa: SLF001
         own.__dict__.update(self.shipper._own.__dict__)  # noqa: SLF001
         own.__dict__["_children"] = dict(own.__dict__["_children"])
-        shipper._own = own  # noqa: SLF001
+        shipper._own = own
         child.shipper = shipper
-        child._claims = {  # noqa: SLF001  as the package's own hook in the child does
+        child._claims = {
             name: claim for name, claim in self._claims.items() if isinstance(claim, folder.Claim)
         }
         forks._let_go()  # noqa: SLF001  what os.fork calls in the parent

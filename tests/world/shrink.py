@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from .plan import Entry, Plan
+from .plan import Entry
 from .world import Result, live
 
 MOST_TRIES = 400

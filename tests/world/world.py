@@ -8,7 +8,6 @@ import tempfile
 import traceback
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -212,5 +211,3 @@ def _lines(world: World) -> list[str]:
 def _moment(seconds: float) -> str:
     days, rest = divmod(seconds, DAY)
     return f"{int(days):3d} d {rest:10.3f}" if days else f"{rest:16.3f}"
-
-
