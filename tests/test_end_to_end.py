@@ -258,17 +258,16 @@ def test_2750_events_at_close_are_batches_alone(togai: FakeTogai, ship: Ship) ->
     assert sum(len(request.ids) for request in togai.requests) == 2750
 
 
-def test_a_batch_that_keeps_failing_while_closing_goes_event_by_event_once_each(
+def test_a_batch_that_keeps_failing_while_closing_is_tried_as_a_batch_to_the_end(
     togai: FakeTogai, ship: Ship
 ) -> None:
     shipper = ship(flush_interval=60, single_ingest_limit=0)
     ids = track(shipper, 12)
-    togai.on_request = lambda received: faults.Refuse(503) if received.path == "/ingestBatch" else None
+    togai.on_request = lambda received: faults.Refuse(503)
 
-    assert shipper.close(timeout=1.5)
-    singles = [request.ids for request in togai.requests if request.path == "/ingest"]
-    assert singles == [(event_id,) for event_id in ids]
-    assert togai.ledger.lost(ids) == set()
+    assert shipper.close(timeout=1.5).dropped == 12
+    assert {(request.path, request.ids) for request in togai.requests} == {("/ingestBatch", tuple(ids))}
+    assert shipper.stats().dropped == {"closed": 12}
 
 
 def test_stragglers_end_with_the_first_that_finds_the_line_dead(togai: FakeTogai, ship: Ship) -> None:
