@@ -27,6 +27,7 @@ PURE = [
     "_event.encoding",
     "_event.event",
     "_outcome",
+    "_engine.duplicates",
     "_engine.verdict",
     "_engine.batching",
     "_engine.settlement",

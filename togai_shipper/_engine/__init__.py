@@ -1,7 +1,8 @@
 """What carries an event, from the buffer to its outcome. Each file knows those before it.
 
 - shared by all: ``bell``, ``runtime`` (the world outside), ``shutdown`` (the end)
-- pure rules: ``verdict`` (what a reply means), ``batching``, ``settlement`` (what becomes of each event)
+- pure rules: ``duplicates`` (whether a message says so), ``verdict`` (what a reply means), ``batching``,
+  ``settlement`` (what becomes of each event)
 - what is counted and told: ``telling``, ``waiters``, ``receipts``, ``ledger``, ``log``, ``callbacks``,
   ``reporting``
 - who may send, and when: ``parking``, ``gate``

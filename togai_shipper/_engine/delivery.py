@@ -14,6 +14,7 @@ import attrs
 import tenacity
 
 from togai_shipper._config import Config
+from togai_shipper._event import id_of
 
 from .batching import Batch
 from .gate import Gate
@@ -189,7 +190,7 @@ class Delivery:
                 self._ledger.replied(reply.status, seconds)
                 if reply.status is not None:
                     self._gate.note_reply(seconds)
-        verdict = judge(reply)
+        verdict = judge(reply, id_of(batch.events[0]) if len(batch) == 1 else None)
         if reply.date is not None and is_togais_word(reply, verdict):
             self._server_clock.note(reply.date)
         return verdict

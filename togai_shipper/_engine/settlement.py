@@ -109,7 +109,7 @@ def _may_be_read(verdict: Verdict) -> bool:
 def _settle_partly(batch: Batch, later: Batch, verdict: Partly, at: Circumstances) -> Settlement:
     ids = [id_of(event) for event in batch.events]
     if batch.single:
-        return _refuse(batch, verdict.status, verdict.named.get(ids[0], verdict.refusal), at)
+        return _settle_alone(batch, later, verdict, at)
     if not verdict.named or not verdict.named.keys() <= set(ids):
         return Settlement(again=singles(later))
     taken: list[bytes] = []
@@ -126,6 +126,19 @@ def _settle_partly(batch: Batch, later: Batch, verdict: Partly, at: Circumstance
         else:
             again.append(alone_later)
     return Settlement([Delivered(taken), *outcomes] if taken else outcomes, again)
+
+
+def _settle_alone(batch: Batch, later: Batch, verdict: Partly, at: Circumstances) -> Settlement:
+    """Settle an event that went by itself; a 207 that names nobody, or another one, is no word on it."""
+    refusal = verdict.named.get(id_of(batch.events[0]))
+    if refusal is None and (verdict.refusal.duplicate or (verdict.status != 207 and not verdict.named)):  # noqa: PLR2004  the table
+        refusal = verdict.refusal
+    if refusal is not None:
+        return _refuse(batch, verdict.status, refusal, at)
+    refusals = batch.refusals + 1
+    if refusals >= MAX_REFUSALS and not at.parked:  # it may be there: the earlier ones made it maybe_read
+        return Settlement([_rejected(batch, verdict.status, verdict.refusal.message)])
+    return Settlement(last=[attrs.evolve(later, refusals=refusals)])
 
 
 def _refuse(

@@ -147,10 +147,10 @@ class WholeResponse(http.client.HTTPResponse):
         self._incoming = _TimedReader(sock)
         self.fp = io.BufferedReader(self._incoming)
 
-    def begin(self) -> None:
+    def begin(self, **limits: Any) -> None:
         """Read the head; ``http.client`` is told of it, for whoever else looks at this reply."""
         if _current() is None:
-            super().begin()
+            super().begin(**limits)
             return
         head = read_head(self.fp)
         length = head.length

@@ -19,13 +19,14 @@ the same without one (a gateway's page)                as no reply
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias
 
 import attrs
+
+from .duplicates import names_another, says_duplicate
 
 MAX_MESSAGE = 500  # characters of a server's message that we keep
 MAX_RETRY_AFTER = 300.0  # seconds; a longer Retry-After is cut to this
@@ -103,9 +104,12 @@ Verdict: TypeAlias = Accepted | Partly | Refused | TryLater | Park
 _SETTLING = (Accepted, Partly, Refused)  # those that end events
 
 
-def judge(reply: Reply) -> Verdict:
-    """What ``reply`` means for the events of its request; total over every status."""
-    verdict = _judge(reply)
+def judge(reply: Reply, event_id: str | None = None) -> Verdict:
+    """What ``reply`` means for the events of its request; total over every status.
+
+    ``event_id``: of the only event of the request, where it had only one.
+    """
+    verdict = _judge(reply, event_id)
     if reply.doubt and isinstance(verdict, _SETTLING):
         return TryLater(reply.status, reply.doubt)
     return verdict
@@ -119,7 +123,7 @@ def is_togais_word(reply: Reply, verdict: Verdict) -> bool:
     return isinstance(verdict, _SETTLING) and _json_object(reply.body) is not None
 
 
-def _judge(reply: Reply) -> Verdict:  # noqa: PLR0911  one return for each row of the table
+def _judge(reply: Reply, event_id: str | None) -> Verdict:  # noqa: PLR0911  one return for each row of the table
     status = reply.status
     if status is None:
         return TryLater(None, reply.error, maybe_read=reply.sent)
@@ -127,12 +131,13 @@ def _judge(reply: Reply) -> Verdict:  # noqa: PLR0911  one return for each row o
     message = _message(answer, status)
     match status:
         case 200 | 202:
-            return _success(status, answer, message)
+            return _success(status, answer, message, event_id)
         case 207:
-            return _partly(status, answer, message)
+            return _partly(status, answer, message, event_id)
         case 400 | 409 | 413 | 422 if answer is not None:
-            duplicate = status == 409 or (status == 400 and _says_duplicate(answer))  # noqa: PLR2004  the table
-            return Refused(status, message, duplicate, too_large=status in (413, 422))
+            return Refused(
+                status, message, _is_duplicate(status, answer, event_id), too_large=status in (413, 422)
+            )
         case 401:
             return Park(status, message, on_key=True)
         case 429:
@@ -151,16 +156,16 @@ def is_line_dead(verdict: Verdict) -> bool:
     return isinstance(verdict, TryLater) and (verdict.status in (None, 502, 503, 504) or verdict.throttled)
 
 
-def _success(status: int, answer: dict[str, Any] | None, message: str) -> Verdict:
+def _success(status: int, answer: dict[str, Any] | None, message: str, event_id: str | None) -> Verdict:
     said = answer or {}
     if said.get("success") is False or _complaints(said):
-        return _partly(status, answer, message)
+        return _partly(status, answer, message, event_id)
     if status == 202 or said.get("success") is True or said.get("errors") == []:  # noqa: PLR2004  the table
         return Accepted()
     return TryLater(status, "a 200 that is not Togai's word")
 
 
-def _partly(status: int, answer: dict[str, Any] | None, message: str) -> Partly:
+def _partly(status: int, answer: dict[str, Any] | None, message: str, sent_id: str | None) -> Partly:
     named: dict[str, Complaint] = {}
     for item in _complaints(answer or {}):
         payload = item.get("eventPayload") if isinstance(item, dict) else None
@@ -168,8 +173,8 @@ def _partly(status: int, answer: dict[str, Any] | None, message: str) -> Partly:
         if not isinstance(event_id, str):
             named = {}  # one is meant whom we cannot tell: as if nobody were named
             break
-        named[event_id] = Complaint(_message(item, status), _says_duplicate(item))
-    return Partly(named, Complaint(message, _says_duplicate(answer or {})), status)
+        named[event_id] = Complaint(_message(item, status), _is_duplicate(status, item, event_id))
+    return Partly(named, Complaint(message, _is_duplicate(status, answer or {}, sent_id)), status)
 
 
 def _complaints(answer: dict[str, Any]) -> list[Any]:
@@ -207,20 +212,12 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-# "Nothing looser": a message taken for a duplicate by mistake would call a refused event delivered.
-_DUPLICATE = re.compile(
-    r"DUPLICATE_EVENT(?![A-Z_])"
-    r"|(?i:"
-    r"\bduplicate[ _-](?:event[ ._-]?)?id\b"
-    r"|(?:^|\bevent[ ._-]?|\bevent with (?:this |the same )?|[.:;,] )"
-    r"id (?:is |has |was )?already (?:been )?(?:exists?|used|in use)\b"
-    r")"
-)
-
-
-def _says_duplicate(answer: Mapping[str, Any]) -> bool:
-    texts = (answer.get("message"), answer.get("code"), answer.get("name"))
-    return any(isinstance(text, str) and _DUPLICATE.search(text) for text in texts)
+def _is_duplicate(status: int, answer: Mapping[str, Any], event_id: str | None) -> bool:
+    """Whether an answer says that the event is known already: a 409 does, unless it names something else."""
+    texts = [answer.get(place) for place in ("message", "code", "name")]
+    if status in (413, 422):  # the event is too large, whatever is said of it
+        return False
+    return says_duplicate(texts, event_id) or (status == 409 and not names_another(texts))  # noqa: PLR2004  the table
 
 
 def date_of(header: str | None) -> float | None:
