@@ -6,6 +6,7 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import requests
@@ -185,27 +186,45 @@ def test_a_connection_on_which_something_came_while_it_was_idle_is_not_used() ->
     assert server.requests == [1, 2]
 
 
-def test_to_a_server_that_speaks_before_it_is_asked_nothing_is_sent() -> None:
+@pytest.mark.parametrize("greeting", [FINE, b""], ids=["speaks", "resets"])
+def test_to_a_server_that_speaks_or_leaves_before_it_is_asked_nothing_is_sent(greeting: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0.0)
-        accepted = []
+        received = []
 
         def clock() -> float:
             with suppress(BlockingIOError):  # it is asked at once after connecting, too
                 connection, _ = listener.accept()
-                connection.sendall(FINE)
-                accepted.append(connection)
+                connection.sendall(greeting)
+                received.append(connection)
+                if not greeting:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    connection.close()
             return 0.0
 
         transport = Transport(f"http://127.0.0.1:{listener.getsockname()[1]}", (5, 5), clock=clock)
         reply = send(transport)
         transport.close()
-        (connection,) = accepted
-        with connection:
-            assert connection.recv(1) == b""
+        (connection,) = received
+        assert not greeting or connection.recv(1) == b""
+        connection.close()
 
     assert (reply.status, reply.sent) == (None, False)
     assert "before it was asked" in reply.error
+
+
+def test_what_a_session_asks_for_beside_our_request_keeps_no_connection_for_it() -> None:
+    class WithToken(requests.Session):
+        def post(self, url: str, *args: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+            self.headers["X-Token"] = str(super().post(server.url + "/token", BODY).json())
+            return super().post(url, *args, **kwargs)
+
+    with raw_server(FINE + FINE) as server:
+        transport = Transport(server.url, (5, 5), WithToken)
+        assert judge(send(transport)) == Accepted()
+        transport.close()
+
+    assert server.requests == [1, 2]
 
 
 # --- how long a connection is kept --------------------------------------------------------------------------
@@ -244,21 +263,6 @@ def test_a_server_that_closed_the_idle_connection_costs_no_attempt() -> None:
         transport = Transport(server.url, (5, 5))
         send(transport)
         server.connections[0].shutdown(socket.SHUT_RDWR)
-        assert send(transport).status == 202
-        transport.close()
-
-    assert server.requests == [1, 2]
-
-
-def test_a_server_that_reset_the_idle_connection_costs_no_attempt() -> None:
-    with raw_server() as server:
-        transport = Transport(server.url, (5, 5))
-        send(transport)
-        (connection,) = server.connections
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.shutdown(socket.SHUT_RD)
-        while connection.fileno() != -1:  # until the server has seen that and closed its end
-            pass
         assert send(transport).status == 202
         transport.close()
 

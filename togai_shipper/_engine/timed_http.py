@@ -49,10 +49,14 @@ class Exchange:
 
     def bound(self, sock: Any) -> None:
         """Let the next wait for ``sock`` end at the deadline."""
+        sock.settimeout(self.left())
+
+    def left(self) -> float:
+        """Return the seconds until the deadline; raises ``TimeoutError`` where there are none."""
         left = self.over_at - self.clock()
         if left <= 0:
             raise TimeoutError("timed out, not whole by its deadline")
-        sock.settimeout(left)
+        return left
 
     def hand_over(self, sock: Any, data: Any) -> None:
         """Send ``data``, a part of the request."""
@@ -179,7 +183,7 @@ class _TimedConnection:
     sock: Any
     host: str
     port: int
-    timeout: float
+    timeout: float | None
     _opened_at: float | None = None
     _is_opening = False
     _is_next_first = False  # nothing of the request was handed over yet
@@ -187,7 +191,9 @@ class _TimedConnection:
     def connect(self) -> None:
         current = _current()
         if current is not None:
-            self.timeout /= _addresses(self.host, self.port)  # urllib3 gives each of them all of it
+            # urllib3 gives each address all of it. None: the session asks for something else, without a time.
+            timeout = current.left() if self.timeout is None else self.timeout
+            self.timeout = timeout / _addresses(self.host, self.port)
         self._is_opening = True  # what is sent meanwhile is said to a proxy, and no part of the request
         try:
             super().connect()  # type: ignore[misc]  # the connection's, which this is mixed into
@@ -219,14 +225,13 @@ class _TimedConnection:
         current.hand_over(self.sock, data)
 
     def is_fit(self, kept_at: float, current: Exchange) -> bool:
-        """Whether it may carry another request, after it was idle since ``kept_at``."""
+        """Whether it may carry another request, after it was idle since ``kept_at``; urllib3 sees its end."""
         now = current.clock()
         return (
             self.sock is not None
             and self._opened_at is not None
             and now - self._opened_at < MAX_AGE
             and now - kept_at < current.max_idle
-            and _waiting(self.sock) is None
         )
 
 
