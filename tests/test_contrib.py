@@ -16,7 +16,7 @@ from virtual import Clock
 
 import togai_shipper
 from togai_shipper import Shipper
-from togai_shipper.contrib import celery
+from togai_shipper.contrib import celery, rq
 from togai_shipper.contrib.aws_lambda import flush_after
 from togai_shipper.testing import FakeTogai, RecordedEvents, faults
 
@@ -123,6 +123,29 @@ def test_a_celery_worker_process_that_ends_delivers(togai: FakeTogai, ship: Ship
 
     assert togai.ledger.get(event_id).metered == 1
     assert shipper.stats().state == "closed"
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_an_rq_worker_that_does_not_fork_goes_on_with_its_shippers(ship: Ship, number: int) -> None:
+    shipper = ship(flush_interval=60)
+
+    class Simple:
+        is_horse = False
+
+        def perform_job(self, job: str, queue: str) -> bool:
+            if number:
+                raise KeyError(job)
+            return bool(shipper.track(job, queue))
+
+    class Worker(rq.DeliversAtEnd, Simple):  # type: ignore[misc]  # in place of RQ's own
+        pass
+
+    if number:
+        with pytest.raises(KeyError):
+            Worker().perform_job("job", "acme")
+    else:
+        assert Worker().perform_job("job", "acme")
+    assert shipper.stats().state == "open"
 
 
 # --- tasks of Celery ---

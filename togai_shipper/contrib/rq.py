@@ -1,0 +1,54 @@
+"""RQ: deliver what a work horse still holds when its job is done.
+
+RQ forks a process for each job, its work horse, which ends by ``os._exit()``: no exit hook of Python's runs
+there, and what it has pending would be lost without a word. A worker of this module closes every shipper of
+that process first::
+
+    rq worker --worker-class togai_shipper.contrib.rq.Worker
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import rq
+
+from togai_shipper._engine.log import logger
+from togai_shipper._process import exits
+
+__all__ = ["DeliversAtEnd", "Worker"]
+
+if TYPE_CHECKING:
+    _Worker = rq.Worker
+else:
+    _Worker = object  # what it is mixed into is a worker: rq's, or one of yours
+
+
+class DeliversAtEnd(_Worker):
+    """Mix it into a worker class of your own, first: ``class Mine(DeliversAtEnd, HerokuWorker): …``.
+
+    After each job its process closes every shipper in it, the default one too, as a normal exit would: each
+    has its ``close_timeout``. By then RQ has told that the job is done. What cannot be delivered in that
+    time is logged, and stays on disk where there is a ``spool``. A worker that does not fork, such as
+    ``SimpleWorker``, closes nothing after a job: its process runs exit hooks.
+    """
+
+    def perform_job(self, *args: Any, **more: Any) -> bool:
+        """Do the job, then deliver."""
+        try:
+            return super().perform_job(*args, **more)
+        finally:
+            if self.is_horse:  # pragma: no cover  its tests are real work horses, unmeasured
+                _deliver()
+
+
+class Worker(DeliversAtEnd, rq.Worker):
+    """RQ's own worker, which delivers at the end of each job."""
+
+
+def _deliver() -> None:  # pragma: no cover  likewise
+    try:
+        exits.end()
+    except BaseException:  # a callback's: the job is done, and is not to be told as failed for it
+        logger.log(logging.ERROR, "a shipper's end raised; the work horse ends all the same", exc_info=True)
