@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,12 +33,15 @@ class SimulatedConnection(sqlite3.Connection):
     """A connection whose statements go through the world's disk."""
 
     process: Process | None = None
+    path: str = ""
 
     def execute(self, statement: str, parameters: Any = ()) -> sqlite3.Cursor:  # type: ignore[override]
         if self.process is None:
             return super().execute(statement, parameters)
         after = kernel.world().disk.before(statement)
         found = super().execute(statement, parameters)
+        if statement.startswith(WRITES):
+            kernel.world().disk.written(self.path)
         if after is not None:
             after()
         return found
@@ -47,12 +51,18 @@ class SimulatedConnection(sqlite3.Connection):
             kernel.world().disk.before(statement)
         return super().executemany(statement, parameters)
 
+    def close(self) -> None:
+        super().close()  # it may have written
+        if self.process is not None and os.path.exists(self.path):  # noqa: PTH110  Path's raises where it cannot be told
+            kernel.world().disk.written(self.path)
+
 
 def connect(*arguments: Any, **keywords: Any) -> SimulatedConnection:
     """Open a file for the process that runs, which dies with it."""
     connection: SimulatedConnection = _connect(*arguments, factory=SimulatedConnection, **keywords)
     here = kernel.process()
     connection.process = here
+    connection.path = urllib.parse.unquote(str(arguments[0]).removeprefix("file://").partition("?")[0])
     if here is not None:
         here.connections.append(connection)
     return connection
@@ -89,6 +99,11 @@ class Disk:
             return _fail
         return None
 
+    def written(self, path: str) -> None:
+        """Give the file the world's time."""
+        wall = kernel.world().true_wall()
+        os.utime(path, (wall, wall))
+
     # --- crashes ---
 
     def crash(self, dead: Process) -> None:
@@ -101,11 +116,11 @@ class Disk:
         paths = {Path(path) for each in dead.connections for path in _files(each)}
         copy.mkdir(exist_ok=True)
         for path in paths:
-            shutil.copyfile(path, copy / path.name)
+            shutil.copy2(path, copy / path.name)
         for connection in dead.connections:
             connection.close()
         for path in paths:
-            shutil.copyfile(copy / path.name, path)
+            shutil.copy2(copy / path.name, path)
             path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
         shutil.rmtree(copy)
         dead.connections.clear()

@@ -189,6 +189,8 @@ class Judge:
             return
         if process.pipeline.health.complaint() is None:
             self.fail(f"{process} calls itself healthy, after {self._now - since:.0f} s of failed attempts")
+        if process.pipeline.gate.parking.cause is not None:
+            return  # it has said so when that began
         if not any(at >= since - 60.0 and level >= logging.WARNING for at, level, _ in process.lines):
             self.fail(f"{process} has logged nothing in {self._now - since:.0f} s of failed attempts")
 

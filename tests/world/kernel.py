@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from togai_shipper.spool import folder
+
 if TYPE_CHECKING:
     from .process import Process
     from .scheduler import Scheduler
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 _running: list[World] = []
 
-_getpid, _get_ident, _close = os.getpid, threading.get_ident, os.close
+_getpid, _get_ident, _close, _urandom = os.getpid, threading.get_ident, os.close, os.urandom
 _monotonic, _time, _time_ns, _connect = time.monotonic, time.time, time.time_ns, sqlite3.connect
 
 
@@ -63,6 +65,8 @@ def simulated() -> Iterator[None]:
     places: list[tuple[Any, str, Any]] = [
         (os, "getpid", _pid_here),
         (os, "close", _closed),
+        (os, "urandom", _random_bytes),
+        (folder.Folder.new, "__defaults__", (_random_bytes,)),
         (threading, "get_ident", _ident_here),
         (threading, "Lock", locks.Lock),
         (threading, "RLock", locks.ReentrantLock),
@@ -94,6 +98,11 @@ def _pid_here() -> int:
 def _ident_here() -> int:
     task = _running[-1].scheduler.task if _running else None
     return _get_ident() if task is None else task.ident
+
+
+def _random_bytes(count: int) -> bytes:
+    here = process()
+    return _urandom(count) if here is None else here.random.randbytes(count)
 
 
 def _clock(of: Callable[[Process], float], python: Callable[[], float]) -> float:

@@ -7,6 +7,7 @@ run. A lock may also hand over to another task as it is taken, so that threads i
 from __future__ import annotations
 
 import heapq
+import itertools
 import random
 import traceback
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .process import Process
 
 MOST_STEPS = 60_000  # of one world; more would never end
+_idents = itertools.count(1_000_000)  # of threads: no two in any world have the same
 _abandoned: list[greenlet.greenlet] = []  # tasks of dead processes: never resumed, and never unwound either
 
 
@@ -68,8 +70,7 @@ class Scheduler:
 
     def spawn(self, process: Process, function: Callable[..., Any], arguments: Any = ()) -> Task:
         """Start a thread; it runs when its turn comes."""
-        self._count += 1
-        task = Task(1_000_000 + self._count, process, function, arguments, self._main)
+        task = Task(next(_idents), process, function, arguments, self._main)
         process.tasks.add(task)
         self._ready.append(task)
         return task

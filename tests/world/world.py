@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-from togai_shipper._process import exits, per_process
+from togai_shipper._process import exits, forks, per_process
 from togai_shipper._process.registry import Registry
 
 from . import kernel
@@ -184,6 +184,7 @@ def live(plan: Plan, *, tells: bool = False) -> Result:
     exits._expecting.clear()  # noqa: SLF001  likewise
     exits._orphans.clear()  # noqa: SLF001  likewise
     exits._pipelines = Registry()  # noqa: SLF001  likewise
+    forks._watched = Registry()  # noqa: SLF001  likewise
     per_process._inherited.clear()  # noqa: SLF001  likewise
     logger = logging.getLogger("togai_shipper")
     logger.handlers, logger.propagate = [Lines()], False
