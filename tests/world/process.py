@@ -9,7 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from togai_shipper import Shipper
+from togai_shipper._config import Config
 from togai_shipper._engine.runtime import Runtime
+from togai_shipper._engine.transport import Transport
 from togai_shipper._process import exits, forks
 from togai_shipper._process.per_process import PerProcess
 from togai_shipper._shipper import _opened
@@ -95,7 +97,7 @@ class Process:
             on_error=self.world.judge.undelivered,
             **options,
         )
-        shipper._own = PerProcess(partial(_opened, shipper._config, None, runtime=runtime))  # noqa: SLF001  with our runtime
+        shipper._own = PerProcess(partial(_opened, shipper._config, _connected, runtime=runtime))  # noqa: SLF001  with our runtime
 
     @staticmethod
     def _clock_here() -> float:
@@ -176,6 +178,11 @@ class Process:
     def answered(self) -> None:
         """It gets, or may get, a good reply."""
         self.failing_since = None
+
+
+def _connected(config: Config) -> Transport:
+    """A transport by the clock of the process that runs."""
+    return Transport(config.base_url, config.timeout, config.session_factory, Process._clock_here)  # noqa: SLF001
 
 
 def start_thread(function: Callable[..., None], arguments: tuple[object, ...]) -> None:
