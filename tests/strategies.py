@@ -86,6 +86,8 @@ def batches(
         maybe_read=draw(st.booleans()),
         server_errors=draw(st.integers(0, 9)),
         not_before=draw(st.sampled_from((0.0, 50.0))),
+        divided=draw(st.booleans()),
+        fills=draw(st.sampled_from((0, 1024))),
         split=draw(st.integers(0, 3)),
         refusals=draw(st.integers(0, 2)),
         refused_at=draw(st.integers(-1, 3)),

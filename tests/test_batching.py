@@ -1,29 +1,28 @@
-"""Batches: what goes into one, how it is divided, and how the byte cap learns."""
+"""Batches: what goes into one, how it is divided, and cut anew."""
 
 from __future__ import annotations
 
 import json
 from itertools import accumulate, pairwise
+from typing import Any
+from unittest.mock import ANY
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import batches
 
 from togai_shipper._engine.batching import (
+    ALIKE,
     ENVELOPE,
-    MAX_DIVISIONS,
-    MIN_LEARNT_BYTES,
     Batch,
-    ByteCap,
     cut,
     due,
     halves,
+    recut,
     singles,
 )
-
-FULL = 500
-MOST = 900_000
 
 
 def sized(size: int, count: int = 1, split: int = 0) -> Batch:
@@ -117,7 +116,7 @@ def test_halves_are_the_whole_with_its_history(batch: Batch, split: int) -> None
     assert (first.position, second.position) == (batch.position, batch.position + len(first))
     for half in (first, second):
         assert history(half) == history(batch)
-        assert (half.split, half.server_errors) == (split, 0)
+        assert (half.split, half.server_errors, half.divided, half.fills) == (split, 0, True, 0)
 
 
 @given(batches())
@@ -129,6 +128,7 @@ def test_singles_are_the_whole_with_its_history(batch: Batch) -> None:
     for part in parts:
         assert history(part) == history(batch)
         assert (part.single, part.probe, part.split, part.server_errors) == (True, False, 0, 0)
+        assert (part.divided, part.fills) == (True, 0)
 
 
 def test_of_a_batch_the_first_events_alone_may_become_singles() -> None:
@@ -154,116 +154,83 @@ def test_halving_on_ends_with_each_event_alone(batch: Batch) -> None:
     assert [part.position for part in alone] == list(accumulate(map(len, alone[:-1]), initial=batch.position))
 
 
-# --- the byte cap -------------------------------------------------------------------------------------------
+# --- cutting anew what was tried --------------------------------------------------------------------------
 
 
-def test_the_cap_falls_to_the_larger_half_when_both_are_taken() -> None:
-    cap = ByteCap(MOST)
-
-    cap.taken(sized(300_000, split=1), FULL)
-    assert cap.bytes == MOST
-    cap.taken(sized(400_000, split=1), FULL)
-    assert cap.bytes == 400_000
-
-
-def test_the_cap_does_not_depend_on_which_half_is_taken_first() -> None:
-    cap = ByteCap(MOST)
-
-    cap.taken(sized(400_000, split=1), FULL)
-    cap.taken(sized(300_000, split=1), FULL)
-
-    assert cap.bytes == 400_000
-
-
-def test_the_cap_stays_where_one_half_is_not_taken() -> None:
-    cap = ByteCap(MOST)
-
-    cap.taken(sized(300_000, split=1), FULL)
-    cap.not_taken(sized(400_000, split=1))
-    cap.taken(sized(400_000, split=1), FULL)
-
-    assert cap.bytes == MOST
-
-
-def test_halves_of_different_batches_are_not_mistaken_for_each_other() -> None:
-    cap = ByteCap(MOST)
-
-    cap.taken(sized(300_000, split=1), FULL)
-    cap.taken(sized(200_000, split=2), FULL)
-    assert cap.bytes == MOST
-    cap.taken(sized(250_000, split=2), FULL)
-    assert cap.bytes == 250_000
-    cap.taken(sized(400_000, split=1), FULL)
-    assert cap.bytes == 250_000, "it never rises by halves"
-
-
-def test_the_cap_never_falls_under_64_kib() -> None:
-    cap = ByteCap(MOST)
-
-    cap.taken(sized(100, split=1), FULL)
-    cap.taken(sized(200, split=1), FULL)
-
-    assert cap.bytes == MIN_LEARNT_BYTES == 65_536
-
-
-def test_a_cap_that_is_less_than_64_kib_stays() -> None:
-    cap = ByteCap(2000)
-
-    cap.taken(sized(100, split=1), FULL)
-    cap.taken(sized(200, split=1), FULL)
-
-    assert cap.bytes == 2000
-
-
-def test_the_cap_rises_by_a_tenth_with_each_full_batch_and_never_over_its_most() -> None:
-    cap = ByteCap(MOST)
-    cap.taken(sized(300_000, split=1), FULL)
-    cap.taken(sized(400_000, split=1), FULL)
-
-    cap.taken(sized(390_000), FULL)
-    assert cap.bytes == 440_000, "full by bytes"
-    cap.taken(sized(60_000, count=FULL), FULL)
-    assert cap.bytes == 484_000, "full by count"
-    for _ in range(20):
-        cap.taken(sized(MOST), FULL)
-    assert cap.bytes == MOST
-
-
-def test_a_batch_that_was_not_full_says_nothing_about_the_cap() -> None:
-    cap = ByteCap(MOST)
-    cap.taken(sized(300_000, split=1), FULL)
-    cap.taken(sized(400_000, split=1), FULL)
-
-    cap.taken(sized(200_000, count=FULL - 1), FULL)
-    cap.not_taken(sized(390_000))
-
-    assert cap.bytes == 400_000
-
-
-def test_of_divided_batches_not_more_than_a_few_are_remembered() -> None:
-    cap = ByteCap(MOST)
-    for split in range(1, MAX_DIVISIONS + 2):
-        cap.taken(sized(300_000, split=split), FULL)
-
-    cap.taken(sized(400_000, split=1), FULL)
-    assert cap.bytes == MOST, "the oldest is forgotten"
-    cap.taken(sized(400_000, split=MAX_DIVISIONS + 1), FULL)
-    assert cap.bytes == 400_000, "the newest is known"
+def parts(*counts: int, **facts: Any) -> list[Batch]:
+    """Batches that follow each other, of so many events of 10 bytes."""
+    ends = list(accumulate(counts, initial=0))
+    return [Batch([b"%010d" % n for n in range(*pair)], pair[0], 5.0, **facts) for pair in pairwise(ends)]
 
 
 @given(
-    st.integers(1024, MOST),
-    st.lists(st.tuples(st.integers(100, MOST), st.integers(1, 4), st.integers(0, 3), st.booleans())),
+    st.lists(batches(event_id=lambda n: f"id-{n}"), min_size=1, max_size=5),
+    st.integers(1, 9),
+    st.integers(1, 2000),
 )
-def test_whatever_is_taken_the_cap_stays_within_its_bounds(
-    most: int, ends: list[tuple[int, int, int, bool]]
+def test_what_is_cut_anew_are_the_same_events_in_the_same_places(
+    line: list[Batch], max_events: int, max_bytes: int
 ) -> None:
-    cap = ByteCap(most)
+    used, head, rest = recut(line, max_events, max_bytes)
 
-    for size, count, split, was_taken in ends:
-        batch = sized(size, count, split)
-        if was_taken:
-            cap.taken(batch, batch_size=4)
-        else:
-            cap.not_taken(batch)
-        assert min(MIN_LEARNT_BYTES, most) <= cap.bytes <= most
+    left = [*head.events, *(rest.events if rest else ())]
+    assert [id(event) for event in left] == [id(event) for batch in line[:used] for event in batch.events]
+    assert 1 <= len(head) <= max_events
+    assert head.size <= max_bytes or len(head) == 1
+    assert head.position == line[0].position
+    assert rest is None or rest.position == head.position + len(head)
+    for part in (head, rest) if rest else (head,):
+        assert part.maybe_read == line[0].maybe_read
+        assert part.since == min(batch.since for batch in line[:used])
+        assert part.attempts == max(batch.attempts for batch in line[:used])
+        assert part.divided == line[0].divided
+        assert part.divided <= (used == 1)
+
+
+def test_a_batch_is_cut_shorter_and_says_what_it_was_cut_for() -> None:
+    used, head, rest = recut(parts(5), 500, ENVELOPE + 32)
+
+    assert (used, len(head), head.fills) == (1, 3, ENVELOPE + 32)
+    assert rest is not None
+    assert (len(rest), rest.fills) == (2, 0)
+
+
+def test_parts_that_follow_each_other_are_one_batch_again() -> None:
+    used, head, rest = recut(parts(1, 1, 2, 4, 9), 8, 10_000)
+
+    assert (used, len(head), head.fills, rest) == (4, 8, 0, None)
+
+
+def test_of_parts_that_are_joined_no_more_is_taken_than_fits() -> None:
+    used, head, rest = recut(parts(3, 3, 3), 5, 10_000)
+
+    assert (used, len(head), head.fills) == (2, 5, 0)
+    assert rest is not None
+    assert (len(rest), rest.position) == (1, 5)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"divided": True},
+        {"maybe_read": True},
+        {"since": 5.0 + ALIKE + 1},
+        {"position": 4},
+    ],
+    ids=str,
+)
+def test_what_has_another_history_or_place_is_not_joined(second: dict[str, Any]) -> None:
+    first, other = parts(3, 3)
+
+    assert recut([first, attrs.evolve(other, **second)], 500, 10_000)[:2] == (1, ANY)
+    assert recut([attrs.evolve(first, divided=True), other], 500, 10_000)[0] == 1
+    assert recut([first, other], 500, 10_000)[0] == 2
+
+
+def test_half_of_a_batch_that_is_cut_anew_is_a_half_no_more() -> None:
+    (half,) = parts(4, divided=True, split=7)
+
+    assert recut([half], 500, 10_000)[1].split == 7
+    _, head, rest = recut([half], 500, ENVELOPE + 21)
+    assert rest is not None
+    assert (head.split, rest.split, head.divided, rest.divided) == (0, 0, True, True)

@@ -218,7 +218,7 @@ def test_an_event_on_which_the_server_always_fails_stays_pending_and_holds_up_no
     assert togai.ledger.lost(ids) == set()
     assert shipper.stats().delivered == 1999
     assert "set aside" in str(shipper.stats().last_error)
-    assert "event poison alone" in caplog.text
+    assert "event poison is set aside" in caplog.text
 
 
 def test_no_flusher_sends_during_a_retry_after(togai: FakeTogai, ship: Ship) -> None:

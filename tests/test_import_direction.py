@@ -30,6 +30,7 @@ PURE = [
     "_engine.duplicates",
     "_engine.verdict",
     "_engine.batching",
+    "_engine.byte_cap",
     "_engine.settlement",
     "spool.errors",
     "spool.rows",

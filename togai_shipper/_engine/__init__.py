@@ -2,7 +2,7 @@
 
 - shared by all: ``bell``, ``runtime`` (the world outside), ``shutdown`` (the end)
 - pure rules: ``duplicates`` (whether a message says so), ``verdict`` (what a reply means), ``batching``,
-  ``settlement`` (what becomes of each event)
+  ``byte_cap`` (how long requests may be), ``settlement`` (what becomes of each event)
 - what is counted and told: ``telling``, ``waiters``, ``receipts``, ``ledger``, ``log``, ``callbacks``,
   ``reporting``
 - who may send, and when: ``parking``, ``gate``

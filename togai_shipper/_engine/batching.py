@@ -1,7 +1,7 @@
 """What goes out together. Pure: no thread, no clock, no I/O.
 
 ``Batch`` is a group of encoded events that share their history; ``due`` says whether to send now, ``cut`` how
-many go in, ``halves`` and ``singles`` how a batch is divided.
+many go in, ``recut`` what goes next of those that were tried, ``halves`` and ``singles`` how one is divided.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from itertools import accumulate, islice
 
 import attrs
 
-MIN_LEARNT_BYTES = 64 * 1024  # the cap learnt from refusals never falls below: larger than any legal event
-MAX_DIVISIONS = 100  # divided batches of which one half is remembered; arbitrary, few are under way at once
+ALIKE = 3600.0  # seconds: events of one batch differ in age by at most this, and grow too old together
 _BATCH_HEAD, _BATCH_TAIL = b'{"events":[', b"]}"
 _SINGLE_HEAD, _SINGLE_TAIL = b'{"event":', b"}"
 ENVELOPE = len(_BATCH_HEAD) + len(_BATCH_TAIL)  # bytes of a body beside its events and their commas
@@ -33,6 +32,10 @@ class Batch:
         maybe_read: an earlier one of those may have been read by Togai.
         server_errors: replies of 500 in a row.
         not_before: monotonic seconds before which it is not tried (0: at once).
+        why_aside: why it is set aside, if it is.
+        divided: a part of a batch that was refused. It is never joined with its neighbours again, for one of
+            its events may be the cause.
+        fills: bytes that it was cut for, where one event more would not have fitted (0: it was not full).
         split: names the batch, refused as too large, of which this is a half (0: none).
         refusals: how often the line was parked on this one event, with acceptances between.
         refused_at: how many requests had been accepted when that last happened.
@@ -48,6 +51,9 @@ class Batch:
     maybe_read: bool = False
     server_errors: int = 0
     not_before: float = 0.0
+    why_aside: str = ""
+    divided: bool = False
+    fills: int = 0
     split: int = 0
     refusals: int = 0
     refused_at: int = -1
@@ -81,6 +87,46 @@ def cut(sizes: Iterable[int], max_events: int, max_bytes: int) -> int:
     return max(fitting, min(1, len(sums)))
 
 
+def recut(line: Iterable[Batch], max_events: int, max_bytes: int) -> tuple[int, Batch, Batch | None]:
+    """Cut the next batch from those that were tried before: a part of the first one, or several in one.
+
+    Return how many of ``line`` go into it, the batch itself, and what is left of the last of those.
+    """
+    waiting = iter(line)
+    used, whole = 1, next(waiting)
+    for batch in waiting:
+        if len(whole) >= max_events or whole.size >= max_bytes or not _may_join(whole, batch):
+            break
+        used, whole = used + 1, _joined(whole, batch)
+    count = cut(map(len, whole.events), max_events, max_bytes)
+    if count == len(whole):
+        return used, attrs.evolve(whole, fills=0), None
+    whole = attrs.evolve(whole, fills=0, split=0)
+    head = attrs.evolve(whole, events=whole.events[:count], fills=max_bytes if count < max_events else 0)
+    rest = attrs.evolve(whole, events=whole.events[count:], position=whole.position + count)
+    return used, head, rest
+
+
+def _may_join(first: Batch, second: Batch) -> bool:
+    return (
+        not (first.divided or second.divided)
+        and first.maybe_read == second.maybe_read
+        and first.position + len(first) == second.position
+        and abs(first.since - second.since) <= ALIKE
+    )
+
+
+def _joined(first: Batch, second: Batch) -> Batch:
+    """Both in one, with the more careful history."""
+    return attrs.evolve(
+        first,
+        events=[*first.events, *second.events],
+        since=min(first.since, second.since),
+        attempts=max(first.attempts, second.attempts),
+        server_errors=max(first.server_errors, second.server_errors),
+    )
+
+
 def due(age: float, flush_interval: float, *, full: bool, flushed: bool) -> float:
     """Seconds until the oldest event's batch is to go: 0 for now."""
     return 0.0 if full or flushed else max(0.0, flush_interval - age)
@@ -104,6 +150,8 @@ def halves(batch: Batch, split: int = 0) -> list[Batch]:
             events=part,
             position=batch.position + offset,
             server_errors=0,
+            divided=True,
+            fills=0,
             split=split,
         )
         for offset, part in ((0, batch.events[:middle]), (middle, batch.events[middle:]))
@@ -120,35 +168,9 @@ def singles(batch: Batch, events: Sequence[bytes] | None = None) -> list[Batch]:
             single=True,
             probe=False,
             server_errors=0,
+            divided=True,
+            fills=0,
             split=0,
         )
         for offset, event in enumerate(batch.events if events is None else events)
     ]
-
-
-class ByteCap:
-    """Bytes that one body may have, as learnt from what the server found too large."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._least = min(MIN_LEARNT_BYTES, most)
-        self._first_halves: dict[int, int] = {}  # split -> bytes of the half that was taken first
-        self.bytes = most
-
-    def taken(self, batch: Batch, batch_size: int) -> None:
-        """The server took ``batch``: two halves tell what fits; a full one, that more may."""
-        if not batch.split:
-            # Full: by count, or by bytes (then it fills more than half, unless its events are huge).
-            if len(batch) >= batch_size or batch.size * 2 > self.bytes:
-                self.bytes = min(self._most, self.bytes + self.bytes // 10)
-        elif batch.split in self._first_halves:
-            larger = max(self._first_halves.pop(batch.split), batch.size)
-            self.bytes = max(self._least, min(self.bytes, larger))
-        else:
-            self._first_halves[batch.split] = batch.size
-            if len(self._first_halves) > MAX_DIVISIONS:  # the other half of the oldest was never accepted
-                del self._first_halves[next(iter(self._first_halves))]
-
-    def not_taken(self, batch: Batch) -> None:
-        """Forget this division: one of its halves was not accepted."""
-        self._first_halves.pop(batch.split, None)

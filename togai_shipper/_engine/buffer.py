@@ -26,13 +26,14 @@ import attrs
 
 from togai_shipper._config import Config
 
-from .batching import Batch, ByteCap, cut, due, singles
+from .batching import ALIKE, Batch, cut, due, recut, singles
+from .byte_cap import ByteCap, Learnt
 from .gate import ANSWER_CLOSING, Gate
 from .runtime import Runtime
 from .shutdown import Shutdown
+from .verdict import Verdict
 
 MARK_EVERY = 0.1  # seconds: how exactly the age of pending events is known
-ALIKE = 3600.0  # seconds: events of one batch differ in age by at most this, and grow too old together
 
 #: What becomes of an event that is put: refused, or taken; ``"wake"``: taken, and somebody has to be woken.
 PutAnswer: TypeAlias = Literal["closed", "full", "wake"] | None
@@ -172,14 +173,15 @@ class Buffer:
         return len(self._held)
 
     @property
-    def set_aside(self) -> int:
-        """Events on which the server chokes, tried once a minute."""
-        return len(self._aside)
+    def set_aside(self) -> Sequence[Batch]:
+        """Events on which the server chokes, or that a gateway refuses, tried now and then."""
+        return [batch for batch in self._aside if batch.why_aside]
 
     @property
     def requests(self) -> int:
         """About how many requests it takes to send all that is here."""
-        return sum(1 for _ in self._taken_batches()) + -(-len(self._fresh) // self._config.batch_size)
+        fresh = max(len(self._fresh) / self._config.batch_size, self._fresh_bytes / self.byte_cap.bytes)
+        return sum(1 for _ in self._taken_batches()) + math.ceil(fresh)
 
     @property
     def is_full_batch_waiting(self) -> bool:
@@ -228,7 +230,7 @@ class Buffer:
             return single
         self._single_went_last = False
         if self._again:
-            return self._again.popleft()
+            return self._pop_again()
         wait = self._linger(now)
         if wait == 0.0:
             return self._pop_fresh()
@@ -256,10 +258,13 @@ class Buffer:
     def _pop_fresh(self, most: int | None = None) -> Batch:
         fresh = self._fresh
         most = min(most or self._config.batch_size, self._alike())
-        count = cut(map(len, fresh), most, self.byte_cap.bytes)
+        limit = self.byte_cap.limit
+        count = cut(map(len, fresh), most, limit)
+        fills = limit if count < min(most, len(fresh)) else 0
         events = list(map(deque.popleft, repeat(fresh, count)))
         _, since, known = self._marks[0]
-        batch = Batch(events, self._popped, since, maybe_read=known)
+        batch = Batch(events, self._popped, since, maybe_read=known, fills=fills)
+        self.byte_cap.note_cut(batch)
         self._popped += count
         while len(self._marks) > 1 and self._marks[1][0] <= self._popped:
             self._marks.popleft()
@@ -269,6 +274,17 @@ class Buffer:
         self._wake_bytes = self.byte_cap.bytes
         self._taken += count
         self._taken_bytes += size
+        return batch
+
+    def _pop_again(self) -> Batch:
+        """Cut the next batch from those that were tried: as long as requests may be by now."""
+        again = self._again
+        used, batch, rest = recut(again, self._config.batch_size, self.byte_cap.limit)
+        for _ in range(used):
+            again.popleft()
+        if rest is not None:
+            again.appendleft(rest)
+        self.byte_cap.note_cut(batch)
         return batch
 
     def _alike(self) -> int:
@@ -314,7 +330,7 @@ class Buffer:
             return self._probe()
         self._take_up(now)
         if self._again:
-            return self._again.popleft()
+            return self._pop_again()
         if self._fresh and (coming or not self._may_go_singly(len(self._fresh))):
             return self._pop_fresh()
         if coming:
@@ -344,13 +360,11 @@ class Buffer:
 
     # --- what flushers bring back ---
 
-    def learn(self, batch: Batch, *, is_taken: bool) -> None:
-        """Learn from a reply how many bytes fit into a batch. Called under the lock."""
-        if is_taken:
-            self.byte_cap.taken(batch, self._config.batch_size)
-        else:
-            self.byte_cap.not_taken(batch)
+    def learn(self, batch: Batch, verdict: Verdict) -> Learnt | None:
+        """Learn from a reply how many bytes fit into a batch; return what is new. Called under the lock."""
+        learnt = self.byte_cap.learn(batch, verdict)
         self._wake_bytes = min(self._wake_bytes, self._fresh_bytes + self.byte_cap.bytes)
+        return learnt
 
     def holds(self, batch: Batch) -> bool:
         """Whether ``batch`` is still the flusher's to settle: false once it was given up."""
@@ -383,6 +397,10 @@ class Buffer:
 
     def _place_of(self, part: Batch) -> deque[Batch]:
         return self._singles if part.single else self._again
+
+    def take_up(self) -> None:
+        """Let all that was set aside wait with the others. Called under the lock."""
+        self._take_up(math.inf)
 
     def _take_up(self, now: float) -> None:
         """Let what was set aside until ``now`` wait with the others."""

@@ -16,7 +16,7 @@ from .settlement import LET_OTHERS_GO, Circumstances, Settlement, is_past_window
 from .telling import Telling
 from .threads import RESTART_AFTER
 from .transport import Transport
-from .verdict import Accepted, Park, TryLater
+from .verdict import Accepted, Park, is_page
 from .waiters import Waiter
 
 
@@ -39,7 +39,6 @@ class Carrying:
         self._callbacks = parts.callbacks
         self._reporter = parts.reporter
         self._connect = connect
-        self._splits = 0
 
     # --- batch after batch ---
 
@@ -143,7 +142,6 @@ class Carrying:
         with self._lock:
             if not self._buffer.holds(batch):  # given up while on the wire: a late reply counts no more
                 return
-            self._splits += 1
             at = Circumstances(
                 self._clock(),
                 closing=self._shutdown.has_begun,
@@ -151,21 +149,26 @@ class Carrying:
                 left=self._shutdown.deadline - self._clock(),
                 may_divide=self._may_divide(),
                 accepted=self._gate.accepted,
-                split=self._splits,
+                split=self._buffer.byte_cap.division(carried.batch),
             )
             settlement = settle(carried.batch, carried.verdict, at)
             is_taken = isinstance(carried.verdict, Accepted)
-            if is_taken or not isinstance(carried.verdict, TryLater):
-                self._buffer.learn(carried.batch, is_taken=is_taken)
+            learnt = self._buffer.learn(carried.batch, carried.verdict)
             telling = Telling(self._line.progress)
             parked = self._record(batch, settlement, telling) or carried.parked
+            if len(batch) == 1 and is_page(carried.verdict):
+                parked = self._gate.on_page(carried.verdict.status, batch.size) or parked
             is_opened = batch.probe and is_taken
+            if is_taken and (batch.probe or batch.server_errors):
+                self._buffer.take_up()  # what was set aside may get through, too
             if is_opened and at.closing:
                 self._shutdown.allow_probe()
             self._ring()
         with self._callbacks.telling(telling):
             if is_opened:
                 self._reporter.tell_opened(self._line.pending)
+            if learnt:
+                self._reporter.tell_learnt(learnt)
             self._tell(settlement, parked)
 
     def _may_divide(self) -> bool:
@@ -192,7 +195,7 @@ class Carrying:
         for outcome in settlement.outcomes:
             self._reporter.tell(outcome)
         for batch in settlement.last:
-            if batch.not_before and not self._shutdown.has_begun:
-                self._reporter.tell_set_aside(batch.events[0])
+            if batch.why_aside:
+                self._reporter.tell_set_aside(batch.events[0], batch.why_aside)
         if parked:
             self._reporter.tell_parked(parked, self._line.pending)

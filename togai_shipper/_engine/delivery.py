@@ -25,7 +25,18 @@ from .server_clock import ServerClock
 from .settlement import MAX_SERVER_ERRORS, is_past_window
 from .shutdown import Shutdown
 from .transport import NoSession, Transport
-from .verdict import Park, Reply, TryLater, Verdict, is_line_dead, is_togais_word, judge
+from .verdict import (
+    Park,
+    Reply,
+    TryLater,
+    Verdict,
+    is_line_dead,
+    is_page,
+    is_refused_for_size,
+    is_togais_word,
+    judge,
+    may_be_too_long,
+)
 
 NO_REPLY = Reply(None)
 NOT_SENT = TryLater(None, "not sent", maybe_read=False)
@@ -53,11 +64,12 @@ class Carried:
         """Note what another attempt came to; the verdict before it becomes a part of the batch's history."""
         last = self.verdict
         is_500 = isinstance(verdict, TryLater) and verdict.status == 500  # noqa: PLR2004  five of these in a row divide the batch
+        is_choking = is_500 or is_page(verdict)
         self.batch = attrs.evolve(
             self.batch,
             attempts=self.batch.attempts + 1,
             maybe_read=self.batch.maybe_read or (isinstance(last, TryLater) and last.maybe_read),
-            server_errors=self.batch.server_errors + 1 if is_500 else 0,
+            server_errors=self.batch.server_errors + 1 if is_choking else 0,
         )
         self.verdict = verdict
 
@@ -109,11 +121,19 @@ class Delivery:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda verdict: isinstance(verdict, TryLater)),
             stop=lambda _: self._is_over(carried, trip),
-            wait=lambda state: self._backoff(state, trip),
+            wait=lambda state: self._backoff(carried.verdict, state.attempt_number, trip),
             sleep=lambda seconds: self._sleep(seconds, carried, trip),
             retry_error_callback=lambda _: None,
         )
         retrying(self._attempt, carried, transport, trip)
+        if self._is_to_be_recut(carried):
+            self._sleep(self._backoff(carried.verdict, carried.batch.attempts, trip), carried, trip)
+
+    @staticmethod
+    def _is_to_be_recut(carried: Carried) -> bool:
+        """Whether the batch goes back into the line, where the next one is cut shorter, or whole again."""
+        batch = carried.batch
+        return may_be_too_long(carried.verdict) and not (batch.single or batch.probe)
 
     def _attempt(self, carried: Carried, transport: Transport, trip: Trip) -> Verdict:
         batch, gate, source = carried.batch, self._gate, self._key.source
@@ -204,22 +224,23 @@ class Delivery:
             or self._gate.parking.cause is not None
             or self._shutdown.is_given_up
             or batch.server_errors >= MAX_SERVER_ERRORS
+            or is_refused_for_size(carried.verdict)
+            or self._is_to_be_recut(carried)
             or is_past_window(carried.history(), now)
             or now >= trip.deadline()
             or (self._shutdown.has_begun and not is_line_dead(carried.verdict))  # all others first
         )
 
-    def _backoff(self, state: tenacity.RetryCallState, trip: Trip) -> float:
+    def _backoff(self, verdict: Verdict, attempts: int, trip: Trip) -> float:
         """Random exponential with full jitter, never less than the server asks for."""
-        assert state.outcome is not None  # noqa: S101  tenacity asks only after an attempt
-        verdict: TryLater = state.outcome.result()
+        assert isinstance(verdict, TryLater)  # noqa: S101  any other verdict ends the retries
         trip.failing(verdict.message)
         if verdict.throttled:
             return self._gate.paused_for()
         most = self._config.backoff_max
         if self._shutdown.has_begun:
             most = min(CLOSING_BACKOFF, (self._shutdown.deadline - self._clock()) / 4)
-        doubled = self._config.backoff_initial * 2.0 ** min(state.attempt_number - 1, 32)
+        doubled = self._config.backoff_initial * 2.0 ** min(attempts - 1, 32)
         return max(verdict.after or 0.0, self._random() * min(most, doubled))
 
     def _sleep(self, seconds: float, carried: Carried, trip: Trip) -> None:

@@ -27,7 +27,9 @@ MAX_PAUSE = 60.0  # seconds: our own exponential after a 429; a Retry-After may 
 MAX_PAUSE_CLOSING = 1.0  # the same while closing
 LONGER, SHORTER = 1.5, 0.8  # the linger after a 429, and after a good reply: two of those undo one of these
 MIN_LINGER, MAX_LINGER = 1.0, 60.0  # seconds of a linger that was made longer
-MAX_REJECTED_IN_A_ROW = 20  # single events; then Togai is refusing everything, and the rest is kept
+# Single events refused, by Togai for good or by a gateway; then all are refused, and the rest is kept.
+MAX_REJECTED_IN_A_ROW = 20
+TOO_LARGE = 413
 
 
 class Bucket:
@@ -83,6 +85,7 @@ class Gate:
         self.accepted = 0  # requests that Togai took
         self._answer_seconds = 0.0  # what the latest reply took to come
         self._rejected_in_a_row = 0
+        self._pages_in_a_row = 0  # single events that a gateway refused
         self._failing_since: float | None = None
         self.last_error: str | None = None
 
@@ -216,6 +219,7 @@ class Gate:
 
     def on_outcome(self, outcome: Settled) -> Park | None:
         """Note what became of events; park, and return why, where Togai seems to refuse everything."""
+        self._pages_in_a_row = 0
         if isinstance(outcome, Delivered):
             self._rejected_in_a_row = 0
         elif isinstance(outcome, Rejected):
@@ -228,6 +232,20 @@ class Gate:
                 self.note_failure(message)
                 return self.park(Park(outcome.error.status, message, on_key=False))
         return None
+
+    def on_page(self, status: int | None, size: int) -> Park | None:
+        """Note that a gateway refused a single event; park, and return why, where it refuses everything."""
+        self._pages_in_a_row += 1
+        if self._pages_in_a_row < MAX_REJECTED_IN_A_ROW or self.parking.cause:
+            return None
+        self._pages_in_a_row = 0
+        message = (
+            f"{MAX_REJECTED_IN_A_ROW} events in a row refused by a gateway or proxy before Togai, "
+            f"the last a request of {size:,} bytes"
+        )
+        if status == TOO_LARGE:
+            message += "; it has to let longer ones through (nginx: client_max_body_size)"
+        return self.park(Park(status, message, on_key=False))
 
     # --- closing ---
 

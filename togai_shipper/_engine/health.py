@@ -46,8 +46,8 @@ class Health:
                 return self._flushers.failure
             if complaint := self._store.complaint():
                 return complaint
-            if set_aside := self._buffer.set_aside:
-                return f"{counted(set_aside, 'event is', 'events are')} set aside: Togai answers 500"
+            if aside := self._buffer.set_aside:
+                return f"{counted(len(aside), 'event is', 'events are')} set aside: {aside[0].why_aside}"
             if oldest is not None and self._gate.failing_for(now) >= FAILING:
                 return f"every attempt of the last minute failed: {self._gate.last_error}"
             if oldest is not None and now - oldest > STALE:

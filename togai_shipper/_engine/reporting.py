@@ -10,6 +10,7 @@ from togai_shipper._outcome import Delivered, Dropped, Settled
 from togai_shipper._plural import counted
 from togai_shipper.exceptions import DeliveryError, Unauthorized
 
+from .byte_cap import Learnt
 from .callbacks import Callbacks
 from .log import Log
 from .verdict import Park, printable
@@ -46,10 +47,16 @@ class Reporter:
             text = "delivery has failed for %.0f s (%s); %s, it is tried again"
             self._log.complain("failing", text, seconds, message, _waiting(pending))
 
-    def tell_set_aside(self, event: bytes) -> None:
-        """Tell that the server chokes on this very event."""
-        text = "Togai answers 500 to event %s alone; it is set aside and tried once a minute"
-        self._log.complain("set aside", text, printable(id_of(event)), level=logging.ERROR)
+    def tell_set_aside(self, event: bytes, why: str) -> None:
+        """Tell that the server chokes on this very event, or a gateway refuses it."""
+        text = "event %s is set aside, and tried once a minute or less often: %s"
+        self._log.complain("set aside", text, printable(id_of(event)), why, level=logging.ERROR)
+
+    def tell_learnt(self, learnt: Learnt) -> None:
+        """Tell that requests are shorter from now on."""
+        why = "was refused as too large" if learnt.is_refused else "had no reply in time, a shorter one had"
+        text = "a request of %d bytes %s; they have at most %d bytes now, more as soon as more get through"
+        self._log.complain("learnt", text, learnt.failed, why, learnt.most)
 
     def tell_parked(self, cause: Park, pending: int) -> None:
         """Tell that nothing can be delivered until somebody mends the key or the line.

@@ -15,10 +15,23 @@ from togai_shipper._outcome import Delivered, Dropped, Rejected, Settled
 from togai_shipper.exceptions import EventDropped, EventRejected, PayloadTooLarge
 
 from .batching import Batch, halves, singles
-from .verdict import Accepted, Complaint, Park, Partly, Refused, TryLater, Verdict, is_line_dead
+from .verdict import (
+    Accepted,
+    Complaint,
+    Park,
+    Partly,
+    Refused,
+    TryLater,
+    Verdict,
+    is_line_dead,
+    is_page,
+    is_refused_for_size,
+)
 
-MAX_SERVER_ERRORS = 5  # 500s in a row for one batch; then it is divided: one event must not stop the line
+# 500s in a row for one batch, or pages of a gateway; then it is divided: one event must not stop the line.
+MAX_SERVER_ERRORS = 5
 SET_ASIDE = 60.0  # seconds between tries of a single event on which the server chokes
+MAX_ASIDE = 3600.0  # the same, where a gateway keeps refusing it: what those seconds grow to
 LET_OTHERS_GO = 0.25  # the same while closing, also for a batch
 NEVER = math.inf  # it is not tried again
 DEDUPE_WINDOW = 40 * 86_400.0  # seconds; Togai forgets an id after 45 days, and would then bill it again
@@ -53,7 +66,7 @@ class Circumstances:
 def settle(batch: Batch, verdict: Verdict, at: Circumstances) -> Settlement:
     """Divide a batch by the verdict on it; ``batch`` holds what was known before the reply."""
     later = attrs.evolve(
-        batch, probe=False, not_before=0.0, maybe_read=batch.maybe_read or _may_be_read(verdict)
+        batch, probe=False, not_before=0.0, why_aside="", maybe_read=batch.maybe_read or _may_be_read(verdict)
     )
     match verdict:
         case Accepted():
@@ -164,16 +177,26 @@ def _rejected(batch: Batch, status: int | None, message: str, *, too_large: bool
 def _try_later(batch: Batch, later: Batch, verdict: TryLater, at: Circumstances) -> Settlement:
     if is_past_window(later, at.now):
         return past_window(later)
+    if is_refused_for_size(verdict) and len(batch) > 1:
+        return Settlement(again=halves(later, split=at.split))
     if at.closing and not is_line_dead(verdict):
         return _try_last(batch, later, at)
-    if batch.server_errors < MAX_SERVER_ERRORS:
+    if batch.server_errors < MAX_SERVER_ERRORS and not is_refused_for_size(verdict):
         return Settlement(last=[later]) if batch.probe else Settlement(again=[later])
     if len(batch) > 1:
         return Settlement(again=halves(later))
+    return Settlement(last=[_set_aside(batch, later, verdict, at)])
+
+
+def _set_aside(batch: Batch, later: Batch, verdict: TryLater, at: Circumstances) -> Batch:
+    """Let an event wait on which the server chokes, or that a gateway refuses by itself."""
     (alone,) = singles(later)
+    wait, why = SET_ASIDE, f"Togai answers {verdict.status}"
+    if is_page(verdict):
+        wait = min(MAX_ASIDE, wait * 2.0 ** min(16, max(0, batch.server_errors - MAX_SERVER_ERRORS)))
+        why = f"a gateway or proxy refuses it, a request of {alone.size:,} bytes (HTTP {verdict.status})"
     # It keeps its 500s, so that one more sets it aside again.
-    alone = attrs.evolve(alone, server_errors=batch.server_errors, not_before=at.now + SET_ASIDE)
-    return Settlement(last=[alone])
+    return attrs.evolve(alone, server_errors=batch.server_errors, not_before=at.now + wait, why_aside=why)
 
 
 def _try_last(batch: Batch, later: Batch, at: Circumstances) -> Settlement:

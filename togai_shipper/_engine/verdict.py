@@ -10,7 +10,7 @@ one that may not be the word on this request           the same, where it would 
 207; a 202 or 200 with errors, or that says "false"    ``Partly``: some were not taken
 200 with anything else, any other 1xx or 2xx           not Togai's word: as no reply
 400, 409, 413, 422 with a JSON object                  ``Refused``
-the same without one (a gateway's page)                as no reply
+the same without one (a gateway's page)                as no reply; but see ``is_page``
 401                                                    ``Park``, on the key
 3xx and every other 4xx                                ``Park``, on the line
 =====================================================  ==================================================
@@ -22,7 +22,7 @@ import json
 from collections.abc import Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import attrs
 
@@ -154,6 +154,25 @@ def _judge(reply: Reply, event_id: str | None) -> Verdict:  # noqa: PLR0911  one
 def is_line_dead(verdict: Verdict) -> bool:
     """Whether nobody was there to judge the request, so that the next one will hardly fare better."""
     return isinstance(verdict, TryLater) and (verdict.status in (None, 502, 503, 504) or verdict.throttled)
+
+
+def is_page(verdict: Verdict) -> TypeGuard[TryLater]:
+    """Whether a gateway before Togai refuses the request: not for good, but the same again will not help."""
+    return isinstance(verdict, TryLater) and verdict.status in (400, 409, 413, 422)
+
+
+def is_refused_for_size(verdict: Verdict) -> bool:
+    """Whether somebody, Togai or a gateway, finds the request too large."""
+    if isinstance(verdict, Refused):
+        return verdict.too_large
+    return isinstance(verdict, TryLater) and verdict.status == 413  # noqa: PLR2004  the table
+
+
+def may_be_too_long(verdict: Verdict) -> bool:
+    """Whether the request was on its way and found no end: a shorter one may."""
+    return isinstance(verdict, TryLater) and (
+        verdict.status in (408, 504) or (verdict.status is None and verdict.maybe_read)
+    )
 
 
 def _success(status: int, answer: dict[str, Any] | None, message: str, event_id: str | None) -> Verdict:
