@@ -42,6 +42,7 @@ PURE = [
 ]
 ORDER = [
     *PURE,
+    "_process.signals",
     "_process.threads",
     "_process.event_loop",
     "_process.exits",

@@ -46,6 +46,7 @@ OTHERS = (
     *("os.sched_getaffinity", "os.uname"),
     *("signal.SIGALRM", "signal.SIGCHLD", "signal.SIGHUP", "signal.SIGKILL", "signal.SIGQUIT"),
     *("signal.SIGUSR1", "signal.SIGUSR2", "signal.pthread_sigmask", "signal.setitimer", "signal.sigwait"),
+    *("signal.SIGPIPE", "signal.sigpending", "signal.sigtimedwait"),
 )
 WINDOWS = ",".join(dict.fromkeys((*MODULES, *NEEDED, *OTHERS)))
 SAID = "a spool needs POSIX, and this Python has no fcntl"

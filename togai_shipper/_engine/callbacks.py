@@ -18,6 +18,7 @@ import attrs
 from togai_shipper._config import Config
 from togai_shipper._event import Event, decode
 from togai_shipper._plural import counted
+from togai_shipper._process.signals import as_application
 
 from .log import Log
 from .receipts import Receipts
@@ -97,7 +98,7 @@ class Callbacks:
         outer = self._inside.get(me)
         self._inside[me] = (call.name, self._clock())
         try:
-            with self._in_callback():
+            with self._in_callback(), as_application():
                 call.function(*call.arguments)
         except Exception:  # the application's code: whatever it raises stays there
             self._log.write(logging.ERROR, "%s raised; nothing is lost", call.name, exc_info=True)

@@ -15,6 +15,7 @@ import tenacity
 
 from togai_shipper._config import Config
 from togai_shipper._event import id_of
+from togai_shipper._process.signals import as_application, without_sigpipe
 
 from .batching import Batch
 from .gate import Gate
@@ -165,7 +166,8 @@ class Delivery:
         meanwhile stops us, too.
         """
         try:
-            transport.open()
+            with as_application():
+                transport.open()
             return self._key.current()
         except NoSession as error:
             return TryLater(None, str(error), maybe_read=False)
@@ -203,7 +205,8 @@ class Delivery:
             self._ledger.request(len(body), is_retry=batch.attempts > 0)
         begun, reply = self._clock(), NO_REPLY
         try:
-            reply = transport.send(batch.path, body, key, trip.deadline() - begun)
+            with without_sigpipe():
+                reply = transport.send(batch.path, body, key, trip.deadline() - begun)
         finally:
             with self._gate.lock:
                 seconds = self._clock() - begun

@@ -6,6 +6,7 @@ import attrs
 
 from togai_shipper._config import ApiKey
 from togai_shipper._option_values import check_key
+from togai_shipper._process.signals import as_application
 from togai_shipper.exceptions import ConfigurationError
 
 
@@ -64,7 +65,8 @@ class Key:
 
 def _ask(given: ApiKey) -> str:
     try:
-        return check_key(given() if callable(given) else given)
+        with as_application():
+            return check_key(given() if callable(given) else given)
     except ConfigurationError as error:
         raise KeyUnavailable(str(error)) from error
     except Exception as error:  # whatever the application's function raises

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
+from togai_shipper._process.signals import as_application
+
 logger = logging.getLogger("togai_shipper")
 
 REPEAT = 60.0  # seconds before the same complaint is logged again
@@ -44,7 +46,7 @@ class Log:
         is_nested = me in self._speaking
         self._speaking.add(me)
         try:
-            with suppress(Exception):  # a handler or filter of the application's
+            with suppress(Exception), as_application():  # a handler or filter of the application's
                 logger.log(level, message, *args, exc_info=exc_info)
         finally:
             if not is_nested:

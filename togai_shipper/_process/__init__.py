@@ -1,6 +1,7 @@
 """How a process begins and ends, and what it may do.
 
 - ``threads``, ``event_loop``: starting a thread from anywhere; waiting beside an event loop
+- ``signals``: which of them our threads take, and with which the application's functions run
 - ``registry``, ``per_process``: what a process knows of, and what a forked child makes anew
 - ``exits``, ``sigterm``, ``forks``: its end, a signal that ends it, a fork in the middle of a commit
 - ``limits``: what this platform, or this interpreter, does not have

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from . import signals
+
 #: Starts a function with its arguments on another thread, and does not wait for it.
 StartThread: TypeAlias = Callable[[Callable[..., None], tuple[object, ...]], object]
 
@@ -20,11 +22,14 @@ def start_thread(function: Callable[..., None], arguments: tuple[object, ...]) -
     garbage whose ``__del__`` tracks an event, and so waits for that lock.
     """
     # Looked up now: gevent may have put its own in place.
-    _thread.start_new_thread(_run_seen, (function, arguments))
+    _thread.start_new_thread(_run_seen, (signals.starter(), function, arguments))
 
 
-def _run_seen(function: Callable[..., None], arguments: tuple[object, ...]) -> None:
+def _run_seen(
+    starter: signals.Starter | None, function: Callable[..., None], arguments: tuple[object, ...]
+) -> None:
     """Run it where debuggers and coverage tools see it, as they see a ``threading.Thread``."""
+    signals.keep_out(starter)
     hooks: tuple[tuple[Any, Callable[[Any], None]], ...] = (
         (threading.gettrace(), sys.settrace),
         (threading.getprofile(), sys.setprofile),
