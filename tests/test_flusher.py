@@ -426,6 +426,20 @@ def test_another_flusher_is_called_for_events_that_wait_beyond_their_time_and_no
     assert len(started) == 3
 
 
+def test_no_flusher_is_started_for_what_can_no_longer_be_sent() -> None:
+    started: list[Any] = []
+    w = world(thread=lambda *_: started.append(1), flush_interval=5)
+    w.pipeline.gate.on_verdict(Accepted())
+    w.put(1)
+    assert w.take()
+    w.put(1)
+    w.pipeline.begin_closing(3.0)
+    w.clock.now += 3
+    w.pipeline.flushers.ensure()
+
+    assert len(started) == 1
+
+
 def test_a_flush_behind_a_first_request_that_hangs_calls_another_flusher_after_five_seconds() -> None:
     started: list[Any] = []
     w = world(thread=lambda *_: started.append(w.clock.now), batch_size=1)

@@ -94,6 +94,8 @@ class Flushers:
         self._count()
         if self._shutdown.has_begun and (exits.is_over() or not self.available):
             return False  # the closing thread does it; an interpreter on its way down starts no thread
+        if self._shutdown.is_given_up or self._clock() >= self._shutdown.deadline:
+            return False  # it would find nothing to send, end at once, and be started again
         if not self.available:
             return True
         all_are_busy = self._buffer.batches_in_flight >= self.available
