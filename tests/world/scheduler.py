@@ -18,7 +18,7 @@ import greenlet
 if TYPE_CHECKING:
     from .process import Process
 
-MOST_STEPS = 60_000  # of one world; more would never end
+MOST_STEPS = 5000  # while time stands still; more would never end
 _idents = itertools.count(1_000_000)  # of threads: no two in any world have the same
 _abandoned: list[greenlet.greenlet] = []  # tasks of dead processes: never resumed, and never unwound either
 
@@ -63,6 +63,7 @@ class Scheduler:
         self._timers: list[tuple[float, int, Task, int]] = []
         self._count = 0
         self._main = greenlet.getcurrent()
+        self._moved_at, self._steps_then = -1.0, 0  # when time last moved, and how many steps there were then
         self._failure: Violation | None = None
         self.after_step: Callable[[Task], None] = lambda _: None
 
@@ -164,8 +165,12 @@ class Scheduler:
 
     def _step(self, task: Task) -> None:
         self.steps += 1
-        if self.steps > MOST_STEPS:
-            raise Violation(f"{task.process} goes round in circles")
+        if self.now > self._moved_at:
+            self._moved_at, self._steps_then = self.now, self.steps
+        elif self.steps > self._steps_then + MOST_STEPS:
+            frame = task.greenlet.gr_frame
+            stack = "a new thread" if frame is None else "".join(traceback.format_stack(frame))
+            raise Violation(f"{task.process} goes round in circles\n{stack}")
         self.task = task
         task.process.enter()
         try:
