@@ -76,6 +76,7 @@ KNOWN_ALREADY = [
     "duplicateEvent",
     "event.id already exists",
     "The event with the id {id} was previously ingested",
+    "event id must be unique: {id} is already known",
     "Event {id} already exists, it will not be ingested again",
     "Duplicate event: an event with this id was already received",
     "This event id has been seen before",
