@@ -78,7 +78,7 @@ class Account:
     def close(self) -> None:
         """Likewise."""
 
-    def send(self, path: str, body: bytes, key: str, time_left: float) -> Reply:  # noqa: ARG002  a transport's
+    def send(self, path: str, body: bytes, key: str, time_left: float, may_begin: Any = None) -> Reply:  # noqa: ARG002  a transport's
         """One request."""
         self._time.sleep(LATENCY / 2)
         bucket = self._buckets.setdefault(path, TokenBucket(self._time))

@@ -17,6 +17,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
 from virtual import Clock
 
+from togai_shipper import DeliveryError, Shipper
 from togai_shipper._engine.timed_http import MAX_AGE, MAX_IDLE, exchange
 from togai_shipper._engine.transport import MIN_READ, Transport
 from togai_shipper._engine.verdict import Accepted, Reply, TryLater, judge
@@ -427,3 +428,41 @@ def test_where_no_adapter_is_mounted_nothing_was_sent() -> None:
         return made
 
     assert not sent_by("http://127.0.0.1:9", session).sent
+
+
+def test_what_was_given_up_while_a_connection_was_made_is_not_sent() -> None:
+    with raw_server() as server:
+        transport = Transport(server.url, (1, 1))
+        reply = transport.send("/ingest", BODY, "secret", 1e6, lambda: False)
+        transport.close()
+
+    assert reply == Reply(None, error="no reply: given up before it was sent", sent=False)
+    assert server.requests == []
+
+
+def test_what_was_given_up_is_not_sent_by_connections_of_the_sessions_own_either() -> None:
+    class Nowhere(requests.adapters.BaseAdapter):
+        def send(self, *args: object, **kwargs: object) -> requests.Response:  # type: ignore[override]  # it is not asked
+            raise AssertionError
+
+        def close(self) -> None: ...
+
+    def session() -> requests.Session:
+        made = requests.Session()
+        made.mount("http://", Nowhere())
+        return made
+
+    reply = Transport("http://127.0.0.1:9", (1, 1), session).send("/ingest", BODY, "secret", 9, lambda: False)
+
+    assert reply == Reply(None, error="no reply: given up before it was sent", sent=False)
+
+
+def test_what_close_gives_up_while_nobody_shakes_hands_was_never_sent() -> None:
+    told: list[DeliveryError] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # TLS never begins there
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        shipper = Shipper("secret", base_url=url, on_error=lambda error, _: told.append(error))
+        shipper.track("api_call", "acme", {"count": 1})
+        assert not shipper.close(timeout=0.3)
+
+    assert [getattr(error, "maybe_delivered", None) for error in told] == [False]

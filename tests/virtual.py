@@ -76,7 +76,16 @@ class Server:
         self.metered: dict[str, int] = {}
         self.seen: dict[str, Any] = {}
 
-    def send(self, path: str, body: bytes, key: str, time_left: float) -> Reply:
+    def send(
+        self,
+        path: str,
+        body: bytes,
+        key: str,
+        time_left: float,
+        may_begin: Callable[[], bool] = lambda: True,
+    ) -> Reply:
+        if not may_begin():
+            return Reply(None, sent=False)
         content = json.loads(body)
         events = content["events"] if path == "/ingestBatch" else [content["event"]]
         ids = tuple(event["id"] for event in events)

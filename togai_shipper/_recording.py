@@ -7,7 +7,7 @@ been sent: it has passed every check of ``track()``, ``before_send``, the buffer
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from types import TracebackType
@@ -49,7 +49,14 @@ class _Recorder(Transport):
         super().__init__(config.base_url, config.timeout)
         self._events = events
 
-    def send(self, path: str, body: bytes, key: str, time_left: float) -> Reply:  # noqa: ARG002  as a transport is called
+    def send(
+        self,
+        path: str,  # noqa: ARG002  as a transport is called
+        body: bytes,
+        key: str,  # noqa: ARG002  likewise
+        time_left: float,  # noqa: ARG002  likewise
+        may_begin: Callable[[], bool] = lambda: True,  # noqa: ARG002  likewise
+    ) -> Reply:
         """Keep the events of one request, each id once, as Togai counts it."""
         content = json.loads(body)
         for wire in content["events"] if "events" in content else [content["event"]]:

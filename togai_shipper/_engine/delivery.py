@@ -199,14 +199,21 @@ class Delivery:
 
     def _send(self, batch: Batch, transport: Transport, key: str, trip: Trip) -> Verdict | None:
         body = batch.body()
+        attempted = attrs.evolve(batch, attempts=batch.attempts + 1)
+        begun_with = attrs.evolve(attempted, maybe_read=True)
         with self._gate.lock:
-            if not trip.note(attrs.evolve(batch, attempts=batch.attempts + 1, maybe_read=True)):
+            if not trip.note(attempted):
                 return None
             self._ledger.request(len(body), is_retry=batch.attempts > 0)
+
+        def may_begin() -> bool:  # close() may have given it up while a connection was made, as never sent
+            with self._gate.lock:
+                return trip.note(begun_with)
+
         begun, reply = self._clock(), NO_REPLY
         try:
             with without_sigpipe():
-                reply = transport.send(batch.path, body, key, trip.deadline() - begun)
+                reply = transport.send(batch.path, body, key, trip.deadline() - begun, may_begin)
         finally:
             with self._gate.lock:
                 seconds = self._clock() - begun

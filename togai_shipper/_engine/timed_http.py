@@ -43,6 +43,7 @@ class Exchange:
     clock: Callable[[], float]
     over_at: float
     max_idle: float
+    may_begin: Callable[[], bool]  # asked before the first byte, which is not sent if it was given up
     begun: bool = False  # a byte of the request was handed to the system
     cut: bool = False  # not all of the request was
     whole: bool = False  # it ended in one whole reply, and its connection may carry another request
@@ -60,6 +61,8 @@ class Exchange:
 
     def hand_over(self, sock: Any, data: Any) -> None:
         """Send ``data``, a part of the request."""
+        if not self.begun and not self.may_begin():
+            raise NotWhole("given up before it was sent")
         self.cut = True
         rest = memoryview(data)
         while rest:
@@ -81,11 +84,14 @@ _exchanges: dict[int, Exchange] = {}
 
 @contextmanager
 def exchange(
-    seconds: float, max_idle: float = MAX_IDLE, clock: Callable[[], float] = time.monotonic
+    seconds: float,
+    max_idle: float = MAX_IDLE,
+    clock: Callable[[], float] = time.monotonic,
+    may_begin: Callable[[], bool] = lambda: True,
 ) -> Iterator[Exchange]:
     """Around an exchange on this thread: it has so many seconds as a whole."""
     me = threading.get_ident()
-    _exchanges[me] = begun = Exchange(clock, clock() + seconds, max_idle)
+    _exchanges[me] = begun = Exchange(clock, clock() + seconds, max_idle, may_begin)
     try:
         yield begun
     finally:

@@ -78,16 +78,29 @@ class Transport:
                 raise NoSession(printable(text[:MAX_WHY])) from error
         return self._session
 
-    def send(self, path: str, body: bytes, key: str, time_left: float) -> Reply:
-        """``POST`` to ``path``; the reply, or why there is none, in at most ``time_left`` seconds."""
+    def send(
+        self,
+        path: str,
+        body: bytes,
+        key: str,
+        time_left: float,
+        may_begin: Callable[[], bool] = lambda: True,
+    ) -> Reply:
+        """``POST`` to ``path``; the reply, or why there is none, in at most ``time_left`` seconds.
+
+        ``may_begin`` is asked before the first byte is sent, or could be; where it says no, none is.
+        """
         session = self.open()
         if time_left <= 0:
             return Reply(None, error="no reply: there was no time", sent=False)
         verify = self._trusted(session)
         if self._base_url.startswith("https:") and (problem := missing(verify, session.cert)):
             return Reply(None, error=problem, sent=False)
+        if not self._is_timed(session) and not may_begin():
+            return Reply(None, error="no reply: given up before it was sent", sent=False)
         connect, total = (min(limit, time_left) for limit in self._timeout)
-        with exchange(total, min(MAX_IDLE, time_left * IDLE_SHARE), self._clock) as current:
+        idle = min(MAX_IDLE, time_left * IDLE_SHARE)
+        with exchange(total, idle, self._clock, may_begin) as current:
             try:
                 with session.post(
                     self._base_url + path,
