@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from server_replies import FORBIDDEN, UNAUTHORIZED
+from server_replies import FORBIDDEN, UNAUTHORIZED, poisons
 from virtual import OK, Sent, world
 
 from togai_shipper import FlushReport, Unauthorized
@@ -159,3 +159,16 @@ def test_what_becomes_of_a_request_with_the_old_key_is_no_news_once_there_is_ano
 
     assert w.pipeline.flush(1) == FlushReport(delivered=3)
     assert (told, caplog.text) == ([], "")
+
+
+def test_an_event_that_is_refused_for_itself_shows_that_the_key_is_good_again() -> None:
+    w = world([UNAUTHORIZED])
+    w.put(1)
+    w.pipeline.flush(1)
+    assert w.pipeline.health.state == "parked"
+
+    w.server.answer = poisons(*w.server.sent[0].ids)
+    w.pipeline.set_api_key("new")
+    w.put(3)
+
+    assert w.pipeline.flush(100) == FlushReport(delivered=3, rejected=1)

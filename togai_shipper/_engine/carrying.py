@@ -158,7 +158,7 @@ class Carrying:
             parked = self._record(batch, settlement, telling) or carried.parked
             if len(batch) == 1 and is_page(carried.verdict):
                 parked = self._gate.on_page(carried.verdict.status, batch.size) or parked
-            is_opened = batch.probe and is_taken
+            is_opened = batch.probe and self._gate.parking.cause is None
             if is_taken and (batch.probe or batch.server_errors):
                 self._buffer.take_up()  # what was set aside may get through, too
             if is_opened and at.closing:

@@ -249,7 +249,7 @@ class Delivery:
             return self._gate.paused_for()
         most = self._config.backoff_max
         if self._shutdown.has_begun:
-            most = min(CLOSING_BACKOFF, (self._shutdown.deadline - self._clock()) / 4)
+            most = min(CLOSING_BACKOFF, max(0.1, (self._shutdown.deadline - self._clock()) / 4))
         doubled = self._config.backoff_initial * 2.0 ** min(attempts - 1, 32)
         return max(verdict.after or 0.0, self._random() * min(most, doubled))
 

@@ -156,6 +156,8 @@ class Gate:
                 self.note_failure(verdict.message)
             elif is_current:
                 self._trust()
+                if probe and self.parking.is_by_key:  # the event is refused, and so the key is not
+                    self.parking.open()
             if isinstance(verdict, Park):
                 return self.park(verdict, probe=probe)
             if isinstance(verdict, TryLater) and verdict.throttled:

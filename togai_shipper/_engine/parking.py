@@ -41,6 +41,11 @@ class Parking:
         self.plan_probe()
         return cause if is_new else None
 
+    @property
+    def is_by_key(self) -> bool:
+        """Whether the line is parked, since the key is refused or cannot be had."""
+        return self.cause is not None and self.cause.on_key
+
     def open(self) -> None:
         """Let requests go again."""
         self.cause = None
