@@ -163,12 +163,12 @@ def test_what_becomes_of_a_request_with_the_old_key_is_no_news_once_there_is_ano
 
 def test_an_event_that_is_refused_for_itself_shows_that_the_key_is_good_again() -> None:
     w = world([UNAUTHORIZED])
-    w.put(1)
+    bad = w.put(10)
     w.pipeline.flush(1)
     assert w.pipeline.health.state == "parked"
 
-    w.server.answer = poisons(*w.server.sent[0].ids)
+    w.server.answer = poisons(*bad)
     w.pipeline.set_api_key("new")
     w.put(3)
 
-    assert w.pipeline.flush(100) == FlushReport(delivered=3, rejected=1)
+    assert w.pipeline.flush(20) == FlushReport(delivered=3, rejected=10)
