@@ -65,7 +65,7 @@ _EVENT_ID = re.compile(r"\bevent[._-]?id(?:entifier)?\b", re.IGNORECASE)
 _IN_PROSE = re.compile(r"\b(?:[A-Z]+(?:[_-][A-Z]+)+|(?:[A-Z][a-z]+){2,})\b")  # an error's name
 _JOINED = re.compile(r"[^\W_]+(?:[._-][^\W_]+)+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_SET_OFF = re.compile(r"[\s:=,(\[<{'\"`]*([#?])[\s,:)\]>}'\"`]*")
+_SET_OFF = re.compile(r"([\s:=,(\[<{'\"`]*)([#?])[\s,:)\]>}'\"`]*")
 _AS_ID = re.compile(r"\b(?:identifier|idempotency key|dedup(?:e|lication)? (?:key|id)|uuid|guid)\b")
 _EVENT, _IT = re.compile(r"\bevent\b|#"), re.compile("^it ")
 _BETWEEN = re.compile(r"[^\w\s#?@…]+(?:\s|$)|(?:^|\s)[^\w\s#?@…]+|\b(?:because|since)\b")
@@ -89,6 +89,8 @@ def names_another(texts: Iterable[Any]) -> bool:
 def _clauses(plain: str) -> Iterator[str]:
     before = ""
     for clause in map(str.strip, plain.split("|")):
+        if clause.startswith("#") and _OTHER.search(before):  # its id, perhaps of that
+            continue
         speaks_of_it = _EVENT.search(before) and not _OTHER.search(before)
         yield _IT.sub("event ", clause) if speaks_of_it else clause
         before = clause
@@ -160,5 +162,5 @@ def _plain(text: str, event_id: str | None) -> str:
     else:
         text = re.sub(r"[^\w#?@]|_", " ", _HUMP.sub(" ", text))
     text = _AS_ID.sub("id", text.lower())
-    text = _BETWEEN.sub(" | ", _SET_OFF.sub(r" \1 ", text))
-    return " ".join(text.split())
+    one_clause, two = (_BETWEEN.sub(" | ", _SET_OFF.sub(form, text)) for form in (r" \2 ", r"\1 \2 "))
+    return " ".join(f"{one_clause} | {two}".split())
