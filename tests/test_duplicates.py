@@ -12,7 +12,6 @@ from togai_shipper._engine.duplicates import MAX_TEXT, names_another, says_dupli
 
 ID = "0192ab3c-7e55-7000-8000-1234567890ab"
 KNOWN_ALREADY = [
-    "event id must be unique: {id} is already known",
     "event.id: must be unique, {id} already exists",
     "An event already exists with identifier {id}.",
     "Event with id {id} already exists",

@@ -163,12 +163,11 @@ def test_what_becomes_of_a_request_with_the_old_key_is_no_news_once_there_is_ano
 
 def test_an_event_that_is_refused_for_itself_shows_that_the_key_is_good_again() -> None:
     w = world([UNAUTHORIZED])
-    bad = w.put(10)
+    ids = w.put(13)
     w.pipeline.flush(1)
     assert w.pipeline.health.state == "parked"
 
-    w.server.answer = poisons(*bad)
+    w.server.answer = poisons(*ids[:10])
     w.pipeline.set_api_key("new")
-    w.put(3)
 
     assert w.pipeline.flush(20) == FlushReport(delivered=3, rejected=10)

@@ -48,7 +48,7 @@ _PREDICATE = (
 )
 _PREFIX = (
     r"(?:(?:errors?|failed|failure|ingestion|conflict|bad|request|invalid|rejected|http|exception|togai|status"
-    r"|code|warning|sorry|that|#|@|(?:event )?ids? (?:must|has to|have to|should|needs? to) be unique) )*"
+    r"|code|warning|sorry|that|#|@) )*"
 )
 _REST = r"(?P<rest>| .*)"
 _NOTED = re.compile(
