@@ -208,7 +208,7 @@ class Intake:
         if isinstance(error, ConfigurationError):  # every event is refused until somebody mends the options
             kind, level = str(error), logging.ERROR
         text = "an event was refused (%s): %s"
-        self.pipeline.log.complain(f"{reason} {kind}", text, reason, error, level=level)
+        self.pipeline.log.complain(f"{reason} {kind}", text, reason, error, level=level, loss=True)
         self.pipeline.reporter.tell_undelivered(error)
 
     def _refuse(self, reason: Refusal, error: TogaiShipperError) -> Outcome:

@@ -26,7 +26,13 @@ class Log:
         self._speaking: set[int] = set()  # threads inside our own logging
 
     def complain(
-        self, kind: str, message: str, *args: object, level: int = logging.WARNING, exc_info: bool = False
+        self,
+        kind: str,
+        message: str,
+        *args: object,
+        level: int = logging.WARNING,
+        exc_info: bool = False,
+        loss: bool = False,
     ) -> bool:
         """Log ``message``, but the same ``kind`` only once a minute, with a count; return whether it did."""
         now = self._clock()
@@ -37,17 +43,25 @@ class Log:
         self._said[kind] = (now, 0)
         if held_back:
             message += f" ({held_back} more like this since the last line)"
-        self.write(level, message, *args, exc_info=exc_info)
+        self.write(level, message, *args, exc_info=exc_info, loss=loss)
         return True
 
-    def write(self, level: int, message: str, *args: object, exc_info: bool = False) -> None:
-        """Log a line; a handler that calls ``track()`` for it is refused."""
+    def write(
+        self, level: int, message: str, *args: object, exc_info: bool = False, loss: bool = False
+    ) -> None:
+        """Log a line; a handler that calls ``track()`` for it is refused.
+
+        ``loss``: events are lost, so it is said on stderr where the log was silenced by the way.
+        """
         me = threading.get_ident()
         is_nested = me in self._speaking
         self._speaking.add(me)
         try:
             with suppress(Exception), as_application():  # a handler or filter of the application's
-                logger.log(level, message, *args, exc_info=exc_info)
+                if loss and _is_silenced_by_the_way(level):
+                    _say_all_the_same(level, message, args)
+                else:
+                    logger.log(level, message, *args, exc_info=exc_info)
         finally:
             if not is_nested:
                 self._speaking.discard(me)
@@ -59,6 +73,41 @@ class Log:
         """
         me = threading.get_ident()
         return (me in carriers or me in self._speaking) and _came_by_logging()
+
+
+def _is_silenced_by_the_way(level: int) -> bool:
+    """Whether nobody hears our lines, though nobody has said so of them in particular.
+
+    ``logging.config.dictConfig`` disables every logger that is there and that it does not name, unless it is
+    told not to; ``logging.disable`` silences all. A level, or handlers that discard everything, were meant.
+    """
+    if not logger.disabled and logger.manager.disable < level:
+        return False
+    handlers = _handlers()
+    is_heard = any(each.level <= level and not isinstance(each, logging.NullHandler) for each in handlers)
+    return level >= logger.getEffectiveLevel() and (is_heard or not handlers)
+
+
+def _handlers() -> list[logging.Handler]:
+    """Return the handlers that are given our lines."""
+    handlers: list[logging.Handler] = []
+    at: logging.Logger | None = logger
+    while at is not None:
+        handlers += at.handlers
+        at = at.parent if at.propagate else None
+    return handlers
+
+
+def _say_all_the_same(level: int, message: str, args: tuple[object, ...]) -> None:
+    """Give a line to the handlers of a logger that is disabled, and say it on stderr."""
+    if logger.manager.disable < level:
+        record = logger.makeRecord(logger.name, level, __file__, 0, message, args, None)
+        with suppress(Exception):  # a handler or filter of the application's
+            if logger.filter(record):
+                logger.callHandlers(record)
+        if any(getattr(each, "stream", None) is sys.stderr for each in _handlers()) or not _handlers():
+            return  # it was said there, if need be by the handler of last resort
+    sys.stderr.write(f"togai_shipper: {message % args}\n")  # it may be closed, or None
 
 
 def _came_by_logging() -> bool:

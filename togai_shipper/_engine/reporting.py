@@ -33,7 +33,7 @@ class Reporter:
         else:
             kind = f"{type(outcome).__name__} {outcome.error.status}"
             event_id = printable(id_of(outcome.events[0]))
-            self._log.complain(kind, "event %s undelivered: %s", event_id, outcome.error)
+            self._log.complain(kind, "event %s undelivered: %s", event_id, outcome.error, loss=True)
             self.tell_undelivered(outcome.error, outcome.events)
 
     def tell_undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
@@ -80,13 +80,14 @@ class Reporter:
         self, outcomes: Sequence[Dropped], why: str | None, *, kept: int = 0, where: str | None = None
     ) -> None:
         """Log what ``close()`` had to give up, and to leave for later; calls of ``on_error`` are deferred."""
+        why_not = why or "there was no time"
         if kept:
             text = "closed with %s undelivered, kept in %s until delivered; last error: %s"
-            self._log.write(logging.WARNING, text, counted(kept, "event"), where, why or "there was no time")
+            self._log.write(logging.WARNING, text, counted(kept, "event"), where, why_not, loss=True)
         lost = sum(len(outcome.events) for outcome in outcomes)
         if lost:
             text = "closed with %s undelivered and given up; last error: %s"
-            self._log.write(logging.ERROR, text, counted(lost, "event"), why or "there was no time")
+            self._log.write(logging.ERROR, text, counted(lost, "event"), why_not, loss=True)
         self._callbacks.defer_undelivered([(outcome.error, outcome.events) for outcome in outcomes])
 
 

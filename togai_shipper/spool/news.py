@@ -25,7 +25,7 @@ class News:
 
     def error(self, kind: str, message: str, *args: object) -> None:
         """Log an error, but the same ``kind`` once a minute at most."""
-        self._news.append(lambda: self._log.complain(kind, message, *args, level=logging.ERROR))
+        self._news.append(lambda: self._log.complain(kind, message, *args, level=logging.ERROR, loss=True))
 
     def undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
         """Call ``on_error``."""
