@@ -196,6 +196,7 @@ def test_who_makes_no_shipper_does_not_wait_for_the_network_libraries() -> None:
 
 # What is not ours is set up by its attributes, and an exception gets its cause; the rest is ours.
 SET_FROM_OUTSIDE = {
+    "_process.signals": {"_here.application"},  # a thread's own
     "_config": {"plain.__signature__", "plain.__kwdefaults__"},
     "_intake": {"invalid.__cause__", "problem.__cause__", "invalid.given"},
     "_engine.timed_http": {
