@@ -18,7 +18,7 @@ from urllib3 import HTTPConnectionPool
 from virtual import Clock
 
 from togai_shipper import DeliveryError, Shipper
-from togai_shipper._engine.timed_http import MAX_AGE, MAX_IDLE, exchange
+from togai_shipper._engine.timed_http import MAX_AGE, MAX_IDLE, exchange, tame
 from togai_shipper._engine.transport import MIN_READ, Transport
 from togai_shipper._engine.verdict import Accepted, Reply, TryLater, judge
 from togai_shipper._engine.whole_reply import NotWhole
@@ -466,3 +466,24 @@ def test_what_close_gives_up_while_nobody_shakes_hands_was_never_sent() -> None:
         assert not shipper.close(timeout=0.3)
 
     assert [getattr(error, "maybe_delivered", None) for error in told] == [False]
+
+
+class Closable:
+    """A connection that notes that it was closed."""
+
+    is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_connections_that_are_idle_in_a_pool_that_goes_are_closed() -> None:
+    adapter = tame(requests.Session()).get_adapter("http://127.0.0.1:1")
+    assert isinstance(adapter, HTTPAdapter)
+    pool = adapter.poolmanager.connection_from_url("http://127.0.0.1:1").QueueCls(2)
+    connection = Closable()
+    pool.put(connection)
+    pool.put(None)  # as urllib3 fills a pool
+    del pool
+
+    assert connection.is_closed

@@ -80,7 +80,8 @@ class Shipper:
         on_error: ``on_error(error, events)``: events that ended undelivered, and why; an empty tuple where
             none ended.
         on_delivered: ``on_delivered(events)``, called after they were counted, on the thread that sent them
-            (a flusher, or one that flushes or closes). One that takes its time holds up nobody else.
+            (a flusher, or one that flushes) or one of ``close()``'s. One that takes its time holds up nobody
+            else, and ``flush()`` and ``close()`` for a second at most.
         before_send: ``before_send(event) -> Event | None``, called in ``track()``: change an event, or drop
             it by ``None``. If it raises, the event is not sent.
         handle_sigterm: on SIGTERM close, then do what would have been done without: die of it, or call the
@@ -388,7 +389,8 @@ class Shipper:
         """Send what is pending now, without waiting for ``flush_interval``; wait until it is settled.
 
         Backoff, Retry-After and rate limit stay in force. While delivery is parked (a refused key) this
-        returns at once. Inside a callback it does not wait.
+        returns at once. The callbacks of these events have returned, too, unless that takes more than a
+        second. Inside a callback it does not wait.
 
         Args:
             timeout: seconds to wait at most (default ``close_timeout``).
@@ -424,8 +426,9 @@ class Shipper:
         remainder of at most ``single_ingest_limit`` events goes by ``/ingest``, one each, if time and
         ``rate_limit`` leave room for that. What is undelivered when time is up stays on
         disk with ``spool``, and is pending still; else it is counted as ``dropped["closed"]``, told to
-        ``on_error`` and logged. A second call waits for the first and returns its report; inside a callback
-        a call does not wait.
+        ``on_error`` and logged. All callbacks have returned, too; one that hangs keeps this for a second at
+        most. A second call waits for the first and returns its report; inside a callback a call does not
+        wait.
 
         Args:
             timeout: seconds that all of this may take (default ``close_timeout``).

@@ -294,6 +294,13 @@ class _Connections:
     def qsize(self) -> int:
         return len(self._idle)
 
+    def __del__(self) -> None:
+        # urllib3 empties a pool at exit, before our own end comes, which sends by it once more.
+        while self._idle:
+            connection, _ = self._idle.pop()
+            if connection is not None:
+                connection.close()
+
 
 @cache
 def _timed(pool: Any) -> Any:
