@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -216,6 +218,26 @@ def test_closed_is_closed_until_configure_though_the_environment_is_right_by_the
     event_id = one.shipper().track(*EVENT)
     assert one.shipper().close(10)
     assert togai.ledger.ids == {event_id}
+
+
+CHILD = """
+import os, togai_shipper
+
+for closes in (False, True):
+    assert togai_shipper.track("api_call", "acme") is None
+    if closes:
+        togai_shipper.close()
+    child = os.fork()
+    if child == 0:
+        assert togai_shipper.track("api_call", "acme") is None
+        refused = togai_shipper.stats().refused
+        os._exit(not (refused["closed"], refused["misconfigured"]) == (closes, not closes))
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_forked_child_counts_its_own_and_is_closed_where_its_parent_was() -> None:
+    subprocess.run([sys.executable, "-c", CHILD], check=True, timeout=60)
 
 
 def test_a_log_handler_that_tracks_is_not_called_for_ever(one: default.DefaultShipper) -> None:

@@ -105,7 +105,10 @@ def directory(value: Any) -> str | None:
         raise ValueError(wanted)
     if (why := why_no_spool()) is not None:
         raise ValueError(f"None here ({why})")
-    return str(Path(path).absolute())  # a daemon may change its directory later
+    try:
+        return str(Path(path).absolute())  # a daemon may change its directory later
+    except OSError:
+        raise ValueError("an absolute path, for there is no current directory") from None
 
 
 def base_url(value: Any) -> str:

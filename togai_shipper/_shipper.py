@@ -6,7 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -25,7 +25,7 @@ from ._process import exits, sigterm
 from ._process.event_loop import in_a_thread
 from ._process.per_process import PerProcess
 from ._recipe import AttributesOf, DimensionsOf, Recipe, TextOf
-from .exceptions import InvalidEvent, QueueFull, TogaiShipperError
+from .exceptions import ConfigurationError, InvalidEvent, QueueFull, TogaiShipperError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -544,10 +544,16 @@ def _opened(
     """
     # requests and tenacity: who makes no shipper does not wait for them. Imported here, not on a flusher: a
     # fork in the middle of an import would leave the child with locks that nobody lets go.
-    from ._engine.transport import connected  # noqa: PLC0415
-    from ._pipeline import Pipeline  # noqa: PLC0415
+    try:
+        # First, since urllib3 would go without for ever if it could not be opened just now.
+        with suppress(ModuleNotFoundError):
+            import ssl  # noqa: F401, PLC0415
+        from ._engine.transport import connected  # noqa: PLC0415
+        from ._pipeline import Pipeline  # noqa: PLC0415
 
-    pipeline = Pipeline(config, runtime, connect or connected)
+        pipeline = Pipeline(config, runtime, connect or connected)
+    except (OSError, ImportError) as error:  # no descriptor to be had, for instance: it may work later
+        raise ConfigurationError(f"no shipper can be made: {type(error).__name__}: {error}") from error
     if inherited is not None:  # set_api_key() may have been called before the fork
         pipeline.key.replace(inherited.pipeline.key.source.given)
     exits.remember(pipeline)

@@ -37,8 +37,8 @@ def _missing() -> str | None:
     """Return the first name of POSIX that this Python does not have."""
     try:
         import fcntl  # noqa: F401, PLC0415  asked at each call, and only of who wants a spool
-    except ImportError:
-        return "fcntl"
+    except ImportError as error:  # there is none, or no descriptor to open it with
+        return "fcntl" if isinstance(error, ModuleNotFoundError) else f"fcntl ({error})"
     return next((f"os.{name}" for name in _NEEDED if not hasattr(os, name)), None)
 
 
