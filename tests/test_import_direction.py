@@ -19,6 +19,7 @@ PURE = [
     "_plural",
     "_version",
     "_process.registry",
+    "_process.this_process",
     "_process.per_process",
     "_event.fields",
     "_event.timestamps",

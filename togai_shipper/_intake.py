@@ -30,7 +30,7 @@ class Intake:
 
     def __init__(self, config: Config, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
-        self.pid = pipeline.pid
+        self.process = pipeline.process
         self.use(config)
 
     def use(self, config: Config) -> None:

@@ -9,7 +9,6 @@ A forked child makes a new pipeline and leaves its parent's alone. A pipeline ha
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable
 from typing import Literal
@@ -39,6 +38,7 @@ from ._engine.waiters import Waiter, Waiters
 from ._event import id_of
 from ._outcome import FlushReport, Refusal
 from ._process import exits
+from ._process.this_process import this_process
 
 
 class Pipeline:
@@ -50,7 +50,7 @@ class Pipeline:
         runtime: Runtime | None = None,
         connect: Callable[[Config], Transport] = connected,
     ) -> None:
-        self.pid = os.getpid()
+        self.process = this_process()
         self._config = config
         self._runtime = runtime = runtime or Runtime()
         self._clock = clock = runtime.clock

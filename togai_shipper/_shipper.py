@@ -24,6 +24,7 @@ from ._outcome import FlushReport, Outcome, Stats
 from ._process import exits, sigterm
 from ._process.event_loop import in_a_thread
 from ._process.per_process import PerProcess
+from ._process.this_process import this_process
 from ._recipe import AttributesOf, DimensionsOf, Recipe, TextOf
 from .exceptions import ConfigurationError, InvalidEvent, QueueFull, TogaiShipperError
 
@@ -199,7 +200,7 @@ class Shipper:
 
         """
         intake = self._own.latest
-        if intake.pid != os.getpid():
+        if intake.process is not this_process():
             intake = self._own.here()
         return intake.track(
             schema_name, account_id, attributes, dimensions, timestamp, event_id, idempotency_key
@@ -474,7 +475,7 @@ class Shipper:
 
     def __del__(self) -> None:
         own: PerProcess[Intake] | None = getattr(self, "_own", None)
-        if own is None or own.latest.pid != os.getpid():
+        if own is None or own.latest.process is not this_process():
             return
         pipeline = own.latest.pipeline
         if pipeline.shutdown.has_begun:

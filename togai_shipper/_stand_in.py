@@ -22,6 +22,7 @@ from ._engine.shutdown import Shutdown
 from ._intake import Intake
 from ._outcome import FlushReport, Outcome, Refusal, Stats
 from ._process.per_process import PerProcess
+from ._process.this_process import this_process
 from ._shipper import Shipper
 from .exceptions import ConfigurationError, ShipperClosed
 
@@ -68,7 +69,7 @@ class Refusing:
     """In place of a pipeline, as far as a shipper and its intake ask: counts and tells what is refused."""
 
     def __init__(self, clock: Callable[[], float], error: Callable[[], ConfigurationError]) -> None:
-        self.pid = os.getpid()
+        self.process = this_process()
         self.error = error
         self.log = Log(clock)
         self.shutdown = Shutdown()

@@ -31,6 +31,7 @@ from typing import Any
 import requests
 
 from togai_shipper import Shipper
+from togai_shipper._process import this_process
 from togai_shipper.spool.connection import Connection
 from togai_shipper.spool.file import SpoolFile
 
@@ -167,8 +168,9 @@ def executemany() -> None:
 
 def no_pid_check() -> None:
     """A process that takes itself for its parent."""
-    pid = os.getpid()
+    here, pid = this_process.this_process(), os.getpid()
     os.getpid = lambda: pid
+    os.register_at_fork(after_in_child=lambda: setattr(this_process, "_known", here))
 
 
 MUTANTS: dict[str, Callable[[], None]] = {

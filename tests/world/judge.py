@@ -246,7 +246,7 @@ class Judge:
     def ended(self, process: Process) -> None:
         """A process has ended by itself: it has said of each of its events what became of it."""
         pipeline = process.pipeline
-        if pipeline.pid != process.pid:
+        if pipeline.process.pid != process.pid:
             return
         given_up = sum(pipeline.ledger.dropped.values()) + pipeline.ledger.rejected
         untold = [fact for fact in self._unaccounted(process.names)]

@@ -118,7 +118,7 @@ class Process:
     @property
     def has_begun(self) -> bool:
         """Whether it has a shipper of its own, by now."""
-        return self.shipper is not None and self.pipeline.pid == self.pid
+        return self.shipper is not None and self.pipeline.process.pid == self.pid
 
     @property
     def is_open(self) -> bool:

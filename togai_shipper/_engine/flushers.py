@@ -6,13 +6,13 @@ do the same on their caller's thread where no flusher can be started.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from togai_shipper._config import Config
 from togai_shipper._process import exits
+from togai_shipper._process.this_process import this_process
 
 from .bell import Bell
 from .buffer import Buffer
@@ -40,7 +40,7 @@ class Flushers:
         failed: Callable[[BaseException], None],
         ended: Callable[[], None],
     ) -> None:
-        self._pid = os.getpid()
+        self._process = this_process()
         self._clock = runtime.clock
         self._lock = lock
         self._shutdown = shutdown
@@ -142,7 +142,7 @@ class Flushers:
             yield
         finally:
             if is_held_up:
-                if os.getpid() != self._pid:  # pragma: no cover  a forked child, unmeasured
+                if this_process() is not self._process:  # pragma: no cover  a forked child, unmeasured
                     end_forked_child()
                 with self._lock:
                     self._in_callback.discard(me)

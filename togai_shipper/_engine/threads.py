@@ -9,6 +9,7 @@ from collections.abc import Callable
 import attrs
 
 from togai_shipper._process import exits
+from togai_shipper._process.this_process import this_process
 
 from .runtime import Runtime
 
@@ -133,7 +134,7 @@ def call_beside(function: Callable[[], object], runtime: Runtime, seconds: float
 
     What it raises in that time is raised here. On this thread where no other can be had.
     """
-    pid, bell, ended = os.getpid(), runtime.bell(), []
+    here, bell, ended = this_process(), runtime.bell(), []
 
     def call() -> None:
         error = None
@@ -141,7 +142,7 @@ def call_beside(function: Callable[[], object], runtime: Runtime, seconds: float
             function()
         except BaseException as raised:  # SystemExit: that of whoever closes
             error = raised
-        if os.getpid() != pid:  # pragma: no cover  a forked child, unmeasured
+        if this_process() is not here:  # pragma: no cover  a forked child, unmeasured
             end_forked_child()
         ended.append(error)
         bell.ring()

@@ -2,7 +2,8 @@
 
 - ``threads``, ``event_loop``: starting a thread from anywhere; waiting beside an event loop
 - ``signals``: which of them our threads take, and with which the application's functions run
-- ``registry``, ``per_process``: what a process knows of, and what a forked child makes anew
+- ``this_process``, ``registry``, ``per_process``: which process this is, what it knows of, and what a forked
+  child makes anew
 - ``exits``, ``sigterm``, ``forks``: its end, a signal that ends it, a fork in the middle of a commit
 - ``limits``: what this platform, or this interpreter, does not have
 """

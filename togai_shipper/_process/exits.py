@@ -1,6 +1,6 @@
 """The end of a process: what is pending when it exits is delivered, within one deadline.
 
-A fork needs nothing here. Every public method looks at the process id, which also holds where no at-fork hook
+A fork needs nothing here. Every public method asks ``this_process()``, which also holds where no at-fork hook
 runs (uWSGI), and a child never touches what it inherited: so there is no lock to be taken before a fork, and
 a child that tracks nothing has nothing to close.
 """
@@ -8,7 +8,6 @@ a child that tracks nothing has nothing to close.
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,12 +16,13 @@ from typing import Protocol
 from togai_shipper._outcome import FlushReport
 
 from .registry import Registry
+from .this_process import Process, this_process
 
 
 class Closable(Protocol):
     """What the end of a process needs of a pipeline."""
 
-    pid: int
+    process: Process
 
     @property
     def close_timeout(self) -> float:
@@ -51,8 +51,8 @@ class Closable(Protocol):
 # Held weakly: one that is closed, or was never used, may go. One with work to do is kept by its flushers.
 _pipelines: Registry[Closable] = Registry()
 _orphans: set[Closable] = set()
-_over: set[int] = set()  # processes that have closed all at their exit
-_expecting: set[int] = set()  # processes whose own kind of exit was seen to
+_over: set[Process] = set()  # processes that have closed all at their exit
+_expecting: set[Process] = set()  # processes whose own kind of exit was seen to
 
 
 def remember(pipeline: Closable) -> None:
@@ -76,10 +76,10 @@ def expect_exit() -> None:
     Up to Python 3.12 a child of ``multiprocessing`` runs its finalizers and no atexit handler; from 3.13 it
     runs both. Finalizers registered before the child began are forgotten, hence not at import.
     """
-    pid = os.getpid()
-    if pid in _expecting:
+    here = this_process()
+    if here in _expecting:
         return
-    _expecting.add(pid)
+    _expecting.add(here)
     if _is_child():
         from multiprocessing.util import Finalize  # noqa: PLC0415  only a child of multiprocessing pays for it
 
@@ -89,13 +89,13 @@ def expect_exit() -> None:
 @atexit.register
 def end() -> None:
     """Close what is open in this process, and let what is made from now on take nothing."""
-    _over.add(os.getpid())
+    _over.add(this_process())
     close_all()
 
 
 def is_over() -> bool:
     """Whether this process has ended, but for exit handlers, or threads, that run after ours."""
-    return os.getpid() in _over or (_is_child() and sys.modules["multiprocessing.util"]._exiting)  # noqa: SLF001  nothing public tells
+    return this_process() in _over or (_is_child() and sys.modules["multiprocessing.util"]._exiting)  # noqa: SLF001  nothing public tells
 
 
 def _is_child() -> bool:
@@ -105,12 +105,12 @@ def _is_child() -> bool:
 
 def close_all() -> None:
     """Close what is open in this process."""
-    close_together([pipeline for pipeline in _pipelines if pipeline.pid == os.getpid()])
+    close_together([pipeline for pipeline in _pipelines if pipeline.process is this_process()])
 
 
 def orphans() -> list[Closable]:
     """Those of this process that have lost their shippers and had events then."""
-    return [pipeline for pipeline in list(_orphans) if pipeline.pid == os.getpid()]
+    return [pipeline for pipeline in list(_orphans) if pipeline.process is this_process()]
 
 
 def close_together(pipelines: list[Closable]) -> None:

@@ -10,6 +10,7 @@ import time
 from typing import Protocol
 
 from .registry import Registry
+from .this_process import Process, this_process
 
 FORK_WAIT = 2.0  # seconds that a fork waits at most
 
@@ -17,7 +18,7 @@ FORK_WAIT = 2.0  # seconds that a fork waits at most
 class Held(Protocol):
     """What is held while this process forks."""
 
-    pid: int
+    process: Process
 
     def hold(self, timeout: float) -> bool:
         """Let nobody use it until ``let_go``; false where somebody does for longer than ``timeout``."""
@@ -38,7 +39,7 @@ def watch(held: Held) -> None:
 def _hold() -> None:
     until = time.monotonic() + FORK_WAIT
     for each in _watched:
-        if each.pid == os.getpid() and each.hold(max(0.0, until - time.monotonic())):
+        if each.process is this_process() and each.hold(max(0.0, until - time.monotonic())):
             _held.append(each)  # noqa: PERF401  what is held is known at once, whatever interrupts this
 
 
@@ -46,7 +47,7 @@ def _let_go() -> None:
     """In the parent. A child never touches what it inherited, its lock neither."""
     while _held:
         each = _held.pop()
-        if each.pid == os.getpid():
+        if each.process is this_process():
             each.let_go()
 
 

@@ -1,20 +1,21 @@
 """What each process has of its own: a forked child makes another and leaves its parent's alone, for ever.
 
-The process id tells which one is asked for. That needs no at-fork hook, so it also holds where none runs
+``this_process()`` tells which one is asked for. That needs no at-fork hook, so it also holds where none runs
 (uWSGI).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
+
+from .this_process import Process, this_process
 
 
 class Owned(Protocol):
     """Belongs to the process that made it."""
 
-    pid: int
+    process: Process
 
 
 T = TypeVar("T", bound=Owned)
@@ -26,9 +27,12 @@ _inherited: list[Owned] = []
 class PerProcess(Generic[T]):
     """Holds one ``T`` for each process that asks; ``make`` is given that of the parent, if there is one."""
 
-    def __init__(self, make: Callable[[T | None], T]) -> None:
+    def __init__(
+        self, make: Callable[[T | None], T], this_process: Callable[[], Process] = this_process
+    ) -> None:
         self._make = make
-        self._children: dict[int, T] = {}  # by process: a forked child may itself be a parent
+        self._this_process = this_process
+        self._children: dict[Process, T] = {}  # by process: a forked child may itself be a parent
         self.latest = make(None)  # the parent's, in a child that has not asked yet
 
     def here(self) -> T:
@@ -36,8 +40,8 @@ class PerProcess(Generic[T]):
 
         Several threads may ask at once, or a signal handler in between: all get the same one.
         """
-        latest, pid = self.latest, os.getpid()
-        if latest.pid != pid:
+        latest, here = self.latest, self._this_process()
+        if latest.process is not here:
             _inherited.append(latest)
-            self.latest = latest = self._children.setdefault(pid, self._make(latest))
+            self.latest = latest = self._children.setdefault(here, self._make(latest))
         return latest

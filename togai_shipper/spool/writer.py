@@ -30,6 +30,7 @@ from togai_shipper._event import ChosenId
 from togai_shipper._outcome import Dropped, Settled
 from togai_shipper._plural import counted
 from togai_shipper._process import forks
+from togai_shipper._process.this_process import this_process
 
 from .disk import Disk
 from .errors import SpoolError
@@ -66,7 +67,7 @@ class Spool:
         *,
         ended: Callable[[], None],
     ) -> None:
-        self.pid = os.getpid()
+        self.process = this_process()
         self.place = directory
         self._config = config
         self._clock = clock = runtime.clock
