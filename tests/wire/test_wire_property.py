@@ -89,9 +89,13 @@ pauses = st.sampled_from([0.0, 0.0, 0.005, 0.02])
 LATE = Pause(1.5 * TIMEOUT)
 
 
-def sending(data: bytes, every: float = 0.0) -> Send:
-    """Send so; what drips does not last for ever."""
-    return Send(data, every if len(data) < 200 else 0.0)
+def sending(data: bytes, every: float, behind: bytes) -> Play:
+    """Send so; what is behind it comes at once with the last byte.
+
+    If it came later, nobody could tell it from a reply to a request that was sent meanwhile.
+    """
+    drips = data[:-1] if every and len(data) < 200 else b""  # it does not last for ever
+    return (Send(drips, every), Send(data[len(drips) :] + behind))
 
 
 @st.composite
@@ -134,9 +138,11 @@ def refusing(draw: st.DrawFn) -> Play:
     """It does not say that it took the events, whether it did or not; and what it says may be no reply."""
     taken = Take(draw(st.sampled_from(("all", "half", "none", "none", "none"))))
     before, every = draw(pauses), draw(st.sampled_from((0.0, 0.0, 0.001)))
-    said = draw(interim) + draw(no | cuts() | unframed())
-    behind = draw(st.sampled_from([b"", b"", TAKEN, TAKEN[:-1], UNAVAILABLE, b"\r\n"]))
-    answer = (Pause(before), sending(said + behind, every))
+    is_cut = draw(st.sampled_from((True, False, False)))
+    said = draw(interim) + draw(cuts() if is_cut else no | unframed())
+    # Behind what is cut there could stand what makes it whole: a 202, and a lie.
+    behind = b"" if is_cut else draw(st.sampled_from([b"", b"", TAKEN, TAKEN[:-1], UNAVAILABLE, b"\r\n"]))
+    answer = (Pause(before), *sending(said, every, behind))
     if draw(st.booleans()):
         return (Read(), taken, *answer, *draw(ends))
     return (Read(), *answer, taken, *draw(ends))
@@ -148,7 +154,7 @@ def accepting(draw: st.DrawFn) -> Play:
     said = draw(interim), draw(yes)
     behind = draw(st.sampled_from([b"", b"", b"", TAKEN, UNAVAILABLE, page(502), b"\r\n", TAKEN[:20]]))
     every = draw(st.sampled_from((0.0, 0.0, 0.001)))
-    answer = (Send(said[0]), Pause(draw(pauses)), sending(said[1] + behind, every))
+    answer = (Send(said[0]), Pause(draw(pauses)), *sending(said[1], every, behind))
     return (Read(), Take(), *answer, *draw(ends))
 
 
@@ -164,8 +170,9 @@ def early(draw: st.DrawFn) -> Play:
 @st.composite
 def late(draw: st.DrawFn) -> Play:
     """It answers when nobody waits any more."""
-    taken = Take(draw(st.sampled_from(("all", "half"))))
-    return (Read(), *draw(st.permutations([taken, LATE])), Send(draw(yes | no)))
+    if draw(st.booleans()):  # for a client that is late itself, it is true
+        return (Read(), *draw(st.permutations([Take(), LATE])), Send(draw(yes)))
+    return (Read(), *draw(st.permutations([Take("half"), LATE])), Send(draw(no)))
 
 
 @st.composite
@@ -192,6 +199,20 @@ greetings = st.sampled_from(
         (Send(b"\r\n"),),
     ]
 )
+
+# What a server does between a request and its reply, each time: all in order, it works for a while.
+habits: st.SearchStrategy[Play] = st.sampled_from(
+    [(), (), (Pause(0.01),), (Send(INTERIM), Pause(0.03)), (Send(head(100)), Pause(0.03))]
+)
+REFUSED: Play = (Read(), Send(UNAVAILABLE))  # takes nothing, and says so
+# What comes after the plays: a reply that is read for the wrong request is told apart by what it says.
+AFTERWARDS: tuple[Play, ...] = (HONEST, HONEST, REFUSED, HONEST, HONEST, REFUSED, HONEST)
+
+
+def with_habit(play: Play, habit: Play) -> Play:
+    """The same by a server with this habit; where it has read the request, not before."""
+    return (play[0], *habit, *play[1:]) if play[0] == Read() else play
+
 
 # --- moves --------------------------------------------------------------------------------------------------
 
@@ -233,6 +254,7 @@ worlds = st.fixed_dictionaries(
         "greetings": st.lists(greetings, max_size=3),
         "moves": st.lists(moves, min_size=1, max_size=6),
         "batch_size": st.sampled_from([1, 2, 5]),
+        "habit": habits,
         "max_in_flight": st.sampled_from([1, 1, 3]),
         "ends": st.sampled_from(["in peace", "in peace", "at once"]),
         "tls": st.sampled_from([False, False, False, True]),
@@ -268,7 +290,8 @@ def run(world: dict[str, Any], server: WireServer) -> None:
 def test_whatever_is_said_on_the_wire_what_the_server_took_is_told_and_nothing_else(
     world: dict[str, Any],
 ) -> None:
-    with serving(world["plays"], then=HONEST, greetings=world["greetings"], tls=world["tls"]) as server:
+    script = [with_habit(play, world["habit"]) for play in (*world["plays"], *AFTERWARDS)]
+    with serving(script, then=HONEST, greetings=world["greetings"], tls=world["tls"]) as server:
         run(world, server)
         note(f"requests: {[(each.connection, len(each.events)) for each in server.record.requests]}")
         event(f"plays left: {server.plays_left > 0}")

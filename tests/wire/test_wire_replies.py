@@ -244,5 +244,5 @@ def test_what_was_taken_and_said_so_oddly_disturbs_no_other_request(play: Play) 
 
 def test_a_reply_that_parks_the_line_and_another_behind_it_leave_nothing_to_be_read_by_the_probe() -> None:
     parks: Play = sent(head(304, b"Content-Length: 100") + TAKEN)
-    with serving([parks, REFUSED], then=HONEST) as server:
+    with serving([parks, *WORKING], then=HONEST) as server:
         carry(server, batch_size=1)
