@@ -83,6 +83,7 @@ ORDER = [
     "spool.file",
     "spool.filesystems",
     "spool.folder",
+    "spool.wal",
     "spool.disk",
     "spool.holdings",
     "spool.gathering",

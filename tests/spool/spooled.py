@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,22 @@ def damage(path: Path, event_id: str) -> None:
 
 def files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.db"))
+
+
+@contextmanager
+def reader(path: Path) -> Iterator[None]:
+    """A backup, or somebody's sqlite3, in the middle of reading."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+    connection.execute("BEGIN")
+    connection.execute("SELECT count(*) FROM event").fetchone()
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+def on_disk(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def letters(folder: Path) -> list[DeadLetter]:

@@ -16,7 +16,9 @@ from typing import Any, Literal, TypeAlias
 
 from .errors import Damaged, SpoolError, SpoolFull
 
-BUSY_TIMEOUT = 5.0  # seconds that a statement waits for another connection, such as a command's that reads
+# Seconds that a statement waits for another connection. Whoever writes does not wait long: events go on from
+# memory, and close() has little time.
+BUSY_TIMEOUT = {"rw": 0.5, "ro": 5.0}
 
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
@@ -30,7 +32,7 @@ class Connection:
             self._sqlite = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode={mode}",
                 uri=True,
-                timeout=BUSY_TIMEOUT,
+                timeout=BUSY_TIMEOUT[mode],
                 isolation_level=None,
                 check_same_thread=False,
             )
@@ -67,7 +69,7 @@ class Connection:
             try:
                 is_busy, _, _ = execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             finally:
-                execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000:.0f}")
+                execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT['rw'] * 1000:.0f}")
             return not is_busy
 
     def distrust(self) -> None:
@@ -145,7 +147,9 @@ def _translated(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorname", "")  # from Python 3.11 on
         text = f"{path}: {error}"
-        if code.startswith(("SQLITE_FULL", "SQLITE_BUSY")) or "is full" in text or "is locked" in text:
+        if code.startswith("SQLITE_BUSY") or "database is locked" in text:
+            raise SpoolFull(f"{path}: another program has locked it ({error})") from error
+        if code.startswith("SQLITE_FULL") or "is full" in text or "is locked" in text:
             raise SpoolFull(text) from error
         if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or _sounds_damaged(str(error)):
             raise Damaged(text) from error

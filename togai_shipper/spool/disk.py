@@ -12,12 +12,12 @@ from contextlib import suppress
 
 from togai_shipper._version import __version__
 
-from .errors import SpoolError, SpoolFull
+from .errors import SpoolError, SpoolFull, SpoolPinned
 from .file import SpoolFile
 from .folder import Claim, Folder
+from .wal import Wal, size_of
 
 LOOK_EVERY = 1.0  # seconds between looks whether the file is there still
-WAL_BYTES = 8 * 1024**2  # of a -wal: by itself SQLite empties it at half of that, where nobody reads the file
 RETRY = (1.0, 60.0)  # seconds after a failure until the disk is tried again, doubling
 
 
@@ -42,8 +42,8 @@ class Disk:
         self.file: SpoolFile | None = None
         self.failure: str | None = None  # why it does not work; cleared by ``mended``
         self.retry_at = 0.0  # monotonic seconds
-        self.look_at = 0.0  # monotonic seconds before which it is not looked at again
-        self.pinned = 0  # bytes of the -wal that a reader keeps from being emptied
+        self._look_at = 0.0  # monotonic seconds before which it is not looked at again
+        self.wal = Wal(clock, max_bytes)
 
     @property
     def works(self) -> bool:
@@ -59,34 +59,34 @@ class Disk:
         """Whether it did not fail, or not just now."""
         return self.failure is None or self._clock() >= self.retry_at
 
-    def look(self) -> None:
-        """Raise ``SpoolError`` where somebody has removed the file, or its lock, or reads it for too long.
+    def look(self, coming: int = 0) -> bool:
+        """Return whether a reader was just found to be in the way of emptying a large ``-wal``.
 
-        Without the file SQLite would write on, to nowhere; without its lock, another process would adopt it.
+        Raise ``SpoolError`` where somebody has removed the file, or its lock, and ``SpoolPinned`` where a
+        reader leaves no room for ``coming`` bytes. Without the file SQLite would write on, to nowhere;
+        without its lock, another process would adopt it.
         """
         if self.file is None:
-            return
-        wal = _size_of(f"{self.file.path}-wal")
-        if self._clock() >= self.look_at or wal > WAL_BYTES + self.pinned:
-            self.look_at = self._clock() + LOOK_EVERY
+            return False
+        if self._clock() >= self._look_at:
+            self._look_at = self._clock() + LOOK_EVERY
             if not os.path.exists(self.file.path):  # noqa: PTH110  Path's raises where it cannot be told
                 raise SpoolError(f"{self.file.path}: was removed")
             assert self._claim  # noqa: S101  it comes with the file
             if not self._claim.keeps_others_out:
                 raise SpoolError(f"{self.file.path}: its lock was removed")
-            self._look_at_wal(self.file, wal)
-
-    def _look_at_wal(self, file: SpoolFile, wal: int) -> None:
-        """Empty a large ``-wal``; raise ``SpoolFull`` where a reader is in the way, and there is no room."""
-        self.pinned = wal if wal > WAL_BYTES and not file.empty_wal() else 0
-        if self.pinned and _size_of(str(file.path)) + wal > self._max_bytes:
-            raise SpoolFull(self.why_pinned())
+        is_news = self.wal.look(self.file)
+        if pinned := self.wal.pinned:
+            is_over = size_of(str(self.file.path)) + pinned + coming > self._max_bytes
+            if is_over or self.failure is not None:  # once it was over, it is not filled to the brim again
+                raise SpoolPinned(self.why_pinned())
+        return is_news
 
     def why_pinned(self) -> str:
         """Say what a reader does to the file."""
         return (
             f"{self.path}: another program reads it, and so keeps its -wal from being emptied,"
-            f" which has {self.pinned / 1e6:,.0f} MB"
+            f" which has {self.wal.pinned / 1e6:,.0f} MB"
         )
 
     def open(self) -> SpoolFile:
@@ -128,6 +128,8 @@ class Disk:
         One that only has no room is kept: nothing of it is lost, and what leaves it makes room.
         """
         first, last = RETRY
+        if isinstance(error, SpoolPinned):  # it is no trouble to ask whether the reader has gone
+            last = first
         self.retry_at = self._clock() + min(last, first * 2.0 ** min(self._failures, 16))
         self._failures += 1
         self.failure = str(error)
@@ -143,7 +145,7 @@ class Disk:
         if self._claim is not None:
             self._claim.release()
         self.file = self._claim = None
-        self.pinned = 0
+        self.wal.reset()
 
     def close(self) -> None:
         """The end: let go of the file; without anything in it, remove it."""
@@ -166,13 +168,5 @@ class Disk:
         claim = self._claim
         self.file.close()
         self.file = self._claim = None
-        self.pinned = 0
+        self.wal.reset()
         claim.unlink()
-
-
-def _size_of(path: str) -> int:
-    """Return the bytes of a file; 0 where there is none."""
-    try:
-        return os.stat(path).st_size  # noqa: PTH116  asked at each commit: without a Path
-    except OSError:
-        return 0

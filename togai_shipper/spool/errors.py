@@ -11,6 +11,10 @@ class SpoolFull(SpoolError):  # noqa: N818  a state of the world, like those bel
     """There is no room on the disk, or somebody else has locked the file; nothing in it has changed."""
 
 
+class SpoolPinned(SpoolFull):
+    """A program that reads the file keeps more on disk than the spool may take."""
+
+
 class NotOurs(SpoolError):  # noqa: N818
     """The file is of a newer version, or no spool at all: it is left alone."""
 

@@ -201,7 +201,7 @@ class Spool:
         """Why events are not as safe as they should be."""
         if self.disk.failure:
             return f"the spool does not work, events are kept in memory alone: {self.disk.failure}"
-        if self.disk.pinned:
+        if self.disk.wal.pinned:
             return self.disk.why_pinned()
         if self._writer.failure:
             return self._writer.failure
@@ -221,7 +221,7 @@ class Spool:
         holdings = self._holdings
         return {
             "spooled": len(holdings.shelf),
-            "spool_bytes": holdings.shelf.bytes + self.disk.pinned,
+            "spool_bytes": holdings.shelf.bytes + self.disk.wal.pinned,
             "durable": self.disk.works,
             "recovered": holdings.recovered,
             "stranded": sum(self.recovery.adoption.stranded.values()),
@@ -286,8 +286,8 @@ class Spool:
             times.append(self._gathering.due_at(now, is_closing=is_closing))
         if self.disk.failure is not None:
             times.append(self.disk.retry_at)
-        elif self.disk.pinned:
-            times.append(self.disk.look_at)
+        elif self.disk.wal.pinned:
+            times.append(self.disk.wal.try_at)
         elif self._holdings.shelf.leaving:
             times.append(now if self._is_forgetting_due(now) else self._settled_at + FORGET_EVERY)
         return max(0.0, min(times) - now)
@@ -317,7 +317,7 @@ class Spool:
         return True
 
     def _step(self) -> None:
-        if self.disk.failure is not None or self.disk.pinned:
+        if self.disk.failure is not None or self.disk.wal.pinned:
             self._ready()
         self._commit()
         for work in (
@@ -340,13 +340,12 @@ class Spool:
     def _ready(self) -> SpoolFile | None:
         """Return the file, if it can be written; made if there is none, tried again when that is due."""
         try:
-            self.disk.look()
-            if self.disk.pinned:
+            if not self.disk.may_try():
+                return None
+            if self.disk.look(self._gathering.size):
                 self._news.error("pinned", "%s", self.disk.why_pinned())
             if self.disk.works:
                 return self.disk.file
-            if not self.disk.may_try():
-                return None
             self._make_room()
             file = self.disk.open()
             if self.disk.failure is not None:
@@ -451,7 +450,8 @@ class Spool:
             file, shelf = self.disk.file if self.disk.works else None, self._holdings.shelf
             if file is None or not shelf.leaving or not self._is_forgetting_due(self._clock()):
                 return
-        self.disk.look()  # removing rows, too, makes the -wal longer
+        if not self._shutdown.is_done:  # else what is delivered is to go, or the next process sends it again
+            self.disk.look()  # removing rows, too, makes the -wal longer
         with self._lock:
             leaving = shelf.take_leaving()
         try:
