@@ -34,6 +34,7 @@ PURE = [
     "_engine.byte_cap",
     "_engine.settlement",
     "spool.errors",
+    "spool.age",
     "spool.rows",
     "spool.shelf",
     "_process.limits",
@@ -44,6 +45,7 @@ PURE = [
 ORDER = [
     *PURE,
     "_process.signals",
+    "_process.boot",
     "_process.threads",
     "_process.event_loop",
     "_process.exits",

@@ -163,6 +163,7 @@ def world(replies: Iterable[Any] = (), **options: Any) -> World:
         random=options.pop("random", lambda: 0.5),
         bell=lambda: VirtualBell(clock),
         start_thread=options.pop("thread", None),
+        boot=options.pop("boot", lambda: "the same boot"),
     )
     options = {"api_key": "secret", "base_url": "http://127.0.0.1:1", **options}
     connect: Any = lambda _: server  # noqa: E731  it sends, and closes

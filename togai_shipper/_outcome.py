@@ -93,8 +93,8 @@ class Stats:
             program reads the file and has kept more than 8 MB of its ``-wal`` from being emptied.
         durable: the spool works: what is accepted is on disk some 10 ms later.
         recovered: events taken over from earlier processes, or replayed; counted in ``accepted``, too.
-        stranded: events on disk that are not this shipper's to send: of another base URL, or so old that
-            Togai has to say first what time it is.
+        stranded: events on disk that this shipper does not send: they are for another base URL, or may have
+            been sent before, and the clocks do not tell how long ago.
         corrupt_rows: events found damaged on disk, which are not sent.
         dead_letters: events kept on disk that were not delivered and will not be, until replayed or purged.
         last_error: why delivery last failed, or why ``healthy`` is false; ``None`` when all is well.

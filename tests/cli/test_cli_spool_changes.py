@@ -6,11 +6,13 @@ import json
 import os
 from collections.abc import Callable
 
-from spools import Spool, letter, run
+from spools import URL, Spool, event, letter, run
 
-from togai_shipper.cli.spool.change_request import WaitClock
+from togai_shipper._process import boot
+from togai_shipper.cli.spool.change_request import ChangeRequest, ChangeState, WaitClock
+from togai_shipper.spool.age import FileClock
 from togai_shipper.spool.file import SpoolFile
-from togai_shipper.spool.folder import Claim
+from togai_shipper.spool.folder import Claim, Folder
 from togai_shipper.spool.requests import read_requests
 from togai_shipper.spool.rows import CORRUPT, PAST_WINDOW
 
@@ -58,6 +60,95 @@ def test_what_togai_may_bill_twice_or_is_damaged_is_left(spool: Spool) -> None:
     run("replay", "--past-dedupe-window", spool.path)
 
     assert spool.ids() == ({"a", "b", "d"}, {"c"})
+
+
+def left_in_1970(spool: Spool, *names: str) -> Claim:
+    """Pending events of a process that is gone, accepted while the clock was not set."""
+    claim = spool.file(owned=True)
+    file = SpoolFile.open(claim.path)
+    file.append([(60_000, False, event(name)) for name in names])
+    file.close()
+    claim.release()
+    return claim
+
+
+def asked_for(claim: Claim) -> list[bool]:
+    file = SpoolFile.peek(claim.path)
+    rows, damaged = file.read(0, 10)
+    file.close()
+    assert not damaged
+    return [row.is_asked_for for row in rows]
+
+
+def test_what_is_kept_since_its_age_is_not_known_is_told(spool: Spool) -> None:
+    claim = left_in_1970(spool, "a", "b")
+    spool.file("young")
+
+    result = run("replay", spool.path)
+
+    assert result.exit_code == 0
+    assert (
+        "2 pending, and left so: this machine's clock does not tell how old, and no process" in result.stdout
+    )
+    assert json.loads(run("replay", "--json", spool.path).stdout)["left"] == {"of unknown age": 2}
+    assert asked_for(claim) == [False, False]
+
+
+def test_what_is_kept_since_its_age_is_not_known_is_sent_if_asked_for(spool: Spool) -> None:
+    claim = left_in_1970(spool, "a", "b")
+
+    result = run("replay", "--past-dedupe-window", "--id", "b", spool.path)
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == "1 pending event is to be sent, however old."
+    assert asked_for(claim) == [False, True]
+    assert "left" not in run("replay", "--id", "b", spool.path).stdout
+    assert spool.ids() == ({"a", "b"}, set())
+
+
+def test_what_a_process_is_taking_over_is_asked_for_once_it_lets_go(spool: Spool) -> None:
+    claim = left_in_1970(spool, "a")
+    taken = Folder(str(spool.path)).claim(claim.path)
+    assert taken is not None
+    request = ChangeRequest(Folder(str(spool.path)), "send", owner_that(taken.release))
+
+    assert request.run(claim.path, [1]).state == ChangeState.DONE
+    assert asked_for(claim) == [True]
+
+
+def test_what_a_process_does_not_let_go_of_is_not_asked_for(spool: Spool) -> None:
+    claim = left_in_1970(spool, "a")
+    taken = Folder(str(spool.path)).claim(claim.path)
+    assert taken is not None
+    request = ChangeRequest(Folder(str(spool.path)), "send", owner_that(lambda: None))
+
+    result = request.run(claim.path, [1])
+
+    assert (result.state, result.why) == (ChangeState.FAILED, "a process is taking it over")
+    assert asked_for(claim) == [False]
+
+
+def test_a_dead_letter_of_a_process_that_is_gone_is_sent_however_old(spool: Spool) -> None:
+    claim = spool.file(letters=(letter("a"),))
+
+    run("replay", spool.path)
+
+    assert asked_for(claim) == [True]
+
+
+def test_what_was_accepted_since_the_machine_started_needs_nobody_to_ask(spool: Spool) -> None:
+    """Its age is exact: the next process sends it, or makes it a dead letter."""
+    here = Folder(str(spool.path)).new()
+    now = FileClock.begun(boot.boot_id(), boot.clock(), 0.0)
+    file = SpoolFile.create(here.path, {"base_url": URL}, now)
+    file.append([(now.time(boot.clock()), False, event("a"))])
+    file.close()
+    here.release()
+
+    result = run("replay", "--past-dedupe-window", spool.path)
+
+    assert result.stdout == "No dead letter matches.\n"
+    assert asked_for(here) == [False]
 
 
 def owner_that(does: Callable[[], object]) -> WaitClock:

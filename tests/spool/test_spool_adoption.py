@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from sqlite_handles import break_off
 
+from togai_shipper._engine.runtime import Runtime
+from togai_shipper.spool.age import Clocks
 from togai_shipper.spool.disk import Disk
 from togai_shipper.spool.errors import Damaged, SpoolError, SpoolFull
 from togai_shipper.spool.file import READ_BYTES, SpoolFile
@@ -18,6 +20,7 @@ from togai_shipper.spool.requests import ask
 from togai_shipper.spool.rows import DeadLetter, Row, event_id
 
 NOW = 1_790_000_000_000
+AT = Clocks("", NOW, NOW, None)  # nobody knows the boot, and Togai has not said what time it is
 LETTER = DeadLetter("dead", NOW, b'{"id":"dead"}', "rejected", 400, "no", 1, NOW)
 
 
@@ -46,7 +49,7 @@ def failing(claim: Claim, kind: type[SpoolFile] = SpoolFile, **failures: Excepti
     """The file, of which these methods fail."""
 
     def fail(name: str) -> Any:
-        def method(*_: object) -> Any:
+        def method(*_: object, **__: object) -> Any:
             raise failures[name]
 
         return method
@@ -58,7 +61,7 @@ def move_all(orphan: Orphan, ours: SpoolFile) -> list[bytes]:
     moved: list[bytes] = []
     over = False
     while not over:
-        haul = orphan.move(ours, NOW, None)
+        haul = orphan.move(ours, AT)
         moved += [row.body for row in haul.moved]
         over = haul.over
     return moved
@@ -103,7 +106,7 @@ def test_a_file_that_somebody_has_locked_is_left_for_later(claim: Claim, ours: S
     orphan = Orphan(claim, failing(claim, read=SpoolFull("database is locked")))
 
     with pytest.raises(SpoolFull):
-        orphan.move(ours, NOW, None)
+        orphan.move(ours, AT)
     orphan.leave()
     assert claim.path.exists()
 
@@ -230,7 +233,7 @@ def test_large_events_are_taken_a_few_megabytes_at_a_time(
     pieces = []
     over = False
     while not over:
-        haul = orphan.move(ours, NOW, None)
+        haul = orphan.move(ours, AT)
         pieces.append([len(row.body) for row in haul.moved])
         over = haul.over
     orphan.leave()
@@ -253,7 +256,8 @@ class Unsynced(Folder):
 
 
 def test_a_file_whose_name_may_not_survive_is_not_begun(tmp_path: Path) -> None:
-    disk = Disk(Unsynced(str(tmp_path)), "https://api.togai.com", 10**9, lambda: 0.0, lambda: NOW)
+    runtime = Runtime(clock=lambda: 0.0, wall=lambda: NOW / 1000)
+    disk = Disk(Unsynced(str(tmp_path)), "https://api.togai.com", 10**9, runtime)
 
     with pytest.raises(SpoolError):
         disk.open()
@@ -262,7 +266,7 @@ def test_a_file_whose_name_may_not_survive_is_not_begun(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_looked_into_at_the_end_is_left(folder: Folder) -> None:
-    disk = Disk(folder, "https://api.togai.com", 10**9, lambda: 0.0, lambda: NOW)
+    disk = Disk(folder, "https://api.togai.com", 10**9, Runtime(clock=lambda: 0.0, wall=lambda: NOW / 1000))
     break_off(disk.open().path)
     disk.close()
 

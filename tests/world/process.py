@@ -88,6 +88,7 @@ class Process:
             random=self.random.random,
             bell=VirtualBell,
             start_thread=start_thread,
+            boot=lambda: f"booted at {self.world.booted_at}",
         )
         self.shipper = shipper = Shipper(
             self.world.key_in_use,

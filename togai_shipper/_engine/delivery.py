@@ -221,7 +221,7 @@ class Delivery:
                 if reply.status is not None:
                     self._gate.note_reply(seconds)
         verdict = judge(reply, id_of(batch.events[0]) if len(batch) == 1 else None)
-        if reply.date is not None and is_togais_word(reply, verdict):
+        if is_togais_word(reply, verdict):
             self._server_clock.note(reply.date)
         return verdict
 

@@ -51,7 +51,7 @@ class Drained:
 
     @property
     def too_old(self) -> int:
-        """How many of those that wait are so old that they are not sent until Togai tells the time."""
+        """How many of those that wait are perhaps too old to be sent: the clocks do not tell."""
         return min(self.waiting, max(0, self.stats.stranded - self.foreign))
 
     @property
@@ -81,7 +81,7 @@ class Drained:
             lost = stats.rejected + sum(stats.dropped.values())
             parts.append(f"{plural(lost, 'dead letter')}")
         if self.too_old:
-            parts.append(f"{self.too_old:,} too old to be sent")
+            parts.append(f"{self.too_old:,} too old to be sent, perhaps")
         if self.foreign:
             parts.append(f"{self.foreign:,} not for this base URL")
         if self.unread:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from togai_shipper._plural import counted
 
+from .age import Clocks
 from .errors import Damaged, HoldsNothing, SpoolError
 from .file import SpoolFile
 from .folder import Claim, Folder
@@ -37,11 +38,30 @@ class Adoption:
         # path -> events in it that are not ours to send. Never changed, but replaced as a whole: it is read
         # under the shipper's lock, and written under the file's.
         self.stranded: Mapping[str, int] = {}
+        self.kept: Mapping[str, int] = {}  # likewise, events that stay since the clocks do not tell their age
 
     @property
     def path(self) -> str:
         """What is being moved."""
         return str(self._orphan.claim.path) if self._orphan else ""
+
+    @property
+    def count(self) -> int:
+        """How many events in such files are not sent from here, for now."""
+        return sum(self.stranded.values()) + sum(self.kept.values())
+
+    def complaint(self) -> str | None:
+        """Why they are not."""
+        if stranded := self.stranded:
+            waiting = counted(sum(stranded.values()), "event on disk is", "events on disk are")
+            return f"{waiting} not ours to send; in {min(stranded)}"
+        if kept := self.kept:
+            waiting = counted(sum(kept.values()), "event on disk", "events on disk")
+            return (
+                f"{waiting} may have been sent before, and the clocks do not tell how long ago: kept, not"
+                f" sent, until ours and Togai's agree; in {min(kept)}"
+            )
+        return None
 
     def find(self, now_ms: int) -> bool:
         """Whether there is something to be moved. Raises ``SpoolError`` where the directory is none."""
@@ -51,7 +71,7 @@ class Adoption:
             return False
         if self._found is None:
             self._folder.prepare()
-            self.stranded = {}
+            self.stranded = self.kept = {}
             self._found = self._folder.orphans()
         for claim in self._found:
             self._orphan = self._opened(claim, now_ms)
@@ -64,27 +84,39 @@ class Adoption:
         """Look at once, not only in a minute: what could not be read may be readable again."""
         self.next_at = self._clock()
 
-    def pause(self) -> None:
-        """Leave what is under way, and look again in a minute or so."""
+    def pause(self, seconds: float | None = None) -> None:
+        """Leave what is under way, and look again in so many seconds, or up to half as many more."""
         if self._orphan is not None:
             self._orphan.leave()
         self._found = self._orphan = None
-        self.next_at = self._clock() + ADOPT_EVERY * (1.0 + self._random() / 2)
+        seconds = ADOPT_EVERY if seconds is None else seconds
+        self.next_at = self._clock() + seconds * (1.0 + self._random() / 2)
 
-    def move(self, ours: SpoolFile, now_ms: int, server_ms: int | None) -> Haul:
+    def is_of(self, boot: str) -> bool:
+        """Whether the clock of what is being moved is that of ``boot``."""
+        return self._orphan is not None and self._orphan.file.clock.boot == boot
+
+    def move(self, ours: SpoolFile, now: Clocks) -> Haul:
         """Move one piece of what was found. Raises ``SpoolError`` where ``ours`` cannot be written."""
         assert self._orphan  # noqa: S101  find() has found it
         path = self._orphan.claim.path
-        haul = self._orphan.move(ours, now_ms, server_ms)
+        haul = self._orphan.move(ours, now)
         if haul.damaged:
             self._tell(
                 f"damaged {path}",
                 f"{path}: {counted(haul.damaged, 'event is', 'events are')} damaged on disk, and not sent",
             )
         if haul.over:
-            if self._orphan.waiting:
-                self.stranded = {**self.stranded, str(path): self._orphan.waiting}
-            aside = self._orphan.end(now_ms)
+            if waiting := self._orphan.waiting:
+                self.kept = {**self.kept, str(path): waiting}
+                if now.server is not None:
+                    self._tell(
+                        f"kept {path}",
+                        f"{path}: {counted(waiting, 'event')} may have been sent before, and the clocks do"
+                        " not agree how long ago; kept, not sent, until they agree or somebody replays"
+                        " (togai-shipper spool replay --past-dedupe-window)",
+                    )
+            aside = self._orphan.end(now.wall)
             self._orphan = None
             if aside:
                 self._tell(

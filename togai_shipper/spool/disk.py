@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
 from contextlib import suppress
 
+from togai_shipper._engine.runtime import Runtime
 from togai_shipper._version import __version__
 
+from .age import Clocks, FileClock
 from .errors import SpoolError, SpoolFull, SpoolPinned
 from .file import SpoolFile
 from .folder import Claim, Folder
@@ -24,26 +25,21 @@ RETRY = (1.0, 60.0)  # seconds after a failure until the disk is tried again, do
 class Disk:
     """A file, if there is one, and why there is none, if so."""
 
-    def __init__(
-        self,
-        folder: Folder,
-        base_url: str,
-        max_bytes: int,
-        clock: Callable[[], float],
-        now_ms: Callable[[], int],
-    ) -> None:
+    def __init__(self, folder: Folder, base_url: str, max_bytes: int, runtime: Runtime) -> None:
         self._folder = folder
         self._base_url = base_url
         self._max_bytes = max_bytes
-        self._clock = clock
-        self._now_ms = now_ms
+        self._clock = runtime.clock
+        self._wall = runtime.wall
+        # What names the time since which our clock counts. Without a name of the kernel's, it is ours alone.
+        self.boot = runtime.boot() or f"as seen by one shipper, {os.urandom(8).hex()}"
         self._claim: Claim | None = None
         self._failures = 0
         self.file: SpoolFile | None = None
         self.failure: str | None = None  # why it does not work; cleared by ``mended``
         self.retry_at = 0.0  # monotonic seconds
         self._look_at = 0.0  # monotonic seconds before which it is not looked at again
-        self.wal = Wal(clock, max_bytes)
+        self.wal = Wal(runtime.clock, max_bytes)
 
     @property
     def works(self) -> bool:
@@ -58,6 +54,10 @@ class Disk:
     def may_try(self) -> bool:
         """Whether it did not fail, or not just now."""
         return self.failure is None or self._clock() >= self.retry_at
+
+    def clocks(self, server: float | None) -> Clocks:
+        """Return what time it is, by all clocks there are; ``server``: by Togai's."""
+        return Clocks.read(self.boot, self._clock(), self._wall(), server)
 
     def look(self, coming: int = 0) -> bool:
         """Return whether a reader was just found to be in the way of emptying a large ``-wal``.
@@ -89,11 +89,16 @@ class Disk:
             f" which has {self.wal.pinned / 1e6:,.0f} MB"
         )
 
+    def note_wall_clock(self) -> None:
+        """Note in the file where the wall clock was set since. Raises ``SpoolError``."""
+        if self.file is not None and self.failure is None:
+            self.file.note_wall_clock(self._clock(), self._wall())
+
     def open(self) -> SpoolFile:
         """The file, made if there is none. Raises ``SpoolError``."""
         if self.file is None:
             self._folder.prepare()
-            claim = self._folder.new()
+            claim, wall = self._folder.new(), self._wall()
             try:
                 self.file = SpoolFile.create(
                     claim.path,
@@ -101,9 +106,10 @@ class Disk:
                         "base_url": self._base_url,
                         "host": socket.gethostname(),
                         "pid": str(os.getpid()),
-                        "created_ms": str(self._now_ms()),
+                        "created_ms": str(int(wall * 1000)),
                         "version": __version__,
                     },
+                    FileClock.begun(self.boot, self._clock(), wall),
                 )
                 self._folder.sync()
             except BaseException:

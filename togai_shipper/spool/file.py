@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from zlib import crc32
 
 from . import schema
+from .age import FileClock
 from .connection import Connection, as_text
 from .dead_letters import DeadLetters
 from .errors import Damaged, SpoolError
-from .rows import ROW_BYTES, DeadLetter, Row, checksum, is_past_window, is_whole
+from .rows import ASKED_FOR, ROW_BYTES, DeadLetter, Row, checksum, is_past_window, is_whole
 
+CLOCK = "clock"  # what the ``FileClock`` is called in a file
 PAGE = 100  # rows that are in memory at once while a file is gone through
 READ_BYTES = 4 * 1024 * 1024  # of bodies read at once at most, but for a single one that is larger
 
@@ -27,22 +29,23 @@ READ_BYTES = 4 * 1024 * 1024  # of bodies read at once at most, but for a single
 class SpoolFile:
     """An open file. Every method raises ``SpoolError``, and has then changed nothing."""
 
-    def __init__(self, connection: Connection, next_seq: int = 1) -> None:
+    def __init__(self, connection: Connection, next_seq: int = 1, clock: FileClock | None = None) -> None:
         self.path = connection.path
         self._connection = connection
         self._letters = DeadLetters(connection)
         self._next = next_seq
+        self.clock = clock or FileClock()
 
     # --- opening ---
 
     @classmethod
-    def create(cls, path: Path, meta: Mapping[str, str]) -> SpoolFile:
-        """Make a new file, and write ``meta`` in it."""
+    def create(cls, path: Path, meta: Mapping[str, str], clock: FileClock | None = None) -> SpoolFile:
+        """Make a new file, and write ``meta`` in it, and how its times are to be read."""
         with _closed_on_error(Connection.create(path)) as connection:
             connection.make_durable()
             connection.distrust()
-            schema.lay_out(connection, meta)
-            return cls(connection)
+            schema.lay_out(connection, {**meta, CLOCK: clock.as_text()} if clock else meta)
+            return cls(connection, clock=clock)
 
     @classmethod
     def open(cls, path: Path) -> SpoolFile:
@@ -51,7 +54,7 @@ class SpoolFile:
             schema.check(connection)
             connection.make_durable()
             connection.distrust()
-            return cls(connection, _last_seq(connection) + 1)
+            return cls(connection, _last_seq(connection) + 1, _clock(connection))
 
     @classmethod
     def salvage(cls, path: Path) -> SpoolFile:
@@ -60,7 +63,7 @@ class SpoolFile:
             connection.read_though_cut_off()
             connection.distrust()
             schema.check(connection)
-            return cls(connection)
+            return cls(connection, clock=_clock(connection))
 
     @classmethod
     def peek(cls, path: Path) -> SpoolFile:
@@ -68,7 +71,7 @@ class SpoolFile:
         with _closed_on_error(Connection(path, "ro")) as connection:
             connection.distrust()
             schema.check(connection)
-            return cls(connection)
+            return cls(connection, clock=_clock(connection))
 
     # --- pending events ---
 
@@ -113,7 +116,7 @@ class SpoolFile:
             body = bytes(bodies[start : start + length])
             start += length
             if checksum(accepted_ms, bool(known), body) == crc:
-                rows.append(Row(seq, accepted_ms, bool(known), body))
+                rows.append(Row(seq, accepted_ms, bool(known), body, known == ASKED_FOR))
             else:
                 damaged.append(seq)
         if start != len(bodies or b""):
@@ -134,7 +137,7 @@ class SpoolFile:
                 if size > READ_BYTES and (rows or damaged):
                     break
                 if is_whole(accepted_ms, known, body, crc):
-                    rows.append(Row(seq, accepted_ms, bool(known), body))
+                    rows.append(Row(seq, accepted_ms, bool(known), body, known == ASKED_FOR))
                 else:
                     damaged.append(seq)
         return rows, damaged
@@ -175,6 +178,22 @@ class SpoolFile:
         self._connection.execute(
             schema.REMOVE_ROWS, (json.dumps([row.seq for row in rows]), json.dumps(crcs))
         )
+
+    def ask_for(self, rows: Iterable[Row]) -> None:
+        """Let these rows be sent however old they are, by whoever takes the file over."""
+        with self._connection.transaction():
+            self._connection.execute_many(
+                schema.ASK_FOR,
+                [
+                    (
+                        ASKED_FOR,
+                        checksum(row.accepted_ms, known=True, body=row.body),
+                        row.seq,
+                        checksum(row.accepted_ms, row.known, row.body),
+                    )
+                    for row in rows
+                ],
+            )
 
     def pending(self) -> tuple[int, int]:
         """Return how many events are pending, and about what they take on disk, in bytes."""
@@ -221,12 +240,14 @@ class SpoolFile:
         """Remove dead letters, by their numbers."""
         self._letters.remove(numbers)
 
-    def replay(self, numbers: Sequence[int], now_ms: int) -> list[Row]:
+    def replay(self, numbers: Sequence[int], now_ms: int, *, is_left: bool = False) -> list[Row]:
         """Make dead letters pending again, in one transaction; return their rows.
 
         An event keeps the time at which it was accepted, which says until when Togai knows its id; where it
-        may have forgotten the id, the event is accepted now. A damaged letter stays where it is.
+        may have forgotten the id, the event is accepted now. A damaged letter stays where it is. ``is_left``:
+        the file's process is gone, and who takes it over is to send them, however old they seem to him.
         """
+        known = ASKED_FOR if is_left else 1
         rows: list[Row] = []
         with self._connection.transaction():
             for start in range(0, len(numbers), PAGE):
@@ -234,9 +255,10 @@ class SpoolFile:
                 rows += [
                     Row(
                         self._next + place,
-                        now_ms if is_past_window(letter, now_ms) else letter.accepted_ms,
+                        now_ms if is_past_window(letter, now_ms) else min(letter.accepted_ms, now_ms),
                         known=True,
                         body=letter.body,
+                        is_asked_for=is_left,
                     )
                     for place, letter in enumerate(letters.values(), len(rows))
                 ]
@@ -247,7 +269,7 @@ class SpoolFile:
                     (
                         row.seq,
                         row.accepted_ms,
-                        row.known,
+                        known,
                         row.body,
                         checksum(row.accepted_ms, row.known, row.body),
                     )
@@ -260,9 +282,16 @@ class SpoolFile:
     # --- about the file ---
 
     def meta(self) -> dict[str, str]:
-        """Return what ``create`` wrote: ``base_url``, ``created_ms``, ``host``, ``pid``, ``version``."""
+        """Return what ``create`` wrote: ``base_url``, ``clock``, ``created_ms``, ``host``, ``pid``, …."""
         rows = self._connection.rows("SELECT key, value FROM meta")
         return {as_text(key): as_text(value) for key, value in rows}
+
+    def note_wall_clock(self, clock: float, wall: float) -> None:
+        """Note where the wall clock stands, if it was set since."""
+        noted = self.clock.noted(clock, wall)
+        if noted != self.clock:
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (CLOCK, noted.as_text()))
+            self.clock = noted
 
     def try_out(self) -> None:
         """Write something without meaning, to see whether the file can be written."""
@@ -290,6 +319,14 @@ def _closed_on_error(connection: Connection) -> Iterator[Connection]:
     except BaseException:
         connection.close()
         raise
+
+
+def _clock(connection: Connection) -> FileClock:
+    """Return how the file's times are to be read; of a damaged one, as if it did not say."""
+    with suppress(SpoolError):
+        for (text,) in connection.rows("SELECT value FROM meta WHERE key = ?", (CLOCK,)):
+            return FileClock.of_text(as_text(text))
+    return FileClock()
 
 
 def _last_seq(connection: Connection) -> int:

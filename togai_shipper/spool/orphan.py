@@ -6,17 +6,18 @@ both, and it is sent twice with the same ids, of which Togai counts one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 
 import attrs
 
+from .age import Clocks, age
 from .errors import SpoolError, SpoolFull
 from .file import READ_BYTES, SpoolFile
 from .folder import Claim
 from .requests import carry_out, read_requests
-from .rows import PAST_WINDOW, DeadLetter, Row, event_id, is_old
+from .rows import PAST_WINDOW, DeadLetter, Row, event_id
 
 PIECE = 1000  # rows moved at once at most: a few milliseconds, between which our own events are written
 MAX_UNREADABLE = 10_000  # rows in a row that cannot be read; then there are no more
@@ -50,39 +51,36 @@ class Orphan:
         self.file = file
         self._after = 0
         self._stays = damaged  # something in it cannot be moved: it is kept, under another name
-        self.waiting = 0  # events in it that wait for the server to say what time it is
+        self.waiting = 0  # events in it of which the clocks do not tell how old they are
         self._is_damaged = damaged
         self._unreadable = 0
         self._bad: set[int] = set()  # the seq of damaged rows
         self._passed: int | None = None  # rows, where they are read as they lie
 
-    def move(self, ours: SpoolFile, now_ms: int, server_ms: int | None) -> Haul:
+    def move(self, ours: SpoolFile, now: Clocks) -> Haul:
         """Move the next piece to ``ours``. Raises ``SpoolError`` where ours cannot be written.
 
-        An event that may be older than Togai's memory of its id is not sent again by itself. That it is has
-        to be said by the clock of the server (``server_ms``), too: until it is known, such an event stays.
+        An event that may be older than Togai's memory of its id is not sent again by itself. Where the clocks
+        do not tell whether it is, it stays.
         """
         piece = self._next()
-        fresh: list[Row] = []
+        fresh: list[tuple[Row, int]] = []  # with the age of each
         expired: list[Row] = []
         for row in piece.rows:
-            if not is_old(row.accepted_ms, now_ms if server_ms is None else server_ms):
-                fresh.append(row)
-            elif server_ms is None:
-                self.waiting += 1
-            else:
+            found = age(row.accepted_ms, self.file.clock, now)
+            if found.decision == "send":
+                fresh.append((row, max(0, int(found.most))))
+            elif row.is_asked_for:
+                fresh.append((row, 0))
+            elif found.decision == "dead":
                 expired.append(row)
-        moved: list[Row] = []
-        if fresh:
-            first = ours.append([(row.accepted_ms, True, row.body) for row in fresh])
-            moved = [
-                Row(first + number, row.accepted_ms, known=True, body=row.body)
-                for number, row in enumerate(fresh)
-            ]
+            else:
+                self.waiting += 1
+        moved = _moved(fresh, ours, now)
         if expired:
-            ours.bury([_expired(row, now_ms) for row in expired])
-        self._forget([*fresh, *expired])
-        is_over = piece.is_last and not self._do_requests(now_ms)
+            ours.bury([_expired(row, now.wall) for row in expired])
+        self._forget([*(row for row, _ in fresh), *expired])
+        is_over = piece.is_last and not self._do_requests(now.wall)
         # Where events wait, the file stays, and its dead letters in it.
         dead = self._move_dead(ours) if is_over and not self.waiting else 0
         return Haul(moved, expired, dead, piece.damaged, is_over)
@@ -92,7 +90,7 @@ class Orphan:
         requests = read_requests(self.claim.path)
         try:
             for request in requests:
-                carry_out(request, self.file, now_ms)
+                carry_out(request, self.file, now_ms, is_left=True)
         except SpoolError:
             self._stays = True
             return False
@@ -207,6 +205,19 @@ class Orphan:
         else:
             self.claim.unlink()
         return ""
+
+
+def _moved(fresh: Sequence[tuple[Row, int]], ours: SpoolFile, now: Clocks) -> list[Row]:
+    """Write rows into our file, each as old as it was found to be: from now on that is as sure as our own."""
+    if not fresh:
+        return []
+    time = ours.clock.time(now.clock / 1000)
+    events = [(time - its_age, True, row.body) for row, its_age in fresh]
+    first = ours.append(events)
+    return [
+        Row(first + number, accepted_ms, known=known, body=body)
+        for number, (accepted_ms, known, body) in enumerate(events)
+    ]
 
 
 def _expired(row: Row, now_ms: int) -> DeadLetter:

@@ -21,6 +21,7 @@ from togai_shipper._plural import counted
 from togai_shipper.exceptions import EventDropped
 
 from .adoption import Adoption
+from .age import FileClock
 from .disk import Disk
 from .errors import SpoolError
 from .file import SpoolFile
@@ -32,8 +33,8 @@ from .requests import carry_out, read_requests
 from .rows import CORRUPT, PAST_WINDOW, DeadLetter, Row
 
 READ_MOST = 5000  # rows read back at once
+WORD_EVERY = 3.0  # seconds between looks whether Togai has replied, where that is waited for
 REQUESTS_EVERY = 1.0  # seconds between looks for what an operator asks, where there are dead letters
-DAY = 86_400.0  # seconds: the highest age that is believed of our own wall clock alone
 
 
 @attrs.define
@@ -107,28 +108,11 @@ class Recovery:
                     self._inlet.settle(dropped, waited_for=True)
                     self._holdings.count(corrupt_rows=len(damaged), dead_letters=len(damaged))
                 into = shelf.returned(rows, damaged, dropped.events if dropped else ())
-                for lot in self._lots(into):
+                for lot in _lots(into, file.clock):
                     self._inlet.add([row.body for row in lot.rows], lot.since, known=lot.known)
                     shelf.note_next(lot.since)
             if into:
                 self._inlet.wake()
-
-    def _lots(self, rows: Sequence[Row]) -> list[Lot]:
-        lots: list[Lot] = []
-        for row in rows:
-            since = self._since(row)
-            if not lots or lots[-1].known is not row.known or abs(lots[-1].since - since) > 1.0:
-                lots.append(Lot(since, row.known))
-            lots[-1].rows.append(row)
-        return lots
-
-    def _since(self, row: Row) -> float:
-        """When a row was accepted, in monotonic seconds; too old to be sent only by the server's clock."""
-        server = self._server_clock.now()
-        age = (self._wall() if server is None else server) - row.accepted_ms / 1000
-        if server is None:
-            age = min(age, DAY)
-        return self._clock() - max(0.0, age)
 
     def _now_ms(self) -> int:
         return int(self._wall() * 1000)
@@ -175,14 +159,26 @@ class Recovery:
             file = ready()
             if file is None:
                 return
-            server = self._server_clock.now()
-            server_ms = None if server is None else int(server * 1000)
+            if self._will_be_told_the_time():
+                self.adoption.pause(WORD_EVERY)
+                return
             path = self.adoption.path
-            haul = self.adoption.move(file, self._now_ms(), server_ms)
+            haul = self.adoption.move(file, self._disk.clocks(self._server_clock.now()))
         except SpoolError:
             self.adoption.pause()  # what was read last is not moved: it is read again
             raise
-        self._take_over(haul, path)
+        self._take_over(haul, path, file)
+
+    def _will_be_told_the_time(self) -> bool:
+        """Whether events of another boot had better wait for Togai's first reply: one is on its way.
+
+        It says what time it is. Where nothing else is to be sent, our own clock has to do.
+        """
+        return (
+            not self.adoption.is_of(self._disk.boot)
+            and not self._server_clock.has_replied
+            and self._inlet.count > 0
+        )
 
     def _look_for_what_was_left(self) -> None:
         """Stop counting events of a file that another process has adopted from us: they are its own now."""
@@ -195,11 +191,11 @@ class Recovery:
                 f"gone {path}", "another process has taken over %s in %s", counted(count, "event"), path
             )
 
-    def _take_over(self, haul: Haul, path: str) -> None:
+    def _take_over(self, haul: Haul, path: str, file: SpoolFile) -> None:
         count = len(haul.moved) + len(haul.expired)
         with self._lock:
             if haul.moved:
-                self._join(haul.moved)
+                self._join(haul.moved, file)
             recovered = count - self._holdings.came_back(path, count)
             if haul.over and (missing := self._holdings.forget_left(path)):
                 self.lose(missing, path)
@@ -221,10 +217,11 @@ class Recovery:
         )
         self._news.undelivered(error, outcome.events)
 
-    def _join(self, rows: list[Row]) -> None:
+    def _join(self, rows: list[Row], file: SpoolFile) -> None:
         """Note rows that came to the end of our file: before what has not been written yet."""
         self._inlet.note_overtaking(len(rows), self._holdings.shelf.behind)
-        self._holdings.shelf.joined(rows, self._since(rows[0]))
+        oldest = min(row.accepted_ms for row in rows)
+        self._holdings.shelf.joined(rows, file.clock.clock(oldest))
 
     def lose(self, count: int, path: str) -> None:
         """Count events that were on disk alone and are no more, and tell of them; called under the lock."""
@@ -247,10 +244,21 @@ class Recovery:
             return
         self._look_at = now + REQUESTS_EVERY
         for request in read_requests(file.path):
-            rows = carry_out(request, file, self._now_ms())
+            rows = carry_out(request, file, file.clock.time(self._clock()))
             dead_letters = file.dead_count()
             with self._lock:
                 if rows:
-                    self._join(rows)
+                    self._join(rows, file)
                 self._holdings.count(recovered=len(rows))
                 self._holdings.recount_dead_letters(dead_letters)
+
+
+def _lots(rows: Sequence[Row], clock: FileClock) -> list[Lot]:
+    """Divide rows of our own file by their age, which is exact."""
+    lots: list[Lot] = []
+    for row in rows:
+        since = clock.clock(row.accepted_ms)
+        if not lots or lots[-1].known is not row.known or abs(lots[-1].since - since) > 1.0:
+            lots.append(Lot(since, row.known))
+        lots[-1].rows.append(row)
+    return lots

@@ -60,11 +60,11 @@ def ask(db_path: Path, what: What, numbers: Iterable[int]) -> Path:
     return path
 
 
-def carry_out(request: Request, file: SpoolFile, now_ms: int) -> list[Row]:
+def carry_out(request: Request, file: SpoolFile, now_ms: int, *, is_left: bool = False) -> list[Row]:
     """Do what a request asks, in the file that it is about; return the rows that are pending again."""
     rows = []
     if request.what == "replay":
-        rows = file.replay(request.numbers, now_ms)
+        rows = file.replay(request.numbers, now_ms, is_left=is_left)
     else:
         file.purge(request.numbers)
     request.path.unlink(missing_ok=True)  # only now: to do it twice changes nothing

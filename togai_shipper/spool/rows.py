@@ -12,6 +12,7 @@ from togai_shipper._engine.settlement import DEDUPE_WINDOW
 from togai_shipper._event import id_of
 
 PAST_WINDOW = "past dedupe window"
+ASKED_FOR = 2  # in the column ``known``: as 1, and an operator has asked for it
 ROW_BYTES = 40  # about what a row takes on disk beside its body
 CORRUPT = "corrupt"  # damaged on disk: what is left of such an event can be looked at, and is never sent
 
@@ -22,11 +23,12 @@ class Row:
 
     Attributes:
         seq: the event's place in its file.
-        accepted_ms: when it was first written to disk, by the wall clock, in milliseconds. Another process
-            that adopts the event keeps this time.
+        accepted_ms: when it was accepted, in milliseconds, by the clock of its file. Who adopts the event
+            writes the time that is as long ago by the clock of his own.
         known: whether Togai may know its id already: an earlier process may have sent it, or the caller chose
             the id.
         body: the event, encoded.
+        is_asked_for: an operator has asked for it to be sent, however old it is.
 
     """
 
@@ -34,6 +36,7 @@ class Row:
     accepted_ms: int
     known: bool
     body: bytes
+    is_asked_for: bool = False
 
 
 @attrs.frozen

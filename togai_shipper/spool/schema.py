@@ -86,6 +86,7 @@ FROM (
 READ_ONE_BY_ONE = "SELECT seq, accepted_ms, known, body, crc FROM event WHERE seq > ? ORDER BY seq LIMIT ?"
 READ_AS_THEY_LIE = "SELECT seq, accepted_ms, known, body, crc FROM event LIMIT ? OFFSET ?"
 INSERT = "INSERT INTO event VALUES (?, ?, ?, ?, ?)"
+ASK_FOR = "UPDATE event SET known = ?, crc = ? WHERE seq = ? AND crc = ?"
 REMOVE = "DELETE FROM event WHERE seq IN (SELECT value FROM json_each(?))"
 REMOVE_ROWS = """
 DELETE FROM event

@@ -93,7 +93,7 @@ class Spool:
         self._news = News(log, callbacks)
         self._gathering = Gathering(clock)
         self._holdings = holdings = Holdings(config, shutdown, inlet)
-        self.disk = disk = Disk(folder, config.base_url, config.max_spool_bytes, clock, self._now_ms)
+        self.disk = disk = Disk(folder, config.base_url, config.max_spool_bytes, runtime)
         self.recovery = Recovery(
             config, runtime, lock, shutdown, inlet, holdings, folder, disk, self._news, server_clock
         )
@@ -208,12 +208,8 @@ class Spool:
         if in_left_files := self._holdings.in_left_files:
             waiting = counted(in_left_files, "event waits", "events wait")
             return f"{waiting} in a file that failed, until it can be read"
-        if stranded := self.recovery.adoption.stranded:
-            waiting = counted(sum(stranded.values()), "event on disk is", "events on disk are")
-            return (
-                f"{waiting} not ours to send, or so old that Togai has to "
-                f"say first what time it is; in {min(stranded)}"
-            )
+        if complaint := self.recovery.adoption.complaint():
+            return complaint
         return None
 
     def figures(self) -> dict[str, int | bool]:
@@ -224,7 +220,7 @@ class Spool:
             "spool_bytes": holdings.shelf.bytes + self.disk.wal.pinned,
             "durable": self.disk.works,
             "recovered": holdings.recovered,
-            "stranded": sum(self.recovery.adoption.stranded.values()),
+            "stranded": self.recovery.adoption.count,
             "corrupt_rows": holdings.corrupt_rows,
             "dead_letters": holdings.dead_letters,
         }
@@ -321,6 +317,7 @@ class Spool:
             self._ready()
         self._commit()
         for work in (
+            self.disk.note_wall_clock,
             self._forget,
             self.recovery.read_back,
             lambda: self.recovery.adopt(self._ready),
@@ -399,7 +396,7 @@ class Spool:
             events = [event for event in self._inlet.events() if event not in shelf]
         if not events:
             return
-        now = self._now_ms()
+        now = file.clock.time(self._clock())
         first = file.append([(now, True, event) for event in events])
         with self._lock:
             shelf.saved(events, first, there=self._inlet.events())
@@ -435,7 +432,7 @@ class Spool:
         file = self._ready()
         if file is None:
             return None
-        now = self._now_ms()
+        now = file.clock.time(self._clock())
         try:
             return file.append([(now, type(event) is ChosenId, event) for event in events])
         except SpoolError as error:

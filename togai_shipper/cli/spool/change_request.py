@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from enum import Enum
 from pathlib import Path
+from typing import Literal
 
 import attrs
 
@@ -60,23 +61,26 @@ class WaitClock:
 
 @attrs.frozen
 class ChangeRequest:
-    """A request to replay or to delete dead letters.
+    """A request to replay or to delete dead letters, or to send pending events however old they are.
 
     Attributes:
         folder: the spool.
-        what: ``"replay"`` or ``"purge"``.
+        what: ``"replay"``, ``"purge"`` or ``"send"``.
         clock: how time passes while we wait for the owner of a file.
 
     """
 
     folder: Folder
-    what: What
+    what: What | Literal["send"]
     clock: WaitClock
 
     def run(self, path: Path, numbers: Sequence[int]) -> ChangeResult:
         """Change these dead letters of one file, or ask its owner to and wait a few seconds for it."""
         try:
-            return self._here(path, numbers) or self._there(path, numbers)
+            result = self._here(path, numbers)
+            if result is None and self.what != "send":
+                return self._there(path, numbers, self.what)
+            return result or self._soon(path, numbers)
         except SpoolError as error:
             why = str(error).removeprefix(f"{path}: ")
             return ChangeResult(path, ChangeState.FAILED, len(numbers), why=why)
@@ -98,15 +102,28 @@ class ChangeRequest:
 
     def _change(self, file: SpoolFile, numbers: Sequence[int]) -> int:
         if self.what == "replay":
-            return len(file.replay(numbers, now_ms()))
+            return len(file.replay(numbers, now_ms(), is_left=True))
+        if self.what == "send":
+            rows = [row for row in map(file.read_one, numbers) if row]
+            file.ask_for(rows)
+            return len(rows)
         before = file.dead_count()
         file.purge(numbers)
         return before - file.dead_count()
 
-    def _there(self, path: Path, numbers: Sequence[int]) -> ChangeResult:
+    def _soon(self, path: Path, numbers: Sequence[int]) -> ChangeResult:
+        """Change them once the process that looks into the file lets go of it."""
+        until = self.clock.now() + PATIENCE
+        while (result := self._here(path, numbers)) is None and self.clock.now() < until:
+            self.clock.pause(PAUSE)
+        return result or ChangeResult(
+            path, ChangeState.FAILED, len(numbers), why="a process is taking it over"
+        )
+
+    def _there(self, path: Path, numbers: Sequence[int], what: What) -> ChangeResult:
         """Ask the owner of the file to change them."""
         owner = self.folder.owner(path)
-        requests = [ask(path, self.what, portion) for portion in _portions(numbers)]
+        requests = [ask(path, what, portion) for portion in _portions(numbers)]
         until = self.clock.now() + PATIENCE
         while any(request.exists() for request in requests):
             if self.clock.now() >= until:

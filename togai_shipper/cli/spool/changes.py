@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -28,7 +28,7 @@ from .view import exit_with_problems, owner_text, reasons_text
     "--past-dedupe-window",
     "risky",
     is_flag=True,
-    help="Also those accepted over 40 days ago, which Togai may bill twice.",
+    help="Also those accepted over 40 days ago, or perhaps so, which Togai may bill twice.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 @click.pass_context
@@ -38,7 +38,8 @@ def replay(ctx: click.Context, /, *, directory: str, risky: bool, as_json: bool,
     All of them, or those that match every option. They keep their ids. Togai counts an id once in 45 days: if
     an older event had arrived, it would be billed again. So those accepted over 40 days ago are left out,
     unless --past-dedupe-window is given; check first that Togai does not have them. Those that are damaged on
-    disk are always left out.
+    disk are always left out. With that option, pending events are sent, too, that no process has sent since
+    the clocks do not tell how old they are.
 
     The owner of a file makes the change, within about a second. In a file without an owner they wait for the
     next process that starts, or for togai-shipper drain DIR.
@@ -60,11 +61,22 @@ def replay(ctx: click.Context, /, *, directory: str, risky: bool, as_json: bool,
             left[why] += 1
         else:
             numbers.setdefault(event.path, []).append(event.number)
-    results = _run(ctx, directory, "replay", numbers)
+    unsure: dict[Path, list[int]] = {}
+    for event in chosen(reader.of_unsure_age(), selection, now):
+        if risky:
+            unsure.setdefault(event.path, []).append(event.number)
+        else:
+            left["of unknown age"] += event.is_kept
+    kept = _run(ctx, directory, "send", unsure)
+    letters = _run(ctx, directory, "replay", numbers)
+    results = [*kept, *letters]
     if as_json:
-        click.echo(_results_json(results, "replayed", left))
+        click.echo(_results_json(results, "replayed", +left))
     else:
-        for line in (*_told(results, "pending again"), *_told_left(left), *_told_where(directory, results)):
+        told = [] if kept and not letters else [*_told(letters, "pending again")]
+        if kept:
+            told += _told(kept, "to be sent, however old", "pending event")
+        for line in (*told, *_told_left(left), *_told_where(directory, results)):
             click.echo(line)
     exit_with_problems(ctx, reader.problems, failed=_have_failed(results))
 
@@ -121,7 +133,7 @@ def purge(
 
 
 def _run(
-    ctx: click.Context, directory: str, what: What, numbers: dict[Path, list[int]]
+    ctx: click.Context, directory: str, what: What | Literal["send"], numbers: dict[Path, list[int]]
 ) -> list[ChangeResult]:
     request = ChangeRequest(open_folder(directory), what, ctx.find_object(WaitClock) or WaitClock())
     return [request.run(path, its) for path, its in numbers.items()]
@@ -131,16 +143,14 @@ def _have_failed(results: Sequence[ChangeResult]) -> bool:
     return any(result.state in (ChangeState.GONE, ChangeState.FAILED) for result in results)
 
 
-def _told(results: Sequence[ChangeResult], done: str) -> Iterator[str]:
+def _told(results: Sequence[ChangeResult], done: str, what: str = "dead letter") -> Iterator[str]:
     count = sum(result.count for result in results if result.state == ChangeState.DONE)
     if count or not results:
         yield (
-            f"{plural(count, 'dead letter is', 'dead letters are')} {done}."
-            if count
-            else "No dead letter matches."
+            f"{plural(count, f'{what} is', f'{what}s are')} {done}." if count else "No dead letter matches."
         )
     for result in results:
-        letters = plural(result.count, "dead letter")
+        letters = plural(result.count, what)
         match result.state:
             case ChangeState.ASKED:
                 yield (
@@ -161,6 +171,11 @@ def _told_left(left: Counter[str]) -> Iterator[str]:
         yield (
             f"{left['past dedupe window']:,} left: accepted over 40 days ago. Those that Togai has"
             " may be billed again.\nIf Togai has none of them, replay them with --past-dedupe-window."
+        )
+    if left["of unknown age"]:
+        yield (
+            f"{left['of unknown age']:,} pending, and left so: this machine's clock does not tell how old,"
+            " and no process\nsends them. If Togai has none of them, send them with --past-dedupe-window."
         )
     if left["damaged"]:
         yield f"{left['damaged']:,} left: damaged on disk (reason {CORRUPT}); these are never sent."

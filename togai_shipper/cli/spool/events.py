@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from functools import cached_property
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import attrs
 
+from togai_shipper._process import boot
 from togai_shipper.cli.formats import plural
+from togai_shipper.spool.age import Clocks, age
 from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import Folder
-from togai_shipper.spool.rows import DeadLetter
+from togai_shipper.spool.rows import DeadLetter, Row
 
 
 @attrs.frozen(slots=False)
@@ -27,6 +30,8 @@ class StoredEvent:
         body: the encoded event, or what is left of a damaged one.
         accepted_ms: when it was accepted.
         letter: why it is dead; ``None`` if it is pending.
+        row: it as it is pending; ``None`` if it is dead.
+        is_kept: our clocks do not tell how old it is, or say that it is too old; so it is not sent.
 
     """
 
@@ -35,6 +40,8 @@ class StoredEvent:
     body: bytes
     accepted_ms: int
     letter: DeadLetter | None = None
+    row: Row | None = None
+    is_kept: bool = False
 
     @property
     def since_ms(self) -> int:
@@ -83,6 +90,12 @@ class EventReader:
         for path in self._folder.paths():
             yield from self._each(path, self._rows)
 
+    def of_unsure_age(self) -> Iterator[StoredEvent]:
+        """Read every pending event without an owner that was accepted before the machine started last."""
+        for path in self._folder.paths():
+            if self._folder.owner(path) is None:
+                yield from self._each(path, self._unsure_rows)
+
     def _each(self, path: Path, read: Callable[[SpoolFile], Iterator[StoredEvent]]) -> Iterator[StoredEvent]:
         try:
             with closing(SpoolFile.peek(path)) as file:
@@ -100,6 +113,15 @@ class EventReader:
         for rows, wrong in file.scan():
             damaged += len(wrong)
             for row in rows:
-                yield StoredEvent(file.path, row.seq, row.body, row.accepted_ms)
+                yield StoredEvent(file.path, row.seq, row.body, row.accepted_ms, row=row)
         if damaged:
             self.problems.append(f"{file.path}: skipped {plural(damaged, 'damaged pending event')}")
+
+    def _unsure_rows(self, file: SpoolFile) -> Iterator[StoredEvent]:
+        now = Clocks.read(boot.boot_id(), boot.clock(), time.time(), None)
+        if file.clock.boot and file.clock.boot == now.boot:
+            return
+        for event in self._rows(file):
+            if event.row and not event.row.is_asked_for:
+                is_kept = age(event.accepted_ms, file.clock, now).decision != "send"
+                yield attrs.evolve(event, is_kept=is_kept)
