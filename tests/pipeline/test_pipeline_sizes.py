@@ -339,3 +339,15 @@ def test_a_slow_link_at_close_gets_what_it_can_carry() -> None:
     w.put(300, size=200)
 
     assert w.pipeline.close(10).delivered >= 200
+
+
+def test_what_is_cut_off_while_shorter_requests_get_through_costs_no_long_waits() -> None:
+    """As a gateway may that resets the connection before its 413 is read."""
+    w = world(rate_limit=None)
+    w.server.answer = up_to(20_000, NO_REPLY)
+    w.put(10_000, size=200)
+    began = w.clock.now
+
+    assert w.pipeline.flush(600)
+    waited = w.clock.now - began - len(w.server.sent) * w.server.latency
+    assert waited < 0.5 * len(refused(w, 20_000))

@@ -128,7 +128,9 @@ class Delivery:
         )
         retrying(self._attempt, carried, transport, trip)
         if self._is_to_be_recut(carried):
-            self._sleep(self._backoff(carried.verdict, carried.batch.attempts, trip), carried, trip)
+            # Where others get through, this one is too long, and a shorter one need not wait for long.
+            failed = min(carried.batch.attempts, self._gate.failed_in_a_row)
+            self._sleep(self._backoff(carried.verdict, failed, trip), carried, trip)
 
     @staticmethod
     def _is_to_be_recut(carried: Carried) -> bool:

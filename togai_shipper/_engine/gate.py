@@ -87,6 +87,7 @@ class Gate:
         self._rejected_in_a_row = 0
         self._pages_in_a_row = 0  # single events that a gateway refused
         self._failing_since: float | None = None
+        self.failed_in_a_row = 0  # attempts since the latest good reply
         self.last_error: str | None = None
 
     # --- a flusher's way through ---
@@ -171,6 +172,7 @@ class Gate:
         self._pauses = 0
         self.linger = max(self._config.flush_interval, self.linger * SHORTER)
         self._failing_since = None
+        self.failed_in_a_row = 0
         self.last_error = None
 
     def _distrust(self) -> None:
@@ -203,6 +205,7 @@ class Gate:
         """Note that an attempt failed: if all do for a while, that is told."""
         with self.lock:
             self.last_error = message
+            self.failed_in_a_row += 1
             if self._failing_since is None:
                 self._failing_since = self._clock()
 
