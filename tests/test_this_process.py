@@ -10,7 +10,7 @@ import attrs
 from togai_shipper._process.per_process import PerProcess
 from togai_shipper._process.this_process import Process, this_process
 
-PARENT, CHILD, GRANDCHILD = Process(100, 0), Process(200, 1), Process(100, 2)
+PARENT, CHILD, GRANDCHILD = Process(100), Process(200), Process(100)
 
 
 @attrs.frozen
@@ -36,6 +36,7 @@ def test_a_grandchild_with_its_grandparents_pid_leaves_alone_what_that_has_made(
 
 def test_it_is_the_same_one_as_long_as_nobody_forks() -> None:
     assert this_process() is this_process()
+    assert this_process().is_here
 
 
 FORKS = """
@@ -50,7 +51,8 @@ def in_a_child(function):
     assert os.waitpid(child, 0)[1] == 0
 
 def grandchild():
-    os.getpid = lambda: first.pid  # as the system may have it, once the first process is gone
+    os.getpid = lambda: pid  # as the system may have it, once the first process is gone
+    assert not first.is_here
     assert this_process() is not first
     assert this_process() is this_process()
 
@@ -59,10 +61,11 @@ def child():
     assert this_process().pid == os.getpid()
     in_a_child(grandchild)
 
-first = this_process()
+first, pid = this_process(), os.getpid()
 in_a_child(child)
 assert this_process() is first
-os.getpid = lambda: first.pid + 1  # where no hook runs
+os.getpid = lambda: pid + 1  # where no hook runs
+assert not first.is_here
 assert this_process() is not first
 assert this_process() is this_process()
 """

@@ -24,7 +24,6 @@ from ._outcome import FlushReport, Outcome, Stats
 from ._process import exits, sigterm
 from ._process.event_loop import in_a_thread
 from ._process.per_process import PerProcess
-from ._process.this_process import this_process
 from ._recipe import AttributesOf, DimensionsOf, Recipe, TextOf
 from .exceptions import ConfigurationError, InvalidEvent, QueueFull, TogaiShipperError
 
@@ -200,7 +199,7 @@ class Shipper:
 
         """
         intake = self._own.latest
-        if intake.process is not this_process():
+        if intake.process.pid != os.getpid():
             intake = self._own.here()
         return intake.track(
             schema_name, account_id, attributes, dimensions, timestamp, event_id, idempotency_key
@@ -475,7 +474,7 @@ class Shipper:
 
     def __del__(self) -> None:
         own: PerProcess[Intake] | None = getattr(self, "_own", None)
-        if own is None or own.latest.process is not this_process():
+        if own is None or not own.latest.process.is_here:
             return
         pipeline = own.latest.pipeline
         if pipeline.shutdown.has_begun:

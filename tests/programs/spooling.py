@@ -168,9 +168,9 @@ def executemany() -> None:
 
 def no_pid_check() -> None:
     """A process that takes itself for its parent."""
-    here, pid = this_process.this_process(), os.getpid()
+    pid = os.getpid()
     os.getpid = lambda: pid
-    os.register_at_fork(after_in_child=lambda: setattr(this_process, "_known", here))
+    this_process._forked.__code__ = (lambda: None).__code__  # noqa: SLF001  nor a hook, which is there already
 
 
 MUTANTS: dict[str, Callable[[], None]] = {

@@ -142,7 +142,7 @@ class Flushers:
             yield
         finally:
             if is_held_up:
-                if this_process() is not self._process:  # pragma: no cover  a forked child, unmeasured
+                if not self._process.is_here:  # pragma: no cover  a forked child, unmeasured
                     end_forked_child()
                 with self._lock:
                     self._in_callback.discard(me)

@@ -142,7 +142,7 @@ def call_beside(function: Callable[[], object], runtime: Runtime, seconds: float
             function()
         except BaseException as raised:  # SystemExit: that of whoever closes
             error = raised
-        if this_process() is not here:  # pragma: no cover  a forked child, unmeasured
+        if not here.is_here:  # pragma: no cover  a forked child, unmeasured
             end_forked_child()
         ended.append(error)
         bell.ring()

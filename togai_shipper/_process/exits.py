@@ -105,12 +105,12 @@ def _is_child() -> bool:
 
 def close_all() -> None:
     """Close what is open in this process."""
-    close_together([pipeline for pipeline in _pipelines if pipeline.process is this_process()])
+    close_together([pipeline for pipeline in _pipelines if pipeline.process.is_here])
 
 
 def orphans() -> list[Closable]:
     """Those of this process that have lost their shippers and had events then."""
-    return [pipeline for pipeline in list(_orphans) if pipeline.process is this_process()]
+    return [pipeline for pipeline in list(_orphans) if pipeline.process.is_here]
 
 
 def close_together(pipelines: list[Closable]) -> None:

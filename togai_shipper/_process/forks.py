@@ -10,7 +10,7 @@ import time
 from typing import Protocol
 
 from .registry import Registry
-from .this_process import Process, this_process
+from .this_process import Process
 
 FORK_WAIT = 2.0  # seconds that a fork waits at most
 
@@ -39,7 +39,7 @@ def watch(held: Held) -> None:
 def _hold() -> None:
     until = time.monotonic() + FORK_WAIT
     for each in _watched:
-        if each.process is this_process() and each.hold(max(0.0, until - time.monotonic())):
+        if each.process.is_here and each.hold(max(0.0, until - time.monotonic())):
             _held.append(each)  # noqa: PERF401  what is held is known at once, whatever interrupts this
 
 
@@ -47,7 +47,7 @@ def _let_go() -> None:
     """In the parent. A child never touches what it inherited, its lock neither."""
     while _held:
         each = _held.pop()
-        if each.process is this_process():
+        if each.process.is_here:
             each.let_go()
 
 

@@ -1,39 +1,45 @@
 """Which process this is: what was made in another is left alone.
 
-A pid by itself may come again: a grandchild may get that of its grandparent, which has ended. So forks are
-counted too, where Python's at-fork hooks run. Where none runs (uWSGI), the pid alone tells.
+A pid by itself may come again: a grandchild may get that of its grandparent, which has ended. So each process
+is an object, and a fork ends it in the child, where Python's at-fork hooks run. Where none runs (uWSGI), the
+pid alone tells.
 """
 
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 
-class Process(NamedTuple):
-    """A process. There is one object for each: two are the same process if they are the same object."""
+class Process:
+    """A process: there is one object for each, and in its children that is over."""
 
-    pid: int
-    forks: int  # between it and the process that has imported this, as far as hooks have run
+    __slots__ = ("pid",)
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid  # 0 in a child; so ``track()`` has one comparison to make
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is called in that process."""
+        return self.pid == os.getpid()
+
+    def end(self) -> None:
+        """Note that this is a child of it."""
+        self.pid = 0
 
 
-_known = Process(os.getpid(), 0)  # this one; its parent's, in a child that no hook has told of
-_all: dict[Process, Process] = {_known: _known}  # setdefault is atomic: threads may ask at once
+_known: dict[int, Process] = {}  # by pid; its setdefault is atomic, and threads may ask at once
 
 
 def this_process() -> Process:
     """Return the process in which this is called."""
-    global _known  # noqa: PLW0603  one attribute: what is read here is right, whoever writes in between
-    known, pid = _known, os.getpid()
-    if known.pid != pid:
-        _known = known = _all.setdefault(Process(pid, known.forks), Process(pid, known.forks))
-    return known
+    pid = os.getpid()
+    return _known.get(pid) or _known.setdefault(pid, Process(pid))
 
 
 def _forked() -> None:
-    global _known  # noqa: PLW0603  likewise
-    here = Process(os.getpid(), _known.forks + 1)
-    _known = _all.setdefault(here, here)
+    while _known:
+        _known.popitem()[1].end()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  not on Windows; its tests hide the name, unmeasured
