@@ -1,6 +1,6 @@
 """A simulated world: the real pipeline and spool, in virtual time, from a seed.
 
-- ``scheduler``, ``locks``, ``kernel``: threads that are greenlets, and what an operating system is to a process
+- ``scheduler``, ``locks``, ``kernel``: threads that are greenlets, and the operating system
 - ``network``, ``weather``, ``togai``: what lies outside a machine
 - ``disk``, ``process``: the machine
 - ``plan``, ``actions``, ``world``: what happens

@@ -1,9 +1,21 @@
-"""Faults that are put into the package, to see that a world finds them."""
+"""Faults that are put into the package, to see that worlds find them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from togai_shipper._engine import timed_http, transport
+from togai_shipper._engine.batching import Batch, singles
+from togai_shipper._engine.buffer import Buffer
+from togai_shipper._engine.line import Line
+from togai_shipper._engine.shutdown import Shutdown
+from togai_shipper._event import id_of
+from togai_shipper._process.per_process import PerProcess
+from togai_shipper.spool.orphan import Orphan
+from togai_shipper.spool.writer import Spool
 
 Bug = Callable[[], AbstractContextManager[None]]
 BUGS: dict[str, Bug] = {}
@@ -19,3 +31,119 @@ def bug(make: Callable[[], Iterator[None]]) -> Bug:
 def seeded(name: str | None) -> AbstractContextManager[None]:
     """Have this bug in the package for a while."""
     return nullcontext() if name is None else BUGS[name]()
+
+
+@contextmanager
+def _replaced(place: Any, name: str, make: Callable[[Any], Any]) -> Iterator[None]:
+    before = getattr(place, name)
+    setattr(place, name, make(before))
+    try:
+        yield
+    finally:
+        setattr(place, name, before)
+
+
+@bug
+def delete_before_the_reply() -> Iterator[None]:
+    """What is sent leaves the disk, before anybody knows what becomes of it."""
+
+    def make(take: Any) -> Any:
+        def taken(line: Any, *arguments: Any) -> Any:
+            work = take(line, *arguments)
+            if isinstance(work, Batch) and isinstance(line._store, Spool):
+                shelf = line._store._holdings.shelf
+                shelf._gone += [shelf._rows[id(event)] for event in work.events if event in shelf]
+                line._store.bell.ring()
+            return work
+
+        return taken
+
+    with _replaced(Line, "take", make):
+        yield
+
+
+@bug
+def a_new_id_on_retry() -> Iterator[None]:
+    """What is sent again is sent under another id."""
+
+    def make(body: Any) -> Any:
+        def bodied(batch: Batch) -> bytes:
+            whole: bytes = body(batch)
+            for event in batch.events if batch.attempts else ():
+                event_id = id_of(event)
+                again = f"{event_id[:-4]}{batch.attempts:04d}"
+                whole = whole.replace(json.dumps(event_id).encode(), json.dumps(again).encode())
+            return whole
+
+        return bodied
+
+    with _replaced(Batch, "body", make):
+        yield
+
+
+@bug
+def no_pid_check() -> Iterator[None]:
+    """A forked child goes on with what it has inherited."""
+    with _replaced(PerProcess, "here", lambda _: lambda own: own.latest):
+        yield
+
+
+@bug
+def one_clock() -> Iterator[None]:
+    """The wall clock of the machine decides alone how old an event is."""
+
+    def make(move: Any) -> Any:
+        return lambda orphan, ours, now_ms, server_ms: move(orphan, ours, now_ms, now_ms)
+
+    with _replaced(Orphan, "move", make):
+        yield
+
+
+@bug
+def a_1xx_taken_as_final() -> Iterator[None]:
+    """An informational reply is the reply, and the connection is kept, with the real one to come."""
+
+    def read_head(stream: Any) -> Any:
+        from togai_shipper._engine.whole_reply import _Lines, _read_head  # noqa: PLC0415  the bug's
+
+        return _read_head(_Lines(stream))
+
+    def make(is_togais_word: Any) -> Any:
+        return lambda reply, verdict: reply.status < 200 or is_togais_word(reply, verdict)
+
+    with (
+        _replaced(timed_http, "read_head", lambda _: read_head),
+        _replaced(transport, "is_togais_word", make),
+    ):
+        yield
+
+
+@bug
+def singles_at_two_thirds() -> Iterator[None]:
+    """After two thirds of its time, ``close()`` sends everything one by one."""
+    begun: dict[Shutdown, float] = {}
+
+    def make_begin(begin: Any) -> Any:
+        def noted(shutdown: Shutdown, now: float, *arguments: Any, **keywords: Any) -> None:
+            begun[shutdown] = now
+            begin(shutdown, now, *arguments, **keywords)
+
+        return noted
+
+    def make_next(next_while_closing: Any) -> Any:
+        def divided(buffer: Any, now: float, *arguments: Any) -> Any:
+            since = begun[buffer._shutdown]
+            if now - since >= (buffer._shutdown.deadline - since) * 2 / 3:
+                while buffer._fresh:
+                    buffer._singles += singles(buffer._pop_fresh())
+                while buffer._again:
+                    buffer._singles += singles(buffer._again.popleft())
+            return next_while_closing(buffer, now, *arguments)
+
+        return divided
+
+    with (
+        _replaced(Shutdown, "begin", make_begin),
+        _replaced(Buffer, "_next_while_closing", make_next),
+    ):
+        yield

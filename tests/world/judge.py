@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DAY = 86_400.0
 WINDOW = 40 * DAY  # seconds within which an event may be sent again
 LOOK_EVERY = 5.0  # seconds between looks at the health of a process
+ENOUGH = 3.0  # seconds in which close() sends what waits, once it can
 CLOSE_GRACE = 2.5  # seconds beyond its deadline by which close() has returned
 
 
@@ -36,6 +37,7 @@ class Fact:
     id: str
     pid: int
     at: float
+    schema: str
     wall_was_off: float
     is_durable: bool = False  # it was seen on disk, or called safe
     lost: str = ""  # why it may be gone
@@ -72,7 +74,7 @@ class Judge:
             event_id = process.shipper.track(schema, name, {"n": 1})
             self._tracking -= 1
             process.tracking -= 1
-            fact = Fact(name, event_id or "", process.pid, self._now, self._world.wall_is_off)
+            fact = Fact(name, event_id or "", process.pid, self._now, schema, self._world.wall_is_off)
             self.facts[name] = fact
             if event_id is None:
                 fact.lost = "refused"
@@ -100,15 +102,38 @@ class Judge:
     def close(self, process: Process, timeout: float) -> None:
         """On a thread of the process: close, and see how long that takes."""
         assert process.shipper is not None
-        begun = self._now
+        begun, pending = self._now, process.pipeline.pending
         report = process.shipper.close(timeout)
         self._world.tell(process, f"has closed: {report}")
         self._in_time(process, "close()", begun, timeout)
+        self.gave_up(process, begun, timeout, pending)
 
     def _in_time(self, process: Process, what: str, begun: float, timeout: float) -> None:
         took = self._now - begun
         if process.thawed_at < begun and took > timeout + CLOSE_GRACE:
             self.fail(f"{process}: {what} with {timeout} s took {took:.3f} s")
+
+    def gave_up(self, process: Process, begun: float, timeout: float, pending: int) -> None:
+        """``close()`` has given up nothing, where there was time enough at its end to send all."""
+        given_up = process.pipeline.ledger.dropped.get("closed", 0)
+        if not given_up or not self._had_time(process, begun, timeout, pending):
+            return
+        fair_since = self._world.internet.fair_since
+        self.fail(
+            f"{process} has given up {given_up} of {pending} events, though for the last "
+            f"{begun + timeout - fair_since:.1f} of {timeout} s of close() nothing was the matter"
+        )
+
+    def _had_time(self, process: Process, begun: float, timeout: float, pending: int) -> bool:
+        world, options = self._world, self._world.plan.options
+        return (
+            timeout >= 5.0
+            and begun + timeout - max(world.internet.fair_since, process.thawed_at) >= ENOUGH
+            and process.pipeline.gate.parking.cause is None
+            and world.plan.callbacks == "quiet"
+            and pending <= options["batch_size"] * options["rate_limit"]
+            and all(self.facts[name].schema == "plain" for name in process.names)
+        )
 
     # --- what it is told ---
 
@@ -249,7 +274,7 @@ class Judge:
         if pipeline.process.pid != process.pid:
             return
         given_up = sum(pipeline.ledger.dropped.values()) + pipeline.ledger.rejected
-        untold = [fact for fact in self._unaccounted(process.names)]
+        untold = self._unaccounted(process.names)
         if len(untold) > max(0, given_up - len(process.told)):
             names = ", ".join(fact.name for fact in untold)
             self.fail(f"{process} has ended, and nobody knows what became of {names}")

@@ -18,6 +18,7 @@ class ReentrantLock:
     def __init__(self) -> None:
         self._owner: Task | None = None
         self._count = 0
+        self._home = kernel.process()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002  as threading has it
         scheduler = kernel.scheduler()
@@ -25,6 +26,8 @@ class ReentrantLock:
         if self._count and self._owner is task:
             self._count += 1
             return True
+        if task is not None and self._home is not None and task.process is not self._home:
+            scheduler.fail(f"{task.process} touches what it has inherited of {self._home}")
         scheduler.may_switch()
         if self._count:
             scheduler.fail("a lock is held by a thread that waits")

@@ -158,12 +158,6 @@ class Socket:
         self.close()
         return -1
 
-    def __enter__(self) -> Socket:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 class _Reader(io.RawIOBase):
     """A socket as a file. Closing it leaves the socket open."""

@@ -91,10 +91,8 @@ def drawn(seed: int) -> Plan:
 def _entries(chance: random.Random, *, spool: bool) -> list[Entry]:
     length = chance.choice((20.0, 60.0, 200.0))
     entries = [Entry(chance.uniform(0.0, 1.0), "start", slot) for slot in range(chance.randint(1, SLOTS))]
-    for _ in range(chance.randint(3, 9)):
-        entries.append(_track(chance, chance.uniform(1.0, length)))
-    for _ in range(chance.randint(0, 4)):
-        entries.append(_weather(chance, length))
+    entries += [_track(chance, chance.uniform(1.0, length)) for _ in range(chance.randint(3, 9))]
+    entries += [_weather(chance, length) for _ in range(chance.randint(0, 4))]
     for _ in range(chance.randint(0, 5)):
         entries += chance.choice(_DEEDS)(chance, chance.uniform(1.0, length))
     if spool:

@@ -1,4 +1,4 @@
-"""A process of the world: a shipper, threads, what it has locked, and its own copy of what modules remember."""
+"""A process of the world: a shipper, threads, locks, and its own copy of what modules remember."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Process:
 
     def enter(self) -> None:
         """Put its own memory where the package's modules look."""
-        folder._held, forks._held = self._claims, self._holding  # noqa: SLF001  a process has its own
+        folder._held, forks._held = self._claims, self._holding
 
     def leave(self) -> None:
         """Take its memory away again."""
@@ -98,7 +98,7 @@ class Process:
             on_error=self.world.judge.undelivered,
             **options,
         )
-        shipper._own = PerProcess(partial(_opened, shipper._config, _connected, runtime=runtime))  # noqa: SLF001  with our runtime
+        shipper._own = PerProcess(partial(_opened, shipper._config, _connected, runtime=runtime))
 
     @staticmethod
     def _clock_here() -> float:
@@ -114,7 +114,7 @@ class Process:
     def pipeline(self) -> Pipeline:
         """What its shipper has in this process."""
         assert self.shipper is not None
-        return self.shipper._own.latest.pipeline  # noqa: SLF001  the one place
+        return self.shipper._own.latest.pipeline
 
     @property
     def has_begun(self) -> bool:
@@ -135,26 +135,29 @@ class Process:
 
     def fork(self, child: Process) -> None:
         """On a thread of this process: make a child, with a copy of all that is in memory."""
-        forks._hold()  # noqa: SLF001  what os.fork calls before
+        forks._hold()
         shipper = object.__new__(Shipper)
         assert self.shipper is not None
         shipper.__dict__.update(self.shipper.__dict__)
-        own: PerProcess[Any] = object.__new__(type(self.shipper._own))  # noqa: SLF001
-        own.__dict__.update(self.shipper._own.__dict__)  # noqa: SLF001
+        own: PerProcess[Any] = object.__new__(type(self.shipper._own))
+        own.__dict__.update(self.shipper._own.__dict__)
         own.__dict__["_children"] = dict(own.__dict__["_children"])
         shipper._own = own
         child.shipper = shipper
         child._claims = {
             name: claim for name, claim in self._claims.items() if isinstance(claim, folder.Claim)
         }
-        forks._let_go()  # noqa: SLF001  what os.fork calls in the parent
+        forks._let_go()
         self.world.born(child)
 
     def exit(self) -> None:
         """On a thread of this process: end, as an interpreter does."""
         self.is_ending = True
+        begun, pending = self.world.scheduler.now, self.pipeline.pending if self.has_begun else 0
         exits.end()
         self.world.tell(self, "has ended")
+        if self.is_alive and self.has_begun:
+            self.world.judge.gave_up(self, begun, self.pipeline.close_timeout, pending)
         self.world.judge.ended(self)
         self.world.bury(self)
 
@@ -183,7 +186,7 @@ class Process:
 
 def _connected(config: Config) -> Transport:
     """A transport by the clock of the process that runs."""
-    return Transport(config.base_url, config.timeout, config.session_factory, Process._clock_here)  # noqa: SLF001
+    return Transport(config.base_url, config.timeout, config.session_factory, Process._clock_here)
 
 
 def start_thread(function: Callable[..., None], arguments: tuple[object, ...]) -> None:

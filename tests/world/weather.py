@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .process import Process
     from .world import World
 
+NEVER = float("inf")
+QUICK = {"refused", "reset", "errors"}  # nothing hangs in these, or is put off
 PERHAPS_GOOD = {"late reply", "dripping reply", "informational", "hangs up"}
 PAGE = b"<html><head><title>Sorry</title></head><body>The gateway is at a loss.</body></html>"
 
@@ -43,6 +45,7 @@ class Internet:
         self.spells: list[Spell] = []
         self.address = "10.0.0.1"
         self.old = "dead"  # what becomes of connections to addresses of before
+        self.fair_since = 0.0  # nothing is the matter, or still hangs in what was
         self.wrong_by = 0.0  # seconds by which the gateway's clock is wrong
         self._answers = ANSWERS
 
@@ -51,6 +54,8 @@ class Internet:
     def begin(self, spell: Spell) -> None:
         """Let the weather be bad from now on."""
         self.spells.append(spell)
+        patience = 0.0 if spell.kind in QUICK else NEVER
+        self.fair_since = max(self.fair_since, spell.until + patience)
 
     def clear(self) -> None:
         """Let all be well, whatever was."""
@@ -84,6 +89,7 @@ class Internet:
     def move(self, old: str) -> None:
         """Togai has another address from now on; connections to the old one get what ``old`` says."""
         self.old = old
+        self.fair_since = NEVER
         self.address = f"10.0.0.{int(self.address.rpartition('.')[2]) + 1}"
 
     def connect(self, process: Process, address: str, timeout: float | None) -> Connection:

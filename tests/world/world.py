@@ -180,12 +180,12 @@ class World:
 
 def live(plan: Plan, *, tells: bool = False) -> Result:
     """Let a world live by its plan, and say how it went. Needs ``kernel.simulated()``."""
-    exits._over.clear()  # noqa: SLF001  of processes of worlds before
-    exits._expecting.clear()  # noqa: SLF001  likewise
-    exits._orphans.clear()  # noqa: SLF001  likewise
-    exits._pipelines = Registry()  # noqa: SLF001  likewise
-    forks._watched = Registry()  # noqa: SLF001  likewise
-    per_process._inherited.clear()  # noqa: SLF001  likewise
+    exits._over.clear()
+    exits._expecting.clear()
+    exits._orphans.clear()
+    exits._pipelines = Registry()
+    forks._watched = Registry()
+    per_process._inherited.clear()
     logger = logging.getLogger("togai_shipper")
     logger.handlers, logger.propagate = [Lines()], False
     logger.setLevel(logging.INFO)
