@@ -467,6 +467,7 @@ def test_a_flusher_ended_in_a_callback_is_told_of_and_replaced_though_nothing_mo
         shipper.track("api_call", "acme")
 
     assert togai.wait(lambda: togai.ledger.metered == 15)
+    shipper.close(10)  # the other has sent the last of them perhaps before this one was told of
     assert f"a flusher was ended by {kind.__name__}, no event is lost" in caplog.text
 
 
