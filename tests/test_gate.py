@@ -209,3 +209,35 @@ def test_no_batch_waits_for_more_than_a_minute_or_a_longer_flush_interval() -> N
             leave(line, TryLater(429, "slow down", throttled=True))
 
         assert line.linger == at_last
+
+
+# --- attempts that fail, or hang ---
+
+
+def test_attempts_fail_from_the_beginning_of_the_first_on() -> None:
+    line, clock = gate()
+    with line.attempt():
+        clock.now += 30
+        line.note_failure("no reply")
+    clock.now += 5
+
+    assert line.failing_for(clock()) == 35
+
+
+def test_an_attempt_that_hangs_has_failed_since_it_began() -> None:
+    line, clock = gate()
+    with line.attempt():
+        clock.now += 30
+        assert line.failing_for(clock()) == 30
+    assert line.failing_for(clock()) == 0
+
+
+def test_an_attempt_that_hangs_beside_good_replies_has_failed_since_the_last_of_them() -> None:
+    line, clock = gate()
+    with line.attempt():
+        clock.now += 30
+        line.on_verdict(Accepted())
+        clock.now += 4
+        assert line.failing_for(clock()) == 4
+        line.note_failure("no reply")
+    assert line.failing_for(clock()) == 4

@@ -184,3 +184,15 @@ def test_what_cannot_be_read_any_more_of_a_file_that_failed_is_told(worlds: Any,
     assert (stats(w).pending, stats(w).dropped) == (0, {"corrupt": 5})
     assert stats(w).corrupt_rows == 10
     assert set(w.server.metered) >= set(ids[:10])
+
+
+def test_the_age_of_what_is_in_a_file_that_failed_is_known(worlds: Any, folder: Path) -> None:
+    w, path, _ = left_behind(worlds, folder)
+    begun = w.clock.now
+    claim = Folder(str(folder)).claim(path)  # as another process that looks into it
+    assert claim is not None
+    w.pipeline.flush(10)
+    w.clock.now += 30
+
+    assert stats(w).pending == 15
+    assert stats(w).oldest_pending_age == pytest.approx(w.clock.now - begun, abs=1)

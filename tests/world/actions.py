@@ -134,6 +134,7 @@ def clock(world: World, entry: Entry) -> None:
     (days,) = entry.values
     world.tell(None, f"the wall clock is {days} days off")
     world.wall_is_off = max(days * DAY, -world.true_wall())
+    world.wall_was_set |= abs(days) > 1.0
 
 
 @action

@@ -38,7 +38,6 @@ class Fact:
     pid: int
     at: float
     schema: str
-    wall_was_off: float
     is_durable: bool = False  # it was seen on disk, or called safe
     lost: str = ""  # why it may be gone
 
@@ -74,7 +73,7 @@ class Judge:
             event_id = process.shipper.track(schema, name, {"n": 1})
             self._tracking -= 1
             process.tracking -= 1
-            fact = Fact(name, event_id or "", process.pid, self._now, schema, self._world.wall_is_off)
+            fact = Fact(name, event_id or "", process.pid, self._now, schema)
             self.facts[name] = fact
             if event_id is None:
                 fact.lost = "refused"
@@ -315,7 +314,8 @@ class Judge:
             self.fail(f"{fact.name} of process {fact.pid} is lost, and nobody was told")
         pending, _ = self.on_disk()
         for fact in self.facts.values():
-            is_doubtful = abs(fact.wall_was_off) > DAY or self._now - fact.at > WINDOW
+            # Where the wall clock was set by days, and the machine started anew, events may be kept.
+            is_doubtful = self._world.wall_was_set or self._now - fact.at > WINDOW
             if fact.id in pending and fact.name not in self._world.togai.billed and not is_doubtful:
                 self.fail(f"{fact.name} of process {fact.pid} stays on disk, though all is well")
 

@@ -58,6 +58,7 @@ class World:
         self.slots: dict[int, Process] = {}
         self.key_in_use = self.togai.key
         self.booted_at = 0.0
+        self.wall_was_set = False  # by days, at any time
         self.wall_is_off = 0.0
         self.is_mended = False
         self.skipped = 0.0  # seconds of days in which nothing ran

@@ -25,6 +25,7 @@ from .runtime import FOREVER, Runtime
 from .server_clock import ServerClock
 from .settlement import MAX_SERVER_ERRORS, is_past_window
 from .shutdown import Shutdown
+from .timed_http import telling
 from .transport import NoSession, Transport
 from .verdict import (
     Park,
@@ -40,6 +41,7 @@ from .verdict import (
 )
 
 NO_REPLY = Reply(None)
+NO_REPLY_YET = "no reply yet"
 NOT_SENT = TryLater(None, "not sent", maybe_read=False)
 CLOSING_BACKOFF = 1.0  # seconds at most between attempts while closing; and a quarter of what is left
 
@@ -89,7 +91,7 @@ class Trip:
         [], float
     ]  # when the request under way has to be over, and until when it is tried again
     note: Callable[[Batch], bool]  # told under the lock how the batch stands; false: it was given up
-    failing: Callable[[str], None]  # told before each backoff what the last attempt came to
+    failing: Callable[[str], None]  # told before each backoff, and while no reply comes, what is wrong
 
 
 class Delivery:
@@ -141,14 +143,22 @@ class Delivery:
     def _attempt(self, carried: Carried, transport: Transport, trip: Trip) -> Verdict:
         batch, gate, source = carried.batch, self._gate, self._key.source
         carried.begin_attempt(self._shutdown.deadline)
-        key = self._ready(transport)
-        if not isinstance(key, str):
-            with gate.lock:
-                self._on_verdict(carried, key, None, source, trip)
-            return key
+        with gate.attempt():
+            key = self._ready(transport)
+            if not isinstance(key, str):
+                with gate.lock:
+                    self._on_verdict(carried, key, None, source, trip)
+                return key
         turn = gate.enter(batch.path, trip.deadline, probe=batch.probe)
         if not turn:
             return carried.verdict
+        with gate.attempt():
+            return self._in_turn(carried, transport, key, turn, source, trip)
+
+    def _in_turn(
+        self, carried: Carried, transport: Transport, key: str, turn: int, source: KeySource, trip: Trip
+    ) -> Verdict:
+        batch, gate = carried.batch, self._gate
         verdict: Verdict | None = TryLater(None, "no reply: the flusher was stopped")
         try:
             # Asked this late: the process may have been frozen for weeks in a backoff, or while it waited.
@@ -214,7 +224,7 @@ class Delivery:
 
         begun, reply = self._clock(), NO_REPLY
         try:
-            with without_sigpipe():
+            with without_sigpipe(), telling(lambda: trip.failing(NO_REPLY_YET)):
                 reply = transport.send(batch.path, body, key, trip.deadline() - begun, may_begin)
         finally:
             with self._gate.lock:

@@ -8,7 +8,8 @@ the reply meant.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from togai_shipper._config import Config
 from togai_shipper._outcome import Delivered, Rejected, Settled
@@ -86,8 +87,10 @@ class Gate:
         self._answer_seconds = 0.0  # what the latest reply took to come
         self._rejected_in_a_row = 0
         self._pages_in_a_row = 0  # single events that a gateway refused
-        self._failing_since: float | None = None
+        self._attempts: dict[int, float] = {}  # thread -> when its attempt began that is under way
+        self._failing_since: float | None = None  # when the first attempt began of those that failed in a row
         self.failed_in_a_row = 0  # attempts since the latest good reply
+        self._good_at = self._clock()  # when the latest good reply came
         self.last_error: str | None = None
 
     # --- a flusher's way through ---
@@ -173,6 +176,7 @@ class Gate:
         self.linger = max(self._config.flush_interval, self.linger * SHORTER)
         self._failing_since = None
         self.failed_in_a_row = 0
+        self._good_at = self._clock()
         self.last_error = None
 
     def _distrust(self) -> None:
@@ -201,17 +205,33 @@ class Gate:
 
     # --- attempts that fail ---
 
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Around what this thread attempts: if it hangs, it fails from its beginning on."""
+        me = threading.get_ident()
+        with self.lock:
+            self._attempts[me] = self._clock()
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._attempts.pop(me, None)
+
     def note_failure(self, message: str) -> None:
-        """Note that an attempt failed: if all do for a while, that is told."""
+        """Note that an attempt, this thread's, failed: if all do for a while, that is told."""
         with self.lock:
             self.last_error = message
             self.failed_in_a_row += 1
             if self._failing_since is None:
-                self._failing_since = self._clock()
+                begun = self._attempts.get(threading.get_ident(), self._clock())
+                self._failing_since = max(begun, self._good_at)
 
     def failing_for(self, now: float) -> float:
-        """Seconds for which every attempt has failed."""
-        return 0.0 if self._failing_since is None else now - self._failing_since
+        """Seconds for which every attempt has failed, or has had no reply yet."""
+        since = [max(begun, self._good_at) for begun in self._attempts.values()]
+        if self._failing_since is not None:
+            since.append(self._failing_since)
+        return now - min(since, default=now)
 
     # --- parked ---
 

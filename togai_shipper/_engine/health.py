@@ -49,7 +49,8 @@ class Health:
             if aside := self._buffer.set_aside:
                 return f"{counted(len(aside), 'event is', 'events are')} set aside: {aside[0].why_aside}"
             if oldest is not None and self._gate.failing_for(now) >= FAILING:
-                return f"every attempt of the last minute failed: {self._gate.last_error}"
+                why = self._gate.last_error or "no reply yet"
+                return f"every attempt of the last minute failed: {why}"
             if oldest is not None and now - oldest > STALE:
                 return f"the oldest pending event waits for {now - oldest:.0f} s"
             return None

@@ -32,6 +32,7 @@ MAX_IDLE = 30.0  # seconds; a connection that is idle for longer may be forgotte
 MAX_AGE = 300.0  # seconds; then the name is looked up again
 # Seconds of silence before the system probes a connection, and between two probes; how many may be lost.
 _PROBES = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+TICK = 1.0  # seconds of waiting after which whoever waits is told that it still does
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, TimeoutError)
 _CHOOSES_CONNECTIONS = ("get_connection", "get_connection_with_tls_context")
 
@@ -44,6 +45,7 @@ class Exchange:
     over_at: float
     max_idle: float
     may_begin: Callable[[], bool]  # asked before the first byte, which is not sent if it was given up
+    still_waiting: Callable[[], object]  # told about once a second while nothing comes
     begun: bool = False  # a byte of the request was handed to the system
     cut: bool = False  # not all of the request was
     whole: bool = False  # it ended in one whole reply, and its connection may carry another request
@@ -51,6 +53,18 @@ class Exchange:
     def bound(self, sock: Any) -> None:
         """Let the next wait for ``sock`` end at the deadline."""
         sock.settimeout(self.left())
+
+    def patiently(self, sock: Any, action: Callable[[], int]) -> int:
+        """Do ``action`` on ``sock``, which may have to wait, until the deadline at the latest."""
+        while True:
+            left = self.left()
+            sock.settimeout(min(left, TICK))
+            try:
+                return action()
+            except TimeoutError:
+                if left <= TICK:
+                    raise
+                self.still_waiting()
 
     def left(self) -> float:
         """Return the seconds until the deadline; raises ``TimeoutError`` where there are none."""
@@ -66,8 +80,8 @@ class Exchange:
         self.cut = True
         rest = memoryview(data)
         while rest:
-            self.bound(sock)
-            sent = sock.send(rest[:CHUNK])
+            part = rest[:CHUNK]
+            sent = self.patiently(sock, lambda: sock.send(part))  # noqa: B023  called at once
             self.begun = True
             rest = rest[sent:]
         self.cut = False
@@ -80,6 +94,7 @@ class Exchange:
 # The exchange of each thread. By identity, not thread-local: a thread may be a greenlet, since gevent may
 # have put its own in place after this was imported.
 _exchanges: dict[int, Exchange] = {}
+_impatient: dict[int, Callable[[], object]] = {}  # likewise, whom to tell of a wait
 
 
 @contextmanager
@@ -91,11 +106,23 @@ def exchange(
 ) -> Iterator[Exchange]:
     """Around an exchange on this thread: it has so many seconds as a whole."""
     me = threading.get_ident()
-    _exchanges[me] = begun = Exchange(clock, clock() + seconds, max_idle, may_begin)
+    still_waiting = _impatient.get(me, lambda: None)
+    _exchanges[me] = begun = Exchange(clock, clock() + seconds, max_idle, may_begin, still_waiting)
     try:
         yield begun
     finally:
         _exchanges.pop(me, None)
+
+
+@contextmanager
+def telling(still_waiting: Callable[[], object]) -> Iterator[None]:
+    """Call ``still_waiting`` about once a second while an exchange of this thread within waits."""
+    me = threading.get_ident()
+    _impatient[me] = still_waiting
+    try:
+        yield
+    finally:
+        _impatient.pop(me, None)
 
 
 def _current() -> Exchange | None:
@@ -132,7 +159,8 @@ class _TimedReader(io.RawIOBase):
         if self._is_ended:
             return None
         if current := _current():
-            current.bound(self._sock)
+            # Not by the stream, which is of no use any more after a wait that was too long.
+            return current.patiently(self._sock, lambda: self._sock.recv_into(buffer))
         return self._stream.readinto(buffer)
 
     def leftover(self, buffered: io.BufferedReader) -> bytes | None:

@@ -21,6 +21,7 @@ class Holdings:
         self._inlet = inlet
         self.shelf = Shelf()
         self.left: dict[str, int] = {}  # a file of ours that had to be left -> events in it alone
+        self._left_since: dict[str, float] = {}  # likewise, about when the oldest of them was accepted
         self.recovered = 0
         self.corrupt_rows = 0
         self.dead_letters = 0
@@ -29,16 +30,17 @@ class Holdings:
         """Begin another file's shelf; what of this one's was to be buried is buried there."""
         self.shelf = self.shelf.replaced()
 
-    def leave_shelf(self) -> int:
-        """Our file is left as it is: begin another; return how many events are in that one alone."""
-        behind = self.shelf.behind
+    def leave_shelf(self) -> tuple[int, float]:
+        """Begin another file, since ours is left; return how many events are there alone, and since when."""
+        behind, since = self.shelf.behind, self.shelf.behind_since
         self.begin_shelf()
         self.dead_letters = 0
-        return behind
+        return behind, since
 
-    def count_left(self, path: str, count: int) -> None:
+    def count_left(self, path: str, count: int, since: float) -> None:
         """Count events that are in a file alone that had to be left."""
         self.left[path] = count
+        self._left_since[path] = since
 
     def forget_left(self, path: str) -> int:
         """Return how many events were counted in a file that had to be left; they are no longer."""
@@ -55,6 +57,10 @@ class Holdings:
     def in_left_files(self) -> int:
         """Events in files that had to be left."""
         return sum(self.left.values())
+
+    def left_since(self) -> float | None:
+        """About when the oldest of those was accepted, in monotonic seconds; ``None`` without any."""
+        return min((self._left_since[path] for path, count in self.left.items() if count), default=None)
 
     def count(self, *, recovered: int = 0, corrupt_rows: int = 0, dead_letters: int = 0) -> None:
         """Count what became of events."""

@@ -167,10 +167,13 @@ class Spool:
 
     def oldest_since(self) -> float | None:
         """Monotonic seconds at which about the oldest of those was accepted."""
-        shelf = self._holdings.shelf
+        shelf, left_since = self._holdings.shelf, self._holdings.left_since()
+        times = [] if left_since is None else [left_since]
         if shelf.behind:
-            return shelf.behind_since
-        return self._gathering.since if self._gathering else None
+            times.append(shelf.behind_since)
+        elif self._gathering:
+            times.append(self._gathering.since)
+        return min(times, default=None)
 
     def note_settled(self, outcome: Settled) -> None:
         """Forget these events, or keep them as dead letters: they have their outcome."""
@@ -377,9 +380,9 @@ class Spool:
             path = self.disk.path
             if self.disk.failed(error):
                 self.recovery.adoption.pause()
-                behind = self._holdings.leave_shelf()
+                behind, since = self._holdings.leave_shelf()
                 if behind and os.path.exists(path):  # noqa: PTH110  Path's raises where it cannot be told
-                    self._holdings.count_left(path, behind)
+                    self._holdings.count_left(path, behind, since)
                 elif behind:
                     self.recovery.lose(behind, path)
                     behind = 0
