@@ -38,6 +38,11 @@ class Callback:
     arguments: tuple[Any, ...]
     telling: Telling | None = None
 
+    def end(self) -> None:
+        """It has returned, or is not made after all."""
+        if self.telling is not None:
+            self.telling.end(self)
+
 
 class Callbacks:
     """Calls the application's code for one shipper."""
@@ -107,8 +112,7 @@ class Callbacks:
                 del self._inside[me]
             else:
                 self._inside[me] = outer
-            if call.telling is not None:
-                call.telling.end(call)
+            call.end()
 
     def _defer(self, call: Callback, telling: Telling | None) -> None:
         if telling is not None:
@@ -120,15 +124,11 @@ class Callbacks:
     def telling(self, telling: Telling) -> Iterator[None]:
         """Around all that is told of one settlement: what is deferred belongs to it, too."""
         me = threading.get_ident()
-        outer = self._tellings.get(me)
         self._tellings[me] = telling
         try:
             yield
         finally:
-            if outer is None:
-                del self._tellings[me]
-            else:
-                self._tellings[me] = outer
+            del self._tellings[me]
             telling.end_expecting()
 
     @property
@@ -213,8 +213,7 @@ class Callbacks:
         text = "%s of %s not made: an earlier one has not returned"
         self._log.write(logging.ERROR, text, counted(len(calls), "call"), calls[0].name)
         for call in calls:
-            if call.telling is not None:
-                call.telling.end(call)
+            call.end()
 
 
 def _decoded(events: Sequence[bytes]) -> tuple[Event, ...]:

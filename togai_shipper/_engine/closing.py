@@ -188,11 +188,7 @@ class Closing:
 
     def _call(self, make_calls: Callable[[], object]) -> None:
         """Make calls of the application's code, which may hang: wait for them only so long."""
-        if not self._callbacks.is_any_left:
-            return
-        if self._lock._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001  as in must_not_wait
-            make_calls()
-        else:
+        if self._callbacks.is_any_left:
             call_beside(make_calls, self._runtime, self._telling_left())
 
     def _may_send_here(self) -> bool:
