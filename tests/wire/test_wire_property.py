@@ -281,6 +281,7 @@ def run(world: dict[str, Any], server: WireServer) -> None:
             client.close(0.3)
             return
         assert client.settle(20.0), client.shipper.stats()
+        server.behave()
         report = client.close()
         assert (report.dropped, report.pending) == (0, 0)
 
