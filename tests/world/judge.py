@@ -194,8 +194,11 @@ class Judge:
         pipeline = process.pipeline
         recovered = pipeline.store.figures().get("recovered", 0)
         counted = pipeline.ledger.settled + pipeline.line.pending
-        accepted = process.accepted + recovered
-        if not accepted <= counted <= accepted + process.tracking:
+        accepted = process.accepted + recovered - process.taken_over
+        is_short = counted < accepted
+        if not is_short:
+            process.short_since = self._now  # what another process takes over is told a little later
+        if counted > accepted + process.tracking or (is_short and self._now > process.short_since + 1.0):
             self.fail(
                 f"{process} has accepted {process.accepted}, recovered {recovered}, "
                 f"settled {pipeline.ledger.settled}, and {pipeline.line.pending} are pending"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from .network import Connection
     from .scheduler import Task
     from .world import World
+
+TAKEN_OVER = re.compile(r"another process has taken over (\d+)")
 
 
 class Process:
@@ -52,6 +55,8 @@ class Process:
         # --- what the judge knows of it ---
         self.accepted = 0
         self.tracking = 0  # calls under way
+        self.short_since = 0.0  # until then its figures added up
+        self.taken_over = 0  # events that are another process's now, as it has told
         self.names: set[str] = set()  # of events that are its own, or were its parent's
         self.told: set[str] = set()
         self.failing_since: float | None = None
@@ -208,6 +213,8 @@ class Lines(logging.Handler):
         if here is not None:
             text = record.getMessage()
             here.lines.append((here.world.scheduler.now, record.levelno, text))
+            if found := TAKEN_OVER.search(text):
+                here.taken_over += int(found[1])
             here.world.tell(here, f"logs {record.levelname}: {text}")
             if record.exc_info:
                 here.world.trouble(here, record)
