@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from server_replies import BOOM, FORBIDDEN, LOST, POISON, THROTTLED, UNAUTHORIZED, UNAVAILABLE
+from server_replies import BOOM, FORBIDDEN, LOST, POISON, THROTTLED, UNAUTHORIZED, UNAVAILABLE, poisons
 from virtual import OK, Sent, world
 
 from togai_shipper import DeliveryError, FlushReport, Unauthorized
@@ -46,6 +46,15 @@ def test_any_other_refusal_of_the_line_is_probed_after_five_seconds_up_to_ten_mi
     times = [sent.at for sent in w.server.sent]
     waits = [round(after - before) for before, after in pairwise(times)]
     assert waits == [5, 10, 20, 40, 80, 160, 320, 600, 600]
+
+
+def test_bad_events_at_its_head_do_not_keep_a_line_parked_for_hours() -> None:
+    w = world([FORBIDDEN])
+    ids = w.put(30)
+    w.pipeline.flush(1)
+    w.server.answer = poisons(*ids[:24])
+
+    assert w.pipeline.flush(200) == FlushReport(delivered=6, rejected=24)
 
 
 def test_a_probe_that_is_not_accepted_keeps_the_line_parked_whatever_it_gets() -> None:

@@ -167,7 +167,7 @@ class Gate:
             if isinstance(verdict, TryLater) and verdict.throttled:
                 self._pause(verdict, self._clock())
             if probe:
-                self.parking.plan_probe()
+                self.parking.plan_probe(is_answered=isinstance(verdict, (Partly, Refused)))
             return None
 
     def _trust(self) -> None:

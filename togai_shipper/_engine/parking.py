@@ -14,6 +14,7 @@ from .verdict import Park
 KEY_PROBES = (600.0, 3600.0)
 LINE_PROBES = (5.0, 600.0)  # the same after any other reason to park
 UNAUTHORIZED = 401
+REFUSALS = (400, 409, 413, 422)  # statuses by which single events are refused
 
 
 class Parking:
@@ -52,15 +53,22 @@ class Parking:
         self.is_probing = False
         self._probes.clear()
 
-    def plan_probe(self) -> None:
-        """Set when the next probe goes, after one that failed (or none yet)."""
+    def plan_probe(self, *, is_answered: bool = False) -> None:
+        """Set when the next probe goes, after one that failed (or none yet).
+
+        ``is_answered``: Togai had a word on its event alone. That is no proof that the line is open, but the
+        next event may be a better one, and should not wait for long. Where refusals have parked the line, it
+        is no news.
+        """
         if self.cause is None:  # a probe sent before the line was opened by another reply
             return
         first, longest = KEY_PROBES if self.cause.status == UNAUTHORIZED else LINE_PROBES
         wait = min(longest, first * 2.0 ** min(self._probes[first], 16))
         if self.cause.on_key:
             wait *= 0.5 + self._random()
-        self._probes[first] += 1
+        self._probes[first] = (
+            0 if is_answered and self.cause.status not in REFUSALS else self._probes[first] + 1
+        )
         self.is_probing = False
         self.probe_at = self._clock() + wait
 
