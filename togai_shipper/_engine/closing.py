@@ -16,6 +16,7 @@ from .threads import call_beside, may_call_beside
 from .waiters import Waiter
 
 TELLING = 1.0  # seconds that flush() and close() wait, after the last outcome, for callbacks that tell of it
+LAST_CALLS = 0.25  # seconds of those that are left for the calls that close() makes itself, at its end
 GRACE = 1.0  # seconds after the deadline that close() waits for another thread to tell what it gave up
 JOIN_AFTER = 0.5  # seconds that close() leaves all sending to the flushers; a quarter of its time, if less
 
@@ -162,7 +163,7 @@ class Closing:
                 now, is_alive, pending = self._clock(), self._flushers.alive > 0, self._line.pending
                 left = self._shutdown.deadline - now
                 if not pending or (has_joined and not self._flushers.available):
-                    left = min(left, self._telling_left())  # whoever is alive is in a callback
+                    left = min(left, self._telling_left() - LAST_CALLS)  # whoever is alive is in a callback
                 if self._shutdown.is_done or left <= 0 or not (is_alive or pending):
                     return
                 may_join = not has_joined and self._line.is_waiting and self._may_send_here()
