@@ -14,7 +14,7 @@ from virtual import World
 from togai_shipper._outcome import FlushReport
 
 LARGE = 100_000  # bytes of an event
-MOST = 12_000_000  # about as much as 60 such events leave in the -wal
+MOST = 12_000_000  # bytes that the spool may take
 SLACK = 500_000  # bytes: rows that are removed, and the -shm
 
 
@@ -25,6 +25,12 @@ def write_and_deliver(w: World, count: int, size: int = LARGE) -> None:
         w.pipeline.flush(10)
 
 
+def fill(w: World, folder: Path, size: int) -> None:
+    """Write and deliver events until their files take so many bytes."""
+    while on_disk(folder) < size:
+        write_and_deliver(w, 1)
+
+
 def test_what_a_reader_keeps_is_counted_and_told(
     worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -33,7 +39,7 @@ def test_what_a_reader_keeps_is_counted_and_told(
     (path,) = files(folder)
 
     with reader(path):
-        write_and_deliver(w, 45)
+        fill(w, folder, MOST - 15 * LARGE)
 
         assert "another program reads it" in w.pipeline.health.complaint()
         assert stats(w).spool_bytes > 8_000_000
@@ -45,7 +51,7 @@ def test_what_a_reader_keeps_is_counted_and_told(
     write_and_deliver(w, 2)
     assert w.pipeline.health.complaint() is None
     assert stats(w).spool_bytes == 0
-    assert stats(w).delivered == 48
+    assert stats(w).pending == 0
 
 
 def test_the_disk_takes_no_more_than_its_bound_while_somebody_reads(worlds: Any, folder: Path) -> None:
@@ -74,11 +80,12 @@ def test_what_waits_is_told_to_be_well_as_soon_as_the_reader_is_gone(worlds: Any
     (path,) = files(folder)
     with reader(path):
         write_and_deliver(w, 45)
+        w.clock.now += 1.0
+        w.pipeline.flush(0.0)
+        assert w.pipeline.health.complaint() is not None
 
-    w.clock.now += 2.0
-    w.pipeline.sync(0.0)
-    w.pipeline.flush(1)
-
+    w.clock.now += 1.0
+    w.pipeline.flush(0.0)  # there is nothing to be written, or removed
     assert w.pipeline.health.complaint() is None
 
 
@@ -110,7 +117,7 @@ def test_a_burst_is_no_more_than_fits_beside_what_a_reader_keeps(worlds: Any, fo
     (path,) = files(folder)
 
     with reader(path):
-        write_and_deliver(w, 45)
+        fill(w, folder, MOST // 2)
         for number in range(60):
             w.put_one(f"event-{number}", LARGE)
         assert not w.pipeline.sync(1.0)
@@ -118,6 +125,20 @@ def test_a_burst_is_no_more_than_fits_beside_what_a_reader_keeps(worlds: Any, fo
     w.clock.now += 1.0
     assert w.pipeline.sync(1.0)
     assert w.pipeline.flush(100) == FlushReport(delivered=60)
+
+
+def test_once_there_is_no_room_it_is_not_filled_to_the_brim(worlds: Any, folder: Path) -> None:
+    w = worlds(max_spool_bytes=MOST, batch_size=1)
+    write_and_deliver(w, 1)
+    (path,) = files(folder)
+
+    with reader(path):
+        fill(w, folder, MOST - 15 * LARGE)
+        assert stats(w).durable
+        write_and_deliver(w, 1, 20 * LARGE)
+        write_and_deliver(w, 3, 0)
+        assert not stats(w).durable
+        assert files(folder) == [path]
 
 
 def test_readers_that_come_and_go_are_in_the_way_for_no_longer_than_they_read(
