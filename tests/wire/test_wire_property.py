@@ -51,7 +51,6 @@ no = st.sampled_from(
         UNAVAILABLE,
         reply(502),
         reply(503, NO, b"Retry-After: 0"),
-        reply(429, NO),
         reply(408),
         reply(425),
         reply(599, YES),
@@ -81,8 +80,8 @@ yes = st.sampled_from(
         head(202, b"Content-Length: 17", version=b"1.0") + YES,
     ]
 )
-# Those of Togai alone, which end what they are about, or divide it.
-refusals = st.sampled_from([reply(status, b'{"message": "not that"}') for status in (400, 413, 422)])
+# Those with which it says that it took nothing: whoever sends them whole has not.
+refusals = st.sampled_from([reply(status, b'{"message": "not that"}') for status in (400, 413, 422, 429)])
 interim = st.lists(st.sampled_from([head(100), head(102), INTERIM]), max_size=3).map(b"".join)
 ends: st.SearchStrategy[tuple[Step, ...]] = st.sampled_from([(), (), (Finish(),), (Reset(),), (Silence(),)])
 pauses = st.sampled_from([0.0, 0.0, 0.005, 0.02])

@@ -109,13 +109,15 @@ class Judged:
 
     def assert_honest(self) -> None:
         """After ``close()``, and once the server has ended: nothing was said that is not so."""
-        taken, outcomes = self.server.record.taken, self.outcomes
-        told = {event_id for event_id, outcome in outcomes.items() if outcome.status == "delivered"}
-        assert told <= set(taken), f"told as delivered, and never taken: {sorted(told - set(taken))}"
+        record, outcomes = self.server.record, self.outcomes
         for event_id, outcome in outcomes.items():
-            if outcome.status != "delivered" and event_id in taken:
+            is_taken = record.taken[event_id] > 0
+            if outcome.status == "delivered":
+                assert is_taken, f"told as delivered, and never taken: {record.story(event_id)}"
+            elif is_taken:
                 assert isinstance(outcome.error, DeliveryError)
-                assert outcome.error.maybe_delivered, f"told as not delivered, and taken: {outcome}"
+                is_told = outcome.error.maybe_delivered
+                assert is_told, f"told as not delivered, and taken: {outcome} {record.story(event_id)}"
         self._assert_told_once(outcomes)
         self._assert_one_id_each()
 

@@ -59,18 +59,29 @@ class Record:
 
     lock: threading.Lock = attrs.field(factory=threading.Lock)
     requests: list[Request] = attrs.field(factory=list)  # those that were read wholly
+    plays: list[tuple[Step, ...]] = attrs.field(factory=list)  # what each of those got
     taken: Counter[str] = attrs.field(factory=Counter)  # id -> how often its event was taken
     ids: dict[str, set[str]] = attrs.field(factory=lambda: defaultdict(set))  # event's number -> ids it had
     begun: int = 0  # requests of which a byte was read
     connections: int = 0
     failures: list[str] = attrs.field(factory=list)  # the server's own: a test that saw one proves nothing
 
-    def read(self, request: Request) -> None:
-        """Note a request that was read wholly."""
+    def read(self, request: Request, play: tuple[Step, ...]) -> None:
+        """Note a request that was read wholly, and what it gets."""
         with self.lock:
             self.requests.append(request)
+            self.plays.append(play)
             for number, event_id in request.events:
                 self.ids[number].add(event_id)
+
+    def story(self, event_id: str) -> str:
+        """Tell what became of the requests that held an event."""
+        told = [
+            f"connection {request.connection}, {len(request.ids)} events: {play}"
+            for request, play in zip(self.requests, self.plays, strict=True)
+            if event_id in request.ids
+        ]
+        return "\n".join([f"{event_id}, taken {self.taken[event_id]} times:", *told])
 
     def take(self, ids: Iterable[str]) -> None:
         """Take events."""
@@ -85,6 +96,7 @@ class Talk:
         self.server = server
         self.number = number
         self.request = Request(number, "", 0)
+        self.play: tuple[Step, ...] = ()  # what the request gets
         self.is_idle = False
         self.is_over = False  # nothing is done any more, but waiting for the client to leave
         self.interjected: list[tuple[Step, ...]] = []
@@ -109,7 +121,7 @@ class Talk:
             body = self._unread[self._head_length : until]
             self._unread, self._head_length = self._unread[until:], 0
             self.request = attrs.evolve(self.request, events=_events(body))
-            self.server.record.read(self.request)
+            self.server.record.read(self.request, self.play)
 
     def send(self, data: bytes) -> None:
         """Send bytes."""
@@ -147,7 +159,8 @@ class Talk:
             step.do(self)
         while True:
             self._wait_for_a_request()
-            for step in self.server.next_play():
+            self.play = self.server.next_play()
+            for step in self.play:
                 step.do(self)
             if self._head_length:  # the play has read a part of it, and the connection is still open
                 self.read("whole")
@@ -189,7 +202,8 @@ class WireServer:
 
     ``plays`` go to requests, ``greetings`` to connections, both in the order in which they come, whatever
     connection that is; once they are used up, each request gets ``then``. ``buffer``: how many bytes the
-    system keeps of what was not read yet.
+    system keeps of what was not read yet. ``handshakes``: with how many connections it shakes hands, under
+    TLS; to others it never says anything.
     """
 
     def __init__(
@@ -200,12 +214,14 @@ class WireServer:
         greetings: Iterable[Iterable[Step]] = (),
         tls: bool = False,
         buffer: int = 0,
+        handshakes: int = 1_000_000,
     ) -> None:
         self.record = Record()
         self.stopping = threading.Event()
         self._plays = [tuple(play) for play in plays]
         self._greetings = [tuple(steps) for steps in greetings]
         self.then = tuple(then)
+        self._handshakes = handshakes
         self._lock = threading.Lock()
         self._talks: list[Talk] = []
         self._threads: list[threading.Thread] = []
@@ -287,6 +303,10 @@ class WireServer:
     def _talk(self, sock: socket.socket, number: int) -> None:
         sock.settimeout(PATIENCE)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if number > self._handshakes:
+            with sock:
+                self.stopping.wait()
+            return
         if self._tls is not None:
             try:
                 sock = self._tls.wrap_socket(sock, server_side=True)
