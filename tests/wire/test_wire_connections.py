@@ -9,7 +9,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 from wire_judge import TIMEOUT, carry, judged
-from wire_server import serving
+from wire_server import serving, wait
 from wire_steps import (
     HONEST,
     INTERIM,
@@ -165,6 +165,21 @@ def test_what_was_not_taken_is_sent_again_where_tls_ended_without_saying_so_afte
     working: list[Play] = [(Pause(0.02), *each) for each in (HONEST, HONEST, REFUSED, HONEST)]
     with serving([HONEST, play, *working], then=HONEST, tls=True) as server:
         carry(server, batch_size=1, timeout=(1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    "earlier", [(), ((Read(), Take(), Send(UNAVAILABLE)),)], ids=["nothing", "a request"]
+)
+def test_what_an_earlier_attempt_brought_is_told_so_though_the_next_one_was_never_sent(
+    earlier: tuple[Play, ...],
+) -> None:
+    with serving([*earlier], tls=True, handshakes=len(earlier)) as server:
+        with judged(server, timeout=(5.0, 5.0)) as client:
+            client.track(2)
+            assert wait(lambda: server.record.connections == len(earlier) + 1)
+            client.close(0)
+        errors = [outcome.error for outcome in client.outcomes.values()]
+    assert [getattr(error, "maybe_delivered", None) for error in errors] == [bool(earlier)] * 2
 
 
 def take_late(*steps: Step) -> Play:
