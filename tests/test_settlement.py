@@ -257,15 +257,6 @@ def test_a_duplicate_is_delivered_if_it_may_have_been_read_or_the_caller_chose_i
 
 
 @pytest.mark.parametrize("verdict", [DUPLICATE, partly(_0=TWICE)], ids=["409", "named"])
-def test_a_duplicate_is_delivered_if_another_process_may_have_sent_it_from_our_file(verdict: Verdict) -> None:
-    sent = single()
-
-    assert settle(sent, verdict, attrs.evolve(OPEN, shared=True)) == Settlement(
-        [Delivered(sent.events, duplicates=1)]
-    )
-
-
-@pytest.mark.parametrize("verdict", [DUPLICATE, partly(_0=TWICE)], ids=["409", "named"])
 def test_a_duplicate_with_a_fresh_id_that_was_never_sent_is_rejected_as_a_clash(verdict: Verdict) -> None:
     (rejected,) = settle(single(), verdict, OPEN).outcomes
 

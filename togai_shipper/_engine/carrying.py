@@ -146,7 +146,6 @@ class Carrying:
                 self._clock(),
                 closing=self._shutdown.has_begun,
                 parked=self._gate.parking.cause is not None,
-                shared=self._store.place is not None,
                 left=self._shutdown.deadline - self._clock(),
                 may_divide=self._may_divide(),
                 accepted=self._gate.accepted,

@@ -59,7 +59,6 @@ class Circumstances:
     left: float = math.inf  # closing: seconds until the deadline
     may_divide: bool = True  # closing: the rate limit has room for more requests than there are
     parked: bool = False
-    shared: bool = False  # another process may have sent these events: they are on a disk, or were
     accepted: int = 0  # requests accepted so far
     split: int = 1  # a name for this division, not used before
 
@@ -159,9 +158,8 @@ def _refuse(
     batch: Batch, status: int | None, refusal: Complaint, at: Circumstances, *, too_large: bool = False
 ) -> Settlement:
     """Settle one event that is refused; while the line is parked that is not believed, and it waits."""
-    # Togai knows the id: our event, if an earlier request may have brought it, of this process or of another
-    # that has its file by now; or the caller's own repeat.
-    if refusal.duplicate and (batch.maybe_read or at.shared or isinstance(batch.events[0], ChosenId)):
+    # Togai knows the id: our event, if an earlier request may have brought it; or the caller's own repeat.
+    if refusal.duplicate and (batch.maybe_read or isinstance(batch.events[0], ChosenId)):
         return Settlement([Delivered(batch.events, duplicates=1)])
     if at.parked:
         return Settlement(last=[attrs.evolve(batch, probe=False, not_before=0.0)])
