@@ -42,6 +42,39 @@ def test_a_file_that_fails_is_left_to_be_adopted_and_another_is_begun(
     assert list(folder.iterdir()) == []
 
 
+def test_what_is_in_a_file_that_failed_may_be_sent_by_another_process_and_what_came_later_may_not(
+    worlds: Any, folder: Path
+) -> None:
+    w = worlds(single_ingest_limit=0)
+    w.put(1)
+    w.pipeline.sync(1.0)
+    break_off(files(folder)[0])
+    w.put(1)  # perhaps in the file: that failed as it was written
+    w.pipeline.sync(1.0)
+    w.put(1)
+    w.pipeline.sync(1.0)
+
+    w.server.answer = lambda sent: Reply(400, b'{"message": "duplicate event id"}')
+    w.pipeline.flush(100)
+
+    assert (stats(w).duplicates, stats(w).rejected) == (2, 1)
+
+
+def test_what_is_given_up_and_in_a_file_that_failed_is_told_as_perhaps_delivered(
+    worlds: Any, folder: Path
+) -> None:
+    told: list[bool] = []
+    w = worlds(on_error=lambda error, _: told.append(error.maybe_delivered))
+    w.put(1)
+    w.pipeline.sync(1.0)
+    break_off(files(folder)[0])
+    w.put(1)
+    w.pipeline.sync(1.0)
+    w.pipeline.close(0.0)
+
+    assert told == [True]
+
+
 @pytest.mark.parametrize("verdict", ["taken", "refused"])
 def test_a_row_that_cannot_be_forgotten_costs_nothing_but_another_attempt(
     worlds: Any, folder: Path, verdict: str

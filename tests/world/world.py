@@ -203,11 +203,11 @@ def live(plan: Plan, *, tells: bool = False) -> Result:
             for process in list(world.processes):
                 world.bury(process)
         shutil.rmtree(folder, ignore_errors=True)
-    return Result(plan, failure, world.scheduler.steps, world.counts, _lines(world))
+    return Result(plan, failure, world.scheduler.steps, world.counts, _lines(world, f"{folder}/"))
 
 
-def _lines(world: World) -> list[str]:
-    return [f"{_moment(at)}  {what}" for at, what in world.story]
+def _lines(world: World, folder: str) -> list[str]:
+    return [f"{_moment(at)}  {what.replace(folder, '')}" for at, what in world.story]
 
 
 def _moment(seconds: float) -> str:

@@ -77,6 +77,7 @@ class Buffer:
         self._taken = 0  # events that left _fresh and are not settled
         self._taken_bytes = 0
         self._flush_to = 0  # events before this position go without the linger
+        self._known_to = 0  # events before this position may be sent by another process, too
         self._single_went_last = False
         self._probe_fresh = False
         self.byte_cap = ByteCap(config.max_batch_bytes)
@@ -138,6 +139,15 @@ class Buffer:
         self._marks.append((self._popped + len(fresh), since, known))
         fresh.extend(events)
         self._fresh_bytes += sum(map(len, events))
+
+    def note_known(self) -> None:
+        """Note that another process may send all that is here now, too. Called under the lock."""
+        self._known_to = self.position
+
+    def as_known(self, batch: Batch) -> Batch:
+        """Return ``batch`` as one that may have been read, where another process may have sent it."""
+        is_known = batch.position < self._known_to and not batch.maybe_read
+        return attrs.evolve(batch, maybe_read=True) if is_known else batch
 
     # --- what there is ---
 
@@ -426,7 +436,7 @@ class Buffer:
         """
         while self._fresh:
             self._again.append(self._pop_fresh())
-        left = [self._held.get(batch, batch) for batch in self._taken_batches()]
+        left = [self.as_known(self._held.get(batch, batch)) for batch in self._taken_batches()]
         for place in (self._held, self._again, self._singles, self._aside):
             place.clear()
         self._taken = self._taken_bytes = 0

@@ -96,9 +96,9 @@ class Carrying:
     # --- one batch ---
 
     def _carry_one(self, batch: Batch, transport: Transport, until: Waiter | None) -> None:
-        carried = Carried(batch)
+        carried = Carried(self._buffer.as_known(batch))
         try:
-            is_expired = is_past_window(batch, self._clock())
+            is_expired = is_past_window(carried.batch, self._clock())
             if not is_expired:
                 trip = Trip(
                     deadline=lambda: self._deadline(until),
@@ -151,7 +151,7 @@ class Carrying:
                 accepted=self._gate.accepted,
                 split=self._buffer.byte_cap.division(carried.batch),
             )
-            settlement = settle(carried.batch, carried.verdict, at)
+            settlement = settle(self._buffer.as_known(carried.batch), carried.verdict, at)
             is_taken = isinstance(carried.verdict, Accepted)
             learnt = self._buffer.learn(carried.batch, carried.verdict)
             telling = Telling(self._line.progress)

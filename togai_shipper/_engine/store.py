@@ -117,6 +117,10 @@ class Inlet:
         """
         self._buffer.add_from_store(events, since, known=known)
 
+    def note_known(self) -> None:
+        """Note that another process may send all that is in the buffer, too: its file was left."""
+        self._buffer.note_known()
+
     def wake(self) -> None:
         """See to it that a flusher looks at what was added, or does the store's work (without the lock)."""
         self._flushers.wake()

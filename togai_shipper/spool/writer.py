@@ -33,7 +33,7 @@ from togai_shipper._process import forks
 from togai_shipper._process.this_process import this_process
 
 from .disk import Disk
-from .errors import SpoolError
+from .errors import SpoolError, SpoolFull
 from .file import SpoolFile
 from .folder import Folder
 from .gathering import COMMIT_MOST, Gathering
@@ -380,6 +380,8 @@ class Spool:
             path = self.disk.path
             if self.disk.failed(error):
                 self.recovery.adoption.pause()
+                if len(self._holdings.shelf):  # whoever adopts the file sends what is in it
+                    self._inlet.note_known()
                 behind, since = self._holdings.leave_shelf()
                 if behind and os.path.exists(path):  # noqa: PTH110  Path's raises where it cannot be told
                     self._holdings.count_left(path, behind, since)
@@ -413,7 +415,7 @@ class Spool:
                 events = self._gathering.begin_commit()
             if not events:
                 return
-            first = self._append(events)
+            first, is_perhaps_there = self._append(events)
             with self._lock:
                 since = self._gathering.end_commit(len(events))
                 if since is None:
@@ -422,7 +424,7 @@ class Spool:
                 if first is not None:
                     into = self._holdings.shelf.written(events, first, self._holdings.room(), since)
                 if into:
-                    self._inlet.add(into, since)
+                    self._inlet.add(into, since, known=is_perhaps_there)
                 self._inlet.progress.ring()
                 is_last = len(self._gathering) < COMMIT_MOST
             if into:
@@ -430,17 +432,20 @@ class Spool:
             if is_last:
                 return
 
-    def _append(self, events: Sequence[bytes]) -> int | None:
-        """Write events; return the first one's row, or ``None`` where the disk does not work."""
+    def _append(self, events: Sequence[bytes]) -> tuple[int | None, bool]:
+        """Write events; return the first one's row, or ``None`` where the disk does not work.
+
+        And whether they may be in a file all the same, that was left: the disk has failed as it wrote.
+        """
         file = self._ready()
         if file is None:
-            return None
+            return None, False
         now = file.clock.time(self._clock())
         try:
-            return file.append([(now, type(event) is ChosenId, event) for event in events])
+            return file.append([(now, type(event) is ChosenId, event) for event in events]), False
         except SpoolError as error:
             self._failed(error)
-            return None
+            return None, not isinstance(error, SpoolFull)
 
     # --- out ---
 
