@@ -51,6 +51,7 @@ class Judge:
         self.facts: dict[str, Fact] = {}  # by name
         self.told: dict[str, str] = {}  # name -> what its application was told, if not delivered
         self._tracking = 0  # calls under way
+        self.looks_at: Process | None = None
         self.was_unsure = False  # a disk has failed after it wrote
 
     def fail(self, text: str) -> NoReturn:
@@ -214,12 +215,19 @@ class Judge:
             return
         if not process.pipeline.pending or process.pipeline.shutdown.has_begun:
             return
-        if process.pipeline.health.complaint() is None:
+        if self._complaint(process) is None:
             self.fail(f"{process} calls itself healthy, after {self._now - since:.0f} s of failed attempts")
         if process.pipeline.gate.parking.cause is not None:
             return  # it has said so when that began
         if not any(at >= since - 60.0 and level >= logging.WARNING for at, level, _ in process.lines):
             self.fail(f"{process} has logged nothing in {self._now - since:.0f} s of failed attempts")
+
+    def _complaint(self, process: Process) -> str | None:
+        self.looks_at = process  # whose clock it is
+        try:
+            return process.pipeline.health.complaint()
+        finally:
+            self.looks_at = None
 
     # --- where an event is ---
 
@@ -302,7 +310,7 @@ class Judge:
         """Nothing is wrong any more, and nothing is pending."""
         for process in processes:
             if process.is_open:
-                complaint = process.pipeline.health.complaint()
+                complaint = self._complaint(process)
                 if (
                     complaint is not None
                     and not complaint.startswith("parked")

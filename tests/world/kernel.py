@@ -42,9 +42,11 @@ def scheduler() -> Scheduler:
 
 
 def process() -> Process | None:
-    """The process whose task runs, if one does."""
-    task = _running[-1].scheduler.task if _running else None
-    return None if task is None else task.process
+    """The process whose task runs, or at which the judge looks, if there is one."""
+    if not _running:
+        return None
+    task = _running[-1].scheduler.task
+    return _running[-1].judge.looks_at if task is None else task.process
 
 
 @contextmanager
