@@ -158,6 +158,10 @@ class Judge:
         if name not in self.facts and not isinstance(error, DeliveryError):
             return  # it was refused
         self.told[name] = str(error)
+        if "past dedupe window" in str(error) and not self._world.wall_was_set:
+            age = self._now - self.facts[name].at
+            if age < WINDOW - DAY:
+                self.fail(f"{name} is given up as too old, and is {age / DAY:.1f} days old")
         if is_billed and isinstance(error, EventRejected):
             self.fail(f"{name} is told as rejected ({error}), and was billed")
         if is_billed and isinstance(error, EventDropped) and not error.maybe_delivered:
@@ -302,8 +306,9 @@ class Judge:
     def stuck(self, process: Process) -> None:
         """Nothing is wrong any more, and still it does not deliver."""
         stats = process.pipeline.health.stats()
-        if all(self._is_refused(event) for event in process.pipeline.buffer.events()):
-            return  # Togai refuses all that it is sent, and that is not believed: the process says so
+        is_parked = process.pipeline.gate.parking.cause is not None
+        if is_parked and any(self._is_refused(event) for event in process.pipeline.buffer.events()):
+            return  # Togai refuses what the line is probed with, and that is not believed: the process says so
         self.fail(f"{process} has {stats.pending} pending, though all is well: {stats}")
 
     def well(self, processes: list[Process]) -> None:
@@ -327,6 +332,7 @@ class Judge:
         for fact in self.facts.values():
             # Where the wall clock was set by days, and the machine started anew, events may be kept.
             is_doubtful = self._world.wall_was_set or self._now - fact.at > WINDOW
+            is_doubtful = is_doubtful or fact.schema == "refused"  # by which a line may be parked
             if fact.id in pending and fact.name not in self._world.togai.billed and not is_doubtful:
                 self.fail(f"{fact.name} of process {fact.pid} stays on disk, though all is well")
 
