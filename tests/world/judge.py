@@ -308,7 +308,7 @@ class Judge:
         stats = process.pipeline.health.stats()
         is_parked = process.pipeline.gate.parking.cause is not None
         if is_parked and any(self._is_refused(event) for event in process.pipeline.buffer.events()):
-            return  # Togai refuses what the line is probed with, and that is not believed: the process says so
+            return  # a refusal of a probe is not believed, and the process says that it is parked
         self.fail(f"{process} has {stats.pending} pending, though all is well: {stats}")
 
     def well(self, processes: list[Process]) -> None:
