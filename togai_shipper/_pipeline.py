@@ -227,7 +227,10 @@ class Pipeline:
                 alone_for = self.gate.alone_for(now)
             if not alone_for:
                 self.flushers.ensure()
-            self._progress.wait(rings, min(left, alone_for or left))
+            wait = min(left, alone_for or left)
+            self._progress.wait(rings, wait)
+            with self.lock:
+                waiter.woke(now + wait, self._clock())
 
     def sync(self, timeout: float) -> bool:
         """Whether all that was accepted so far is on disk; waits for that, ``timeout`` seconds at most."""

@@ -112,3 +112,14 @@ def test_the_age_of_the_oldest_event_is_known_to_a_tenth_of_a_second() -> None:
 
     oldest_left = 1000 + 10 * 0.03
     assert w.pipeline.health.stats().oldest_pending_age == pytest.approx(w.clock.now - oldest_left, abs=0.101)
+
+
+def test_a_long_pause_after_a_single_failure_is_told_while_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
+    w = world([Reply(429, b"", retry_after=300.0)])
+    w.put(5)
+    begun = w.clock.now
+    w.pipeline.flush(20)
+
+    assert w.clock.now - begun == 20
+    assert len(w.server.sent) == 1
+    assert "delivery has failed for 10 s" in caplog.text

@@ -84,7 +84,9 @@ class Carrying:
                     return
                 if isinstance(work, Wait):
                     if not self._store.work_here() and not self._callbacks.make_deferred():
+                        now = self._clock()
                         bell.wait(rings, work.seconds)
+                        self._woke(now + (FOREVER if work.seconds is None else work.seconds), until)
                     continue
                 if self._line.is_full_batch_waiting:
                     self._flushers.wake()
@@ -103,6 +105,7 @@ class Carrying:
                 trip = Trip(
                     deadline=lambda: self._deadline(until),
                     note=lambda as_it_stands: self._buffer.note(batch, as_it_stands),
+                    woke=lambda planned: self._woke(planned, until),
                     failing=self.on_failing,
                 )
                 self._delivery.deliver(carried, transport, trip)
@@ -126,6 +129,14 @@ class Carrying:
     def _deadline(self, until: Waiter | None) -> float:
         """Until when a batch is tried, and when the request under way has to be over."""
         return min(until.deadline if until else FOREVER, self._shutdown.deadline)
+
+    def _woke(self, planned: float, until: Waiter | None) -> None:
+        """Note that a wait which was to end at ``planned`` has ended: perhaps the process was frozen."""
+        with self._lock:
+            now = self._clock()
+            self._shutdown.woke(planned, now)
+            if until:
+                until.woke(planned, now)
 
     def on_failing(self, message: str) -> None:
         """Tell that an attempt failed; start another flusher for what is due, since this batch is stuck."""

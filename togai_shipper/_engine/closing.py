@@ -178,7 +178,13 @@ class Closing:
             else:
                 # Whether it may join can change without a ring: a flusher has the key now.
                 looks_in = joins_at - now if now < joins_at else JOIN_AFTER
-                self._line.progress.wait(rings, left if has_joined else min(left, looks_in))
+                self._wait(rings, left if has_joined else min(left, looks_in))
+
+    def _wait(self, rings: object, seconds: float) -> None:
+        planned = self._clock() + seconds
+        self._line.progress.wait(rings, seconds)
+        with self._lock:
+            self._shutdown.woke(planned, self._clock())
 
     def _telling_left(self) -> float:
         """Seconds that callbacks may still take; from the first call on, when only they are waited for."""
@@ -220,7 +226,7 @@ class Closing:
             if left <= 0:  # whoever closes hangs in a request that had longer
                 self.finish()
                 return
-            self._line.progress.wait(rings, left)
+            self._wait(rings, left)
 
     # --- the end ---
 

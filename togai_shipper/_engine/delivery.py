@@ -41,6 +41,7 @@ from .verdict import (
 )
 
 NO_REPLY = Reply(None)
+TELL_EVERY = 5.0  # seconds of a long wait between attempts, after which it may be told that they fail
 NO_REPLY_YET = "no reply yet"
 NOT_SENT = TryLater(None, "not sent", maybe_read=False)
 CLOSING_BACKOFF = 1.0  # seconds at most between attempts while closing; and a quarter of what is left
@@ -91,6 +92,7 @@ class Trip:
         [], float
     ]  # when the request under way has to be over, and until when it is tried again
     note: Callable[[Batch], bool]  # told under the lock how the batch stands; false: it was given up
+    woke: Callable[[float], None]  # told after each wait when that was to end
     failing: Callable[[str], None]  # told before each backoff, and while no reply comes, what is wrong
 
 
@@ -149,7 +151,7 @@ class Delivery:
                 with gate.lock:
                     self._on_verdict(carried, key, None, source, trip)
                 return key
-        turn = gate.enter(batch.path, trip.deadline, probe=batch.probe)
+        turn = gate.enter(batch.path, trip.deadline, probe=batch.probe, woke=trip.woke)
         if not turn:
             return carried.verdict
         with gate.attempt():
@@ -223,10 +225,12 @@ class Delivery:
                 return trip.note(begun_with)
 
         begun, reply = self._clock(), NO_REPLY
+        time_left = trip.deadline() - begun
         try:
             with without_sigpipe(), telling(lambda: trip.failing(NO_REPLY_YET)):
-                reply = transport.send(batch.path, body, key, trip.deadline() - begun, may_begin)
+                reply = transport.send(batch.path, body, key, time_left, may_begin)
         finally:
+            trip.woke(begun + min(self._config.timeout[1], time_left))
             with self._gate.lock:
                 seconds = self._clock() - begun
                 self._ledger.replied(reply.status, seconds)
@@ -282,7 +286,11 @@ class Delivery:
                 or self._shutdown.is_given_up
             ):
                 return
-            self._gate.turn.wait(rings, left)
+            now, wait = self._clock(), min(left, TELL_EVERY)
+            self._gate.turn.wait(rings, wait)
+            trip.woke(now + wait)
+            if wait < left and isinstance(carried.verdict, TryLater):
+                trip.failing(carried.verdict.message)
 
 
 def _may_be_sent(verdict: Verdict) -> bool:

@@ -96,12 +96,18 @@ class Gate:
     # --- a flusher's way through ---
 
     def enter(
-        self, path: str, deadline: Callable[[], float], *, probe: bool = False, again: bool = False
+        self,
+        path: str,
+        deadline: Callable[[], float],
+        *,
+        probe: bool = False,
+        again: bool = False,
+        woke: Callable[[float], object] = lambda _: None,
     ) -> int:
         """Wait for this request's turn; return 0 where it cannot go now (parked, or past its deadline).
 
         Otherwise return a number, which goes to ``on_verdict`` with the verdict. ``again``: a second request
-        of one whose turn it is already.
+        of one whose turn it is already. ``woke`` is told after each wait when that was to end.
         """
         while True:
             with self.lock:
@@ -119,6 +125,7 @@ class Gate:
                 rings = self.turn.rings
             wait = min(left, left if wait is None else wait)
             self.turn.wait(rings, None if wait == FOREVER else wait)
+            woke(now + wait)
 
     def _wait(self, path: str, now: float, others: int) -> float | None:
         """Seconds until a request may go; ``None``: until another one is back."""

@@ -43,7 +43,7 @@ class Reporter:
 
     def tell_failing(self, seconds: float, message: str, pending: int) -> None:
         """Tell that every attempt of the last ``seconds`` has failed."""
-        if seconds > PATIENCE:
+        if seconds >= PATIENCE:
             text = "delivery has failed for %.0f s (%s); %s, it is tried again"
             self._log.complain("failing", text, seconds, message, _waiting(pending))
 

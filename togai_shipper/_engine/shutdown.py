@@ -1,7 +1,7 @@
 """How far the end of a shipper is: one value, made once, which all its parts share.
 
 Changed only while holding the shipper's lock; one attribute by itself may be read without it. Nothing in it
-is ever taken back, but for ``is_probed``.
+is ever taken back, but for ``is_probed``; the deadline comes later where the process was frozen.
 """
 
 from __future__ import annotations
@@ -9,6 +9,20 @@ from __future__ import annotations
 import attrs
 
 from .runtime import FOREVER
+
+# Seconds beyond its end that a wait takes only where the process was frozen: stopped, moved, asleep.
+OVERSLEPT = 2.0
+AFTER_FREEZE = 2.0  # seconds for another attempt, where the deadline passed while the process was frozen
+UNREAD = 0.5  # seconds of those for the reply to the attempt that was under way: it may be there, and unread
+
+
+def thawed(deadline: float, planned: float, now: float, moment: float = AFTER_FREEZE) -> float:
+    """Return the deadline, once a wait that was to end at ``planned`` has ended now.
+
+    One that passed while the process was frozen is a ``moment`` from now.
+    """
+    was_frozen = now - planned > OVERSLEPT
+    return now + moment if was_frozen and now >= deadline else deadline
 
 
 @attrs.define(eq=False)
@@ -50,6 +64,11 @@ class Shutdown:
         if is_shorter:
             self.deadline = now + timeout
         return is_shorter
+
+    def woke(self, planned: float, now: float) -> None:
+        """Note that a wait which was to end at ``planned`` has ended now."""
+        if self.has_begun and not self.is_done:
+            self.deadline = thawed(self.deadline, planned, now)
 
     def abandon(self) -> None:
         """End once nothing is pending: nobody is left who could track, or close."""

@@ -25,6 +25,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from .shutdown import UNREAD, thawed
 from .whole_reply import CHUNKED, Head, NotWhole, read_body, read_head
 
 CHUNK = 64 * 1024  # bytes read or sent at once
@@ -57,12 +58,15 @@ class Exchange:
     def patiently(self, sock: Any, action: Callable[[], int]) -> int:
         """Do ``action`` on ``sock``, which may have to wait, until the deadline at the latest."""
         while True:
-            left = self.left()
-            sock.settimeout(min(left, TICK))
+            wait = min(self.left(), TICK)
+            planned = self.clock() + wait
+            sock.settimeout(wait)
             try:
                 return action()
             except TimeoutError:
-                if left <= TICK:
+                now = self.clock()
+                self.over_at = thawed(self.over_at, planned, now, UNREAD)
+                if now >= self.over_at:
                     raise
                 self.still_waiting()
 

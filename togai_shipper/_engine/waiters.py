@@ -10,6 +10,7 @@ from togai_shipper._outcome import Delivered, Rejected, Settled
 
 from .batching import Batch
 from .bell import Bell
+from .shutdown import thawed
 from .telling import Telling
 
 
@@ -56,6 +57,10 @@ class Waiter:
             self.dropped += count
         if count and telling is not None:
             self.tellings = [each for each in self.tellings if not each.is_over] + [telling]
+
+    def woke(self, planned: float, now: float) -> None:
+        """Note that a wait which was to end at ``planned`` has ended now."""
+        self.deadline = thawed(self.deadline, planned, now)
 
     def drop(self, count: int) -> None:
         """Note that so many of the events that are waited for are lost."""
