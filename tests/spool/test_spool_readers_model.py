@@ -16,7 +16,7 @@ from togai_shipper._outcome import FlushReport
 
 LARGE = 50_000  # bytes of an event
 SMALL = 3_000_000  # bytes that the spool may take
-SLACK = 2_500_000  # bytes: a -wal that nobody keeps, with a commit, and rows that are removed
+SLACK = 2_000_000  # bytes: a -wal that nobody keeps, with a commit, and rows that are removed
 
 
 class Readers(RuleBasedStateMachine):

@@ -59,7 +59,7 @@ def why_not_there(path: Path, filesystem: str) -> str:
     """Say why no spool can be at ``path``, and what to do."""
     return (
         f"{path}: is on {filesystem}, a file system that other hosts may share, where locks cannot be"
-        " trusted; choose a directory on a local disk"
+        " trusted; choose a directory on a local disk (in Kubernetes an emptyDir)"
     )
 
 

@@ -322,6 +322,7 @@ class Spool:
         for work in (
             self.disk.note_wall_clock,
             self._forget,
+            self._look_at_the_disk,
             self.recovery.read_back,
             lambda: self.recovery.adopt(self._ready),
             self.recovery.do_requests,
@@ -337,13 +338,21 @@ class Spool:
 
     # --- the file ---
 
+    def _look_at_the_disk(self) -> None:
+        """Keep the -wal small, which what removes rows, too, makes longer."""
+        if self.disk.works:
+            self._look()
+
+    def _look(self, coming: int = 0) -> None:
+        if self.disk.look(coming):
+            self._news.error("pinned", "%s", self.disk.why_pinned())
+
     def _ready(self) -> SpoolFile | None:
         """Return the file, if it can be written; made if there is none, tried again when that is due."""
         try:
             if not self.disk.may_try():
                 return None
-            if self.disk.look(self._gathering.size):
-                self._news.error("pinned", "%s", self.disk.why_pinned())
+            self._look(self._gathering.size)
             if self.disk.works:
                 return self.disk.file
             self._make_room()
@@ -455,9 +464,6 @@ class Spool:
             file, shelf = self.disk.file if self.disk.works else None, self._holdings.shelf
             if file is None or not shelf.leaving or not self._is_forgetting_due(self._clock()):
                 return
-        if not self._shutdown.is_done:  # else what is delivered is to go, or the next process sends it again
-            self.disk.look()  # removing rows, too, makes the -wal longer
-        with self._lock:
             leaving = shelf.take_leaving()
         try:
             if leaving.gone:
