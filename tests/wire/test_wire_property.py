@@ -290,8 +290,8 @@ def run(world: dict[str, Any], server: WireServer) -> None:
 def test_whatever_is_said_on_the_wire_what_the_server_took_is_told_and_nothing_else(
     world: dict[str, Any],
 ) -> None:
-    script = [with_habit(play, world["habit"]) for play in (*world["plays"], *AFTERWARDS)]
-    with serving(script, then=HONEST, greetings=world["greetings"], tls=world["tls"]) as server:
+    *script, then = (with_habit(play, world["habit"]) for play in (*world["plays"], *AFTERWARDS, HONEST))
+    with serving(script, then=then, greetings=world["greetings"], tls=world["tls"]) as server:
         run(world, server)
         note(f"requests: {[(each.connection, len(each.events)) for each in server.record.requests]}")
         event(f"plays left: {server.plays_left > 0}")
