@@ -14,7 +14,8 @@ from togai_shipper._engine.line import Line
 from togai_shipper._engine.shutdown import Shutdown
 from togai_shipper._event import id_of
 from togai_shipper._process.per_process import PerProcess
-from togai_shipper.spool.orphan import Orphan
+from togai_shipper.spool import orphan
+from togai_shipper.spool.age import Age, Clocks, FileClock
 from togai_shipper.spool.writer import Spool
 
 Bug = Callable[[], AbstractContextManager[None]]
@@ -92,10 +93,10 @@ def no_pid_check() -> Iterator[None]:
 def one_clock() -> Iterator[None]:
     """The wall clock of the machine decides alone how old an event is."""
 
-    def make(move: Any) -> Any:
-        return lambda orphan, ours, now_ms, server_ms: move(orphan, ours, now_ms, now_ms)
+    def by_the_wall(time: int, file: FileClock, now: Clocks) -> Age:
+        return Age(now.wall - time, now.wall - time)
 
-    with _replaced(Orphan, "move", make):
+    with _replaced(orphan, "age", lambda _: by_the_wall):
         yield
 
 
