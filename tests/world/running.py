@@ -7,6 +7,7 @@ import os
 import pickle
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -98,5 +99,8 @@ def _forked(seeds: Sequence[int], path: Path, bug: str | None, *, until_found: b
     try:
         path.write_bytes(pickle.dumps(run(seeds, bug, until_found=until_found)))
         status = 0
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
         os._exit(status)

@@ -175,16 +175,15 @@ class Scheduler:
         task.process.enter()
         try:
             task.greenlet.switch()
-            if task.greenlet.dead:
-                task.is_over = True
-                task.process.tasks.discard(task)
-            if self._failure is None:
-                self.after_step(task)  # by the clocks of its process
         finally:
             self.task = None
             task.process.leave()
         if self._failure is not None:
             raise self._failure
+        if task.greenlet.dead:
+            task.is_over = True
+            task.process.tasks.discard(task)
+        self.after_step(task)
 
     def _due(self) -> Iterator[Task]:
         while self._timers and self._timers[0][0] <= self.now:
