@@ -43,7 +43,7 @@ def test_a_world_is_the_same_each_time_it_is_told() -> None:
     assert stories[0] == stories[1]
 
 
-@pytest.mark.processes
+@pytest.mark.night
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_bug_that_is_put_back_is_found_within_2000_seeds(bug: str) -> None:
     done = world("--seeds", "2000", "--bug", bug, "--quiet")
