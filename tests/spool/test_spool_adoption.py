@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from spooled import die
 from sqlite_handles import break_off
 
 from togai_shipper._engine.runtime import Runtime
@@ -18,6 +19,7 @@ from togai_shipper.spool.folder import Claim, Folder
 from togai_shipper.spool.orphan import Orphan
 from togai_shipper.spool.requests import ask
 from togai_shipper.spool.rows import DeadLetter, Row, event_id
+from togai_shipper.spool.shelf import Shelf
 
 NOW = 1_790_000_000_000
 AT = Clocks("", NOW, NOW, None)  # nobody knows the boot, and Togai has not said what time it is
@@ -263,6 +265,47 @@ def test_a_file_whose_name_may_not_survive_is_not_begun(tmp_path: Path) -> None:
         disk.open()
     assert list(tmp_path.iterdir()) == []
     assert not disk.works
+
+
+class Taken(Folder):
+    """A directory in which somebody else makes each new file first."""
+
+    def new(self, *_: Any) -> Claim:
+        claim = super().new()
+        claim.path.touch()
+        return claim
+
+
+def test_a_file_that_cannot_be_made_leaves_nothing_open(tmp_path: Path) -> None:
+    runtime = Runtime(clock=lambda: 0.0, wall=lambda: NOW / 1000)
+    disk = Disk(Taken(str(tmp_path)), "https://api.togai.com", 10**9, runtime)
+
+    with pytest.raises(SpoolError):
+        disk.open()
+    assert not disk.works
+
+
+def test_an_orphan_waits_where_our_own_file_cannot_be_written(worlds: Any, folder: Path) -> None:
+    first = worlds()
+    first.put(3)
+    first.pipeline.sync(1.0)
+    die(first)
+    second = worlds()
+    second.pipeline.store.recovery.adoption.look_now()
+
+    second.pipeline.store.recovery.adopt(lambda: None)
+
+    assert second.pipeline.pending == 0
+    assert second.pipeline.flush(100)
+    assert second.pipeline.health.stats().recovered == 3
+
+
+def test_what_is_saved_though_it_has_its_outcome_by_then_is_to_be_removed() -> None:
+    shelf = Shelf()
+
+    shelf.saved([b"settled meanwhile"], 1, there=[])
+
+    assert shelf.take_leaving().gone == [1]
 
 
 def test_a_file_that_cannot_be_looked_into_at_the_end_is_left(folder: Folder) -> None:

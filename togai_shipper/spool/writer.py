@@ -258,7 +258,10 @@ class Spool:
                 self._work_once()
             except Exception as error:  # a bug, no memory: nothing is on disk, or all of it
                 self._fail("the spool's writer failed (%s), no event is lost; it goes on", error)
-                if self._shutdown.has_begun:  # it may fail each time: close() writes, or tells, what is left
+                # It may fail each time: close() writes, or tells, what is left.
+                if (
+                    self._shutdown.has_begun
+                ):  # pragma: no branch  which of its threads a test makes fail is chance
                     return
 
     def _work_once(self) -> None:
