@@ -165,7 +165,7 @@ class Delivery:
         try:
             # Asked this late: the process may have been frozen for weeks in a backoff, or while it waited.
             is_expired = is_past_window(carried.history(), self._clock())
-            verdict = None if is_expired else self._exchange(batch, transport, key, trip)
+            verdict = None if is_expired else self._exchange(carried, transport, key, trip)
         finally:
             with gate.lock:
                 gate.step_out(None if verdict is None or _may_be_sent(verdict) else batch.path)
@@ -199,21 +199,23 @@ class Delivery:
         carried.attempted(verdict)
         trip.note(carried.history())
 
-    def _exchange(self, batch: Batch, transport: Transport, key: str, trip: Trip) -> Verdict | None:
+    def _exchange(self, carried: Carried, transport: Transport, key: str, trip: Trip) -> Verdict | None:
         """One request; where the key is refused and there is another by now, one more. ``None``: not sent."""
-        verdict = self._send(batch, transport, key, trip)
+        batch = carried.batch
+        verdict = self._send(carried, transport, key, trip)
         if isinstance(verdict, Park) and verdict.on_key:
             try:
                 renewed = self._key.renewed(key)
             except KeyUnavailable as error:
                 return Park(None, str(error), on_key=True)
             if renewed and self._gate.enter(batch.path, trip.deadline, probe=batch.probe, again=True):
-                return self._send(batch, transport, renewed, trip) or verdict
+                return self._send(carried, transport, renewed, trip) or verdict
         return verdict
 
-    def _send(self, batch: Batch, transport: Transport, key: str, trip: Trip) -> Verdict | None:
+    def _send(self, carried: Carried, transport: Transport, key: str, trip: Trip) -> Verdict | None:
+        batch = carried.batch
         body = batch.body()
-        attempted = attrs.evolve(batch, attempts=batch.attempts + 1)
+        attempted = attrs.evolve(carried.history(), probe=batch.probe, attempts=batch.attempts + 1)
         begun_with = attrs.evolve(attempted, maybe_read=True)
         with self._gate.lock:
             if not trip.note(attempted):
