@@ -166,7 +166,7 @@ def _in_terminal(snippet: Snippet, terminals: dict[str, Terminal]) -> None:
         line = process.stdout.readline()
         if not line:
             raise SystemExit(f"{snippet.title}: {command} printed:\n{printed}\nnot:\n{wanted}")
-        printed += line
+        printed += re.sub(r"\x1b\[[0-9;]*m", "", line)  # Flask's server has colours, whoever reads
 
 
 if __name__ == "__main__":
