@@ -286,11 +286,11 @@ def test_a_file_that_cannot_be_made_leaves_nothing_open(tmp_path: Path) -> None:
 
 
 def test_an_orphan_waits_where_our_own_file_cannot_be_written(worlds: Any, folder: Path) -> None:
-    first = worlds()
+    first = worlds(spool=str(folder.path))
     first.put(3)
     first.pipeline.sync(1.0)
     die(first)
-    second = worlds()
+    second = worlds(spool=str(folder.path))
     second.pipeline.store.recovery.adoption.look_now()
 
     second.pipeline.store.recovery.adopt(lambda: None)
