@@ -18,7 +18,8 @@ from urllib3 import HTTPConnectionPool
 from virtual import Clock
 
 from togai_shipper import DeliveryError, Shipper
-from togai_shipper._engine.timed_http import MAX_AGE, MAX_IDLE, exchange, tame
+from togai_shipper._engine.exchange import MAX_IDLE, exchange
+from togai_shipper._engine.timed_http import MAX_AGE, tame
 from togai_shipper._engine.transport import MIN_READ, Transport
 from togai_shipper._engine.verdict import Accepted, Reply, TryLater, judge
 from togai_shipper._engine.whole_reply import NotWhole

@@ -58,7 +58,7 @@ def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline, "never"
-        time.sleep(0.01)
+        time.sleep(0.01)  # between looks at a condition for which nothing rings
 
 
 def tracked(clock: Callable[[], float], size: int = 0, **options: Any) -> Pipeline:

@@ -71,6 +71,7 @@ ORDER = [
     "_engine.key",
     "_engine.server_clock",
     "_engine.whole_reply",
+    "_engine.exchange",
     "_engine.timed_http",
     "_engine.certificates",
     "_engine.transport",

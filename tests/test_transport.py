@@ -12,8 +12,9 @@ import pytest
 import requests
 
 from togai_shipper import ConfigurationError
+from togai_shipper._engine.exchange import exchange
 from togai_shipper._engine.key import Key, KeyUnavailable
-from togai_shipper._engine.timed_http import _addresses, _Connections, _TimedConnection, exchange
+from togai_shipper._engine.timed_http import _addresses, _Connections, _TimedConnection
 from togai_shipper._engine.transport import MIN_READ, Transport, _why
 from togai_shipper._engine.verdict import Reply
 from togai_shipper.testing import FakeTogai, faults

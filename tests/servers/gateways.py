@@ -131,7 +131,7 @@ def wait(predicate: Callable[[], Any], timeout: float = PATIENCE) -> bool:
     while not predicate():
         if time.monotonic() > until:
             return False
-        time.sleep(0.01)
+        time.sleep(0.01)  # between looks at another process, which rings for nobody
     return True
 
 

@@ -102,7 +102,7 @@ def one_clock() -> Iterator[None]:
 
 @bug
 def a_1xx_taken_as_final() -> Iterator[None]:
-    """An informational reply is the reply, and the connection is kept, with the real one to come."""
+    """An informational reply is the reply, and the connection is kept, whatever is still to come on it."""
 
     def read_head(stream: Any) -> Any:
         from togai_shipper._engine.whole_reply import _Lines, _read_head  # noqa: PLC0415  the bug's
@@ -115,6 +115,7 @@ def a_1xx_taken_as_final() -> Iterator[None]:
     with (
         _replaced(timed_http, "read_head", lambda _: read_head),
         _replaced(transport, "is_togais_word", make),
+        _replaced(timed_http, "_waiting", lambda _: lambda sock: None),
     ):
         yield
 

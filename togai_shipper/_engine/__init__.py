@@ -9,8 +9,8 @@
 - where events wait in memory: ``buffer``
 - who carries them: ``threads``, ``flushers``
 - where all of them wait: ``store`` (the seam to what is durable), ``line`` (buffer, store, and who waits)
-- one request: ``key``, ``server_clock``, ``whole_reply`` (read strictly), ``timed_http`` (inside urllib3),
-  ``certificates``, ``transport``
+- one request: ``key``, ``server_clock``, ``whole_reply`` (read strictly), ``exchange`` (its time, and how
+  far it is), ``timed_http`` (inside urllib3), ``certificates``, ``transport``
 - one batch until its verdict: ``delivery``
 - the shipper as a whole: ``parts``, ``health``, ``carrying`` (from the line, and back into it), ``closing``
 """

@@ -18,6 +18,7 @@ from togai_shipper._event import id_of
 from togai_shipper._process.signals import as_application, without_sigpipe
 
 from .batching import Batch
+from .exchange import while_waiting
 from .gate import Gate
 from .key import Key, KeySource, KeyUnavailable
 from .ledger import Ledger
@@ -25,7 +26,6 @@ from .runtime import FOREVER, Runtime
 from .server_clock import ServerClock
 from .settlement import MAX_SERVER_ERRORS, is_past_window
 from .shutdown import Shutdown
-from .timed_http import telling
 from .transport import NoSession, Transport
 from .verdict import (
     Park,
@@ -66,34 +66,42 @@ class Carried:
 
     def attempted(self, verdict: Verdict) -> None:
         """Note what another attempt came to; the verdict before it becomes a part of the batch's history."""
-        last = self.verdict
         is_500 = isinstance(verdict, TryLater) and verdict.status == 500  # noqa: PLR2004  five of these in a row divide the batch
         is_choking = is_500 or is_page(verdict)
         self.batch = attrs.evolve(
             self.batch,
             attempts=self.batch.attempts + 1,
-            maybe_read=self.batch.maybe_read or (isinstance(last, TryLater) and last.maybe_read),
+            maybe_read=self._maybe_read,
             server_errors=self.batch.server_errors + 1 if is_choking else 0,
         )
         self.verdict = verdict
 
     def history(self) -> Batch:
         """The batch with every attempt in its past: as it goes back into the line, undecided."""
+        return attrs.evolve(self.batch, probe=False, maybe_read=self._maybe_read)
+
+    @property
+    def _maybe_read(self) -> bool:
         last = self.verdict
-        maybe_read = isinstance(last, TryLater) and last.maybe_read
-        return attrs.evolve(self.batch, probe=False, maybe_read=self.batch.maybe_read or maybe_read)
+        return self.batch.maybe_read or (isinstance(last, TryLater) and last.maybe_read)
 
 
 @attrs.frozen
 class Trip:
-    """What one delivery may take, asked anew each time; and who has to know how it goes."""
+    """What one delivery may take, asked anew each time; and who has to know how it goes.
 
-    deadline: Callable[
-        [], float
-    ]  # when the request under way has to be over, and until when it is tried again
-    note: Callable[[Batch], bool]  # told under the lock how the batch stands; false: it was given up
-    woke: Callable[[float], None]  # told after each wait when that was to end
-    failing: Callable[[str], None]  # told before each backoff, and while no reply comes, what is wrong
+    Attributes:
+        deadline: asked when the request under way has to be over, and until when it is tried again.
+        note: told, under the lock, how the batch stands; it returns false where that was given up.
+        woke: told after each wait when that was to end.
+        failing: told before each backoff, and while no reply comes, what is wrong.
+
+    """
+
+    deadline: Callable[[], float]
+    note: Callable[[Batch], bool]
+    woke: Callable[[float], None]
+    failing: Callable[[str], None]
 
 
 class Delivery:
@@ -229,7 +237,7 @@ class Delivery:
         begun, reply = self._clock(), NO_REPLY
         time_left = trip.deadline() - begun
         try:
-            with without_sigpipe(), telling(lambda: trip.failing(NO_REPLY_YET)):
+            with without_sigpipe(), while_waiting(lambda: trip.failing(NO_REPLY_YET)):
                 reply = transport.send(batch.path, body, key, time_left, may_begin)
         finally:
             trip.woke(begun + min(self._config.timeout[1], time_left))

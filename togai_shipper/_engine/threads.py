@@ -163,10 +163,11 @@ def call_beside(function: Callable[[], object], runtime: Runtime, seconds: float
 
 
 def _is_started(function: Callable[[], None], runtime: Runtime) -> bool:
-    if runtime.start_thread is None or not may_call_beside(runtime):
+    start = runtime.start_thread if may_call_beside(runtime) else None
+    if start is None:
         return False
     try:
-        runtime.start_thread(function, ())
+        start(function, ())
     except Exception:  # no memory, a limit
         return False
     return True

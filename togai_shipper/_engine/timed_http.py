@@ -1,4 +1,4 @@
-"""One exchange inside urllib3: its deadline, whether its request was sent, and which connection may carry it.
+"""How urllib3 carries an exchange: by its deadline, and on a connection that is fit for it.
 
 ``requests`` bounds each wait for a byte; a reply that drips is never late for it. Here the whole exchange has
 one deadline: connecting, sending and reading. A kept connection is used again only where the exchange before
@@ -12,126 +12,23 @@ import io
 import queue
 import socket
 import ssl
-import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
-import attrs
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from .shutdown import UNREAD, thawed
+from .exchange import CHUNK, Exchange, current_exchange
 from .whole_reply import CHUNKED, Head, NotWhole, read_body, read_head
 
-CHUNK = 64 * 1024  # bytes read or sent at once
-MAX_IDLE = 30.0  # seconds; a connection that is idle for longer may be forgotten by something on the way
 MAX_AGE = 300.0  # seconds; then the name is looked up again
 # Seconds of silence before the system probes a connection, and between two probes; how many may be lost.
 _PROBES = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
-TICK = 1.0  # seconds of waiting after which whoever waits is told that it still does
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, TimeoutError)
 _CHOOSES_CONNECTIONS = ("get_connection", "get_connection_with_tls_context")
-
-
-@attrs.define(eq=False)
-class Exchange:
-    """What a thread exchanges now: until when, and how far it has come."""
-
-    clock: Callable[[], float]
-    over_at: float
-    max_idle: float
-    may_begin: Callable[[], bool]  # asked before the first byte, which is not sent if it was given up
-    still_waiting: Callable[[], object]  # told about once a second while nothing comes
-    begun: bool = False  # a byte of the request was handed to the system
-    cut: bool = False  # not all of the request was
-    whole: bool = False  # it ended in one whole reply, and its connection may carry another request
-
-    def bound(self, sock: Any) -> None:
-        """Let the next wait for ``sock`` end at the deadline."""
-        sock.settimeout(self.left())
-
-    def patiently(self, sock: Any, action: Callable[[], int]) -> int:
-        """Do ``action`` on ``sock``, which may have to wait, until the deadline at the latest."""
-        while True:
-            wait = min(self.left(), TICK)
-            planned = self.clock() + wait
-            sock.settimeout(wait)
-            try:
-                return action()
-            except TimeoutError:
-                now = self.clock()
-                self.over_at = thawed(self.over_at, planned, now, UNREAD)
-                if now >= self.over_at:
-                    raise
-                self.still_waiting()
-
-    def left(self) -> float:
-        """Return the seconds until the deadline; raises ``TimeoutError`` where there are none."""
-        left = self.over_at - self.clock()
-        if left <= 0:
-            raise TimeoutError("timed out, not whole by its deadline")
-        return left
-
-    def hand_over(self, sock: Any, data: Any) -> None:
-        """Send ``data``, a part of the request."""
-        if not self.begun and not self.may_begin():
-            raise NotWhole("given up before it was sent")
-        self.cut = True
-        rest = memoryview(data)
-        while rest:
-            part = rest[:CHUNK]
-            sent = self.patiently(sock, lambda: sock.send(part))  # noqa: B023  called at once
-            self.begun = True
-            rest = rest[sent:]
-        self.cut = False
-
-    def keep_connection(self) -> None:
-        """Note that the reply was whole and plain: without this, the connection is closed."""
-        self.whole = True
-
-
-# The exchange of each thread. By identity, not thread-local: a thread may be a greenlet, since gevent may
-# have put its own in place after this was imported.
-_exchanges: dict[int, Exchange] = {}
-_impatient: dict[int, Callable[[], object]] = {}  # likewise, whom to tell of a wait
-
-
-@contextmanager
-def exchange(
-    seconds: float,
-    max_idle: float = MAX_IDLE,
-    clock: Callable[[], float] = time.monotonic,
-    may_begin: Callable[[], bool] = lambda: True,
-) -> Iterator[Exchange]:
-    """Around an exchange on this thread: it has so many seconds as a whole."""
-    me = threading.get_ident()
-    still_waiting = _impatient.get(me, lambda: None)
-    _exchanges[me] = begun = Exchange(clock, clock() + seconds, max_idle, may_begin, still_waiting)
-    try:
-        yield begun
-    finally:
-        _exchanges.pop(me, None)
-
-
-@contextmanager
-def telling(still_waiting: Callable[[], object]) -> Iterator[None]:
-    """Call ``still_waiting`` about once a second while an exchange of this thread within waits."""
-    me = threading.get_ident()
-    _impatient[me] = still_waiting
-    try:
-        yield
-    finally:
-        _impatient.pop(me, None)
-
-
-def _current() -> Exchange | None:
-    """The exchange of this thread; else it is no request of ours: somebody shares the session."""
-    return _exchanges.get(threading.get_ident())
 
 
 def _waiting(sock: Any) -> bytes | None:
@@ -162,7 +59,7 @@ class _TimedReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         if self._is_ended:
             return None
-        if current := _current():
+        if current := current_exchange():
             # Not by the stream, which is of no use any more after a wait that was too long.
             return current.patiently(self._sock, lambda: self._sock.recv_into(buffer))
         return self._stream.readinto(buffer)
@@ -191,7 +88,7 @@ class WholeResponse(http.client.HTTPResponse):
 
     def begin(self, **limits: Any) -> None:
         """Read the head; ``http.client`` is told of it, for whoever else looks at this reply."""
-        if _current() is None:
+        if current_exchange() is None:
             super().begin(**limits)
             return
         head = read_head(self.fp)
@@ -227,7 +124,7 @@ class _TimedConnection:
     _is_next_first = False  # nothing of the request was handed over yet
 
     def connect(self) -> None:
-        current = _current()
+        current = current_exchange()
         if current is not None:
             # urllib3 gives each address all of it. None: the session asks for something else, without a time.
             timeout = current.left() if self.timeout is None else self.timeout
@@ -251,7 +148,7 @@ class _TimedConnection:
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
-        current = _current()
+        current = current_exchange()
         if current is None or self._is_opening:
             if current is not None:
                 current.bound(self.sock)
@@ -306,7 +203,7 @@ class _Connections:
     def put(self, connection: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, FBT001, FBT002  as urllib3 calls it
         if 0 < self._most <= len(self._idle):
             raise queue.Full
-        current = _current()
+        current = current_exchange()
         if connection is not None and current is not None and not current.whole:
             connection.close()
         self._idle.append((connection, None if current is None else current.clock()))
@@ -316,7 +213,7 @@ class _Connections:
             connection, kept_at = self._idle.pop()
         except IndexError:
             raise queue.Empty from None
-        current = _current()
+        current = current_exchange()
         if connection is None or current is None:
             return connection
         if kept_at is None or not connection.is_fit(kept_at, current):

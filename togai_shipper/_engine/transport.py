@@ -23,7 +23,8 @@ from togai_shipper._option_values import is_loopback
 from togai_shipper._version import __version__
 
 from .certificates import missing, trusted
-from .timed_http import CHUNK, MAX_IDLE, Exchange, WholeResponse, exchange, is_timed, tame
+from .exchange import CHUNK, MAX_IDLE, Exchange, exchange
+from .timed_http import WholeResponse, is_timed, tame
 from .verdict import Reply, date_of, is_togais_word, judge, printable, retry_after
 from .whole_reply import TO_THE_END, Head, NotWhole
 

@@ -19,7 +19,7 @@ def _boot_clock() -> Callable[[], float]:
         return partial(time.clock_gettime, time.CLOCK_BOOTTIME)
     if (
         sys.platform == "darwin"
-    ):  # pragma: no cover  where time.monotonic stands still in sleep, and this does not
+    ):  # pragma: no cover  time.monotonic stands still in sleep there, this does not
         return partial(time.clock_gettime, time.CLOCK_MONOTONIC)
     return time.monotonic  # pragma: no cover  the best there is elsewhere
 
