@@ -95,6 +95,7 @@ ORDER = [
     "spool.adoption",
     "spool.news",
     "spool.recovery",
+    "spool.upkeep",
     "spool.writer",
     "_pipeline",
     "_recipe",

@@ -75,10 +75,14 @@ def test_a_writer_that_is_ended_while_a_flusher_idles_is_replaced_though_nothing
     togai: FakeTogai, folder: Path, kind: type[BaseException]
 ) -> None:
     raising: list[BaseException] = []
+    has_raised, goes_on = threading.Event(), threading.Event()
 
     def wall() -> float:
         if raising:
+            has_raised.set()
             raise raising.pop()
+        if has_raised.is_set():
+            goes_on.set()
         return time.time()
 
     config = Config.load({}, api_key="secret", base_url=togai.url, spool=str(folder), flush_interval=0.05)
@@ -91,6 +95,7 @@ def test_a_writer_that_is_ended_while_a_flusher_idles_is_replaced_though_nothing
     assert pipeline.put(event) is None
 
     assert togai.wait(lambda: togai.ledger.metered == 2, 10)
+    assert goes_on.wait(20)
     assert pipeline.close(20)
 
 

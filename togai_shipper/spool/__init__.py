@@ -2,10 +2,15 @@
 
     track() -> gathering -> writer -> file -> buffer -> ... -> outcome -> shelf -> row removed, or dead letter
 
-Each file knows those before it. ``rows`` is what is kept of an event; ``errors``, ``connection``, ``schema``,
-``dead_letters`` and ``file`` are one SQLite file. ``filesystems`` says where a spool cannot be, ``folder``
-whose file is whose, ``disk`` is our own file and how it fares, ``shelf`` knows which event is where in it,
-and ``holdings`` counts. ``gathering`` is what is not written yet, ``requests`` what an operator asks.
-``orphan`` is a file whose process is gone, and ``adoption`` looks for such; ``news`` tells, ``recovery``
-brings events back. ``writer`` is the thread, and the store.
+Each file knows those before it.
+
+- one file: ``rows`` (what is kept of an event), ``age`` (how old it is, by which clocks), ``errors``,
+  ``connection``, ``schema``, ``dead_letters``, ``file``
+- where it lies: ``filesystems`` (where a spool cannot be), ``folder`` (whose file is whose)
+- our own: ``wal`` (what SQLite writes beside it), ``disk`` (the file, if there is one), ``shelf`` (which event
+  is where in it), ``holdings`` (what is counted), ``gathering`` (what is not written yet)
+- others': ``requests`` (what an operator asks), ``orphan`` (one whose process is gone), ``adoption`` (the
+  search for such)
+- ``news`` tells, ``recovery`` brings events back, ``upkeep`` sees to a file that fails
+- ``writer`` is the thread, and the store
 """

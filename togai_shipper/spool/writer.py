@@ -11,7 +11,6 @@ holds ``_io``. Nothing waits for the disk while holding the shipper's lock.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -42,6 +41,7 @@ from .news import News
 from .recovery import Recovery
 from .rows import DeadLetter, event_id
 from .shelf import Dying, Leaving
+from .upkeep import Upkeep
 
 # Seconds for which settled events gather until they are forgotten: where that is lost, they are sent once
 # more, with the same ids.
@@ -97,6 +97,7 @@ class Spool:
         self.recovery = Recovery(
             config, runtime, lock, shutdown, inlet, holdings, folder, disk, self._news, server_clock
         )
+        self._upkeep = Upkeep(clock, lock, inlet, self._gathering, holdings, disk, self.recovery, self._news)
         self._settled_at = 0.0  # since when something may leave the shelf
         self._is_finished = False
         self._end_by = 0.0  # monotonic seconds until which close() waits for a commit under way
@@ -258,10 +259,7 @@ class Spool:
                 self._work_once()
             except Exception as error:  # a bug, no memory: nothing is on disk, or all of it
                 self._fail("the spool's writer failed (%s), no event is lost; it goes on", error)
-                # It may fail each time: close() writes, or tells, what is left.
-                if (
-                    self._shutdown.has_begun
-                ):  # pragma: no branch  which of its threads a test makes fail is chance
+                if self._shutdown.has_begun:  # it may fail each time: close() writes, or tells, what is left
                     return
 
     def _work_once(self) -> None:
@@ -320,103 +318,24 @@ class Spool:
 
     def _step(self) -> None:
         if self.disk.failure is not None or self.disk.wal.pinned:
-            self._ready()
+            self._upkeep.ready()
         self._commit()
         for work in (
             self.disk.note_wall_clock,
             self._forget,
-            self._look_at_the_disk,
+            self._upkeep.look,
             self.recovery.read_back,
-            lambda: self.recovery.adopt(self._ready),
+            lambda: self.recovery.adopt(self._upkeep.ready),
             self.recovery.do_requests,
         ):
             try:
                 work()
             except SpoolError as error:
-                self._failed(error)
+                self._upkeep.failed(error)
 
     def _tell(self) -> None:
         if self._news.tell():
             self._inlet.wake()  # a flusher makes the callbacks
-
-    # --- the file ---
-
-    def _look_at_the_disk(self) -> None:
-        """Keep the -wal small, which what removes rows, too, makes longer."""
-        if self.disk.works:
-            self._look()
-
-    def _look(self, coming: int = 0) -> None:
-        if self.disk.look(coming):
-            self._news.error("pinned", "%s", self.disk.why_pinned())
-
-    def _ready(self) -> SpoolFile | None:
-        """Return the file, if it can be written; made if there is none, tried again when that is due."""
-        try:
-            if not self.disk.may_try():
-                return None
-            self._look(self._gathering.size)
-            if self.disk.works:
-                return self.disk.file
-            self._make_room()
-            file = self.disk.open()
-            if self.disk.failure is not None:
-                file.try_out()
-            self._save_what_is_in_memory(file)
-        except SpoolError as error:
-            self._failed(error)
-            return None
-        if self.disk.mended():
-            self.recovery.adoption.look_now()  # what had to be left may be read again
-            self._news.info("the spool works again: %s", self.disk.path)
-        return file
-
-    def _make_room(self) -> None:
-        """Remove a file that has filled the disk, and could not even note that all in it is delivered."""
-        file = self.disk.file
-        with self._lock:
-            shelf = self._holdings.shelf
-            delivered = shelf.delivered
-            if file is None or self.disk.works or len(shelf):
-                return
-        if file.pending()[0] > delivered or file.dead_count():
-            return
-        self.disk.remove()
-        with self._lock:
-            self._holdings.begin_shelf()
-
-    def _failed(self, error: SpoolError) -> None:
-        """Go on from memory alone; what is on disk alone waits there for whoever adopts it."""
-        behind = 0
-        with self._lock:
-            path = self.disk.path
-            if self.disk.failed(error):
-                self.recovery.adoption.pause()
-                if len(self._holdings.shelf):  # whoever adopts the file sends what is in it
-                    self._inlet.note_known()
-                behind, since = self._holdings.leave_shelf()
-                if behind and os.path.exists(path):  # noqa: PTH110  Path's raises where it cannot be told
-                    self._holdings.count_left(path, behind, since)
-                elif behind:
-                    self.recovery.lose(behind, path)
-                    behind = 0
-            self._inlet.progress.ring()
-        text = "the spool does not work: %s; delivery goes on from memory, which dies with this process"
-        if behind:
-            text += f"; {counted(behind, 'event stays', 'events stay')} in {path} until it can be read"
-        self._news.error("spool", text, error)
-
-    def _save_what_is_in_memory(self, file: SpoolFile) -> None:
-        """After a failure: write events that came into the buffer meanwhile, and are nowhere on disk."""
-        with self._lock:
-            shelf = self._holdings.shelf
-            events = [event for event in self._inlet.events() if event not in shelf]
-        if not events:
-            return
-        now = file.clock.time(self._clock())
-        first = file.append([(now, True, event) for event in events])
-        with self._lock:
-            shelf.saved(events, first, there=self._inlet.events())
 
     # --- in ---
 
@@ -449,14 +368,14 @@ class Spool:
 
         And whether they may be in a file all the same, that was left: the disk has failed as it wrote.
         """
-        file = self._ready()
+        file = self._upkeep.ready()
         if file is None:
             return None, False
         now = file.clock.time(self._clock())
         try:
             return file.append([(now, type(event) is ChosenId, event) for event in events]), False
         except SpoolError as error:
-            self._failed(error)
+            self._upkeep.failed(error)
             return None, not isinstance(error, SpoolFull)
 
     # --- out ---
@@ -529,7 +448,7 @@ class Spool:
         except Exception as error:  # what is on disk still is sent again, by who adopts it, with the same ids
             self._complain("the spool could not forget what was settled last (%s)", error)
         with suppress(SpoolError):
-            self._make_room()
+            self._upkeep.make_room()
 
     def hold(self, timeout: float) -> bool:
         """Let nobody use the file until ``let_go``; return false where somebody does for longer."""
