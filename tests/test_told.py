@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from virtual import world
 
-from togai_shipper import FlushReport, Shipper
+from togai_shipper import EventDropped, FlushReport, Shipper
 from togai_shipper._engine.verdict import Reply
 from togai_shipper.testing import FakeTogai, faults
 
@@ -139,6 +139,18 @@ def test_what_close_tells_last_of_is_told_on_this_thread_where_no_other_can_be_s
     w.pipeline.close(1)
 
     assert told == [threading.get_ident()]
+
+
+def test_no_flusher_makes_the_last_calls_which_close_waits_for() -> None:
+    told: list[Exception] = []
+    w = world(on_error=lambda error, events: told.append(error))
+    given_up = EventDropped(None, "closed", 1, maybe_delivered=False)
+    w.pipeline.callbacks.keep_for_last([(given_up, [])])
+
+    assert not w.pipeline.callbacks.make_deferred()
+    assert told == []
+    w.pipeline.close(1)
+    assert told == [given_up]
 
 
 def test_what_a_last_callback_raises_comes_out_of_close(togai: FakeTogai, ship: Ship) -> None:

@@ -64,6 +64,7 @@ class Callbacks:
         self._inside: dict[int, tuple[CallName, float]] = {}  # threads inside a call, which, and since when
         self._deferring: set[int] = set()  # threads that defer their calls
         self._deferred: deque[Callback] = deque()
+        self._last: deque[Callback] = deque()  # those that ``close()`` alone makes, and waits for
         self._tellings: dict[int, Telling] = {}  # of what a thread is telling
 
     # --- calling ---
@@ -157,7 +158,7 @@ class Callbacks:
     @property
     def is_any_left(self) -> bool:
         """Whether there are calls to be made, deferred ones or receipts'."""
-        return bool(self._deferred) or self._receipts.is_any_resolved
+        return bool(self._deferred or self._last) or self._receipts.is_any_resolved
 
     @property
     def is_any_deferred(self) -> bool:
@@ -178,11 +179,11 @@ class Callbacks:
                 made = True
         return made
 
-    def defer_undelivered(self, errors: Sequence[tuple[Exception, Sequence[bytes]]]) -> None:
-        """Defer calls of ``on_error``, for ``make_last``; none, where this is a call from inside itself."""
+    def keep_for_last(self, errors: Sequence[tuple[Exception, Sequence[bytes]]]) -> None:
+        """Keep calls of ``on_error`` for ``make_last``; none, where this is a call from inside itself."""
         on_error = self._on_error
         if on_error is not None and not self._is_in_on_error():
-            self._deferred += [
+            self._last += [
                 Callback("on_error", on_error, (error, _decoded(events))) for error, events in errors
             ]
 
@@ -195,9 +196,10 @@ class Callbacks:
 
     def _make_all_that_can_be(self) -> None:
         left = []
-        with suppress(IndexError):
-            while True:
-                left.append(self._deferred.popleft())
+        for waiting in (self._deferred, self._last):
+            with suppress(IndexError):
+                while True:
+                    left.append(waiting.popleft())
         before = self._clock() - STUCK_AFTER
         stuck = {name for name, since in list(self._inside.values()) if since <= before}
         with ExitStack() as all_of_them:  # all are called, even if one raises SystemExit; the last one first

@@ -88,7 +88,7 @@ class Reporter:
         if lost:
             text = "closed with %s undelivered and given up; last error: %s"
             self._log.write(logging.ERROR, text, counted(lost, "event"), why_not, loss=True)
-        self._callbacks.defer_undelivered([(outcome.error, outcome.events) for outcome in outcomes])
+        self._callbacks.keep_for_last([(outcome.error, outcome.events) for outcome in outcomes])
 
 
 def _waiting(pending: int) -> str:
