@@ -116,7 +116,7 @@ class VirtualBell(Bell):
         token: Any = _Token(scheduler, scheduler.task)
         self.waiting.append(token)
         try:
-            scheduler.wait(None if timeout is None else scheduler.now + max(0.0, timeout))
+            scheduler.wait(None if timeout is None else scheduler.later(timeout))
         finally:
             with suppress(ValueError):
                 self.waiting.remove(token)

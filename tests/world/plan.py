@@ -247,15 +247,17 @@ def _old_events(chance: random.Random, length: float) -> list[Entry]:
 
 
 def _late_outage(chance: random.Random, length: float) -> list[Entry]:
-    """An outage that ends while a process closes."""
+    """An outage that ends while a process closes, with more events than then go one by one."""
     at = length + 400.0
-    ends = chance.uniform(4.0, 6.0)
+    ends = chance.choice((chance.uniform(4.0, 6.0), chance.uniform(6.3, 6.9)))
     kind = chance.choice(("refused", "reset", "errors"))
     return [
+        Entry(at - 1.0, "kill", 2),
         Entry(at, "start", 2),
         Entry(at + 1.0, "weather", 0, (kind, 10.0 + ends, 1.0, 0.0)),
-        Entry(at + 2.0, "track", 2, (60, "plain")),
+        Entry(at + 2.0, "track", 2, (200, "plain")),
         Entry(at + 11.0, chance.choice(("close", "end")), 2, (10.0,)),
+        Entry(at + 25.0, "start", 2),  # all is mended after the last entry, and not before the outage ends
     ]
 
 

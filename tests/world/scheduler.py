@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
 import traceback
 from collections.abc import Callable, Iterator
@@ -102,9 +103,13 @@ class Scheduler:
             heapq.heappush(self._timers, (max(until, self.now), self._count, task, task.wake_number))
         self._main.switch()
 
+    def later(self, seconds: float) -> float:
+        """Return when so many seconds are over: later, however few they are beside what has passed."""
+        return max(self.now + seconds, math.nextafter(self.now, math.inf)) if seconds > 0 else self.now
+
     def sleep(self, seconds: float) -> None:
         """Let others run for so many seconds."""
-        until = self.now + seconds
+        until = self.later(seconds)
         while self.now < until:
             self.wait(until)
 
