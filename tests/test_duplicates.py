@@ -14,6 +14,8 @@ ID = "0192ab3c-7e55-7000-8000-1234567890ab"
 KNOWN_ALREADY = [
     "event.id: must be unique, {id} already exists",
     "An event already exists with identifier {id}.",
+    "Event with same id already exists for this account",
+    "The event id you supplied has been used before",
     "Event with id {id} already exists",
     "Event {id} was already ingested",
     "duplicate event {id}",
@@ -312,6 +314,46 @@ def test_an_id_that_is_made_of_words_is_known_where_an_id_stands(event_id: str) 
 def test_what_else_may_be_in_conflict_is_known_by_its_name() -> None:
     assert names_another(["customer acme exists"])
     assert not names_another(["Conflict", None, "the idempotency key was used"])
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Ingestion is locked while the billing cycle closes",
+        f"Event {ID} conflicts with a concurrent request, try again",
+        "Event not ingested",
+        "Transaction aborted",
+        f"Event {ID} is rejected: too old",
+        "Concurrent modification, retry",
+        "billing cycle is already closed",
+    ],
+)
+def test_a_conflict_with_a_reason_of_its_own_is_no_duplicate(message: str) -> None:
+    assert names_another([message])
+    assert not says_duplicate([message], ID)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Event {id} was already processed and failed validation",
+        "Event {id} is already known to be invalid",
+        "Event {id} already exists in the dead letter queue",
+        "Event {id} already in use by another request, retry later",
+        "Event {id} is not unique: attribute",
+        "Event {id} was already received and rejected - unknown schema",
+        "Event {id} already received but failed validation",
+        "Event {id} already exists but was deleted",
+        "Event {id} was already sent to quarantine",
+        "Event {id} already ingested; not billed",
+        "Event {id} already received, but the account does not exist",
+        "Event {id} already processed by a cancelled batch",
+        "Event id {id} already used by another organisation",
+        "Event with id {id} already exists for a different account: acme2",
+    ],
+)
+def test_what_is_said_and_taken_back_is_no_duplicate(message: str) -> None:
+    assert not says_duplicate([message.format(id=ID)], ID)
 
 
 words = st.sampled_from(

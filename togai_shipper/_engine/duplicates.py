@@ -8,7 +8,7 @@ merely names the id, or says duplicate of something else (an attribute, an accou
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -58,6 +58,15 @@ _AFTERWARDS = re.compile(
     r"(?:for|in|at|on|by|within|since|under|from|and|but|so|or|to|again|of|it|will|successfully)\b"
 )
 _PLACE = re.compile(r"(?:for|in|at|on|by|within|under|from)\b")  # an id is known there, whatever place it is
+_HERE = re.compile(r"(?:for|in|at|on|within|under) (?:this|your|the same) \w+")
+_REASON = (
+    r"fail\w*|invalid\w*|reject\w*|refus\w*|delet\w*|remov\w*|cancel\w*|abort\w*|quarantin\w*|lock\w*|closed|expired"
+    r"|concurrent|retr(?:y|ied)|(?:try|again) (?:again|later)|later|dead letter|unknown"
+    r"|(?:not|never|no longer) (?:billed|valid|accepted|ingested|processed|stored|exist|found|counted)"
+    r"(?! (?:again|twice))"
+)
+_OWN_REASON = re.compile(rf"\b(?:{_REASON})\b")
+_TAKES_BACK = re.compile(rf"\b(?:{_REASON}|(?:another|other|different)(?! event\b))\b")
 
 _QUOTED = re.compile(r"(?<!\w)(['\"`])([^'\"`]{1,200})['\"`](?!\w)")
 _WITH_DIGIT = re.compile(r"(?<![\w-])[\w-]*\d[\w-]*(?:[.:][\w-]+)*")
@@ -76,14 +85,29 @@ def says_duplicate(texts: Iterable[Any], event_id: str | None) -> bool:
 
     ``event_id``: of the event that is meant. Without it, whatever looks like an id is taken for its.
     """
-    plain = (_plain(text, event_id) for text in texts if isinstance(text, str))
     grammar = _grammar(knows_id=event_id is not None)
-    return any(grammar.fits(clause) for text in plain for clause in _clauses(text))
+    return any(_is_said(list(_clauses(plain)), grammar) for plain in _all_readings(texts, event_id))
 
 
 def names_another(texts: Iterable[Any]) -> bool:
-    """Whether one of these texts speaks of something else that may be in conflict."""
-    return any(isinstance(text, str) and _OTHER.search(_plain(text, None)) for text in texts)
+    """Whether one of these texts names something else that is in conflict, or another reason."""
+    return any(_OTHER.search(plain) or _OWN_REASON.search(plain) for plain in _all_readings(texts, None))
+
+
+def _all_readings(texts: Iterable[Any], event_id: str | None) -> Iterator[str]:
+    for text in texts:
+        if isinstance(text, str):
+            yield from _readings(text, event_id)
+
+
+def _is_said(clauses: Sequence[str], grammar: _Grammar) -> bool:
+    """Whether one of the clauses says it, and none after it takes that back."""
+    for number, clause in enumerate(clauses):
+        if grammar.fits(clause):
+            return not any(
+                _TAKES_BACK.search(each) or _OTHER.fullmatch(each) for each in clauses[number + 1 :]
+            )
+    return False
 
 
 def _clauses(plain: str) -> Iterator[str]:
@@ -120,9 +144,9 @@ class _Grammar:
         is_named = "#" in found[0][: found.start("rest")]
         if named := self.with_id.fullmatch(rest):
             rest, is_named = named["rest"].strip(), is_named or "#" in named[0]
-        if not rest:
+        if not rest or _HERE.fullmatch(rest):
             return True
-        if barely or not _AFTERWARDS.match(rest):
+        if barely or not _AFTERWARDS.match(rest) or _TAKES_BACK.search(rest):
             return False
         return not _OTHER.search(rest) or (is_named and _PLACE.match(rest) is not None)
 
@@ -132,7 +156,8 @@ def _grammar(*, knows_id: bool) -> _Grammar:
     word = r"(?!(?:already|is|was|has|have|had|been|exist|not|of|for|in|must|does|did|can|and|or)\b|@)\S+"
     of_id = r"[#?]" if knows_id else rf"(?:[#?]|(?!{_OTHER.pattern}){word})"
     of_event = r"[#?]" if knows_id else r"(?:[#?]|[b-hj-z]|…)"
-    an_id = rf"{_WHICH}(?:event )?id(?: (?:of |value |is )?{of_id})?"
+    given = r"(?: (?:that )?you (?:have )?(?:supplied|provided|sent|submitted|specified|gave|given|used))?"
+    an_id = rf"{_WHICH}(?:event )?id(?: (?:of |value |is )?{of_id})?{given}"
     event = rf"{_WHICH}event(?: record)?(?: {of_event})?(?: (?:with |of |having |by |for |using )?{an_id})?"
     record = rf"{_WHICH}(?:record|entry|item|object|entity|document|resource|message) (?:with|for|of) {an_id}"
     subject = rf"(?:{event}|{record}|{an_id}(?: of {_WHICH}event)?|#)"
@@ -146,7 +171,8 @@ def _grammar(*, knows_id: bool) -> _Grammar:
     return _Grammar(tuple(map(re.compile, sentences)), re.compile(adjective), re.compile(with_id))
 
 
-def _plain(text: str, event_id: str | None) -> str:
+def _readings(text: str, event_id: str | None) -> Iterator[str]:
+    """Yield the plain text, twice: what stands before the id may be a clause of its own, or not."""
     text = text[:MAX_TEXT]
     if event_id is not None:
         mark = " # " if any(map(str.isdigit, event_id)) else " ? "
@@ -162,5 +188,5 @@ def _plain(text: str, event_id: str | None) -> str:
     else:
         text = re.sub(r"[^\w#?@]|_", " ", _HUMP.sub(" ", text))
     text = _AS_ID.sub("id", text.lower())
-    one_clause, two = (_BETWEEN.sub(" | ", _SET_OFF.sub(form, text)) for form in (r" \2 ", r"\1 \2 "))
-    return " ".join(f"{one_clause} | {two}".split())
+    for form in (r" \2 ", r"\1 \2 "):
+        yield " ".join(_BETWEEN.sub(" | ", _SET_OFF.sub(form, text)).split())
