@@ -17,7 +17,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
 from virtual import Clock
 
-from togai_shipper import DeliveryError, Shipper
+from togai_shipper import DeliveryError, FlushReport, Shipper
 from togai_shipper._engine.exchange import MAX_IDLE, exchange
 from togai_shipper._engine.timed_http import MAX_AGE, tame
 from togai_shipper._engine.transport import MIN_READ, Transport
@@ -488,3 +488,52 @@ def test_connections_that_are_idle_in_a_pool_that_goes_are_closed() -> None:
     del pool
 
     assert connection.is_closed
+
+
+def test_an_informational_reply_to_a_session_with_a_pool_of_its_own_shifts_no_later_one() -> None:
+    class OwnPool(HTTPAdapter):
+        def get_connection_with_tls_context(self, *_: object, **__: object) -> HTTPConnectionPool:
+            return pool
+
+        get_connection = get_connection_with_tls_context
+
+    def session() -> requests.Session:
+        made = requests.Session()
+        made.mount("http://", OwnPool())
+        return made
+
+    busy = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+    with raw_server(HINTS + FINE, busy) as server:
+        pool = HTTPConnectionPool("127.0.0.1", server.port)
+        transport = Transport("http://togai.invalid", (1, 1), session)
+        assert isinstance(judge(send(transport)), TryLater)
+        assert isinstance(judge(send(transport)), TryLater)  # and not the 202 of the request before
+        transport.close()
+        pool.close()
+
+
+class Retrying(requests.Session):
+    """An application's session, which sends again by itself."""
+
+    def send(self, *arguments: Any, **options: Any) -> requests.Response:
+        try:
+            return super().send(*arguments, **options)
+        except requests.ConnectionError:
+            return super().send(*arguments, **options)
+
+
+def test_a_reply_tells_that_the_session_has_sent_the_request_twice() -> None:
+    with raw_server(Say(b"", close=True), FINE, FINE) as server:
+        transport = Transport(server.url, (1, 1), Retrying)
+        assert send(transport).repeated
+        assert not send(transport).repeated
+        transport.close()
+
+
+def test_what_a_session_has_sent_twice_and_togai_knows_is_delivered() -> None:
+    known = b'{"message": "event id already exists"}'
+    refusal = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(known), known)
+    with raw_server(Say(b"", close=True), refusal) as server:
+        shipper = Shipper("secret", base_url=server.url, session_factory=Retrying)
+        shipper.track("api_call", "acme", {"count": 1})
+        assert shipper.close() == FlushReport(delivered=1)

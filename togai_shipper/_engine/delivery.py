@@ -64,6 +64,10 @@ class Carried:
         """Note whether the reply has parked the line."""
         self.parked = parked or self.parked
 
+    def note_repeated(self) -> None:
+        """Note that the application's session has sent it more than once in this attempt."""
+        self.batch = attrs.evolve(self.batch, maybe_read=True)
+
     def attempted(self, verdict: Verdict) -> None:
         """Note what another attempt came to; the verdict before it becomes a part of the batch's history."""
         is_500 = isinstance(verdict, TryLater) and verdict.status == 500  # noqa: PLR2004  five of these in a row divide the batch
@@ -246,6 +250,8 @@ class Delivery:
                 self._ledger.replied(reply.status, seconds)
                 if reply.status is not None:
                     self._gate.note_reply(seconds)
+        if reply.repeated:
+            carried.note_repeated()
         verdict = judge(reply, id_of(batch.events[0]) if len(batch) == 1 else None)
         if is_togais_word(reply, verdict):
             self._server_clock.note(reply.date)

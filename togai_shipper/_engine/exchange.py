@@ -29,6 +29,7 @@ class Exchange:
     still_waiting: Callable[[], object]  # told about once a second while nothing comes
     begun: bool = False  # a byte of the request was handed to the system
     cut: bool = False  # not all of the request was
+    repeated: bool = False  # the session has sent more than one request: an earlier one may have arrived
     whole: bool = False  # it ended in one whole reply, and its connection may carry another request
 
     def bound(self, sock: Any) -> None:
@@ -69,6 +70,10 @@ class Exchange:
             self.begun = True
             rest = rest[sent:]
         self.cut = False
+
+    def begin_request(self) -> None:
+        """Note that a request begins: a second one is a repetition, where anything of the first was sent."""
+        self.repeated = self.repeated or self.begun
 
     def keep_connection(self) -> None:
         """Note that the reply was whole and plain: without this, the connection is closed."""

@@ -156,6 +156,8 @@ class _TimedConnection:
             return
         if self._is_next_first and _waiting(self.sock) is not None:
             raise NotWhole("the connection ended, or the server spoke, before it was asked")
+        if self._is_next_first:
+            current.begin_request()
         self._is_next_first = False
         current.hand_over(self.sock, data)
 

@@ -167,6 +167,7 @@ def _read(response: requests.Response, current: Exchange, limit: int) -> Reply:
         body,
         retry_after(head.field("retry-after"), time.time()),
         date=date_of(head.field("date")),
+        repeated=current.repeated,
         doubt=_doubt(head, body, leftover or b"", is_cut=current.cut, is_unpacked=is_unpacked),
     )
     if leftover is None and not current.cut and head.leaves_open and is_togais_word(said, judge(said)):
@@ -176,7 +177,18 @@ def _read(response: requests.Response, current: Exchange, limit: int) -> Reply:
 
 
 def _read_foreign(response: requests.Response, limit: int) -> Reply:
-    """The reply of a session that makes its own connections."""
+    """The reply of a session that makes its own connections, none of which is used for a second one."""
+    connection = getattr(response.raw, "connection", None)
+    try:
+        return _read_leniently(response, limit)
+    finally:
+        if (
+            connection is not None
+        ):  # what was read may have been an informational reply, with the final one to come
+            connection.close()
+
+
+def _read_leniently(response: requests.Response, limit: int) -> Reply:
     body = bytearray()
     response.raw.enforce_content_length = False  # we look ourselves, whatever urllib3's version makes of it
     while chunk := response.raw.read(CHUNK, decode_content=False):

@@ -42,6 +42,9 @@ class Reply:
     error: str = ""  # why there is no whole reply
     sent: bool = True  # false: the request cannot have reached the server
     date: float | None = attrs.field(default=None, eq=False)  # the server's wall clock, where it says it
+    repeated: bool = (
+        False  # it came to a repetition of the request, which the session has sent more than once
+    )
     doubt: str = ""  # why it may not be the word on this request, though it is whole
 
 
