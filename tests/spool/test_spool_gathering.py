@@ -8,7 +8,7 @@ from togai_shipper.spool.gathering import COMMIT_MOST, LINGER, OVERDUE, Gatherin
 
 
 def test_an_event_is_taken_back_unless_another_came_after_it() -> None:
-    gathering = Gathering(Clock())
+    gathering = Gathering(Clock(), 10**9)
     first, second = b"first", b"second"
     gathering.add(first)
     gathering.add(second)
@@ -22,7 +22,7 @@ def test_an_event_is_taken_back_unless_another_came_after_it() -> None:
 
 def test_a_commit_is_due_a_moment_after_the_oldest_or_at_once_when_somebody_waits_or_it_is_full() -> None:
     clock = Clock()
-    gathering = Gathering(clock)
+    gathering = Gathering(clock, 10**9)
     assert gathering.add(b"event")
     clock.now += 0.001
 
@@ -39,7 +39,7 @@ def test_a_commit_is_due_a_moment_after_the_oldest_or_at_once_when_somebody_wait
 def test_the_writer_is_woken_for_the_first_event_and_again_where_it_does_not_come() -> None:
     """Who tracked the first may have been interrupted by an exception before it had woken the writer."""
     clock = Clock()
-    gathering = Gathering(clock)
+    gathering = Gathering(clock, 10**9)
 
     assert gathering.add(b"event")
     assert not gathering.add(b"event")
@@ -49,7 +49,7 @@ def test_the_writer_is_woken_for_the_first_event_and_again_where_it_does_not_com
 
 
 def test_at_the_end_what_is_being_written_may_be_on_disk_and_the_rest_is_not() -> None:
-    gathering = Gathering(Clock())
+    gathering = Gathering(Clock(), 10**9)
     gathering.add(b"being written")
     gathering.begin_commit()
     gathering.add(b"not yet")

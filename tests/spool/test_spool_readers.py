@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spooled import files, on_disk, reader, stats
+from spooled import DOWN, files, on_disk, reader, stats
 from virtual import World
 
 from togai_shipper._outcome import FlushReport
+from togai_shipper.spool.gathering import a_commits_worth
 
 LARGE = 100_000  # bytes of an event
 MOST = 12_000_000  # bytes that the spool may take
@@ -184,3 +185,35 @@ def test_a_file_that_somebody_has_locked_is_told_and_delivery_goes_on(worlds: An
     write_and_deliver(w, 2, 0)
     assert stats(w).durable
     assert w.pipeline.health.complaint() is None
+
+
+def test_a_spool_that_works_again_does_not_write_all_of_memory_beyond_its_bound(
+    worlds: Any, folder: Path
+) -> None:
+    w = worlds([DOWN] * 1000, max_spool_bytes=MOST, max_queue_bytes=10**9)
+    w.put_one("first", LARGE)
+    w.pipeline.sync(1.0)
+    (path,) = files(folder)
+    with reader(path):
+        for number in range(300):
+            assert w.put_one(f"{w.clock()}-{number}", LARGE) is None
+            w.pipeline.sync(1.0)
+    w.clock.now += 61.0
+    w.pipeline.sync(1.0)
+
+    assert on_disk(folder) < MOST + SLACK
+    assert "no room for what is in memory" in w.pipeline.health.complaint()
+    assert stats(w).pending == 301
+    w.server.replies = []
+    assert w.pipeline.flush(1000) == FlushReport(delivered=301)
+    w.clock.now += 2.0
+    w.put_one("one more")
+    assert w.pipeline.sync(1.0)
+
+
+def test_a_commit_is_no_longer_than_a_few_megabytes() -> None:
+    few = a_commits_worth([b"x"] * 10, 4_000_000)
+    long = a_commits_worth([b"x" * 1_000_000] * 10, 4_000_000)
+    one = a_commits_worth([b"x" * 10_000_000] * 10, 4_000_000)
+
+    assert (len(few), len(long), len(one)) == (10, 4, 1)

@@ -13,7 +13,7 @@ from togai_shipper._engine.runtime import Runtime
 from togai_shipper._version import __version__
 
 from .age import Clocks, FileClock
-from .errors import SpoolError, SpoolFull, SpoolPinned
+from .errors import OverBound, SpoolError, SpoolFull
 from .file import SpoolFile
 from .folder import Claim, Folder
 from .wal import Wal, size_of
@@ -62,7 +62,7 @@ class Disk:
     def look(self, coming: int = 0) -> bool:
         """Return whether a reader was just found to be in the way of emptying a large ``-wal``.
 
-        Raise ``SpoolError`` where somebody has removed the file, or its lock, and ``SpoolPinned`` where a
+        Raise ``SpoolError`` where somebody has removed the file, or its lock, and ``OverBound`` where a
         reader leaves no room for ``coming`` bytes. Without the file SQLite would write on, to nowhere;
         without its lock, another process would adopt it.
         """
@@ -79,7 +79,7 @@ class Disk:
         if pinned := self.wal.pinned:
             is_over = size_of(str(self.file.path)) + pinned + coming > self._max_bytes
             if is_over or self.failure is not None:  # once it was over, it is not filled to the brim again
-                raise SpoolPinned(self.why_pinned())
+                raise OverBound(self.why_pinned())
         return is_news
 
     def why_pinned(self) -> str:
@@ -134,7 +134,7 @@ class Disk:
         One that only has no room is kept: nothing of it is lost, and what leaves it makes room.
         """
         first, last = RETRY
-        if isinstance(error, SpoolPinned):  # it is no trouble to ask whether the reader has gone
+        if isinstance(error, OverBound):  # it is no trouble to ask whether there is room by now
             last = first
         self.retry_at = self._clock() + min(last, first * 2.0 ** min(self._failures, 16))
         self._failures += 1

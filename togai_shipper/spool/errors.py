@@ -11,8 +11,8 @@ class SpoolFull(SpoolError):  # noqa: N818  a state of the world, like those bel
     """There is no room on the disk, or somebody else has locked the file; nothing in it has changed."""
 
 
-class SpoolPinned(SpoolFull):
-    """A program that reads the file keeps more on disk than the spool may take."""
+class OverBound(SpoolFull):
+    """More would be on disk than the spool may take: a reader keeps it there, or memory holds too much."""
 
 
 class NotOurs(SpoolError):  # noqa: N818

@@ -6,22 +6,33 @@ All of it is touched only while holding the shipper's lock.
 from __future__ import annotations
 
 import sys
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
-from itertools import islice
+from collections.abc import Callable, Iterable
+from itertools import accumulate, islice
 
 from togai_shipper._engine.batching import Batch
 
 LINGER = 0.01  # seconds for which events gather before they are written
 OVERDUE = 0.1  # seconds after which a writer that was woken should have come
 COMMIT_MOST = 5000  # events in one commit
+COMMIT_BYTES, COMMIT_PART = 4 * 1024**2, 8  # bytes of them; or that part of max_spool_bytes, if it is more
+
+
+def a_commits_worth(events: Iterable[bytes], max_bytes: int) -> list[bytes]:
+    """Return the first of these events, as many as go into one commit, which makes the ``-wal`` longer."""
+    first = list(islice(events, COMMIT_MOST))
+    sizes = list(accumulate(map(len, first)))
+    fitting = bisect_right(sizes, max_bytes)
+    return first if fitting == len(first) else first[: max(1, fitting)]
 
 
 class Gathering:
     """Those of one shipper, in the order in which they were tracked."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], max_spool_bytes: int) -> None:
         self._clock = clock
+        self.commit_bytes = max(COMMIT_BYTES, max_spool_bytes // COMMIT_PART)
         self.events: deque[bytes] = deque()  # changed here alone
         self.size = 0  # their bytes
         self.since = 0.0  # monotonic seconds at which the oldest was tracked
@@ -64,12 +75,17 @@ class Gathering:
 
     def due_at(self, now: float, *, is_closing: bool) -> float:
         """Monotonic seconds at which the next commit is due, with an event there."""
-        is_now = self._is_hurried or is_closing or len(self.events) >= COMMIT_MOST
+        is_now = self._is_hurried or is_closing or self.is_a_commits_worth
         return now if is_now else self.since + LINGER
+
+    @property
+    def is_a_commits_worth(self) -> bool:
+        """Whether there are as many as one commit takes, or more."""
+        return len(self.events) >= COMMIT_MOST or self.size >= self.commit_bytes
 
     def begin_commit(self) -> list[bytes]:
         """Return the events of the next commit; they stay until ``end_commit``."""
-        events = list(islice(self.events, COMMIT_MOST))
+        events = a_commits_worth(self.events, self.commit_bytes)
         self._writing = len(events)
         self._is_hurried = False
         return events

@@ -13,12 +13,13 @@ from togai_shipper._engine.store import Inlet
 from togai_shipper._plural import counted
 
 from .disk import Disk
-from .errors import SpoolError
+from .errors import OverBound, SpoolError
 from .file import SpoolFile
-from .gathering import Gathering
+from .gathering import Gathering, a_commits_worth
 from .holdings import Holdings
 from .news import News
 from .recovery import Recovery
+from .rows import ROW_BYTES
 
 
 class Upkeep:
@@ -34,7 +35,9 @@ class Upkeep:
         disk: Disk,
         recovery: Recovery,
         news: News,
+        max_bytes: int,
     ) -> None:
+        self._max_bytes = max_bytes
         self._clock = clock
         self._lock = lock
         self._inlet = inlet
@@ -114,9 +117,15 @@ class Upkeep:
         with self._lock:
             shelf = self._holdings.shelf
             events = [event for event in self._inlet.events() if event not in shelf]
-        if not events:
-            return
-        now = file.clock.time(self._clock())
-        first = file.append([(now, True, event) for event in events])
-        with self._lock:
-            shelf.saved(events, first, there=self._inlet.events())
+            size = sum(map(len, events)) + ROW_BYTES * len(events)
+            has_room = shelf.bytes + size <= self._max_bytes
+        if events and not has_room:
+            raise OverBound(f"{file.path}: there is no room for what is in memory")
+        while events:
+            part = a_commits_worth(events, self._gathering.commit_bytes)
+            self._look_again(sum(map(len, part)))
+            now = file.clock.time(self._clock())
+            first = file.append([(now, True, event) for event in part])
+            with self._lock:
+                shelf.saved(part, first, there=self._inlet.events())
+            events = events[len(part) :]

@@ -35,7 +35,7 @@ from .disk import Disk
 from .errors import SpoolError, SpoolFull
 from .file import SpoolFile
 from .folder import Folder
-from .gathering import COMMIT_MOST, Gathering
+from .gathering import Gathering
 from .holdings import Holdings
 from .news import News
 from .recovery import Recovery
@@ -91,13 +91,23 @@ class Spool:
         )
         folder = Folder(directory)
         self._news = News(log, callbacks)
-        self._gathering = Gathering(clock)
+        self._gathering = Gathering(clock, config.max_spool_bytes)
         self._holdings = holdings = Holdings(config, shutdown, inlet)
         self.disk = disk = Disk(folder, config.base_url, config.max_spool_bytes, runtime)
         self.recovery = Recovery(
             config, runtime, lock, shutdown, inlet, holdings, folder, disk, self._news, server_clock
         )
-        self._upkeep = Upkeep(clock, lock, inlet, self._gathering, holdings, disk, self.recovery, self._news)
+        self._upkeep = Upkeep(
+            clock,
+            lock,
+            inlet,
+            self._gathering,
+            holdings,
+            disk,
+            self.recovery,
+            self._news,
+            config.max_spool_bytes,
+        )
         self._settled_at = 0.0  # since when something may leave the shelf
         self._is_finished = False
         self._end_by = 0.0  # monotonic seconds until which close() waits for a commit under way
@@ -357,7 +367,7 @@ class Spool:
                 if into:
                     self._inlet.add(into, since, known=is_perhaps_there)
                 self._inlet.progress.ring()
-                is_last = len(self._gathering) < COMMIT_MOST
+                is_last = not self._gathering.is_a_commits_worth
             if into:
                 self._inlet.wake()
             if is_last:
