@@ -81,7 +81,8 @@ def test_a_missing_file_of_the_session_is_told(tmp_path: Path) -> None:
     gone, there = str(tmp_path / "gone.pem"), str(CERTIFICATE)
 
     assert reply("https://localhost:9", verify=gone).error == f"no such CA bundle: {gone}"
-    assert reply("https://localhost:9", cert=gone).error == f"no such client certificate: {gone}"
+    for cert in (gone, Path(gone)):
+        assert reply("https://localhost:9", cert=cert).error == f"no such client certificate: {gone}"
     assert reply("https://localhost:9", cert=(there, gone)).error == (
         f"no such key of a client certificate: {gone}"
     )

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import requests
-from virtual import world
+from virtual import Clock, world
 
 from togai_shipper._config import Config
 from togai_shipper._engine.bell import Bell
+from togai_shipper._engine.exchange import exchange, while_waiting
 from togai_shipper._engine.runtime import Runtime
 from togai_shipper._event import encode, fresh_id
 from togai_shipper._pipeline import Pipeline
@@ -110,6 +111,43 @@ def test_a_function_of_the_application_that_hangs_makes_it_unhealthy(
     assert 60 <= clock() - begun < 120
     goes_on.set()
     pipeline.give_up()
+
+
+def test_callbacks_that_hang_on_every_flusher_make_it_unhealthy(clock: Callable[[], float]) -> None:
+    goes_on = threading.Event()
+    with FakeTogai(api_key="secret") as togai:
+        pipeline = tracked(
+            clock,
+            50_000,
+            base_url=togai.url,
+            batch_size=1,
+            max_in_flight=2,
+            on_delivered=lambda events: goes_on.wait(30),
+        )
+        until(lambda: pipeline.health.complaint() is not None)
+
+        assert "on_delivered has not returned for" in str(pipeline.health.complaint())
+        goes_on.set()
+        until(lambda: not pipeline.pending)
+        assert pipeline.health.complaint() is None
+        pipeline.close(10)
+
+
+def test_what_drips_and_is_no_reply_yet_is_told_once_a_second() -> None:
+    clock, told = Clock(), []
+
+    class Socket:
+        def settimeout(self, seconds: float) -> None: ...
+
+    def hint() -> int:
+        clock.now += 0.5
+        return 1
+
+    with while_waiting(lambda: told.append(clock())), exchange(60.0, clock=clock) as current:
+        for _ in range(10):
+            current.patiently(Socket(), hint)
+
+    assert told == [1001.0, 1002.0, 1003.0, 1004.0, 1005.0]
 
 
 def test_replies_that_are_slow_and_good_are_no_failure() -> None:

@@ -159,6 +159,16 @@ def test_a_handler_that_raises_does_not_keep_it_from_stderr(
     assert said(capsys) == ON_STDERR
 
 
+def test_a_loss_is_said_where_no_logger_is_disabled_and_a_handler_raises(
+    logged: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configured(logged, disable_existing_loggers=False)
+    logging.getLogger().handlers[:] = [Raising()]
+    lose()
+
+    assert said(capsys) == ON_STDERR
+
+
 def test_a_filter_of_our_logger_is_asked(logged: io.StringIO) -> None:
     configured(logged)
     LOGGER.addFilter(nothing := lambda record: False)

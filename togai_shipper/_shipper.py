@@ -517,9 +517,9 @@ class Shipper:
         """Whether events get through as they should; if not, ``stats().last_error`` says why.
 
         False while parked; while every attempt of the last minute failed; while the oldest pending event is
-        older than 5 minutes; while an event is set aside on which Togai keeps failing,
-        or that a gateway refuses; while no thread can be
-        started; while the spool does not work, or holds events that are not sent from here.
+        older than 5 minutes; while an event is set aside on which Togai keeps failing, or that a gateway
+        refuses; while callbacks that do not return hold up every flusher; while no thread can be started;
+        while the spool does not work, or holds events that are not sent from here.
         """
         return self._pipeline.health.complaint() is None
 

@@ -137,6 +137,12 @@ class Callbacks:
         """Whether the calling thread is inside a callback."""
         return threading.get_ident() in self._inside
 
+    def longest(self) -> tuple[str, float]:
+        """Return which callback has been running for longest, and for how many seconds; none: ``("", 0)``."""
+        inside = list(self._inside.values())  # in one step: other threads enter and leave
+        name, since = min(inside, key=lambda call: call[1], default=("", self._clock()))
+        return name, self._clock() - since
+
     def _is_in_on_error(self) -> bool:
         inside = self._inside.get(threading.get_ident())
         return inside is not None and inside[0] == "on_error"

@@ -27,7 +27,7 @@ def missing(verify: Any, cert: Any) -> str:
     bundle = extract_zipped_paths(DEFAULT_CA_BUNDLE_PATH) if verify is True else verify  # type: ignore[no-untyped-call]  # it has no types
     if bundle and not os.path.exists(bundle):  # noqa: PTH110  it may be bytes, or whatever a session holds
         return f"no such CA bundle: {bundle}"
-    files = (cert,) if isinstance(cert, str) else cert or ()
+    files = cert if isinstance(cert, tuple | list) else (cert,)
     for kind, file in zip(("client certificate", "key of a client certificate"), files, strict=False):
         if file and not os.path.exists(file):  # noqa: PTH110  likewise
             return f"no such {kind}: {file}"

@@ -29,6 +29,7 @@ class Exchange:
     still_waiting: Callable[[], object]  # told about once a second while nothing comes
     begun: bool = False  # a byte of the request was handed to the system
     cut: bool = False  # not all of the request was
+    told_at: float = 0.0  # when it was told last that nothing comes
     repeated: bool = False  # the session has sent more than one request: an earlier one may have arrived
     whole: bool = False  # it ended in one whole reply, and its connection may carry another request
 
@@ -49,7 +50,15 @@ class Exchange:
                 self.over_at = thawed(self.over_at, planned, now, UNREAD)
                 if now >= self.over_at:
                     raise
-                self.still_waiting()
+            finally:
+                self._tell()
+
+    def _tell(self) -> None:
+        """Tell once a second that the reply is not there yet, also where something comes that is none."""
+        now = self.clock()
+        if now - self.told_at >= TICK:
+            self.told_at = now
+            self.still_waiting()
 
     def left(self) -> float:
         """Return the seconds until the deadline; raises ``TimeoutError`` where there are none."""
@@ -96,7 +105,8 @@ def exchange(
     """Around an exchange on this thread: it has so many seconds as a whole."""
     me = threading.get_ident()
     still_waiting = _impatient.get(me, lambda: None)
-    _exchanges[me] = begun = Exchange(clock, clock() + seconds, max_idle, may_begin, still_waiting)
+    now = clock()
+    _exchanges[me] = begun = Exchange(clock, now + seconds, max_idle, may_begin, still_waiting, told_at=now)
     try:
         yield begun
     finally:

@@ -69,6 +69,11 @@ class Flushers:
         return self._threads.alive
 
     @property
+    def are_held_up(self) -> bool:
+        """Whether all flushers there are, and there may be no more, are inside the application's code."""
+        return self._threads.is_full and not self.available
+
+    @property
     def failure(self) -> str | None:
         """Why no flusher can be started, if so."""
         return self._threads.failure

@@ -25,6 +25,7 @@ class Health:
         self._store = parts.store
         self._line = parts.line
         self._flushers = parts.flushers
+        self._callbacks = parts.callbacks
 
     @property
     def state(self) -> State:
@@ -51,6 +52,10 @@ class Health:
             if oldest is not None and self._gate.failing_for(now) >= FAILING:
                 why = self._gate.last_error or "no reply yet"
                 return f"every attempt of the last minute failed: {why}"
+            if oldest is not None and self._flushers.are_held_up:
+                name, seconds = self._callbacks.longest()
+                if seconds >= FAILING:
+                    return f"{name} has not returned for {seconds:.0f} s, on every flusher, and events wait"
             if oldest is not None and now - oldest > STALE:
                 return f"the oldest pending event waits for {now - oldest:.0f} s"
             return None

@@ -60,8 +60,12 @@ class Log:
             with suppress(Exception), as_application():  # a handler or filter of the application's
                 if loss and _is_silenced_by_the_way(level):
                     _say_all_the_same(level, message, args)
-                else:
+                    return
+                try:
                     logger.log(level, message, *args, exc_info=exc_info)
+                except Exception:  # a handler that fails has perhaps said nothing
+                    if loss:
+                        _say_on_stderr(message, args)
         finally:
             if not is_nested:
                 self._speaking.discard(me)
@@ -107,6 +111,10 @@ def _say_all_the_same(level: int, message: str, args: tuple[object, ...]) -> Non
                 logger.callHandlers(record)
         if any(getattr(each, "stream", None) is sys.stderr for each in _handlers()) or not _handlers():
             return  # it was said there, if need be by the handler of last resort
+    _say_on_stderr(message, args)
+
+
+def _say_on_stderr(message: str, args: tuple[object, ...]) -> None:
     sys.stderr.write(f"togai_shipper: {message % args}\n")  # it may be closed, or None
 
 

@@ -11,7 +11,7 @@ import attrs
 from .runtime import FOREVER
 
 # Seconds beyond its end that a wait takes only where the process was frozen: stopped, moved, asleep.
-OVERSLEPT = 2.0
+OVERSLEPT = 0.5
 AFTER_FREEZE = 2.0  # seconds for another attempt, where the deadline passed while the process was frozen
 UNREAD = 0.5  # seconds of those for the reply to the attempt that was under way: it may be there, and unread
 

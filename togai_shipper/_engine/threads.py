@@ -67,6 +67,11 @@ class Threads:
         """Threads that were started and have not ended; not one that is being started, and may yet fail."""
         return len(self._alive)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many as there may be."""
+        return 0 < self._most <= len(self._alive)
+
     def is_one(self, identity: int) -> bool:
         """Whether the thread of that identity is one of these."""
         return identity in self._running
