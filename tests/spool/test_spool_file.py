@@ -49,6 +49,15 @@ def test_what_is_settled_is_gone_and_the_rest_stays(file: SpoolFile) -> None:
     assert file.pending() == (1, 10 + ROW_BYTES)
 
 
+def test_what_is_removed_is_not_written_once_more(file: SpoolFile, path: Path) -> None:
+    file.append([(NOW, True, b"x" * 50_000) for _ in range(20)])
+    assert file.empty_wal()
+
+    file.remove(range(1, 21))
+
+    assert path.with_name(path.name + "-wal").stat().st_size < 100_000
+
+
 def test_an_empty_file_says_so(file: SpoolFile) -> None:
     assert (file.pending(), file.last_seq(), file.oldest_ms()) == ((0, 0), 0, None)
     assert (file.dead_count(), file.dead_reasons(), list(file.dead())) == (0, {}, [])

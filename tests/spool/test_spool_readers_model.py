@@ -74,6 +74,7 @@ class Readers(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.stop_reading()
         self.deliver()
+        self.let_time_pass(1.0)  # after which it is asked again whether there is room
         self.track(1)
         assert stats(self.world).durable
         self.deliver()

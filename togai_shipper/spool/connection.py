@@ -57,6 +57,7 @@ class Connection:
             execute("PRAGMA synchronous = FULL")
             execute("PRAGMA fullfsync = 1")
             execute("PRAGMA journal_size_limit = 8388608")
+            execute("PRAGMA secure_delete = FAST")  # ON writes what is removed anew, as zeros
 
     def empty_wal(self) -> bool:
         """Move what is in the ``-wal`` into the file, and empty it; wait for nobody.
