@@ -140,6 +140,18 @@ def test_a_pause_that_ends_in_time_is_kept_while_closing() -> None:
     assert w.server.sent[1].at - began >= 2.0
 
 
+@pytest.mark.parametrize("away", [Reply(404, b"<html>"), Reply(302)], ids=["404", "302"])
+def test_while_closing_a_line_that_a_gateway_has_parked_is_probed_to_the_deadline(away: Reply) -> None:
+    w = world()
+    back = w.clock.now + 8.5
+    w.server.answer = lambda sent: OK if sent.at >= back else away
+    w.put(2000)
+    w.pipeline.flush(1)
+
+    assert w.pipeline.close(10) == FlushReport(delivered=2000)
+    assert len(w.server.sent) < 30
+
+
 def test_closing_while_parked_makes_one_probe() -> None:
     w = world()
     w.server.answer = lambda sent: FORBIDDEN

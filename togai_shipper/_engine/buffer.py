@@ -334,8 +334,11 @@ class Buffer:
         if left <= 0 or self._shutdown.is_given_up:
             return None
         if self._gate.parking.cause:
-            if self._shutdown.is_probed:
+            wait = self._gate.parking.closing_wait(now, left) if self._shutdown.is_probed else 0.0
+            if wait is None:
                 return Wait(left) if self._held else None
+            if wait > 0.0:
+                return Wait(min(wait, left))
             self._take_up(math.inf)
             return self._probe()
         self._take_up(now)

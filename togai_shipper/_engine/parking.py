@@ -13,8 +13,9 @@ from .verdict import Park
 # Seconds to the first probe after a 401, and at most: 5 bad tries in 30 minutes block an address.
 KEY_PROBES = (600.0, 3600.0)
 LINE_PROBES = (5.0, 600.0)  # the same after any other reason to park
-UNAUTHORIZED = 401
+UNAUTHORIZED, FORBIDDEN = 401, 403
 REFUSALS = (400, 409, 413, 422)  # statuses by which single events are refused
+CLOSING_PROBES = 1.0  # seconds at most between probes while closing; and a quarter of what is left
 
 
 class Parking:
@@ -25,6 +26,7 @@ class Parking:
         self._random = random
         self.cause: Park | None = None  # ``None``: the line is open
         self.probe_at = 0.0  # monotonic seconds
+        self._parked_at = 0.0  # monotonic seconds at which a reply parked the line, or kept it parked
         self.is_probing = False
         # One counter for each schedule: causes that alternate do not reset them.
         self._probes: Counter[float] = Counter()
@@ -70,13 +72,24 @@ class Parking:
             0 if is_answered and self.cause.status not in REFUSALS else self._probes[first] + 1
         )
         self.is_probing = False
-        self.probe_at = self._clock() + wait
+        self._parked_at = self._clock()
+        self.probe_at = self._parked_at + wait
 
     def probe_wait(self, now: float) -> float | None:
         """Seconds until a parked line may be probed; ``None`` while it is open, or a probe is under way."""
         if self.cause is None or self.is_probing:
             return None
         return max(0.0, self.probe_at - now)
+
+    def closing_wait(self, now: float, left: float) -> float | None:
+        """Seconds until the next probe while closing, after one that failed, with ``left`` seconds to go.
+
+        ``None``: no other. A refused key and refused events stay refused, but a gateway may find Togai again.
+        """
+        if self.cause is None or self.is_by_key or self.cause.status in (FORBIDDEN, *REFUSALS):
+            return None
+        wait = min(CLOSING_PROBES, max(0.1, left / 4))
+        return left if self.is_probing else max(0.0, self._parked_at + wait - now)
 
     def begin_probe(self) -> None:
         """Note that a flusher takes the next probe upon itself."""

@@ -33,7 +33,7 @@ class Shutdown:
         has_begun: ``close()`` was called: no more events are taken.
         deadline: monotonic seconds by which all has to be over.
         is_abandoned: nobody can track any more, or close: it ends once nothing is pending.
-        is_probed: a parked line was probed since, or is being: once is enough.
+        is_probed: a parked line was probed since, or is being: enough where a key or events are refused.
         is_given_up: nothing more can be sent before the deadline.
         is_done: what was left is given up; whatever comes back now changes nothing.
 
@@ -75,7 +75,7 @@ class Shutdown:
         self.is_abandoned = True
 
     def note_probe(self) -> None:
-        """A parked line is being probed: if that fails, it stays parked to the end."""
+        """A parked line is being probed."""
         self.is_probed = True
 
     def allow_probe(self) -> None:
