@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
-from test_import_direction import MODULES, imported, ours
+from test_import_direction import MODULES, ROOT, imported, ours
 
 ORDER = [
     "cli.formats",
     "cli.captured_log",
+    "cli.terminal",
     "cli.display",
     "cli.random_faults",
     "cli.spool.directory",
@@ -48,7 +51,16 @@ ORDER = [
     "cli.sandbox",
     "cli.app",
 ]
-SHARED = {"cli.formats", "cli.captured_log", "cli.display", "cli.spool.directory", "cli.spool.files"}
+SHARED = {
+    "cli.formats",
+    "cli.captured_log",
+    "cli.terminal",
+    "cli.display",
+    "cli.spool.directory",
+    "cli.spool.files",
+}
+#: What writes to a terminal, or makes of a stranger's text what it understands as more than text.
+WRITES = {"click.echo", "click.secho", "click.confirm", "click.prompt", "print", "input", "Text", "Console"}
 
 
 def cli_imports(module: str) -> set[str]:
@@ -77,3 +89,12 @@ def test_one_module_draws_on_the_terminal() -> None:
     drawing = {name for name in ORDER if "rich.live.Live" in imported(f"{name.replace('.', '/')}.py")}
 
     assert drawing == {"cli.display"}
+
+
+@pytest.mark.parametrize("module", [name for name in ORDER if name != "cli.terminal"])
+def test_a_module_prints_by_way_of_the_one_that_makes_text_printable(module: str) -> None:
+    tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text("utf-8"))
+
+    calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+
+    assert not calls & WRITES

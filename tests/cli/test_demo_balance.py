@@ -7,11 +7,11 @@ import json
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from togai_shipper import Event, EventDropped, EventRejected, InvalidEvent, Stats
 from togai_shipper.cli.demo.balance import Balance, ToldErrors, balance_of
 from togai_shipper.cli.demo.report import as_json, show
+from togai_shipper.cli.terminal import Screen
 from togai_shipper.testing import Answered, BillingLedger, Switches
 
 WHY = "latency: there is no unit Fortnights (HTTP 400)"
@@ -56,7 +56,7 @@ def answered(number: int, status: int | None, *ids: str) -> Answered:
 
 def text(balance: Balance, past: dict[str, int] | None = None) -> str:
     page = io.StringIO()
-    show(Console(file=page, width=80), balance, 1.5, past or {})
+    show(Screen(file=page, width=80), balance, 1.5, past or {})
     return page.getvalue()
 
 
@@ -225,7 +225,7 @@ def test_brackets_in_a_reason_are_shown_as_they_are() -> None:
 def test_a_program_reads_the_same() -> None:
     balance = Balance(handed=2, tracked=2, delivered=2, requests={202: 1, None: 1})
 
-    facts = json.loads(as_json(balance, 1.23456))
+    facts = json.loads(json.dumps(as_json(balance, 1.23456)))
 
     assert facts["tracked"] == 2
     assert facts["requests"] == {"202": 1, "no reply": 1}

@@ -7,29 +7,29 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-from rich.console import Console
 
 from togai_shipper.cli.demo.progress import DemoLines, DemoPicture, DemoProgress
 from togai_shipper.cli.display import display_on
+from togai_shipper.cli.terminal import Screen
 
 START = DemoProgress(seconds=0.0, total=1_000, tracked=0, delivered=0, requests=0, retries=0, faults="none")
 
 
-def shown(console: Console, progresses: Sequence[DemoProgress]) -> None:
-    with display_on(console, DemoPicture().draw, DemoLines(console).print, stays=True) as show:
+def shown(screen: Screen, progresses: Sequence[DemoProgress]) -> None:
+    with display_on(screen, DemoPicture().draw, DemoLines(screen).print, stays=True) as show:
         for progress in progresses:
             show(progress)
 
 
 def plain(*progresses: DemoProgress) -> list[str]:
     page = io.StringIO()
-    shown(Console(file=page), progresses)
+    shown(Screen(file=page), progresses)
     return page.getvalue().splitlines()
 
 
 def live(*progresses: DemoProgress) -> str:
     page = io.StringIO()
-    shown(Console(file=page, force_terminal=True, width=80, color_system=None, _environ={}), progresses)
+    shown(Screen(file=page, force_terminal=True, width=80, color_system=None, _environ={}), progresses)
     return page.getvalue()
 
 

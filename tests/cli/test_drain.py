@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from rich.console import Console
 
 from togai_shipper import Shipper, Stats
 from togai_shipper.cli.app import cli
 from togai_shipper.cli.drain import Drained, DrainPicture, SpacedLines
+from togai_shipper.cli.terminal import Screen
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import Folder
 from togai_shipper.testing import FakeTogai
@@ -187,10 +187,10 @@ def test_on_a_terminal_a_spinner_moves_beside_the_line(togai: FakeTogai, folder:
 
 
 def test_brackets_in_a_line_are_shown_as_they_are() -> None:
-    console = Console(record=True, width=80)
-    console.print(DrainPicture().draw("0 waiting, no such account [/]"))
+    screen = Screen(record=True, width=80)
+    screen.print(DrainPicture().draw("0 waiting, no such account [/]"))
 
-    assert console.export_text().rstrip().endswith("0 waiting, no such account [/]")
+    assert screen.export_text().rstrip().endswith("0 waiting, no such account [/]")
 
 
 def test_how_it_goes_is_one_line() -> None:
@@ -204,10 +204,10 @@ def test_how_it_goes_is_one_line() -> None:
 
 def test_without_a_terminal_a_line_is_printed_when_it_is_new_and_not_too_often() -> None:
     now = [0.0]
-    console = Console(record=True, width=80)
-    lines = SpacedLines(console, lambda: now[0])
+    screen = Screen(record=True, width=80)
+    lines = SpacedLines(screen, lambda: now[0])
     for at, line in ((0, "a"), (1, "b"), (6, "b"), (20, "b"), (21, "c")):
         now[0] = at
         lines.print(line)
 
-    assert console.export_text().split() == ["a", "b", "c"]
+    assert screen.export_text().split() == ["a", "b", "c"]

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import requests
 from click.testing import CliRunner
-from rich.console import Console
 
 from togai_shipper import Shipper
 from togai_shipper.cli.app import cli
 from togai_shipper.cli.random_faults import FAULTS
 from togai_shipper.cli.sandbox import Feed
+from togai_shipper.cli.terminal import Screen
 from togai_shipper.testing import FakeTogai, faults
 
 
@@ -143,7 +143,7 @@ def page() -> io.StringIO:
 
 @pytest.fixture
 def feed(page: io.StringIO) -> Feed:
-    return Feed(Console(file=page, highlight=False), quiet=False)
+    return Feed(Screen(file=page), quiet=False)
 
 
 def test_each_request_is_one_line_however_often_the_feed_looks(feed: Feed, page: io.StringIO) -> None:

@@ -442,14 +442,16 @@ def test_on_a_terminal_there_is_a_bar(send: Send) -> None:
 
 
 def test_the_summary_says_what_was_not_delivered() -> None:
-    assert summary.text(Tally(lines=1000, delivered=900, undelivered=100, complete=False, seconds=2)) == (
+    assert "\n".join(
+        summary.lines_of(Tally(lines=1000, delivered=900, undelivered=100, complete=False, seconds=2))
+    ) == (
         "1,000 lines: 900 delivered, 100 not delivered (2.0 s, 500 lines/s)\nNot everything was read.\n"
         "Run the same command again to continue: nothing is billed twice."
     )
 
 
 def test_the_summary_says_why_more_is_delivered_than_there_are_lines() -> None:
-    assert summary.text(Tally(lines=10, delivered=15, recovered=5, seconds=1)) == (
+    assert "\n".join(summary.lines_of(Tally(lines=10, delivered=15, recovered=5, seconds=1))) == (
         "10 lines: 15 delivered; among them 5 that an earlier run had left (1.0 s, 10 lines/s)"
     )
 

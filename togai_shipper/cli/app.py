@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from togai_shipper import TogaiShipperError, __version__
+from togai_shipper._engine.verdict import printable
 
 from .demo.command import demo
 from .doctor.command import doctor
@@ -23,7 +24,13 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except TogaiShipperError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable(str(error))) from error
+        except click.exceptions.NoArgsIsHelpError:
+            raise  # its message is the help, in many lines
+        except click.UsageError as error:
+            raise click.UsageError(printable(error.format_message()), error.ctx) from error
+        except click.ClickException as error:
+            raise click.ClickException(printable(error.format_message())) from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -13,9 +12,8 @@ from typing import Any
 
 import attrs
 import click
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.spinner import Spinner
-from rich.text import Text
 
 from togai_shipper import Shipper, Stats
 from togai_shipper._config import Config
@@ -25,6 +23,7 @@ from .display import display_on
 from .formats import plural
 from .spool.directory import directory_argument, open_folder
 from .spool.files import ASIDE, OK, read_files
+from .terminal import Screen, print_json, print_line, styled
 
 LOOK_EVERY = 0.25  # seconds
 LINE_EVERY = 5.0  # seconds between two lines where there is no terminal
@@ -90,24 +89,22 @@ class Drained:
             parts.append(stats.last_error)
         return ", ".join(parts)
 
-    def as_json(self) -> str:
-        """Return it as JSON."""
+    def as_json(self) -> dict[str, Any]:
+        """Return it for JSON."""
         stats = self.stats
-        return json.dumps(
-            {
-                "recovered": stats.recovered,
-                "delivered": stats.delivered,
-                "duplicates": stats.duplicates,
-                "rejected": stats.rejected,
-                "dropped": dict(stats.dropped),
-                "pending": stats.pending,
-                "stranded": self.stranded,
-                "corrupt_rows": stats.corrupt_rows,
-                "files_left": self.left,
-                "files_unread": self.unread,
-                "last_error": stats.last_error,
-            }
-        )
+        return {
+            "recovered": stats.recovered,
+            "delivered": stats.delivered,
+            "duplicates": stats.duplicates,
+            "rejected": stats.rejected,
+            "dropped": dict(stats.dropped),
+            "pending": stats.pending,
+            "stranded": self.stranded,
+            "corrupt_rows": stats.corrupt_rows,
+            "files_left": self.left,
+            "files_unread": self.unread,
+            "last_error": stats.last_error,
+        }
 
 
 def look(shipper: Shipper, folder: Folder, base_url: str) -> Drained:
@@ -161,15 +158,15 @@ class DrainPicture:
 
     def draw(self, line: str) -> RenderableType:
         """Return the picture with this line."""
-        self._spinner.update(text=Text(line))
+        self._spinner.update(text=styled(line))
         return self._spinner
 
 
 class SpacedLines:
     """Prints a line every few seconds, if it differs from the one before."""
 
-    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
+    def __init__(self, screen: Screen, clock: Callable[[], float] = time.monotonic) -> None:
+        self._screen = screen
         self._clock = clock
         self._said = ""
         self._next = 0.0
@@ -179,7 +176,7 @@ class SpacedLines:
         now = self._clock()
         if line != self._said and now >= self._next:
             self._said, self._next = line, now + LINE_EVERY
-            self._console.print(line, soft_wrap=True, markup=False)
+            self._screen.say(line)
 
 
 @click.command()
@@ -214,7 +211,7 @@ def drain(
       togai-shipper drain --once /var/lib/app/togai-spool
       TOGAI_BASE_URL=https://sandbox-api.togai.com togai-shipper drain DIR
     """  # noqa: D301  \b is click's sign for "keep these lines"
-    folder, console = open_folder(directory), Console(stderr=as_json, highlight=False)
+    folder, screen = open_folder(directory), Screen(stderr=as_json)
     given = {"base_url": base_url, "rate_limit": rate_limit}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     config = Config.load(os.environ, **options)
@@ -227,13 +224,13 @@ def drain(
 
     with (
         stopped_by_signals(stop),
-        display_on(console, DrainPicture().draw, SpacedLines(console).print, is_animated=True) as say,
+        display_on(screen, DrainPicture().draw, SpacedLines(screen).print, is_animated=True) as say,
     ):
         watch(see, say, stop, once=once)
         say("closing")
         shipper.close()
     end = see()
-    click.echo(f"{end.line()}.", err=as_json)
+    print_line(f"{end.line()}.", err=as_json)
     if as_json:
-        click.echo(end.as_json())
+        print_json(end.as_json())
     ctx.exit(0 if end.is_good else 1)

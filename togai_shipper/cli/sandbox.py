@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from togai_shipper.testing import Answered, FakeTogai
@@ -20,6 +19,7 @@ from togai_shipper.testing import faults as kinds
 from .display import display_on
 from .formats import plural
 from .random_faults import FAULTS, RandomFaults
+from .terminal import Screen, styled
 
 _LOOK_EVERY = 0.1  # seconds
 _HISTORY = 500  # requests that it keeps; fewer come between two looks
@@ -114,19 +114,22 @@ def sandbox(
       togai-shipper sandbox --port 0 --fail 0.3 --seed 1
       togai-shipper sandbox --fail 1 --fault lost
     """  # noqa: D301  \b is click's sign for "keep these lines"
-    console = Console(highlight=False)
+    screen = Screen()
     togai = FakeTogai(api_key, host=host, port=port, history=_HISTORY)
     togai.on_request = RandomFaults(fail, faults or list(FAULTS), seed, latency)
     if not quota:
         togai.rate_limit = None
-    feed = Feed(console, quiet=quiet)
+    feed = Feed(screen, quiet=quiet)
     with suppress(KeyboardInterrupt), _listening(togai):
-        _say(console, f"A stand-in for Togai, at {togai.url} until Ctrl-C. Point a Shipper to it:\n")
-        _say(console, f"  export TOGAI_BASE_URL={togai.url}")
-        _say(console, f"  export TOGAI_API_KEY={shlex.quote(api_key)}\n")
+        screen.say(f"A stand-in for Togai, at {togai.url} until Ctrl-C. Point a Shipper to it:")
+        screen.say()
+        screen.say(f"  export TOGAI_BASE_URL={togai.url}")
+        screen.say(f"  export TOGAI_API_KEY={shlex.quote(api_key)}")
+        screen.say()
         watch(togai, feed, seconds)
     feed.show(togai.requests)
-    _say(console, f"\n{summary(togai)}")
+    screen.say()
+    screen.say(summary(togai))
 
 
 @contextmanager
@@ -144,7 +147,7 @@ def watch(togai: FakeTogai, feed: Feed, seconds: float | None) -> None:
     """Print each request, until Ctrl-C or for so many seconds."""
     until = math.inf if seconds is None else time.monotonic() + seconds
     pause = threading.Event()  # never set; unlike sleep(), wait() ends at Ctrl-C on every system
-    with display_on(feed.console, _picture, lambda _: None) as show:
+    with display_on(feed.screen, _picture, lambda _: None) as show:
         while (left := until - time.monotonic()) > 0:
             feed.show(togai.requests)
             show(summary(togai))
@@ -152,7 +155,7 @@ def watch(togai: FakeTogai, feed: Feed, seconds: float | None) -> None:
 
 
 def _picture(line: str) -> Text:
-    return Text(line, "dim")
+    return styled(line, "dim")
 
 
 def summary(togai: FakeTogai) -> str:
@@ -168,8 +171,8 @@ def summary(togai: FakeTogai) -> str:
 class Feed:
     """Prints a line for each request, once it has a reply or will never have one."""
 
-    def __init__(self, console: Console, *, quiet: bool) -> None:
-        self.console = console
+    def __init__(self, screen: Screen, *, quiet: bool) -> None:
+        self.screen = screen
         self._quiet = quiet
         self._shown: set[int] = set()  # numbers of requests that the sandbox still keeps
 
@@ -180,7 +183,7 @@ class Feed:
             if request.number not in self._shown and _is_over(request):
                 self._shown.add(request.number)
                 if not self._quiet:
-                    _say(self.console, _line(request))
+                    self.screen.say(_line(request))
 
 
 def _is_over(request: Answered) -> bool:
@@ -200,7 +203,3 @@ def _line(request: Answered) -> str:
         count, _, events = plural(len(request.events), "event").partition(" ")
         line = f"{line:28}{count:>5} {events:6} {request.size:9,} bytes"
     return f"{line}  fault {_NAMES[fault]}" if fault in _NAMES else line
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, soft_wrap=True)

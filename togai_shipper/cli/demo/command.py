@@ -9,12 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import click
 import requests
-from rich.console import Console
 
 from togai_shipper import Shipper
 from togai_shipper.cli.captured_log import captured_log
 from togai_shipper.cli.display import display_on
 from togai_shipper.cli.formats import plural
+from togai_shipper.cli.terminal import Screen, print_json
 from togai_shipper.testing import FakeTogai
 
 from . import report
@@ -97,7 +97,7 @@ def demo(
       togai-shipper demo --no-faults --json
       togai-shipper demo --no-dedupe      without known ids it does not balance
     """  # noqa: D301  \b is click's sign for "keep these lines"
-    console = Console(stderr=as_json, highlight=False)
+    screen = Screen(stderr=as_json)
     began = time.monotonic()
     told = ToldErrors()
     togai = FakeTogai(KEY)
@@ -148,15 +148,16 @@ def demo(
                 is_last=is_last,
             )
 
-        console.print(
-            f"A stand-in for Togai is at {togai.url}; {THREADS} threads track {plural(events, 'event')}.\n"
+        screen.say(
+            f"A stand-in for Togai is at {togai.url}; {THREADS} threads track {plural(events, 'event')}."
         )
-        with display_on(console, DemoPicture().draw, DemoLines(console).print, stays=True) as show:
+        screen.say()
+        with display_on(screen, DemoPicture().draw, DemoLines(screen).print, stays=True) as show:
             run_and_watch(track_and_close, lambda: show(progress()), workload.stop)
     balance = balance_of(workload.ids, told, shipper.stats(), ledger=togai.ledger, requests=togai.requests)
     seconds = time.monotonic() - began
     if as_json:
-        click.echo(report.as_json(balance, seconds))
+        print_json(report.as_json(balance, seconds), indent=2)
     else:
-        report.show(console, balance, seconds, plan.past)
+        report.show(screen, balance, seconds, plan.past)
     ctx.exit(0 if balance.balances else 1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import attrs
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from togai_shipper.cli.display import Speed
+from togai_shipper.cli.terminal import Screen, styled
 
 from .fault_plan import CLEAR
 
@@ -77,10 +77,10 @@ def _facts(progress: DemoProgress) -> RenderableType:
     facts = Table.grid(padding=(0, 2, 0, 0))
     facts.add_column(no_wrap=True, min_width=len("delivered"))
     facts.add_column()
-    faults = Text(progress.faults, "green" if progress.faults == CLEAR else "bold yellow")
+    faults = styled(progress.faults, "green" if progress.faults == CLEAR else "bold yellow")
     facts.add_row("faults", faults)
     facts.add_row("requests", f"{progress.requests:,}, {progress.retries:,} of them retries")
-    facts.add_row("the log", Text(progress.log[-1] if progress.log else "nothing", "dim"))
+    facts.add_row("the log", styled(progress.log[-1] if progress.log else "nothing", "dim"))
     return facts
 
 
@@ -89,8 +89,8 @@ class DemoLines:
 
     _EVERY = 1.0  # seconds between two lines if nothing else happens
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
         self._next = 0.0
         self._faults = CLEAR
         self._logged = 0
@@ -99,16 +99,13 @@ class DemoLines:
     def print(self, progress: DemoProgress) -> None:
         """Print the lines that are due."""
         for line in progress.log[self._logged :]:
-            self._print(f"log: {line}")
+            self._screen.say(f"log: {line}")
         self._logged = len(progress.log)
         has_changed = (progress.faults, progress.is_last) != (self._faults, self._is_over)
         if has_changed or progress.seconds >= self._next:
             self._next = progress.seconds + self._EVERY
             self._faults, self._is_over = progress.faults, progress.is_last
-            self._print(
+            self._screen.say(
                 f"{progress.seconds:5.1f} s  tracked {progress.tracked:,}  delivered {progress.delivered:,}"
                 f"  of {progress.total:,}  retries {progress.retries:,}  faults: {progress.faults}"
             )
-
-    def _print(self, line: str) -> None:
-        self._console.print(line, soft_wrap=True, markup=False)

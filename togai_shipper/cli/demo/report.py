@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+
+from togai_shipper.cli.terminal import Screen, styled
 
 from .balance import Balance
 
 
-def show(console: Console, balance: Balance, seconds: float, past: Mapping[str, int]) -> None:
+def show(screen: Screen, balance: Balance, seconds: float, past: Mapping[str, int]) -> None:
     """Print the balance; ``past`` says how many requests met which faults."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(no_wrap=True)
@@ -23,7 +22,7 @@ def show(console: Console, balance: Balance, seconds: float, past: Mapping[str, 
 
     def row(what: str, count: int, note: str = "", *, ill: bool = False) -> None:
         style = "bold red" if ill and count else "bold"
-        table.add_row(what, Text(f"{count:,}", style), Text(note, "dim"))
+        table.add_row(what, styled(f"{count:,}", style), styled(note, "dim"))
 
     row("tracked", balance.tracked, "events that track() accepted")
     row("delivered", balance.delivered, "of them are billed by the sandbox")
@@ -39,25 +38,32 @@ def show(console: Console, balance: Balance, seconds: float, past: Mapping[str, 
     row("retries", balance.retries, "of them had events that had come before")
     row("copies", balance.copies, "of events that had come before, recognised by id and not billed")
 
-    console.print(f"\n[bold]What became of the events, by the sandbox's count[/], after {seconds:.1f} s\n")
-    console.print(table)
+    screen.say()
+    screen.say(
+        styled("What became of the events, by the sandbox's count", "bold"), f", after {seconds:.1f} s"
+    )
+    screen.say()
+    screen.print(table)
     if past:
-        console.print("\n[bold]What went wrong, and for how many requests[/]\n")
+        screen.say()
+        screen.say(styled("What went wrong, and for how many requests", "bold"))
+        screen.say()
         table_of_faults = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         table_of_faults.add_column(justify="right", style="bold")
         table_of_faults.add_column(style="dim")
         for title, count in past.items():
             table_of_faults.add_row(f"{count:,}", title)
-        console.print(table_of_faults)
-    console.print()
+        screen.print(table_of_faults)
+    screen.say()
     if balance.balances:
         told = sum(balance.rejected.values())
-        console.print(
-            f"[bold green]It balances:[/] {balance.tracked:,} tracked = {balance.delivered:,} delivered"
-            f" + {told:,} rejected, and stats() agrees."
+        screen.say(
+            styled("It balances:", "bold green"),
+            f" {balance.tracked:,} tracked = {balance.delivered:,} delivered"
+            f" + {told:,} rejected, and stats() agrees.",
         )
     else:
-        console.print(f"[bold red]It does not balance:[/] {'; '.join(balance.problems)}.")
+        screen.say(styled("It does not balance:", "bold red"), f" {'; '.join(balance.problems)}.")
 
 
 def _replies(requests: Mapping[int | None, int]) -> str:
@@ -65,8 +71,8 @@ def _replies(requests: Mapping[int | None, int]) -> str:
     return ", ".join(f"{count:,} x {status or 'no reply'}" for status, count in statuses)
 
 
-def as_json(balance: Balance, seconds: float) -> str:
-    """Return the balance as JSON."""
+def as_json(balance: Balance, seconds: float) -> dict[str, Any]:
+    """Return the balance, for JSON."""
     facts: dict[str, Any] = attrs.asdict(balance, recurse=False)
     facts["requests"] = {str(status or "no reply"): count for status, count in balance.requests.items()}
-    return json.dumps({**facts, "seconds": round(seconds, 3), "balances": balance.balances}, indent=2)
+    return {**facts, "seconds": round(seconds, 3), "balances": balance.balances}

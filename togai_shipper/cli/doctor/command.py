@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 import click
-from rich.console import Console
-from rich.text import Text
 
-from togai_shipper._engine.verdict import printable
 from togai_shipper.cli.formats import plural
+from togai_shipper.cli.terminal import Screen, print_json, print_lines, styled
 
 from . import environment_checks, server_checks, spool_checks
 from .check import Check, has_failed
@@ -82,29 +79,26 @@ def doctor(
         raise click.UsageError("--check-key is a request, and --no-request allows none")
     given = {name: value for name, value in (("base_url", base_url), ("spool", spool)) if value is not None}
     found = []
-    console = Console(highlight=False)
+    screen = Screen()
     for check in examine(
         os.environ, ctx.find_object(World) or World(), request=not no_request, check_key=check_key, **given
     ):
         found.append(check)
         if not as_json:
-            show(console, check)
+            show(screen, check)
     failed = has_failed(found)
     if as_json:
-        click.echo(
-            json.dumps({"ok": not failed, "checks": [attrs.asdict(check) for check in found]}, indent=2)
-        )
+        print_json({"ok": not failed, "checks": [attrs.asdict(check) for check in found]}, indent=2)
     else:
-        click.echo(f"\n{_conclusion(found)}")
+        print_lines(["", _conclusion(found)])
     ctx.exit(1 if failed else 0)
 
 
-def show(console: Console, check: Check) -> None:
+def show(screen: Screen, check: Check) -> None:
     """Print the check in a line, and its advice below it."""
-    line = Text(f"{check.level:4}  ", _STYLES[check.level]).append(f"{check.name:12} ", "default")
-    console.print(line.append(printable(check.found), "default"), soft_wrap=True)
+    screen.say(styled(f"{check.level:4}  ", _STYLES[check.level]), f"{check.name:12} {check.found}")
     for advice in check.advice.splitlines():
-        console.print(Text(f"{'':19}{advice}", "dim"), soft_wrap=True)
+        screen.say(styled(f"{'':19}{advice}", "dim"))
 
 
 def _conclusion(found: Sequence[Check]) -> str:

@@ -9,15 +9,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from togai_shipper import ConfigurationError, Shipper
 from togai_shipper.cli.captured_log import captured_log
 from togai_shipper.cli.display import display_on, shown_by_a_thread
+from togai_shipper.cli.terminal import Screen, print_json, print_line, print_lines
 
 from . import summary
 from .columns import BadHeader, FieldSource, map_of
@@ -133,8 +134,8 @@ def send(
     if spool is not None and no_spool:
         raise click.UsageError("--spool and --no-spool exclude each other.")
 
-    console = Console(stderr=True, highlight=False)
-    say = _say(console)
+    screen = Screen(stderr=True)
+    say = _say(screen)
 
     def make(**hooks: Any) -> Shipper:
         options: dict[str, Any] = {} if base_url is None else {"base_url": base_url}
@@ -156,8 +157,11 @@ def send(
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
     with kept or nullcontext():
-        tally = _send_all(sent, results, inputs, console, say, dry_run=dry_run)
-    click.echo(summary.as_json(tally, results) if as_json else summary.text(tally))
+        tally = _send_all(sent, results, inputs, screen, say, dry_run=dry_run)
+    if as_json:
+        print_json(summary.as_json(tally, results), indent=2)
+    else:
+        print_lines(summary.lines_of(tally))
     ctx.exit(tally.exit_status)
 
 
@@ -165,7 +169,7 @@ def _send_all(
     sent: Shipment,
     results: LineResults,
     inputs: Sequence[tuple[Input, str]],
-    console: Console,
+    screen: Screen,
     say: Callable[[str], None],
     *,
     dry_run: bool,
@@ -192,7 +196,7 @@ def _send_all(
     with _sigterm_as_ctrl_c(), captured_log():
         try:
             with (
-                display_on(console, SendPicture().draw, SendLines(say).print) as show,
+                display_on(screen, SendPicture().draw, SendLines(say).print) as show,
                 shown_by_a_thread(show, look),
             ):
                 complete = sent.run(inputs)
@@ -280,7 +284,6 @@ def default_spool(environ: Any, base_url: str | None) -> str:
     return str(Path(state) / "togai-shipper" / "spool" / name)
 
 
-def _say(console: Console) -> Callable[[str], None]:
-    if console.is_interactive:
-        return lambda text: console.print(text, markup=False, soft_wrap=True)
-    return lambda text: click.echo(text, err=True)
+def _say(screen: Screen) -> Callable[[str], None]:
+    """Return what prints a line; beside a picture that is redrawn, only its screen may."""
+    return screen.say if screen.is_interactive else partial(print_line, err=True)

@@ -9,10 +9,10 @@ from rich.console import RenderableType
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
-from rich.text import Text
 
 from togai_shipper.cli.display import Speed
 from togai_shipper.cli.formats import plural
+from togai_shipper.cli.terminal import styled
 
 
 @attrs.frozen(kw_only=True)
@@ -75,7 +75,7 @@ class SendPicture:
         sign: RenderableType = self._spinner
         if progress.total is not None:
             sign = ProgressBar(total=max(progress.total, 1), completed=progress.done, width=20)
-        row.add_row(sign, Text(as_line(progress, self._speed.at(progress.seconds, progress.lines))))
+        row.add_row(sign, styled(as_line(progress, self._speed.at(progress.seconds, progress.lines))))
         return row
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 import click
 
 from togai_shipper.cli.formats import now_ms, plural
+from togai_shipper.cli.terminal import confirm, print_json, print_lines
 from togai_shipper.spool.requests import What
 from togai_shipper.spool.rows import CORRUPT, is_past_window
 
@@ -71,13 +71,12 @@ def replay(ctx: click.Context, /, *, directory: str, risky: bool, as_json: bool,
     letters = _run(ctx, directory, "replay", numbers)
     results = [*kept, *letters]
     if as_json:
-        click.echo(_results_json(results, "replayed", +left))
+        print_json(_results_json(results, "replayed", +left), indent=2)
     else:
         told = [] if kept and not letters else [*_told(letters, "pending again")]
         if kept:
             told += _told(kept, "to be sent, however old", "pending event")
-        for line in (*told, *_told_left(left), *_told_where(directory, results)):
-            click.echo(line)
+        print_lines((*told, *_told_left(left), *_told_where(directory, results)))
     exit_with_problems(ctx, reader.problems, failed=_have_failed(results))
 
 
@@ -122,13 +121,12 @@ def purge(
         reasons[event.letter.reason if event.letter else ""] += 1
     if numbers and not yes:
         question = f"Delete {plural(reasons.total(), 'dead letter')} for ever ({reasons_text(reasons)})?"
-        click.confirm(question, abort=True, err=True)
+        confirm(question)
     results = _run(ctx, directory, "purge", numbers)
     if as_json:
-        click.echo(_results_json(results, "purged", Counter()))
+        print_json(_results_json(results, "purged", Counter()), indent=2)
     else:
-        for line in _told(results, "deleted"):
-            click.echo(line)
+        print_lines(_told(results, "deleted"))
     exit_with_problems(ctx, reader.problems, failed=_have_failed(results))
 
 
@@ -170,13 +168,15 @@ def _told_left(left: Counter[str]) -> Iterator[str]:
     if left["past dedupe window"]:
         yield (
             f"{left['past dedupe window']:,} left: accepted over 40 days ago. Those that Togai has"
-            " may be billed again.\nIf Togai has none of them, replay them with --past-dedupe-window."
+            " may be billed again."
         )
+        yield "If Togai has none of them, replay them with --past-dedupe-window."
     if left["of unknown age"]:
         yield (
             f"{left['of unknown age']:,} pending, and left so: this machine's clock does not tell how old,"
-            " and no process\nsends them. If Togai has none of them, send them with --past-dedupe-window."
+            " and no process"
         )
+        yield "sends them. If Togai has none of them, send them with --past-dedupe-window."
     if left["damaged"]:
         yield f"{left['damaged']:,} left: damaged on disk (reason {CORRUPT}); these are never sent."
 
@@ -185,32 +185,28 @@ def _told_where(directory: str, results: Sequence[ChangeResult]) -> Iterator[str
     count = sum(result.count for result in results if result.state == ChangeState.DONE and result.by is None)
     if count:
         yield (
-            f"{count:,} of them in files without an owner: the next process that starts sends them,"
-            " or this:\n"
-            f"  togai-shipper drain {directory}"
+            f"{count:,} of them in files without an owner: the next process that starts sends them, or this:"
         )
+        yield f"  togai-shipper drain {directory}"
 
 
-def _results_json(results: Sequence[ChangeResult], done: str, left: Counter[str]) -> str:
+def _results_json(results: Sequence[ChangeResult], done: str, left: Counter[str]) -> dict[str, Any]:
     counts: Counter[ChangeState] = Counter()
     for result in results:
         counts[result.state] += result.count
-    return json.dumps(
-        {
-            done: counts[ChangeState.DONE],
-            "asked": counts[ChangeState.ASKED],
-            "failed": counts[ChangeState.FAILED] + counts[ChangeState.GONE],
-            "left": dict(left),
-            "files": [
-                {
-                    "path": str(result.path),
-                    "state": result.state.value,
-                    "count": result.count,
-                    "owner_pid": result.by or None,
-                    "why": result.why,
-                }
-                for result in results
-            ],
-        },
-        indent=2,
-    )
+    return {
+        done: counts[ChangeState.DONE],
+        "asked": counts[ChangeState.ASKED],
+        "failed": counts[ChangeState.FAILED] + counts[ChangeState.GONE],
+        "left": dict(left),
+        "files": [
+            {
+                "path": str(result.path),
+                "state": result.state.value,
+                "count": result.count,
+                "owner_pid": result.by or None,
+                "why": result.why,
+            }
+            for result in results
+        ],
+    }

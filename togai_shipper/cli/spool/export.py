@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import click
 
 from togai_shipper.cli.formats import now_ms, plural
+from togai_shipper.cli.terminal import print_line
 from togai_shipper.spool.rows import CORRUPT, is_past_window
 
 from .directory import directory_argument, open_folder
@@ -60,15 +61,15 @@ def export(
             count += 1
             old += bool(event.letter and is_past_window(event.letter, now))
             stream.write(event.body + b"\n")
-    click.echo(f"{plural(count, 'event')} written to {output or 'standard output'}.", err=True)
+    print_line(f"{plural(count, 'event')} written to {output or 'standard output'}.", err=True)
     if old:
-        click.echo(
+        print_line(
             f"{old:,} of them were accepted over 40 days ago: if Togai has them, sending them again may bill"
             " them twice.",
             err=True,
         )
     if damaged:
-        click.echo(f"{damaged:,} damaged on disk, and left out.", err=True)
+        print_line(f"{damaged:,} damaged on disk, and left out.", err=True)
     exit_with_problems(ctx, reader.problems)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from json.encoder import encode_basestring as quoted
 from typing import Any
 
 import click
-from rich.console import Console
 
 from togai_shipper.cli.formats import now_ms, plural
+from togai_shipper.cli.terminal import Screen, print_json, print_lines
 
 from .directory import directory_argument, open_folder
 from .events import EventReader, StoredEvent
@@ -45,17 +44,19 @@ def ls(ctx: click.Context, /, *, directory: str, dead: bool, as_json: bool, **gi
             raise click.UsageError("these options choose dead letters: add --dead")
         files = read_files(folder)
         if as_json:
-            click.echo(files_json(directory, files))
+            print_json(files_json(directory, files), indent=2)
         else:
-            show_files(Console(highlight=False), directory, files, now_ms())
+            show_files(Screen(), directory, files, now_ms())
         return
     reader, count = EventReader(folder), 0
     for event in chosen(reader.dead(), selection, now_ms()):
         count += 1
-        for line in [json.dumps(event_json(event))] if as_json else letter_lines(event, now_ms()):
-            click.echo(line)
+        if as_json:
+            print_json(event_json(event))
+        else:
+            print_lines(letter_lines(event, now_ms()))
     if not as_json:
-        click.echo(f"\n{plural(count, 'dead letter')}." if count else "No dead letter matches.")
+        print_lines(["", f"{plural(count, 'dead letter')}."] if count else ["No dead letter matches."])
     exit_with_problems(ctx, reader.problems)
 
 
@@ -90,9 +91,9 @@ def show(ctx: click.Context, /, *, event_id: str, directory: str, as_json: bool)
 
 def _show(event: StoredEvent, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({**event_json(event), "event": event.wire or None}))
+        print_json({**event_json(event), "event": event.wire or None})
     else:
-        click.echo("\n".join(event_lines(event, now_ms())))
+        print_lines(event_lines(event, now_ms()))
 
 
 @click.command("verify")
@@ -117,19 +118,22 @@ def verify_command(ctx: click.Context, /, *, directory: str, as_json: bool) -> N
         findings = verify(folder, path)
         checked += 1
         wrong += bool(findings.problems)
-        click.echo(_findings_json(findings) if as_json else "\n".join(_findings_lines(findings)))
+        if as_json:
+            print_json(_findings_json(findings))
+        else:
+            print_lines(_findings_lines(findings))
     if not as_json:
-        click.echo(f"\n{_verdict(checked, wrong)}" if checked else f"{directory}: no spool file is here.")
+        print_lines(["", *_verdict(checked, wrong)] if checked else [f"{directory}: no spool file is here."])
     ctx.exit(1 if wrong else 0)
 
 
-def _verdict(checked: int, wrong: int) -> str:
+def _verdict(checked: int, wrong: int) -> list[str]:
     if not wrong:
-        return f"{plural(checked, 'file')} checked: all is whole."
-    return (
-        f"{plural(checked, 'file')} checked, {wrong} with a problem. Damaged events are never sent: the\n"
-        "application saves what can be read of such a file, and keeps the file under another name."
-    )
+        return [f"{plural(checked, 'file')} checked: all is whole."]
+    return [
+        f"{plural(checked, 'file')} checked, {wrong} with a problem. Damaged events are never sent: the",
+        "application saves what can be read of such a file, and keeps the file under another name.",
+    ]
 
 
 def _findings_lines(findings: Findings) -> Iterator[str]:
@@ -140,13 +144,11 @@ def _findings_lines(findings: Findings) -> Iterator[str]:
         yield f"         {problem}"
 
 
-def _findings_json(findings: Findings) -> str:
-    return json.dumps(
-        {
-            "path": str(findings.path),
-            "ok": not findings.problems,
-            "pending": findings.pending,
-            "dead": findings.dead,
-            "problems": findings.problems,
-        }
-    )
+def _findings_json(findings: Findings) -> dict[str, Any]:
+    return {
+        "path": str(findings.path),
+        "ok": not findings.problems,
+        "pending": findings.pending,
+        "dead": findings.dead,
+        "problems": findings.problems,
+    }

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from togai_shipper._engine.verdict import printable
 from togai_shipper.cli.formats import age, moment, plural, size
+from togai_shipper.cli.terminal import Screen, print_line, styled
 from togai_shipper.spool.rows import CORRUPT
 
 from .events import StoredEvent
@@ -37,13 +36,13 @@ def owner_text(owner: int | None) -> str:
 
 def reasons_text(reasons: Mapping[str, int]) -> str:
     """List how many there are for each reason: ``3 rejected, 1 past dedupe window``."""
-    return ", ".join(f"{count:,} {printable(reason)}" for reason, count in reasons.items())
+    return ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
 
 
 def exit_with_problems(ctx: click.Context, problems: Sequence[str], *, failed: bool = False) -> NoReturn:
     """Print the problems, and exit: with status 1 if there are any, or if the command has ``failed``."""
     for problem in problems:
-        click.echo(f"Error: {problem}", err=True)
+        print_line(f"Error: {problem}", err=True)
     ctx.exit(1 if problems or failed else 0)
 
 
@@ -64,10 +63,10 @@ def totals(directory: str, files: Sequence[FileFacts]) -> FileFacts:
     )
 
 
-def show_files(console: Console, directory: str, files: Sequence[FileFacts], now_ms: int) -> None:
+def show_files(screen: Screen, directory: str, files: Sequence[FileFacts], now_ms: int) -> None:
     """Print a row for each file, and remarks below."""
     if not files:
-        console.print(f"{directory}: no spool file is here.", markup=False, soft_wrap=True)
+        screen.say(f"{directory}: no spool file is here.")
         return
     total = totals(directory, files)
     table = Table(box=None, padding=(0, 2, 0, 0), show_footer=len(files) > 1, footer_style="bold")
@@ -80,68 +79,67 @@ def show_files(console: Console, directory: str, files: Sequence[FileFacts], now
     table.add_column("state")
     for facts in files:
         table.add_row(*_cells(facts, now_ms), style="" if facts.state == OK else "yellow")
-    console.print(table)
+    screen.print(table)
     troubles = [f"{f.path.name}: {f.why}. {_ADVICE[f.state]}" for f in files if f.state != OK]
-    for remark in ("\n".join(troubles), *_remarks(directory, files, total)):
-        if remark:
-            console.print(f"\n{remark}", markup=False, soft_wrap=True)
+    for remark in (troubles, *_remarks(directory, files, total)):
+        for line in ["", *remark] if remark else []:
+            screen.say(line)
 
 
 def _cells(facts: FileFacts, now_ms: int) -> Iterator[Text]:
     known = facts.state == OK
-    yield Text(facts.path.name)
-    yield Text("" if facts.state == ASIDE else owner_text(facts.owner))
-    yield Text(f"{facts.pending:,}" if known else "?")
-    yield Text(_oldest(facts, now_ms))
-    yield Text(f"{sum(facts.dead.values()):,}" if known else "?")
-    yield Text(size(facts.disk_bytes))
-    yield Text(facts.state)
+    yield styled(facts.path.name)
+    yield styled("" if facts.state == ASIDE else owner_text(facts.owner))
+    yield styled(f"{facts.pending:,}" if known else "?")
+    yield styled(_oldest(facts, now_ms))
+    yield styled(f"{sum(facts.dead.values()):,}" if known else "?")
+    yield styled(size(facts.disk_bytes))
+    yield styled(facts.state)
 
 
 def _oldest(facts: FileFacts, now_ms: int) -> str:
     return "" if facts.oldest_ms is None else age((now_ms - facts.oldest_ms) / 1000)
 
 
-def _remarks(directory: str, files: Sequence[FileFacts], total: FileFacts) -> Iterator[str]:
+def _remarks(directory: str, files: Sequence[FileFacts], total: FileFacts) -> Iterator[list[str]]:
+    """Say what the table does not, a few lines at a time."""
     if total.dead:
         see = f"togai-shipper spool ls --dead {directory}"
-        yield f"Dead letters: {reasons_text(total.dead)}. See them:\n  {see}"
+        yield [f"Dead letters: {reasons_text(total.dead)}. See them:", f"  {see}"]
     left = sum(facts.pending for facts in files if facts.owner is None)
     if left:
         are = "event is" if left == 1 else "events are"
-        yield (
-            f"{left:,} {are} in files whose process is gone. The next process that starts\nwith this"
-            f" spool sends them; if none will, send them yourself:\n  togai-shipper drain {directory}"
-        )
+        yield [
+            f"{left:,} {are} in files whose process is gone. The next process that starts",
+            "with this spool sends them; if none will, send them yourself:",
+            f"  togai-shipper drain {directory}",
+        ]
     urls = {facts.base_url for facts in files if facts.base_url}
     if len(urls) == 1:
-        yield f"Events go to {printable(urls.pop())}."
+        yield [f"Events go to {urls.pop()}."]
     for url in sorted(urls):
         names = ", ".join(facts.path.name for facts in files if facts.base_url == url)
-        yield f"To {printable(url)}: {names}."
+        yield [f"To {url}: {names}."]
 
 
-def files_json(directory: str, files: Sequence[FileFacts]) -> str:
-    """Return the files and their totals as JSON."""
-    return json.dumps(
-        {
-            "directory": directory,
-            "files": [
-                {
-                    "path": str(facts.path),
-                    "state": facts.state,
-                    "why": facts.why,
-                    "owner_alive": facts.owner is not None,
-                    "owner_pid": facts.owner or None,
-                    "base_url": facts.base_url or None,
-                    **_counts(facts),
-                }
-                for facts in files
-            ],
-            "totals": _counts(totals(directory, files)),
-        },
-        indent=2,
-    )
+def files_json(directory: str, files: Sequence[FileFacts]) -> dict[str, Any]:
+    """Return the files and their totals, for JSON."""
+    return {
+        "directory": directory,
+        "files": [
+            {
+                "path": str(facts.path),
+                "state": facts.state,
+                "why": facts.why,
+                "owner_alive": facts.owner is not None,
+                "owner_pid": facts.owner or None,
+                "base_url": facts.base_url or None,
+                **_counts(facts),
+            }
+            for facts in files
+        ],
+        "totals": _counts(totals(directory, files)),
+    }
 
 
 def _counts(facts: FileFacts) -> dict[str, Any]:
@@ -185,19 +183,19 @@ def letter_lines(event: StoredEvent, now_ms: int) -> Iterator[str]:
     assert letter  # noqa: S101  only dead letters are passed
     what = " for ".join(filter(None, (event.schema_name, event.account_id))) or "what it was cannot be read"
     status = "" if letter.status is None else f" ({letter.status})"
-    yield f"{printable(letter.id)}  {printable(what)}"
-    yield f"  {printable(letter.reason)}{status}, {age((now_ms - letter.dead_ms) / 1000)} ago"
+    yield f"{letter.id}  {what}"
+    yield f"  {letter.reason}{status}, {age((now_ms - letter.dead_ms) / 1000)} ago"
     if letter.message:
-        yield f"  {printable(letter.message)}"
+        yield f"  {letter.message}"
 
 
 def event_lines(event: StoredEvent, now_ms: int) -> Iterator[str]:
     """Say everything about one event."""
     letter = event.letter
     if letter:
-        yield f"{printable(event.id)} is dead: {printable(letter.reason)}"
+        yield f"{event.id} is dead: {letter.reason}"
     else:
-        yield f"{printable(event.id)} is pending: it will be sent"
+        yield f"{event.id} is pending: it will be sent"
     facts = {
         "status": "" if letter is None or letter.status is None else str(letter.status),
         "message": letter.message if letter else "",
@@ -208,11 +206,11 @@ def event_lines(event: StoredEvent, now_ms: int) -> Iterator[str]:
     }
     for name, value in facts.items():
         if value:
-            yield f"  {name:10}{printable(value)}"
+            yield f"  {name:10}{value}"
     if event.wire:
         if letter and letter.reason == CORRUPT:
             yield "  What follows is damaged: it is not what was accepted."
-        yield from map(printable, json.dumps(event.wire, indent=2, ensure_ascii=False).splitlines())
+        yield from json.dumps(event.wire, indent=2, ensure_ascii=False).split("\n")
     else:
         yield f"  {'remains':10}{event.body!r}"
 

@@ -1,0 +1,66 @@
+"""What commands print; no other module of the command line writes to a terminal.
+
+Names of files, contents of events, messages of servers and of SQLite come from strangers. Here they are made
+printable: no control character, no escape sequence, no direction mark and no line end of theirs reaches the
+terminal, and no markup of the terminal library is read in them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import click
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from togai_shipper._engine.verdict import printable
+
+
+def print_line(line: str = "", *, err: bool = False) -> None:
+    """Print one line to standard output, or to standard error."""
+    click.echo(printable(line), err=err)
+
+
+def print_lines(lines: Iterable[str], *, err: bool = False) -> None:
+    """Print lines, one by one."""
+    for line in lines:
+        print_line(line, err=err)
+
+
+def print_json(value: object, *, indent: int | None = None) -> None:
+    """Print a value as JSON, in which every character of a stranger that is not ASCII is escaped."""
+    click.echo(json.dumps(value, indent=indent))
+
+
+def confirm(question: str) -> None:
+    """Ask on standard error; raise ``click.Abort`` unless the answer is yes."""
+    click.confirm(printable(question), abort=True, err=True)
+
+
+def styled(text: str, style: str = "") -> Text:
+    """Make a text for a ``Screen``, a cell of a table for example."""
+    return Text(printable(text), style)
+
+
+class Screen(Console):
+    """A terminal, or a file in its place: draws tables, bars and styled lines."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def say(self, *parts: str | Text) -> None:
+        """Print one line, which the terminal may wrap and nobody else does."""
+        texts = [part if isinstance(part, Text) else styled(part) for part in parts]
+        self.print(Text.assemble(*texts), soft_wrap=True)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render as the library does; whatever is drawn, its text is printable."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=_printable_lines(segment.text))
+
+
+def _printable_lines(text: str) -> str:
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
