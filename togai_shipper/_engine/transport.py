@@ -94,8 +94,9 @@ class Transport:
         session = self.open()
         if time_left <= 0:
             return Reply(None, error="no reply: there was no time", sent=False)
-        verify = self._trusted(session)
-        if self._base_url.startswith("https:") and (problem := missing(verify, session.cert)):
+        is_tls = self._base_url.startswith("https:")
+        verify = self._trusted(session) if is_tls else session.verify
+        if is_tls and (problem := missing(verify, session.cert)):
             return Reply(None, error=problem, sent=False)
         if not self._is_timed(session) and not may_begin():
             return Reply(None, error="no reply: given up before it was sent", sent=False)

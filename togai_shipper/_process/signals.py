@@ -12,13 +12,11 @@ block them itself meanwhile: should a signal handler raise just then, it might n
 
 from __future__ import annotations
 
-import inspect
 import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import attrs
 
@@ -27,7 +25,8 @@ _CAN = all(hasattr(signal, name) for name in ("pthread_sigmask", "sigtimedwait")
 _THREADS_OWN = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGABRT")
 if _CAN:  # pragma: no branch  Linux has all of it
     # The function in C: the one in Python makes an enum of each signal, for a tenth of a millisecond.
-    _mask: Any = inspect.unwrap(signal.pthread_sigmask)
+    from _signal import pthread_sigmask as _mask  # type: ignore[import-not-found]  # signal.py's own source
+
     _BLOCKED = frozenset(map(int, signal.valid_signals())) - {
         int(getattr(signal, name)) for name in _THREADS_OWN if hasattr(signal, name)
     }
