@@ -17,6 +17,7 @@ ROOT = Path(togai_shipper.__file__).parent
 PURE = [
     "exceptions",
     "_plural",
+    "_printable",
     "_version",
     "_process.registry",
     "_process.this_process",
@@ -205,6 +206,7 @@ SET_FROM_OUTSIDE = {
     "_process.signals": {"_here.application"},  # a thread's own
     "_config": {"plain.__signature__", "plain.__kwdefaults__"},
     "_intake": {"invalid.__cause__", "problem.__cause__", "invalid.given"},
+    "_engine.log": {"record.exc_text"},  # where a formatter looks for a traceback that is written already
     "_engine.timed_http": {
         "manager.pool_classes_by_scheme",
         "session.get_redirect_target",
@@ -234,3 +236,32 @@ def test_no_object_assigns_an_attribute_of_another(module: str) -> None:
     tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text("utf-8"))
 
     assert set(assigned(tree)) == SET_FROM_OUTSIDE.get(module, set())
+
+
+LEVELS = ("debug", "info", "warning", "error", "exception", "critical", "log", "handle")
+#: What writes a line to the log, to standard output or to standard error. A stream stands for all it does.
+SPEAKS = {
+    *("print", "logging.getLogger", "logging.Logger", "logging.lastResort"),
+    *("sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__", "os.write", "warnings.warn"),
+    *(f"{whose}.{level}" for whose in ("logging", "logger") for level in LEVELS),
+    *(f"traceback.print_{what}" for what in ("exc", "exception", "last", "stack", "tb")),
+}
+SPEAKERS = {
+    "__main__.py": {"sys.stderr"},  # one line of ours alone
+    "_engine/log.py": {"logging.getLogger", "logging.Logger", "logger.handle", "sys.stderr"},
+    "_shipper.py": {"warnings.warn"},  # names a shipper by its repr, which is one line
+    "cli/captured_log.py": {"logging.getLogger"},  # to listen
+    "cli/spool/export.py": {"sys.stdout"},  # events as they are, where it is no terminal
+    "cli/terminal.py": {"sys.stdout", "sys.stderr"},
+    "sandbox/wire.py": {"logging.Logger"},  # writes nowhere
+    "spool/folder.py": {"os.write"},  # into a lock
+}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_line_is_written_by_the_log_or_by_the_terminal_and_by_nobody_else(module: str) -> None:
+    tree = ast.parse((ROOT / module).read_text("utf-8"))
+
+    names = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Name)}
+
+    assert names & SPEAKS <= SPEAKERS.get(module, set())

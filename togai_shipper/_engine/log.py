@@ -1,4 +1,8 @@
-"""Log lines. A complaint is logged at once, and then at most once a minute, with how often it came."""
+"""Log lines. A complaint is logged at once, and then at most once a minute, with how often it came.
+
+Nothing else in the package writes to the log or to stderr. Whatever strangers have put into a line is made
+printable here; the traceback of an exception is indented, so that no text in it passes for a line of the log.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
+from togai_shipper._printable import printable, printable_traceback
 from togai_shipper._process.signals import as_application
 
 logger = logging.getLogger("togai_shipper")
@@ -59,13 +64,10 @@ class Log:
         try:
             with suppress(Exception), as_application():  # a handler or filter of the application's
                 if loss and _is_silenced_by_the_way(level):
-                    _say_all_the_same(level, message, args)
-                    return
-                try:
-                    logger.log(level, message, *args, exc_info=exc_info)
-                except Exception:  # a handler that fails has perhaps said nothing
-                    if loss:
-                        _say_on_stderr(message, args)
+                    _say_all_the_same(_record(level, message, args))
+                elif logger.isEnabledFor(level):
+                    record = _record(level, message, args, sys.exc_info()[1] if exc_info else None)
+                    _handle(record, loss=loss)
         finally:
             if not is_nested:
                 self._speaking.discard(me)
@@ -102,20 +104,49 @@ def _handlers() -> list[logging.Handler]:
     return handlers
 
 
-def _say_all_the_same(level: int, message: str, args: tuple[object, ...]) -> None:
-    """Give a line to the handlers of a logger that is disabled, and say it on stderr."""
-    if logger.manager.disable < level:
-        record = logger.makeRecord(logger.name, level, __file__, 0, message, args, None)
+def _record(
+    level: int, message: str, args: tuple[object, ...], error: BaseException | None = None
+) -> logging.LogRecord:
+    """Make a record in which everything is printable; the exception itself is left as it is."""
+    info = None if error is None else (type(error), error, error.__traceback__)
+    record = logger.makeRecord(
+        logger.name, level, __file__, 0, printable(message), tuple(map(_printable, args)), info
+    )
+    if error is not None:
+        record.exc_text = printable_traceback(error)  # formatters take it where it is there
+    return record
+
+
+def _printable(argument: object) -> object:
+    if type(argument) in (int, float):  # for %d and the like
+        return argument
+    try:
+        return printable(str(argument))
+    except Exception:  # of the application's
+        return type(argument).__name__
+
+
+def _handle(record: logging.LogRecord, *, loss: bool) -> None:
+    try:
+        logger.handle(record)
+    except Exception:  # a handler that fails has perhaps said nothing
+        if loss:
+            _say_on_stderr(record)
+
+
+def _say_all_the_same(record: logging.LogRecord) -> None:
+    """Give a record to the handlers of a logger that is disabled, and say it on stderr."""
+    if logger.manager.disable < record.levelno:
         with suppress(Exception):  # a handler or filter of the application's
             if logger.filter(record):
                 logger.callHandlers(record)
         if any(getattr(each, "stream", None) is sys.stderr for each in _handlers()) or not _handlers():
             return  # it was said there, if need be by the handler of last resort
-    _say_on_stderr(message, args)
+    _say_on_stderr(record)
 
 
-def _say_on_stderr(message: str, args: tuple[object, ...]) -> None:
-    sys.stderr.write(f"togai_shipper: {message % args}\n")  # it may be closed, or None
+def _say_on_stderr(record: logging.LogRecord) -> None:
+    sys.stderr.write(f"togai_shipper: {record.getMessage()}\n")  # it may be closed, or None
 
 
 def _came_by_logging() -> bool:

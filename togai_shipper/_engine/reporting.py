@@ -13,7 +13,7 @@ from togai_shipper.exceptions import DeliveryError, Unauthorized
 from .byte_cap import Learnt
 from .callbacks import Callbacks
 from .log import Log
-from .verdict import Park, printable
+from .verdict import Park
 
 PATIENCE = 10.0  # seconds of failed attempts before the log speaks of them: most such mend themselves
 
@@ -32,7 +32,7 @@ class Reporter:
             self._callbacks.delivered(outcome.events)
         else:
             kind = f"{type(outcome).__name__} {outcome.error.status}"
-            event_id = printable(id_of(outcome.events[0]))
+            event_id = id_of(outcome.events[0])
             self._log.complain(kind, "event %s undelivered: %s", event_id, outcome.error, loss=True)
             self.tell_undelivered(outcome.error, outcome.events)
 
@@ -50,7 +50,7 @@ class Reporter:
     def tell_set_aside(self, event: bytes, why: str) -> None:
         """Tell that the server chokes on this very event, or a gateway refuses it."""
         text = "event %s is set aside, and tried once a minute or less often: %s"
-        self._log.complain("set aside", text, printable(id_of(event)), why, level=logging.ERROR)
+        self._log.complain("set aside", text, id_of(event), why, level=logging.ERROR)
 
     def tell_learnt(self, learnt: Learnt) -> None:
         """Tell that requests are shorter from now on."""

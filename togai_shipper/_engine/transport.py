@@ -20,12 +20,13 @@ from requests.auth import AuthBase
 
 from togai_shipper._config import Config, SessionFactory
 from togai_shipper._option_values import is_loopback
+from togai_shipper._printable import printable
 from togai_shipper._version import __version__
 
 from .certificates import missing, trusted
 from .exchange import CHUNK, MAX_IDLE, Exchange, exchange
 from .timed_http import WholeResponse, is_timed, tame
-from .verdict import Reply, date_of, is_togais_word, judge, printable, retry_after
+from .verdict import Reply, date_of, is_togais_word, judge, retry_after
 from .whole_reply import TO_THE_END, Head, NotWhole
 
 MIN_READ = 1024 * 1024  # bytes of a reply that are read at least; else twice the request

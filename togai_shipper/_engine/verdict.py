@@ -26,6 +26,8 @@ from typing import Any, TypeAlias, TypeGuard
 
 import attrs
 
+from togai_shipper._printable import printable
+
 from .duplicates import names_another, says_duplicate
 
 MAX_MESSAGE = 500  # characters of a server's message that we keep
@@ -227,11 +229,6 @@ def _message(answer: dict[str, Any] | None, status: int) -> str:
     if not isinstance(said, str) or not said:
         return f"HTTP {status}"
     return printable(said[:MAX_MESSAGE])
-
-
-def printable(text: str) -> str:
-    """Fit for a log: no line ends, which could forge lines, and no lone surrogates, which no file takes."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _is_duplicate(status: int, answer: Mapping[str, Any], event_id: str | None) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from togai_shipper import TogaiShipperError, __version__
-from togai_shipper._engine.verdict import printable
+from togai_shipper._printable import printable
 
 from .demo.command import demo
 from .doctor.command import doctor

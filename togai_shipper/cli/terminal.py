@@ -16,7 +16,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from togai_shipper._engine.verdict import printable
+from togai_shipper._printable import printable
 
 
 def print_line(line: str = "", *, err: bool = False) -> None:
@@ -63,4 +63,4 @@ class Screen(Console):
 
 
 def _printable_lines(text: str) -> str:
-    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
+    return "\n".join(map(printable, text.split("\n")))

@@ -10,11 +10,12 @@ that process first::
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import rq
 
-from togai_shipper._engine.log import logger
+from togai_shipper._engine.log import Log
 from togai_shipper._process import exits
 
 __all__ = ["DeliversAtEnd", "Worker"]
@@ -51,4 +52,5 @@ def _deliver() -> None:  # pragma: no cover  likewise
     try:
         exits.end()
     except BaseException:  # a callback's: the job is done, and is not to be told as failed for it
-        logger.log(logging.ERROR, "a shipper's end raised; the work horse ends all the same", exc_info=True)
+        message = "a shipper's end raised; the work horse ends all the same"
+        Log(time.monotonic).write(logging.ERROR, message, exc_info=True)

@@ -1,0 +1,95 @@
+"""Every line of the log is one line, whatever a stranger has put into it."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from togai_shipper._engine.log import Log
+
+HOSTILE = "a\x1b]0;pwned\x07\r\nERROR forged\u202e\u2028\x9b\ufeff\ud800"
+SHOWN = "a ]0;pwned   ERROR forged     "
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """What a handler with the usual format writes."""
+    logger, stream = logging.getLogger("togai_shipper"), io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    yield stream
+    logger.removeHandler(handler)
+
+
+def log() -> Log:
+    return Log(lambda: 0.0)
+
+
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+class Unspeakable:
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def test_whatever_is_put_into_a_line_is_made_printable(written: io.StringIO) -> None:
+    log().complain("kind", "%s of %d, %.1f s, %s", HOSTILE, 3, 2.5, ValueError(HOSTILE))
+
+    assert written.getvalue() == f"WARNING {SHOWN} of 3, 2.5 s, {SHOWN}\n"
+
+
+def test_the_line_itself_is_made_printable(written: io.StringIO) -> None:
+    log().write(logging.ERROR, HOSTILE)
+
+    assert written.getvalue() == f"ERROR {SHOWN}\n"
+
+
+def test_what_cannot_be_written_as_text_costs_no_line(written: io.StringIO) -> None:
+    log().write(logging.ERROR, "%s raised", Unspeakable())
+
+    assert written.getvalue() == "ERROR Unspeakable raised\n"
+
+
+def test_a_traceback_is_indented_and_its_exception_left_for_handlers(
+    written: io.StringIO, caplog: pytest.LogCaptureFixture
+) -> None:
+    try:
+        fail(HOSTILE)
+    except ValueError as error:
+        log().write(logging.ERROR, "it raised", exc_info=True)
+        raised = error
+
+    first, *others = written.getvalue().removesuffix("\n").split("\n")
+    assert first == "ERROR it raised"
+    assert others[-2:] == ["  ValueError: a ]0;pwned  ", "  ERROR forged     "]
+    assert all(line.startswith("  ") and line.isprintable() for line in others)
+    assert caplog.records[0].exc_info == (ValueError, raised, raised.__traceback__)
+
+
+def test_what_is_said_on_stderr_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.disable()
+    try:
+        log().write(logging.ERROR, "lost: %s", HOSTILE, loss=True)
+    finally:
+        logging.disable(logging.NOTSET)
+
+    assert f"togai_shipper: lost: {SHOWN}\n" in capsys.readouterr().err
+
+
+def test_a_level_that_nobody_wants_makes_no_record() -> None:
+    class Dear:
+        def __str__(self) -> str:
+            raise AssertionError("nobody has asked")
+
+    logger = logging.getLogger("togai_shipper")
+    before, logger.level = logger.level, logging.ERROR
+    try:
+        assert log().complain("kind", "%s", Dear())
+    finally:
+        logger.setLevel(before)
