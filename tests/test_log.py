@@ -67,7 +67,7 @@ def test_a_traceback_is_indented_and_its_exception_left_for_handlers(
 
     first, *others = written.getvalue().removesuffix("\n").split("\n")
     assert first == "ERROR it raised"
-    assert others[-2:] == ["  ValueError: a ]0;pwned  ", "  ERROR forged     "]
+    assert others[-2:] == ["  ValueError: a ]0;pwned", "  ERROR forged"]
     assert all(line.startswith("  ") and line.isprintable() for line in others)
     assert caplog.records[0].exc_info == (ValueError, raised, raised.__traceback__)
 

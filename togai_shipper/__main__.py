@@ -11,11 +11,13 @@ def main() -> None:
     """Run the command line; without its extra, say in one line how to get it."""
     try:
         from .cli.app import cli  # noqa: PLC0415  the library itself does without the extra
+        from .cli.terminal import prepare_streams  # noqa: PLC0415  likewise
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] not in _EXTRA:
             raise
         sys.stderr.write("togai-shipper: the command line is an extra: pip install 'togai-shipper[cli]'\n")
         sys.exit(2)
+    prepare_streams()
     cli(prog_name="togai-shipper")
 
 

@@ -42,4 +42,4 @@ def _shown(text: str) -> Iterator[str]:
 def printable_traceback(error: BaseException) -> str:
     """Return the traceback of ``error``, indented: none of its lines looks like one of the log."""
     lines = "".join(traceback.format_exception(error)).rstrip("\n").split("\n")
-    return "\n".join(f"  {printable(line)}" for line in lines)
+    return "\n".join(f"  {printable(line)}".rstrip() for line in lines)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -18,19 +20,30 @@ from .spool.command import spool
 
 
 class _Group(click.Group):
-    """Prints the library's own errors in one line; any other exception is a bug and keeps its traceback."""
+    """Prints what is wrong in one line, if the user or the world did it; any other exception is a bug."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _printable_errors():
+            return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _printable_errors():
             return super().invoke(ctx)
-        except TogaiShipperError as error:
-            raise click.ClickException(printable(str(error))) from error
-        except click.exceptions.NoArgsIsHelpError:
-            raise  # its message is the help, in many lines
-        except click.UsageError as error:
-            raise click.UsageError(printable(error.format_message()), error.ctx) from error
-        except click.ClickException as error:
-            raise click.ClickException(printable(error.format_message())) from error
+
+
+@contextmanager
+def _printable_errors() -> Iterator[None]:
+    """Make the message of an error one line: it names files and values that come from strangers."""
+    try:
+        yield
+    except TogaiShipperError as error:
+        raise click.ClickException(printable(str(error))) from error
+    except click.exceptions.NoArgsIsHelpError:
+        raise  # its message is the help, in many lines
+    except click.UsageError as error:
+        raise click.UsageError(printable(error.format_message()), error.ctx) from error
+    except click.ClickException as error:
+        raise click.ClickException(printable(error.format_message())) from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,8 +7,14 @@ terminal, and no markup of the terminal library is read in them.
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import re
+import sys
+import threading
 from collections.abc import Iterable
+from types import TracebackType
 from typing import Any
 
 import click
@@ -16,7 +22,28 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from togai_shipper._printable import printable
+from togai_shipper._printable import printable, printable_traceback
+
+_SIZE = re.compile("[1-9][0-9]{0,4}")  # of a terminal, in COLUMNS and LINES
+
+
+def prepare_streams() -> None:
+    """Have this process write escapes for what its streams cannot encode, and tracebacks that are printable.
+
+    For a process that is a command and nothing else.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where it is closed
+            stream.reconfigure(errors="backslashreplace")
+    sys.excepthook = _print_exception
+    threading.excepthook = lambda given: _print_exception(
+        given.exc_type, given.exc_value, given.exc_traceback
+    )
+
+
+def _print_exception(kind: type[BaseException], error: BaseException | None, _: TracebackType | None) -> None:
+    click.echo("This is a fault of togai-shipper, please report it:", err=True)
+    click.echo(printable_traceback(error or kind()), err=True)
 
 
 def print_line(line: str = "", *, err: bool = False) -> None:
@@ -49,7 +76,13 @@ class Screen(Console):
     """A terminal, or a file in its place: draws tables, bars and styled lines."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(highlight=False, markup=False, emoji=False, **options)
+        # The library fails at digits of other scripts here, and draws nothing on 0 columns.
+        environ = {
+            name: text
+            for name, text in os.environ.items()
+            if name not in ("COLUMNS", "LINES") or _SIZE.fullmatch(text)
+        }
+        super().__init__(**{"_environ": environ, **options}, highlight=False, markup=False, emoji=False)
 
     def say(self, *parts: str | Text) -> None:
         """Print one line, which the terminal may wrap and nobody else does."""
