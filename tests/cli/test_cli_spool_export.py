@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from spools import Spool, letter, run
 
 from togai_shipper.spool.rows import CORRUPT
@@ -74,3 +79,45 @@ def test_a_file_that_vanishes_while_it_is_read_is_told(spool: Spool) -> None:
     assert [Path(facts["path"]) for facts in json.loads(run("ls", "--json", spool.path).stdout)["files"]] == [
         claim.path
     ]
+
+
+def on_a_terminal(spool: Spool) -> bytes:
+    """What a terminal is given for an export."""
+    shown, terminal = pty.openpty()
+    command = [sys.executable, "-m", "togai_shipper", "spool", "export", str(spool.path)]
+    done = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(terminal)
+    assert b"1 event written to standard output." in done.stderr
+    text = os.read(shown, 10_000)
+    os.close(shown)
+    return text
+
+
+def test_a_terminal_gets_what_is_printable_and_a_pipe_the_bytes(spool: Spool) -> None:
+    dead = letter("a", body=b'{"id":"a","x":"\x1b]0;pwned\x07\xff\xe2\x80\xae"}')
+    spool.file(letters=(dead,))
+
+    assert run("export", spool.path).stdout_bytes == dead.body + b"\n"
+    assert on_a_terminal(spool) == '{"id":"a","x":" ]0;pwned \ufffd "}\r\n'.encode()
+
+
+@pytest.mark.parametrize(
+    ("redirection", "why"),
+    [(">/dev/full", "cannot be written: No space left on device"), (">&-", "standard output is closed")],
+)
+def test_a_standard_output_that_takes_nothing_is_told(spool: Spool, redirection: str, why: str) -> None:
+    spool.file(letters=(letter("a"),))
+    command = f'exec "$0" -m togai_shipper spool export "$1" {redirection}'
+
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, sys.executable, spool.path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: standard output")
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr

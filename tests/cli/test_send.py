@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -395,6 +396,35 @@ def test_where_bad_lines_cannot_be_kept_it_ends(send: Send) -> None:
 
     assert result.exit_code == 1
     assert result.stderr == "Error: --rejects /dev/full: No space left on device\n"
+
+
+def test_bad_lines_are_kept_for_their_owner_alone_and_through_no_link(send: Send, togai: FakeTogai) -> None:
+    write("a.ndjson", "garbage")
+    write("bad", "old")
+    Path("bad").chmod(0o644)
+    Path("link").symlink_to("bad")
+    os.mkfifo("fifo")
+
+    for name in ("link", "fifo"):
+        told = send("a.ndjson", "--rejects", name)
+        assert told.exit_code == 2
+        assert f"Error: --rejects {name}: is " in told.stderr
+    assert Path("bad").read_text() == "old\n"
+
+    assert send("a.ndjson", "--rejects", "bad").exit_code == 1
+    assert Path("bad").read_text() == "garbage\n"
+    assert Path("bad").stat().st_mode & 0o777 == 0o600
+
+
+def test_bad_lines_on_a_terminal_are_printable(send: Send) -> None:
+    shown, terminal = pty.openpty()
+    Path("a.ndjson").write_bytes(b"\x1b]0;pwned\x07\xff\n")
+
+    assert send("a.ndjson", "--rejects", f"/dev/fd/{terminal}").exit_code == 1
+
+    os.close(terminal)
+    assert os.read(shown, 1000) == " ]0;pwned \ufffd\r\n".encode()
+    os.close(shown)
 
 
 # --- what is told -----------------------------------------------------------------------------------------

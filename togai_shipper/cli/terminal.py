@@ -57,6 +57,11 @@ def print_lines(lines: Iterable[str], *, err: bool = False) -> None:
         print_line(line, err=err)
 
 
+def printable_line(line: bytes) -> bytes:
+    """Return a line of a file as a terminal may be given it."""
+    return printable(line.decode(errors="replace")).encode()
+
+
 def print_json(value: object, *, indent: int | None = None) -> None:
     """Print a value as JSON, in which every character of a stranger that is not ASCII is escaped."""
     click.echo(json.dumps(value, indent=indent))

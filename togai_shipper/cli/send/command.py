@@ -61,7 +61,7 @@ def _map(_ctx: click.Context, _option: click.Parameter, given: Sequence[str]) ->
     "--rejects",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write bad lines to this file, as they are. It is overwritten.",
+    help="Write bad lines to this file, as they are. It is replaced, and only you can read it.",
 )
 @click.option("--dry-run", is_flag=True, help="Check every line, send nothing. Needs no key.")
 @click.option("--base-url", metavar="URL", help="Where to send to.  [default: TOGAI_BASE_URL, or Togai]")

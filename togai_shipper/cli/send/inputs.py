@@ -89,7 +89,7 @@ class Input:
         """Return how many bytes of it have been read; any thread may ask."""
         try:
             return self._raw.tell() if self._raw and self.size else self._done
-        except ValueError:  # it has just been closed
+        except (ValueError, OSError):  # it has just been closed, or is being closed at this moment
             return self._done
 
     def _open(self) -> None:

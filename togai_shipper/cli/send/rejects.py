@@ -8,6 +8,9 @@ from typing import BinaryIO
 
 import click
 
+from togai_shipper.cli.private_files import replaced_file
+from togai_shipper.cli.terminal import printable_line
+
 
 class RejectsFile:
     """Keeps bad lines; for CSV, below the header. An error ends the command, since the line would be lost."""
@@ -19,7 +22,7 @@ class RejectsFile:
 
     def __enter__(self) -> None:
         try:
-            self._file = self._path.open("wb")
+            self._file = replaced_file(self._path)
         except OSError as error:
             raise click.UsageError(f"--rejects {self._path}: {error.strerror}") from error
 
@@ -31,12 +34,14 @@ class RejectsFile:
         """Keep a line. ``None`` stands for a line that is longer than any event, which is not kept."""
         if line is None:
             return
-        text = line + b"\n"
+        lines = [line]
         if header is not None and not self._has_header:
             self._has_header = True
-            text = header + b"\n" + text
+            lines = [header, line]
+        if self._file.isatty():
+            lines = [*map(printable_line, lines)]
         try:
-            self._file.write(text)
+            self._file.writelines(each + b"\n" for each in lines)
             self._file.flush()
         except OSError as error:
             raise click.ClickException(f"--rejects {self._path}: {error.strerror}") from error

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
 from togai_shipper.cli.formats import now_ms, plural
-from togai_shipper.cli.terminal import print_line
+from togai_shipper.cli.private_files import NotReplaced, new_file
+from togai_shipper.cli.terminal import print_line, printable_line
 from togai_shipper.spool.rows import CORRUPT, is_past_window
 
 from .directory import directory_argument, open_folder
@@ -53,14 +53,14 @@ def export(
     reader = EventReader(open_folder(directory))
     count, damaged, old = 0, 0, 0
     events = reader.pending() if pending else reader.dead()
-    with _written_to(output) as stream:
+    with _written_to(output) as write:
         for event in chosen(events, selection, now):
             if event.letter and event.letter.reason == CORRUPT:
                 damaged += 1
                 continue
             count += 1
             old += bool(event.letter and is_past_window(event.letter, now))
-            stream.write(event.body + b"\n")
+            write(event.body)
     print_line(f"{plural(count, 'event')} written to {output or 'standard output'}.", err=True)
     if old:
         print_line(
@@ -74,24 +74,28 @@ def export(
 
 
 @contextmanager
-def _written_to(output: Path | None) -> Iterator[BinaryIO]:
-    """Open standard output, or a new file; the file appears when it is complete, for its owner only."""
-    if output is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    if output.exists():
-        raise click.ClickException(f"{output}: already exists, and is not overwritten")
-    unfinished = Path(f"{output}.{os.getpid()}.partial")
+def _written_to(output: Path | None) -> Iterator[Callable[[bytes], object]]:
+    """Give what writes a line to standard output, or to a new file."""
+    if output is None and sys.stdout is None:
+        raise click.ClickException("standard output is closed")
     try:
-        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(fd)
-        unfinished.rename(output)
+        if output is None:
+            yield _on_standard_output(sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        else:
+            with new_file(output) as stream:
+                yield lambda line: stream.write(line + b"\n")
+    except BrokenPipeError:  # whoever reads it has seen enough
+        raise
+    except NotReplaced as error:
+        raise click.ClickException(f"{output}: {error.strerror}") from error
     except OSError as error:
-        raise click.ClickException(f"{output}: cannot be written: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
+        raise click.ClickException(
+            f"{output or 'standard output'}: cannot be written: {error.strerror}"
+        ) from error
+
+
+def _on_standard_output(stream: BinaryIO) -> Callable[[bytes], object]:
+    if stream.isatty():
+        return lambda line: stream.write(printable_line(line) + b"\n")
+    return lambda line: stream.write(line + b"\n")
