@@ -36,5 +36,7 @@ with ThreadingHTTPServer(("127.0.0.1", 0), Togai) as server:
 
 assert sorted(ids) == sorted(event_id for event_id in tracked if event_id)
 assert importlib.metadata.version("togai-shipper") == togai_shipper.__version__
-versions = [f"{name} {importlib.metadata.version(name)}" for name in ("requests", "tenacity", "attrs")]
+versions = [
+    f"{name} {importlib.metadata.version(name)}" for name in ("requests", "urllib3", "tenacity", "attrs")
+]
 print("delivered", len(ids), "with", *versions)  # noqa: T201  it is a script

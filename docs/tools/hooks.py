@@ -1,7 +1,7 @@
 """What a page takes from elsewhere while the site is built, so that it is written down once.
 
-A line ``{{ README: Options }}`` becomes that section of the README, and ``{{ commands }}`` what the command
-line says of itself.
+A line ``{{ README: Options }}`` becomes that section of the README, ``{{ SECURITY }}`` all of SECURITY.md,
+and ``{{ commands }}`` what the command line says of itself.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mkdocs.structure.pages import Page
 from togai_shipper.cli.app import cli
 
 README = Path(__file__).parents[2] / "README.md"
+SECURITY = README.with_name("SECURITY.md")
 
 #: Where the README's links to its own sections lead here.
 PAGES = {
@@ -34,6 +35,7 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     markdown = re.sub(
         r"^\{\{ README: (.+) \}\}$", lambda found: section(found[1], here), markdown, flags=re.MULTILINE
     )
+    markdown = re.sub(r"^\{\{ SECURITY \}\}$", lambda _: policy(here), markdown, flags=re.MULTILINE)
     return re.sub(r"^\{\{ commands \}\}$", lambda _: "\n".join(commands()), markdown, flags=re.MULTILINE)
 
 
@@ -48,6 +50,12 @@ def section(title: str, here: str) -> str:
         return f"]({posixpath.relpath(PAGES[anchor[1]], here or '.')})"
 
     return re.sub(r"\]\((#[^)]+)\)", link, found[1].strip())
+
+
+def policy(here: str) -> str:
+    """SECURITY.md without its heading, as it stands in a page of the folder ``here``."""
+    _, _, text = SECURITY.read_text("utf-8").partition("\n")
+    return text.strip().replace("](docs/", f"]({posixpath.relpath('.', here or '.')}/")
 
 
 def commands() -> Iterator[str]:

@@ -50,6 +50,7 @@ class Net:
             "proxy_of": lambda url: None,
             "now": lambda: NOW,
             "free": lambda path: 10**12,
+            "installed": {"requests": "2.34.2", "urllib3": "2.8.0"}.get,
         }
         return World(**(facts | changes))
 

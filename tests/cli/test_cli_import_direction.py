@@ -30,6 +30,7 @@ ORDER = [
     "cli.doctor.environment_checks",
     "cli.doctor.server_checks",
     "cli.doctor.spool_checks",
+    "cli.doctor.package_checks",
     "cli.doctor.command",
     "cli.drain",
     "cli.send.line_fields",

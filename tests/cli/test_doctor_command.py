@@ -30,6 +30,7 @@ def test_where_all_is_well_it_says_so_and_never_shows_the_key(net: Net, tmp_path
         "ok    clock        within 1 s of the server's",
     ]
     assert lines[8].startswith(f"ok    spool        {tmp_path} can be written to")
+    assert lines[-3] == "ok    packages     none with a hole that we know: requests 2.34.2, urllib3 2.8.0"
     assert lines[-1] == "All is well."
     assert net.asked == [("HEAD", f"{URL}/", None)]
 

@@ -12,7 +12,7 @@ import click
 from togai_shipper.cli.formats import plural
 from togai_shipper.cli.terminal import Screen, print_json, print_lines, styled
 
-from . import environment_checks, server_checks, spool_checks
+from . import environment_checks, package_checks, server_checks, spool_checks
 from .check import Check, has_failed
 from .environment_checks import KEY
 from .world import World
@@ -42,6 +42,7 @@ def examine(
         yield from spool_checks.spool(config.spool, config.base_url, config.max_spool_bytes, world)
     else:
         yield Check("ok", "spool", "none: what a process holds when it is killed is lost")
+    yield from package_checks.packages(world.installed)
 
 
 @click.command()
@@ -60,7 +61,7 @@ def doctor(
     no_request: bool,
     as_json: bool,
 ) -> None:
-    """Check all that delivery needs: key, options, server, clock, spool.
+    """Check all that delivery needs: key, options, server, clock, spool, packages.
 
     Run it where the application runs: as its user, and in its environment. It sends nothing that is billed.
     It makes one request: HEAD / without the key. Togai allows an address 5 requests without a valid key in

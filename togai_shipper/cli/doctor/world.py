@@ -1,4 +1,4 @@
-"""All that the doctor touches: the network, a clock, a disk. A test gives its own."""
+"""All that the doctor touches: the network, a clock, a disk, what is installed. A test gives its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,14 @@ def proxy_of(url: str) -> str | None:
     return None if is_loopback(url) else select_proxy(url, get_environ_proxies(url))
 
 
+def installed(name: str) -> str | None:
+    """Return the version of a package; ``None`` where there is none, or it does not say which."""
+    try:
+        return version(name)
+    except (PackageNotFoundError, KeyError, ValueError, OSError):  # of what is installed, some is damaged
+        return None
+
+
 @attrs.frozen
 class World:
     """All that the doctor touches."""
@@ -85,3 +94,4 @@ class World:
     now: Callable[[], float] = time.time
     free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
     mounts: str = MOUNTS
+    installed: Callable[[str], str | None] = installed
