@@ -1,9 +1,11 @@
 """Flask, metered. Start it: flask --app flask_app run."""
 
-from flask import Flask, g, request
+from flask import Flask, abort, g, request
 
 from togai_shipper import Shipper
 from togai_shipper.contrib.flask import Togai
+
+TOKENS = {"token-of-acme": "acme"}  # who has which account; yours are in a database, as hashes
 
 togai = Togai(
     schema_name="api_call",
@@ -21,7 +23,10 @@ def create_app():
 
     @app.before_request
     def sign_in():
-        g.account = request.headers.get("X-Account")
+        given = request.authorization
+        g.account = TOKENS.get(given.token) if given else None
+        if g.account is None:
+            abort(401)
 
     @app.get("/items/<int:item>")
     def read_item(item):

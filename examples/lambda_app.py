@@ -9,7 +9,7 @@ shipper = Shipper(flush_interval=1)
 @flush_after(shipper=shipper)
 @shipper.metered(
     "invocation",
-    lambda call: call.arguments["event"]["account"],
+    lambda call: call.arguments["event"]["requestContext"]["authorizer"]["account"],  # whom it has found
     {"count": 1},
     duration="took",
     # Lambda repeats what has failed under the same id: it is billed once.

@@ -28,14 +28,16 @@ def free_port() -> int:
     return port
 
 
-def ask(url: str, *paths: str) -> list[tuple[int, str]]:
-    """Ask for each path as acme, and once as nobody; wait for a server that is not there yet."""
+def ask(url: str, *paths: str, unproven: int = 401) -> list[tuple[int, str]]:
+    """Ask for each path as acme, and once and with a claim alone; wait for a server that is not there yet."""
     with requests.Session() as session:
         session.mount(
             "http://", HTTPAdapter(max_retries=Retry(connect=100, backoff_factor=0.1, backoff_max=0.5))
         )
-        answers = [session.get(url + path, headers={"X-Account": "acme"}, timeout=PATIENCE) for path in paths]
-        assert session.get(url + paths[0], timeout=PATIENCE).status_code == 200
+        proof = {"Authorization": "Bearer token-of-acme"}
+        answers = [session.get(url + path, headers=proof, timeout=PATIENCE) for path in paths]
+        claims = {"X-Account": "acme", "Authorization": "Bearer guess"}
+        assert session.get(url + paths[0], headers=claims, timeout=PATIENCE).status_code == unproven
     return [(answer.status_code, answer.text) for answer in answers]
 
 
@@ -61,7 +63,7 @@ def same(left: Iterable[dict[str, Any]], right: Iterable[dict[str, Any]]) -> boo
 def test_wsgi_under_gunicorn(togai: FakeTogai) -> None:
     command = ("gunicorn", "wsgi_app:app", "--bind", "fd://{fd}", "--no-control-socket")
     with serving(togai, *command, folder_of_apps=EXAMPLES, **SOON) as server:
-        assert ask(server.url, "/") == [(200, "hello, world\n")]
+        assert ask(server.url, "/", unproven=200) == [(200, "hello, world\n")]
         assert billed(togai, 1) == [{"account": "acme", "count": "1", "size": "13"}]
 
 
@@ -136,8 +138,9 @@ def test_celery_worker(togai: FakeTogai) -> None:
 def test_lambda_handler(togai: FakeTogai) -> None:
     twice = (
         "import lambda_app\n"
+        "event = dict(requestContext=dict(authorizer=dict(account='acme')))\n"
         "context = type('Context', (), dict(aws_request_id='request 1'))\n"
-        "for _ in range(2): lambda_app.handler(dict(account='acme'), context)"
+        "for _ in range(2): lambda_app.handler(event, context)"
     )
     with serving(togai, "python", "-c", twice, folder_of_apps=EXAMPLES) as server:
         assert server.process.wait(PATIENCE) == 0

@@ -42,14 +42,13 @@ class TogaiMiddleware:
     must not wait.
 
     >>> from starlette.applications import Starlette
-    >>> from starlette.requests import Request
     >>> from starlette.responses import PlainTextResponse
     >>> from starlette.routing import Route
     >>> app = Starlette(routes=[Route("/items/{item}", lambda request: PlainTextResponse("hello"))])
     >>> app.add_middleware(
     ...     TogaiMiddleware,
     ...     schema_name="api_call",
-    ...     account_id=lambda exchange: Request(exchange.request).headers.get("x-account"),
+    ...     account_id=lambda exchange: exchange.request.get("state", {}).get("account"),
     ...     dimensions={"route": lambda exchange: exchange.route or "none"},
     ... )
 

@@ -44,15 +44,16 @@ class TogaiMiddleware:
     >>> from wsgiref.util import setup_testing_defaults
     >>> from togai_shipper.testing import RecordedEvents
     >>> def app(environ, start_response):
+    ...     environ["shop.account"] = "acme"  # as your authentication has found
     ...     start_response("200 OK", [("Content-Type", "text/plain")])
     ...     return [b"hello"]
     >>> app = TogaiMiddleware(
     ...     app,
     ...     schema_name="api_call",
-    ...     account_id=lambda exchange: exchange.request.get("HTTP_X_ACCOUNT"),
+    ...     account_id=lambda exchange: exchange.request.get("shop.account"),
     ...     attributes={"count": 1, "bytes": lambda exchange: exchange.response_bytes},
     ... )
-    >>> environ = {"HTTP_X_ACCOUNT": "acme"}
+    >>> environ = {}
     >>> setup_testing_defaults(environ)
     >>> with RecordedEvents() as recorded:
     ...     app(environ, lambda status, headers: None)
