@@ -68,51 +68,51 @@ def is_poison(event: Mapping[str, Any]) -> bool:
     return any(attribute.get("unit") == "Fortnights" for attribute in event["attributes"])
 
 
-def _api_call(random: Random, account: str) -> SimulatedUsage:
-    method, route = random.choice(_ROUTES)
+def _api_call(chance: Random, account: str) -> SimulatedUsage:
+    method, route = chance.choice(_ROUTES)
     return SimulatedUsage(
         "api_call",
         account,
         {
             "count": 1,
-            "latency": (round(random.lognormvariate(3.5, 0.8), 3), "Milliseconds"),
-            "sent": (int(random.expovariate(1 / 20_000)), "Bytes"),
+            "latency": (round(chance.lognormvariate(3.5, 0.8), 3), "Milliseconds"),
+            "sent": (int(chance.expovariate(1 / 20_000)), "Bytes"),
         },
         {
             "method": method,
             "route": route,
-            "region": random.choice(_REGIONS),
-            "status": random.choice(_STATUSES),
+            "region": chance.choice(_REGIONS),
+            "status": chance.choice(_STATUSES),
         },
     )
 
 
-def _llm_tokens(random: Random, account: str) -> SimulatedUsage:
+def _llm_tokens(chance: Random, account: str) -> SimulatedUsage:
     return SimulatedUsage(
         "llm_tokens",
         account,
-        {"input_tokens": random.randint(20, 8_000), "output_tokens": random.randint(1, 1_500)},
-        {"model": random.choice(_MODELS), "region": random.choice(_REGIONS)},
+        {"input_tokens": chance.randint(20, 8_000), "output_tokens": chance.randint(1, 1_500)},
+        {"model": chance.choice(_MODELS), "region": chance.choice(_REGIONS)},
     )
 
 
-def _storage(random: Random, account: str) -> SimulatedUsage:
+def _storage(chance: Random, account: str) -> SimulatedUsage:
     return SimulatedUsage(
         "storage",
         account,
-        {"stored": (Decimal(random.randint(1, 900_000_000)).scaleb(-6), "GB-hours")},
-        {"tier": random.choice(_TIERS), "region": random.choice(_REGIONS)},
+        {"stored": (Decimal(chance.randint(1, 900_000_000)).scaleb(-6), "GB-hours")},
+        {"tier": chance.choice(_TIERS), "region": chance.choice(_REGIONS)},
     )
 
 
 def usages(seed: int, thread: int, count: int) -> Iterator[SimulatedUsage]:
     """Make the usage that one thread tracks: mostly API calls, some tokens, a little storage."""
-    random = Random(f"{seed}/{thread}")  # noqa: S311  it must be the same in each run, and protects nothing
+    chance = Random(f"{seed}/{thread}")  # noqa: S311  it must be the same in each run, and protects nothing
     for _ in range(count):
-        account = ACCOUNTS[bisect(_FEW_BUY_MOST, random.random() * _FEW_BUY_MOST[-1])]
-        kind = random.random()
+        account = ACCOUNTS[bisect(_FEW_BUY_MOST, chance.random() * _FEW_BUY_MOST[-1])]
+        kind = chance.random()
         report = _api_call if kind < 0.75 else _llm_tokens if kind < 0.95 else _storage  # noqa: PLR2004  shares
-        yield report(random, account)
+        yield report(chance, account)
 
 
 # --- who tracks it ---------------------------------------------------------------------------------------
