@@ -35,6 +35,7 @@ PURE = [
     "_engine.byte_cap",
     "_engine.settlement",
     "spool.errors",
+    "spool.ownership",
     "spool.age",
     "spool.rows",
     "spool.shelf",
@@ -81,10 +82,12 @@ ORDER = [
     "_engine.health",
     "_engine.carrying",
     "_engine.closing",
+    "spool.making",
     "spool.connection",
     "spool.schema",
     "spool.dead_letters",
     "spool.file",
+    "spool.claims",
     "spool.filesystems",
     "spool.folder",
     "spool.wal",
@@ -114,7 +117,7 @@ ONLY_IN = {
     "urllib3": {"_engine/timed_http", "_engine/transport"},
     "tenacity": {"_engine/delivery"},
     "sqlite3": {"spool/connection"},
-    "fcntl": {"spool/folder", "_process/limits"},  # the latter only asks whether there is one
+    "fcntl": {"spool/claims", "_process/limits"},  # the latter only asks whether there is one
 }
 MODULES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py"))
 

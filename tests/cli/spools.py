@@ -13,8 +13,9 @@ from click.testing import CliRunner
 from togai_shipper import Event
 from togai_shipper.cli.app import cli
 from togai_shipper.cli.formats import now_ms
+from togai_shipper.spool.claims import Claim
 from togai_shipper.spool.file import SpoolFile
-from togai_shipper.spool.folder import Claim, Folder
+from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.rows import DeadLetter
 
 DAY = 86_400_000  # milliseconds

@@ -17,8 +17,9 @@ from togai_shipper.cli.spool.change_request import (
     ChangeState,
     WaitClock,
 )
+from togai_shipper.spool.claims import Claim
 from togai_shipper.spool.file import SpoolFile
-from togai_shipper.spool.folder import Claim, Folder
+from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.requests import What, read_requests
 from togai_shipper.spool.rows import DeadLetter
 

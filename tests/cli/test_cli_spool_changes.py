@@ -11,8 +11,9 @@ from spools import URL, Spool, event, letter, run
 from togai_shipper._process import boot
 from togai_shipper.cli.spool.change_request import ChangeRequest, ChangeState, WaitClock
 from togai_shipper.spool.age import FileClock
+from togai_shipper.spool.claims import Claim
 from togai_shipper.spool.file import SpoolFile
-from togai_shipper.spool.folder import Claim, Folder
+from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.requests import read_requests
 from togai_shipper.spool.rows import CORRUPT, PAST_WINDOW
 

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from spools import Spool, letter, run
 
+from togai_shipper.cli.spool.events import EventReader
+from togai_shipper.cli.spool.files import read_files
+from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.rows import CORRUPT
 
 
@@ -66,19 +69,20 @@ def test_a_file_is_written_whole_for_its_owner_alone_and_over_no_other(spool: Sp
     assert result.stderr == f"Error: {tmp_path}/none/x: cannot be written: No such file or directory\n"
 
 
-def test_a_file_that_vanishes_while_it_is_read_is_told(spool: Spool) -> None:
+def test_a_file_that_vanishes_while_it_is_read_is_told_and_no_longer_listed(spool: Spool) -> None:
+    class Vanishing(Folder):
+        def paths(self) -> list[Path]:
+            return [vanished, *super().paths()]
+
     claim = spool.file(letters=(letter("a"),))
     vanished = claim.path.with_name("host-1-00000000.db")
-    vanished.symlink_to(spool.path / "gone")
+    reader = EventReader(Vanishing(str(spool.path)))
 
-    result = run("ls", "--dead", spool.path)
-
-    assert result.exit_code == 1
-    assert f"Error: {vanished}: has disappeared; another process may have taken over" in result.stderr
-    assert "a  api_call for acme" in result.stdout
-    assert [Path(facts["path"]) for facts in json.loads(run("ls", "--json", spool.path).stdout)["files"]] == [
-        claim.path
+    assert [event.id for event in reader.dead()] == ["a"]
+    assert reader.problems == [
+        f"{vanished}: has disappeared; another process may have taken over what was in it"
     ]
+    assert [facts.path for facts in read_files(Vanishing(str(spool.path)))] == [claim.path]
 
 
 def on_a_terminal(spool: Spool) -> bytes:

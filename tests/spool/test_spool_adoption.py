@@ -12,10 +12,11 @@ from sqlite_handles import break_off
 
 from togai_shipper._engine.runtime import Runtime
 from togai_shipper.spool.age import Clocks
+from togai_shipper.spool.claims import Claim
 from togai_shipper.spool.disk import Disk
 from togai_shipper.spool.errors import Damaged, SpoolError, SpoolFull
 from togai_shipper.spool.file import READ_BYTES, SpoolFile
-from togai_shipper.spool.folder import Claim, Folder
+from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.orphan import Orphan
 from togai_shipper.spool.requests import ask
 from togai_shipper.spool.rows import DeadLetter, Row, event_id

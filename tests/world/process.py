@@ -16,7 +16,7 @@ from togai_shipper._engine.transport import Transport
 from togai_shipper._process import exits, forks
 from togai_shipper._process.per_process import PerProcess
 from togai_shipper._shipper import _opened
-from togai_shipper.spool import folder
+from togai_shipper.spool import claims
 
 from . import kernel
 from .locks import VirtualBell
@@ -80,7 +80,7 @@ class Process:
 
     def enter(self) -> None:
         """Put its own memory where the package's modules look."""
-        folder._held, forks._held = self._claims, self._holding
+        claims._held, forks._held = self._claims, self._holding
 
     def leave(self) -> None:
         """Take its memory away again."""
@@ -150,7 +150,7 @@ class Process:
         shipper._own = own
         child.shipper = shipper
         child._claims = {
-            name: claim for name, claim in self._claims.items() if isinstance(claim, folder.Claim)
+            name: claim for name, claim in self._claims.items() if isinstance(claim, claims.Claim)
         }
         forks._let_go()
         self.world.born(child)

@@ -33,7 +33,7 @@ def boot_id(proc: Path = PROC) -> str:
     A container has its host's. Another time namespace shifts the clock: it is part of the name.
     """
     with suppress(OSError, ValueError):
-        name = (proc / "sys/kernel/random/boot_id").read_text("ascii").strip()
+        name = (proc / "sys/kernel/random/boot_id").read_text("utf-8").strip()
         return name + _shift(proc) if name else ""
     return _of_sysctl()
 
@@ -41,7 +41,7 @@ def boot_id(proc: Path = PROC) -> str:
 def _shift(proc: Path) -> str:
     """How far a time namespace shifts the clock; empty where there is none."""
     with suppress(OSError, ValueError):
-        for line in (proc / "self/timens_offsets").read_text("ascii").splitlines():
+        for line in (proc / "self/timens_offsets").read_text("utf-8").splitlines():
             match line.split():
                 case ["boottime", seconds, nanoseconds] if int(seconds) or int(nanoseconds):
                     return f" shifted {seconds}.{nanoseconds}"

@@ -18,6 +18,7 @@ from rich.spinner import Spinner
 from togai_shipper import Shipper, Stats
 from togai_shipper._config import Config
 from togai_shipper.spool.folder import Folder
+from togai_shipper.spool.ownership import Refusal
 
 from .display import display_on
 from .formats import plural
@@ -212,6 +213,8 @@ def drain(
       TOGAI_BASE_URL=https://sandbox-api.togai.com togai-shipper drain DIR
     """  # noqa: D301  \b is click's sign for "keep these lines"
     folder, screen = open_folder(directory), Screen(stderr=as_json)
+    if isinstance(use := folder.use(), Refusal):
+        raise click.ClickException(f"{directory}: {use.why}")
     given = {"base_url": base_url, "rate_limit": rate_limit}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     config = Config.load(os.environ, **options)

@@ -8,9 +8,10 @@ from contextlib import suppress
 from togai_shipper._plural import counted
 
 from .age import Clocks
-from .errors import Damaged, HoldsNothing, SpoolError
+from .claims import Claim
+from .errors import Damaged, HoldsNothing, Refused, SpoolError
 from .file import SpoolFile
-from .folder import Claim, Folder
+from .folder import Folder, Left
 from .orphan import Haul, Orphan
 
 ADOPT_EVERY = 60.0  # seconds between looks for such files, and up to half as much again, at random
@@ -32,7 +33,7 @@ class Adoption:
         self._clock = clock
         self._random = random
         self._tell = tell  # told, by kind, what an operator has to know
-        self._found: Iterator[Claim] | None = None
+        self._found: Iterator[Claim | Left] | None = None
         self._orphan: Orphan | None = None
         self.next_at = float("-inf")  # monotonic seconds
         # path -> events in it that are not ours to send. Never changed, but replaced as a whole: it is read
@@ -73,12 +74,19 @@ class Adoption:
             self._folder.prepare()
             self.stranded = self.kept = {}
             self._found = self._folder.orphans()
-        for claim in self._found:
-            self._orphan = self._opened(claim, now_ms)
+        for found in self._found:
+            if isinstance(found, Left):
+                self._leave(found)
+                continue
+            self._orphan = self._opened(found, now_ms)
             if self._orphan is not None:
                 return True
         self.pause()
         return False
+
+    def note_refused(self, refused: Refused) -> None:
+        """Note what lies in a directory that cannot be a spool."""
+        self.stranded = refused.lying
 
     def look_now(self) -> None:
         """Look at once, not only in a minute: what could not be read may be readable again."""
@@ -116,13 +124,25 @@ class Adoption:
                         " not agree how long ago; kept, not sent, until they agree or somebody replays"
                         " (togai-shipper spool replay --past-dedupe-window)",
                     )
-            aside = self._orphan.end(now.wall)
+            aside = self._end(self._orphan, now)
             self._orphan = None
             if aside:
                 self._tell(
                     f"aside {path}", f"{path}: what can be read of it is adopted; it is set aside as {aside}"
                 )
         return haul
+
+    def _end(self, orphan: Orphan, now: Clocks) -> str:
+        try:
+            return orphan.end(now.wall)
+        except SpoolError as error:  # no failure of our own file
+            self._tell(f"left {orphan.claim.path}", f"{error}; it is left as it is")
+            return ""
+
+    def _leave(self, left: Left) -> None:
+        """Tell of a file that is not ours to take; it has one event at least, as far as we may know."""
+        self.stranded = {**self.stranded, str(left.path): 1}
+        self._tell(f"foreign to {self._folder.given}", f"{left.why}; what is in it is not sent from here")
 
     def _opened(self, claim: Claim, now_ms: int) -> Orphan | None:
         """What was claimed, if it is ours to send; else it is left, or set aside, and told."""

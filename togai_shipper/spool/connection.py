@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from .errors import Damaged, SpoolError, SpoolFull
+from .making import make_file
 
 # Seconds that a statement waits for another connection. Whoever writes does not wait long: events go on from
 # memory, and close() has little time.
@@ -44,7 +45,7 @@ class Connection:
     def create(cls, path: Path) -> Connection:
         """Make the file, which nobody but its owner can read, and connect to it."""
         with _translated(path):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # SQLite would let others read
+            os.close(make_file(path))  # SQLite would let others read
         return cls(path, "rw")
 
     # --- how it behaves ---

@@ -13,9 +13,10 @@ from togai_shipper._engine.runtime import Runtime
 from togai_shipper._version import __version__
 
 from .age import Clocks, FileClock
+from .claims import Claim
 from .errors import OverBound, SpoolError, SpoolFull
 from .file import SpoolFile
-from .folder import Claim, Folder
+from .folder import Folder
 from .wal import Wal, size_of
 
 LOOK_EVERY = 1.0  # seconds between looks whether the file is there still

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class SpoolError(Exception):
     """The disk, or the file, does not do what it should."""
@@ -17,6 +19,14 @@ class OverBound(SpoolFull):
 
 class NotOurs(SpoolError):  # noqa: N818
     """The file is of a newer version, or no spool at all: it is left alone."""
+
+
+class Refused(SpoolError):  # noqa: N818
+    """The directory cannot be a spool; ``lying`` are the events in each file there, as far as known."""
+
+    def __init__(self, why: str, lying: Mapping[str, int]) -> None:
+        super().__init__(why)
+        self.lying = lying
 
 
 class Damaged(SpoolError):  # noqa: N818

@@ -240,18 +240,25 @@ class SpoolFile:
         """Remove dead letters, by their numbers."""
         self._letters.remove(numbers)
 
-    def replay(self, numbers: Sequence[int], now_ms: int, *, is_left: bool = False) -> list[Row]:
+    def replay(
+        self, numbers: Sequence[int], now_ms: int, *, is_left: bool = False, is_risky: bool = True
+    ) -> list[Row]:
         """Make dead letters pending again, in one transaction; return their rows.
 
         An event keeps the time at which it was accepted, which says until when Togai knows its id; where it
         may have forgotten the id, the event is accepted now. A damaged letter stays where it is. ``is_left``:
         the file's process is gone, and who takes it over is to send them, however old they seem to him.
+        Unless ``is_risky``, a letter of which Togai may have forgotten the id stays where it is.
         """
         known = ASKED_FOR if is_left else 1
         rows: list[Row] = []
         with self._connection.transaction():
             for start in range(0, len(numbers), PAGE):
-                letters = self._letters.these(numbers[start : start + PAGE])
+                letters = {
+                    number: letter
+                    for number, letter in self._letters.these(numbers[start : start + PAGE]).items()
+                    if is_risky or not is_past_window(letter, now_ms)
+                }
                 rows += [
                     Row(
                         self._next + place,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 MOUNTS = "/proc/mounts"
@@ -65,15 +66,26 @@ def why_not_there(path: Path, filesystem: str) -> str:
 
 def filesystem_of(path: Path, mounts: str = MOUNTS) -> str:
     """Return the kind of file system that ``path`` is on; empty where that cannot be told."""
-    try:
-        lines = Path(mounts).read_text("utf-8", "surrogateescape").splitlines()
-    except OSError:
-        return ""
     place, best, kind = os.path.realpath(path), "", ""
-    for line in lines:
-        _, mounted, its_kind, *_ = (*line.split(" "), "", "")
-        mounted = _ESCAPED.sub(lambda found: chr(int(found[1], 8)), mounted)
+    for mounted, its_kind in _mounted(mounts):
         inside = place == mounted or place.startswith(mounted.rstrip("/") + "/")
         if mounted and inside and len(mounted) >= len(best):
             best, kind = mounted, its_kind
     return kind
+
+
+def is_mount(path: Path, mounts: str = MOUNTS) -> bool:
+    """Tell whether a file system, or a directory of another one, is mounted at ``path``."""
+    place = os.path.realpath(path)
+    return any(mounted == place for mounted, _ in _mounted(mounts))
+
+
+def _mounted(mounts: str) -> Iterator[tuple[str, str]]:
+    """Each place where something is mounted, and the kind of its file system."""
+    try:
+        lines = Path(mounts).read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, mounted, its_kind, *_ = (*line.split(" "), "", "")
+        yield _ESCAPED.sub(lambda found: chr(int(found[1], 8)), mounted), its_kind

@@ -1,122 +1,39 @@
-"""Whose file is whose: a spool's directory, and the locks that say who ships what.
+"""A spool's directory: whether it can be one, what lies in it, and what of that is ours to take.
 
-Each process has a file of its own, ``<host>-<pid>-<random>.db``, and holds a POSIX lock on ``….lock`` beside
-it, which the kernel lets go the moment the process ends, however it ends (``flock`` would live on in its
-forked children). POSIX locks exclude other processes, not this one; and closing any descriptor of a locked
-file gives the lock away. So a registry of this process says what it holds, or has inherited, and nothing
-listed there is ever opened again.
+Each process has a file of its own, ``<host>-<pid>-<random>.db``, and a lock beside it (``claims``). Where
+several users may write to the directory, each uses a directory of its own in it, named for its uid.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import socket
-import struct
+import stat
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import attrs
 
-from .errors import SpoolError
-from .filesystems import MOUNTS, filesystem_of, is_networked, why_not_there
+from . import claims
+from .claims import FLOCK, SUFFIXES, Claim
+from .errors import Refused, SpoolError
+from .file import SpoolFile
+from .filesystems import MOUNTS, filesystem_of, is_mount, is_networked, why_not_there
+from .making import make_directory
+from .ownership import ASIDE, LOCK, OURS, USERS, Place, Refusal, Use, decide, is_mixed, why_foreign
 
-with suppress(ImportError):  # Windows has none, and no spool is made there
-    import fcntl
-
-SUFFIXES = ("", "-wal", "-shm", "-journal")  # of the files that SQLite makes of one
-# The layout of struct flock, by system: for the one question that Python has no function for. It differs from
-# system to system, and others than these are not asked.
-FLOCK = {"linux": "hhqqi4x"}
-QUESTION_TRIES, QUESTION_PAUSE = 100, 0.001  # how often a claim waits for a question, and seconds each time
 TRIES = 10  # names for a new file, of which somebody who cleans up may take the lock at the wrong moment
-OURS = re.compile(r".+-\d+-[0-9a-f]{8}\.db")
-ASIDE = re.compile(OURS.pattern + r"\.corrupt-\d+")
-
-# Paths of lock files: of those held, and of those that a parent held when it forked us, with their claim; and
-# of those that a thread tries or asks about just now, with its token. Entered before the file is opened, so
-# that no thread closes what another one of this process has locked.
-_held: dict[str, object] = {}
 
 
-def _forget_other_threads() -> None:
-    """In a forked child: those that tried or asked are in the parent alone, and nothing of it was opened."""
-    for name, entry in list(_held.items()):
-        if not isinstance(entry, Claim):
-            del _held[name]
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_forget_other_threads)
-
-
-@attrs.define(eq=False)
-class Claim:
-    """A file that this process, and no other, may open."""
+@attrs.frozen
+class Left:
+    """A file that is named like one of ours, and left alone; and why, in a sentence with its path."""
 
     path: Path
-    _fd: int
-    _name: str
-
-    def made(self) -> None:
-        """The file has its tables now: should they be missing later, something has been lost."""
-        with suppress(OSError):
-            os.ftruncate(self._fd, 0)
-
-    @property
-    def was_being_made(self) -> bool:
-        """Whether its process died before that."""
-        with suppress(OSError):
-            return os.fstat(self._fd).st_size > 0
-        return False
-
-    @property
-    def keeps_others_out(self) -> bool:
-        """Whether its lock is where others look for it: somebody who cleans up may have removed it."""
-        with suppress(OSError):
-            return _is_still(_lock_of(self.path), self._fd)
-        return True  # it cannot be told
-
-    def release(self) -> None:
-        """Let another process have it; only the first call counts."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
-            _held.pop(self._name, None)
-
-    def unlink(self) -> None:
-        """Remove the file, with all that belongs to it, and let go. Raises ``SpoolError``, having let go."""
-        try:
-            for suffix in SUFFIXES:
-                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-            for request in self.path.parent.glob(f"{self.path.name}.request-*"):
-                request.unlink(missing_ok=True)
-            _lock_of(self.path).unlink(missing_ok=True)
-        except OSError as error:
-            raise SpoolError(f"{self.path}: cannot be removed: {error.strerror}") from error
-        finally:
-            self.release()
-
-    def set_aside(self, now_ms: int) -> Path:
-        """Rename the file, so that nobody takes it for a spool any more, and let go; returns its new path.
-
-        Raises ``SpoolError``, having let go.
-        """
-        aside = Path(f"{self.path}.corrupt-{now_ms}")
-        try:
-            for suffix in SUFFIXES:
-                with suppress(FileNotFoundError):
-                    Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
-            _lock_of(self.path).unlink(missing_ok=True)
-        except OSError as error:
-            raise SpoolError(f"{self.path}: cannot be renamed: {error.strerror}") from error
-        finally:
-            self.release()
-        return aside
+    why: str
 
 
 class Folder:
@@ -126,62 +43,81 @@ class Folder:
     """
 
     def __init__(self, path: str, *, flock: str | None = None) -> None:
-        self.path = Path(path)
+        self.given = Path(path)
+        self.path = self.given  # where our own file is; ``prepare`` may find that it has to be below
         self._flock = FLOCK.get(sys.platform, "") if flock is None else flock
 
+    # --- the directory itself ---
+
     def prepare(self, mounts: str = MOUNTS) -> None:
-        """Make it, for its owner alone. Raises ``SpoolError`` where it cannot be what it has to be."""
+        """Make it, or make it ours alone. Raises ``SpoolError`` where it cannot be what it has to be."""
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(self.given)
         except FileExistsError:
-            raise SpoolError(f"{self.path}: is a file, not a directory") from None
+            raise SpoolError(f"{self.given}: is a file, not a directory") from None
         except OSError as error:
-            raise SpoolError(f"{self.path}: cannot be made: {error.strerror}") from error
-        kind = filesystem_of(self.path, mounts)
+            raise SpoolError(f"{self.given}: cannot be made: {error.strerror}") from error
+        kind = filesystem_of(self.given, mounts)
         if is_networked(kind):
-            raise SpoolError(why_not_there(self.path, kind))
+            raise SpoolError(why_not_there(self.given, kind))
+        use = self.use(mounts)
+        if isinstance(use, Refusal):
+            raise self._refused(f"{self.given}: {use.why}")
+        self.path = self.given if use != "below" else self.given / str(os.geteuid())
+        if use != "as it is":
+            self._make_private()
         if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
-            raise SpoolError(f"{self.path}: cannot be written to")
+            raise self._refused(f"{self.path}: cannot be written to")
 
-    def new(self, chance: Callable[[int], bytes] = os.urandom) -> Claim:
-        """A file for this process, not made yet. Raises ``SpoolError``."""
-        host = re.sub("[^A-Za-z0-9.]", "_", socket.gethostname()) or "host"
-        for _ in range(TRIES):
-            path = self.path / f"{host}-{os.getpid()}-{chance(4).hex()}.db"
-            claim = _claim(path, being_made=True)
-            if claim is not None:
-                return claim
-        raise SpoolError(f"{path}: its lock cannot be had")
-
-    def paths(self) -> list[Path]:
-        """Every file that is named like one of ours, the oldest first. Raises ``SpoolError``."""
-        return sorted((path for path in self._all() if OURS.fullmatch(path.name)), key=_changed)
-
-    def _all(self) -> list[Path]:
+    def use(self, mounts: str = MOUNTS) -> Use | Refusal:
+        """Decide how it is used, and change nothing. Raises ``SpoolError``."""
+        mixed = False
         try:
-            return list(self.path.iterdir())
-        except FileNotFoundError:
-            return []
+            status = self.given.stat()
+            with suppress(PermissionError):  # another user's; what lies in it changes nothing then
+                mixed = is_mixed(os.listdir(self.given))  # noqa: PTH208  only the names are wanted
         except OSError as error:
-            raise SpoolError(f"{self.path}: cannot be read: {error.strerror}") from error
+            raise SpoolError(f"{self.given}: cannot be read: {error.strerror}") from error
+        place = Place(status.st_uid, stat.S_IMODE(status.st_mode), is_mount(self.given, mounts), mixed)
+        return decide(place, os.geteuid())
 
-    def _remains(self) -> list[Path]:
-        """What is named by a lock alone: its process died while it made the file, or removed it."""
-        locks = [path for path in self._all() if path.suffix == ".lock"]
-        found = [path.with_suffix(".db") for path in locks]
-        return [path for path in found if OURS.fullmatch(path.name) and not path.exists()]
+    def _make_private(self) -> None:
+        """Make it, if it is not there, and let nobody else enter. Raises ``SpoolError``."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        if self.path != self.given:
+            flags |= os.O_NOFOLLOW  # others, too, may put something there
+        try:
+            make_directory(self.path)
+            fd = os.open(self.path, flags)
+        except PermissionError:
+            raise self._refused(f"{self.given}: cannot be written to") from None
+        except OSError as error:
+            raise self._refused(f"{self.path}: cannot be made: {error.strerror}") from error
+        try:
+            if (owner := os.fstat(fd).st_uid) != os.geteuid():
+                raise self._refused(
+                    f"{self.path}: belongs to user {owner}; remove it, or choose another directory"
+                )
+            os.fchmod(fd, 0o700)
+        finally:
+            os.close(fd)
 
-    def orphans(self) -> Iterator[Claim]:
-        """Files whose process is gone, the oldest first; each is claimed for the caller, who lets it go."""
-        for path in self._remains() + self.paths():
-            with suppress(SpoolError):  # as if it were held: seen to the next time
-                claim = _claim(path)
-                if claim is None:
-                    continue
-                if path.exists():
-                    yield claim
-                else:  # its process has just removed it
-                    claim.unlink()
+    def _refused(self, why: str) -> Refused:
+        """Say why it is refused, with what lies there."""
+        lying = {}
+        with suppress(SpoolError):
+            for path, status in self._named(OURS):
+                lying[str(path)] = self._events_in(path, status)
+        return Refused(why, lying)
+
+    def _events_in(self, path: Path, status: os.stat_result) -> int:
+        """Return how many events a file has; 1 for one that is not opened, since others may change it."""
+        is_safe = status.st_uid == os.geteuid() and self.given.stat().st_uid in (0, status.st_uid)
+        with suppress(SpoolError):
+            if is_safe and stat.S_ISREG(status.st_mode):
+                with closing(SpoolFile.peek(path)) as file:
+                    return file.pending()[0]
+        return 1
 
     def sync(self) -> None:
         """What was made or removed here survives a power cut. Raises ``SpoolError``."""
@@ -194,9 +130,116 @@ class Folder:
         except OSError as error:
             raise SpoolError(f"{self.path}: {error.strerror}") from error
 
+    # --- what lies in it ---
+
+    def paths(self) -> list[Path]:
+        """Every file named like one of ours and ours to take, the oldest first. Raises ``SpoolError``."""
+        found = [
+            (status.st_mtime, path.name, path)
+            for path, status in self._named(OURS)
+            if self._why_not(path) is None
+        ]
+        return [path for _, _, path in sorted(found)]
+
+    def foreign(self) -> list[Left]:
+        """Every file that is named like one of ours, and not ours to take. Raises ``SpoolError``."""
+        named = [(path, self._why_not(path)) for path, _ in self._named(OURS)]
+        return [Left(path, why) for path, why in sorted(named) if why is not None]
+
+    def set_aside(self) -> list[Path]:
+        """The files that were found damaged, and renamed. Raises ``SpoolError``."""
+        return sorted(path for path, _ in self._named(ASIDE) if self._why_not(path) is None)
+
+    def others(self) -> list[Path]:
+        """The directories in it that are spools of other users, and closed to us. Raises ``SpoolError``."""
+        ours = set(self._places())
+        return sorted(path for path in self._of_users() if path not in ours)
+
+    def _named(self, pattern: re.Pattern[str]) -> Iterator[tuple[Path, os.stat_result]]:
+        """Each thing with such a name, and what the system tells of it. Raises ``SpoolError``."""
+        for place in self._places():
+            for name in _names(place):
+                if pattern.fullmatch(name) and (status := _status(place / name)) is not None:
+                    yield place / name, status
+
+    def _places(self) -> list[Path]:
+        """The directories that we look into: root looks into those of all users."""
+        us = os.geteuid()
+        return [self.given, *(path for path in self._of_users() if us in (0, int(path.name)))]
+
+    def _of_users(self) -> Iterator[Path]:
+        for name in _names(self.given):
+            status = _status(self.given / name) if USERS.fullmatch(name) else None
+            if status is not None and stat.S_ISDIR(status.st_mode) and status.st_uid == int(name):
+                yield self.given / name
+
+    def _why_not(self, path: Path) -> str | None:
+        """Say why a file is not ours to take, with its path; ``None`` where it is."""
+        trusted = _trusted(path.parent)
+        for suffix in SUFFIXES:
+            each = Path(f"{path}{suffix}")
+            if (status := _status(each)) is None:
+                continue
+            why = why_foreign(status.st_mode, status.st_uid, trusted)
+            if why is None and status.st_uid != os.geteuid() and not os.access(each, os.R_OK | os.W_OK):
+                why = why_foreign(status.st_mode, status.st_uid, ())
+            if why is not None:
+                return f"{each}: {why}"
+        return None
+
+    # --- whose each file is ---
+
+    def new(self, chance: Callable[[int], bytes] = os.urandom) -> Claim:
+        """A file for this process, not made yet. Raises ``SpoolError``."""
+        host = re.sub("[^A-Za-z0-9.]", "_", socket.gethostname()) or "host"
+        for _ in range(TRIES):
+            path = self.path / f"{host}-{os.getpid()}-{chance(4).hex()}.db"
+            claim = claims.claim(path, being_made=True)
+            if claim is not None:
+                return claim
+        raise SpoolError(f"{path}: its lock cannot be had")
+
+    def orphans(self) -> Iterator[Claim | Left]:
+        """Files whose process is gone, the oldest first; each is claimed for the caller, who lets it go.
+
+        Before them come those that are not ours to take, and among them those that cannot be claimed.
+        """
+        yield from self.foreign()
+        for path in self._remains() + self.paths():
+            try:
+                claim = self._taken(path)
+            except SpoolError as error:
+                yield Left(path, str(error))
+                continue
+            if claim is None:
+                continue
+            if claim.path.exists():
+                yield claim
+            else:  # its process has just removed it
+                with suppress(SpoolError):
+                    claim.unlink()
+
+    def _remains(self) -> list[Path]:
+        """What is named by a lock alone: its process died while it made the file, or removed it."""
+        found = [
+            path.with_suffix(".db") for path, status in self._named(LOCK) if stat.S_ISREG(status.st_mode)
+        ]
+        return [path for path in found if not os.path.lexists(path)]
+
+    def _taken(self, path: Path) -> Claim | None:
+        """Claim a file whose process is gone; first move it to where others cannot change it meanwhile."""
+        claim = claims.claim(path)
+        if claim is None or self.path == self.given or path.parent != self.given or not path.exists():
+            return claim
+        moved = claim.move_to(self.path)
+        if moved is not None and (why := self._why_not(moved.path)) is not None:
+            moved.release()
+            raise SpoolError(why)
+        return moved
+
     def claim(self, path: Path) -> Claim | None:
-        """This file, unless a process has it."""
-        return _claim(path)
+        """This file, unless a process has it. Raises ``SpoolError``."""
+        return claims.claim(path)
 
     def owner(self, path: Path) -> int | None:
         """Return the pid of the process that has this file, and ``None`` where nobody has it.
@@ -204,113 +247,34 @@ class Folder:
         0 is a process whose pid is not known: one in another container, or any but this one on a system that
         is not known to tell. Takes nothing, but that such a system is asked by sharing the lock for a moment.
         """
-        lock, token = _lock_of(path), _Question()
-        name = os.path.realpath(lock)
-        if not _entered(name, token):  # closing it below would give it away
-            return os.getpid()
-        try:
-            return self._asked(lock)
-        finally:
-            if _held.get(name) is token:  # it is not, where we have been forked meanwhile
-                del _held[name]
+        return claims.owner(path, self._asked)
 
     def _asked(self, lock: Path) -> int | None:
-        try:
-            fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise SpoolError(f"{lock}: {error.strerror}") from error
-        try:
-            if self._flock:
-                with suppress(OSError):  # the question is not understood
-                    return _told_owner(fd, self._flock)
-            return _tried_owner(fd)
-        finally:
-            os.close(fd)
-
-    def set_aside(self) -> list[Path]:
-        """The files that were found damaged, and renamed."""
-        return sorted(path for path in self.path.iterdir() if ASIDE.fullmatch(path.name))
+        return claims.ask(lock, self._flock)
 
 
-def _told_owner(fd: int, flock: str) -> int | None:
-    """Ask the system who holds the lock of this file."""
-    asked = struct.pack(flock, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-    kind, _, _, _, pid = struct.unpack(flock, fcntl.fcntl(fd, fcntl.F_GETLK, asked))
-    return None if kind == fcntl.F_UNLCK else max(pid, 0)
+def _trusted(place: Path) -> set[int]:
+    """Return whose files we take in a directory: ours, and its owner's, unless everybody may write there."""
+    us, status = os.geteuid(), _status(place)
+    if status is None or (status.st_uid and status.st_mode & 0o002):
+        return {us}
+    return {us, status.st_uid}
 
 
-def _tried_owner(fd: int) -> int | None:
-    """Try to share the lock, which ends when the file is closed. Whoever holds it shares it with nobody."""
+def _status(path: Path) -> os.stat_result | None:
+    """Return what the system tells of a path, not of what it links to; ``None`` where it is not there."""
     try:
-        fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return 0
-    return None
-
-
-def _changed(path: Path) -> tuple[float, str]:
-    try:
-        return path.stat().st_mtime, path.name
+        return path.lstat()
     except FileNotFoundError:
-        return 0.0, path.name
-
-
-def _lock_of(path: Path) -> Path:
-    return path.with_suffix(".lock")
-
-
-def _is_still(lock: Path, fd: int) -> bool:
-    try:
-        return lock.stat().st_ino == os.fstat(fd).st_ino
-    except FileNotFoundError:
-        return False
-
-
-class _Question:
-    """The token of a thread that asks who has a file."""
-
-
-def _entered(name: str, token: object) -> bool:
-    """Enter a token, unless the lock is held or another thread tries it; wait while one asks about it."""
-    for _ in range(QUESTION_TRIES):
-        entry = _held.setdefault(name, token)
-        if entry is token:
-            return True
-        if not isinstance(entry, _Question):
-            return False
-        time.sleep(QUESTION_PAUSE)
-    return False
-
-
-def _claim(
-    path: Path, is_still: Callable[[Path, int], bool] = _is_still, *, being_made: bool = False
-) -> Claim | None:
-    """Take the lock of ``path``, if nobody has it. Raises ``SpoolError`` where that cannot be tried.
-
-    ``being_made``: until ``made()`` is called the lock says so.
-    """
-    lock, token = _lock_of(path), object()
-    name = os.path.realpath(lock)
-    if not _entered(name, token):  # before it is opened: see above
         return None
-    fd = None
-    try:
-        while True:
-            fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if is_still(lock, fd):
-                if being_made:
-                    os.write(fd, b"being made")
-                claim = _held[name] = Claim(path, fd, name)
-                return claim
-            stale, fd = fd, None  # whoever had it has removed it since we opened it
-            os.close(stale)
     except OSError as error:
-        if fd is not None:
-            os.close(fd)
-        _held.pop(name, None)
-        if error.errno in (errno.EACCES, errno.EAGAIN):
-            return None
-        raise SpoolError(f"{lock}: {error.strerror}") from error
+        raise SpoolError(f"{path}: {error.strerror}") from error
+
+
+def _names(place: Path) -> list[str]:
+    try:
+        return os.listdir(place)  # noqa: PTH208  only the names are wanted
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise SpoolError(f"{place}: cannot be read: {error.strerror}") from error

@@ -13,9 +13,9 @@ from itertools import islice
 import attrs
 
 from .age import Clocks, age
+from .claims import Claim
 from .errors import SpoolError, SpoolFull
 from .file import READ_BYTES, SpoolFile
-from .folder import Claim
 from .requests import carry_out, read_requests
 from .rows import PAST_WINDOW, DeadLetter, Row, event_id
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -17,6 +17,7 @@ import attrs
 
 from .errors import SpoolError
 from .file import SpoolFile
+from .ownership import why_foreign
 from .rows import Row
 
 What: TypeAlias = Literal["replay", "purge"]
@@ -33,22 +34,24 @@ class Request:
         path: the file of the request, which is removed once that is done.
         what: ``replay`` or ``purge``.
         numbers: the numbers of the letters in the spool's file; those that are gone are passed over.
+        is_risky: replay, too, what Togai may bill twice, since it may have forgotten the id.
 
     """
 
     path: Path
     what: What
     numbers: tuple[int, ...]
+    is_risky: bool = False
 
 
-def ask(db_path: Path, what: What, numbers: Iterable[int]) -> Path:
+def ask(db_path: Path, what: What, numbers: Iterable[int], *, is_risky: bool = False) -> Path:
     """Write a request to the process that has ``db_path``, and return its path. Raises ``SpoolError``."""
     path = Path(f"{db_path}.request-{os.urandom(4).hex()}")
     unfinished = Path(f"{path}.new")
     try:
         fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "w", encoding="ascii") as file:
-            json.dump({"what": what, "numbers": list(numbers)}, file)
+            json.dump({"what": what, "numbers": list(numbers), "past_dedupe_window": is_risky}, file)
             file.flush()
             _give(fd, db_path.stat())
             os.fsync(fd)
@@ -64,10 +67,11 @@ def carry_out(request: Request, file: SpoolFile, now_ms: int, *, is_left: bool =
     """Do what a request asks, in the file that it is about; return the rows that are pending again."""
     rows = []
     if request.what == "replay":
-        rows = file.replay(request.numbers, now_ms, is_left=is_left)
+        rows = file.replay(request.numbers, now_ms, is_left=is_left, is_risky=request.is_risky)
     else:
         file.purge(request.numbers)
-    request.path.unlink(missing_ok=True)  # only now: to do it twice changes nothing
+    with suppress(OSError):
+        request.path.unlink()  # only now: to do it twice changes nothing
     return rows
 
 
@@ -78,25 +82,35 @@ def _give(fd: int, owner: os.stat_result) -> None:
 
 
 def read_requests(db_path: Path) -> list[Request]:
-    """Return the requests to the process that has ``db_path``, the oldest first, but for invalid ones."""
+    """Return the requests to the process that has ``db_path``, the oldest first, but for invalid ones.
+
+    Others than our user, root and the owner of the file ask for nothing here.
+    """
     pattern = re.compile(re.escape(db_path.name) + _NAME)
     found = []
     with suppress(OSError), os.scandir(db_path.parent) as entries:
+        trusted = {0, os.geteuid(), db_path.lstat().st_uid}
         for entry in entries:
             if pattern.fullmatch(entry.name):
                 with suppress(OSError, ValueError, RecursionError):  # unreadable, or no request
-                    request = _read(Path(entry.path))
+                    request = _read(Path(entry.path), trusted)
                     found.append((entry.stat().st_mtime_ns, entry.name, request))
     return [request for _, _, request in sorted(found, key=lambda each: each[:2])]
 
 
-def _read(path: Path) -> Request:
-    """Return the request that a file holds. Raises ``ValueError`` where it holds none."""
+def _read(path: Path, trusted: Collection[int]) -> Request:
+    """Return the request that a file holds. Raises ``ValueError`` where it holds none, or is a stranger's."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(fd, "rb") as file:
-        match json.loads(file.read(MAX_BYTES)):
-            case {"what": "replay" | "purge" as what, "numbers": [*numbers]} if all(map(_is_number, numbers)):
-                return Request(path, what, tuple(numbers))
+    try:
+        status = os.fstat(fd)
+        if (why := why_foreign(status.st_mode, status.st_uid, trusted)) is not None:
+            raise ValueError(why)
+        content = json.loads(os.read(fd, MAX_BYTES))
+    finally:
+        os.close(fd)
+    match content:
+        case {"what": "replay" | "purge" as what, "numbers": [*numbers]} if all(map(_is_number, numbers)):
+            return Request(path, what, tuple(numbers), content.get("past_dedupe_window") is True)
     raise ValueError(path)
 
 

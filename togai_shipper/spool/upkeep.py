@@ -13,7 +13,7 @@ from togai_shipper._engine.store import Inlet
 from togai_shipper._plural import counted
 
 from .disk import Disk
-from .errors import OverBound, SpoolError
+from .errors import OverBound, Refused, SpoolError
 from .file import SpoolFile
 from .gathering import Gathering, a_commits_worth
 from .holdings import Holdings
@@ -93,6 +93,8 @@ class Upkeep:
 
     def failed(self, error: SpoolError) -> None:
         """Go on from memory alone; what is on disk alone waits there for whoever adopts it."""
+        if isinstance(error, Refused):
+            self._recovery.adoption.note_refused(error)
         behind = 0
         with self._lock:
             path = self._disk.path

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from togai_shipper.spool.folder import Claim, Folder
+from togai_shipper.spool.claims import Claim
+from togai_shipper.spool.folder import Folder
 
 # A child of these tests needs none of the threads that other tests may have left running.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

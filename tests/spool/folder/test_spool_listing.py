@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from togai_shipper.spool.errors import SpoolError
-from togai_shipper.spool.folder import OURS, Folder
+from togai_shipper.spool.folder import Folder, Left
+from togai_shipper.spool.ownership import OURS
 
 
 def test_a_new_file_is_named_for_its_host_and_process(folder: Folder) -> None:
@@ -29,10 +31,46 @@ def test_only_our_files_are_listed_the_oldest_first(folder: Folder) -> None:
     assert [path.name for path in folder.paths()] == ["b-1-00000000.db", "a-1-00000000.db"]
 
 
-def test_a_file_that_vanishes_while_it_is_listed_is_no_error(folder: Folder) -> None:
-    (folder.path / "b-1-00000000.db").symlink_to(folder.path / "gone")
+def test_what_is_named_like_a_file_of_ours_and_is_none_is_told_and_hides_no_other(
+    folder: Folder, path: Path, tmp_path: Path
+) -> None:
+    link, fifo, directory, odd = (
+        folder.path / f"{name}-1-00000000.db" for name in ("a", "b", "c", "\udcff\n")
+    )
+    (tmp_path / "elsewhere").write_bytes(path.read_bytes())
+    link.symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(fifo)
+    directory.mkdir()
+    odd.touch()
+    beside = folder.path / "d-1-00000000.db"
+    beside.touch()
+    Path(f"{beside}-wal").symlink_to(tmp_path / "elsewhere")
 
-    assert [path.name for path in folder.paths()] == ["b-1-00000000.db"]
+    assert folder.paths() == [path]
+    assert [left.why for left in folder.foreign()] == [
+        f"{each}: is no regular file" for each in (link, fifo, directory, f"{beside}-wal")
+    ]
+    lefts = [each for each in folder.orphans() if isinstance(each, Left)]
+    assert lefts == folder.foreign()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda lock: lock.symlink_to("elsewhere")])
+def test_what_is_in_the_place_of_a_lock_is_neither_followed_nor_waited_for(
+    folder: Folder, path: Path, make: Callable[[Path], None]
+) -> None:
+    lock, remains = path.with_suffix(".lock"), folder.path / "a-1-00000000.lock"
+    lock.unlink()
+    make(lock)
+    make(remains)
+
+    for ask in (folder.claim, folder.owner):
+        with pytest.raises(SpoolError, match=str(lock)):
+            ask(path)
+    (left,) = folder.orphans()
+    assert isinstance(left, Left)
+    assert left.path == path
+    assert not (folder.path / "elsewhere").exists()
+    assert os.path.lexists(remains)
 
 
 def test_a_directory_that_is_not_there_has_no_files(tmp_path: Path) -> None:

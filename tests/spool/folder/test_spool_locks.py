@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from togai_shipper.spool import folder as spool_folder
+from togai_shipper.spool import claims
 from togai_shipper.spool.errors import SpoolError
-from togai_shipper.spool.folder import Folder
+from togai_shipper.spool.folder import Folder, Left
 
 
 def test_a_file_without_a_lock_has_no_owner(folder: Folder, path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_lock_that_cannot_be_read_is_told(folder: Folder, path: Path) -> None:
     for ask in (folder.owner, folder.claim):
         with pytest.raises(SpoolError, match=f"{lock}: Too many levels"):
             ask(path)
-    assert list(folder.orphans()) == []
+    assert list(folder.orphans()) == [Left(path, f"{lock}: Too many levels of symbolic links")]
 
 
 def test_an_orphan_that_is_gone_leaves_no_lock_behind(folder: Folder, path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_lock_that_was_removed_before_it_was_had_is_made_again(folder: Folder,
             lock.unlink()
         return still
 
-    claim = spool_folder._claim(path, is_still)  # noqa: SLF001  the race, put on
+    claim = claims.claim(path, is_still)
 
     assert claim is not None
     assert lock.exists()
@@ -72,7 +72,7 @@ def test_a_directory_that_is_removed_meanwhile_costs_nobody_a_descriptor(folder:
 
     numbers: list[int] = []
     with pytest.raises(SpoolError, match="No such file"):
-        spool_folder._claim(path, is_still)  # noqa: SLF001  the race, put on
+        claims.claim(path, is_still)
 
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(numbers[0])
@@ -105,9 +105,9 @@ def test_a_lock_in_another_place_is_not_ours(folder: Folder, path: Path, tmp_pat
     fd = os.open(tmp_path / "other", os.O_RDONLY)
     lock = path.with_suffix(".lock")
 
-    assert not spool_folder._is_still(lock, fd)  # noqa: SLF001  what the race is told by
+    assert not claims._is_still(lock, fd)  # noqa: SLF001  what the race is told by
     lock.unlink()
-    assert not spool_folder._is_still(lock, fd)  # noqa: SLF001  likewise
+    assert not claims._is_still(lock, fd)  # noqa: SLF001  likewise
     os.close(fd)
 
 

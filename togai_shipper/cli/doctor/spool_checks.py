@@ -12,6 +12,7 @@ from togai_shipper.cli.formats import plural, size
 from togai_shipper.cli.spool.files import ASIDE, OK, FileFacts, read_files
 from togai_shipper.spool.filesystems import filesystem_of, is_networked, why_not_there
 from togai_shipper.spool.folder import Folder
+from togai_shipper.spool.ownership import Refusal
 
 from .check import Check
 from .world import World
@@ -45,14 +46,23 @@ def spool(directory: str, base_url: str, bound: int, world: World) -> Iterator[C
         found, _, advice = why_not_there(path, kind).partition("; ")
         yield Check("fail", "spool", found, f"It is refused: {advice}.")
         return
+    folder = Folder(directory)
+    use = folder.use(world.mounts)
+    if isinstance(use, Refusal):
+        found, _, advice = use.why.partition("; ")
+        yield Check("fail", "spool", f"{path} {found}", f"It is refused: {advice}.")
+        return
     try:
         _try(path)
     except OSError as error:
         yield Check("fail", "spool", f"{path} cannot be written to: {error.strerror}", _WHO)
         return
     yield Check("ok", "spool", f"{path} can be written to{kind and f' ({kind})'}")
-    yield from permissions(status.st_mode, status.st_uid, os.geteuid(), directory)
-    files = read_files(Folder(directory))
+    if use == "below":
+        yield Check("ok", "spool mode", f"several users may write to it: ours is {path / str(os.geteuid())}")
+    else:
+        yield from permissions(status.st_mode, status.st_uid, os.geteuid(), directory)
+    files = read_files(folder)
     yield space(world.free(path), sum(facts.disk_bytes for facts in files), bound)
     yield from stranded(files, base_url, directory)
 

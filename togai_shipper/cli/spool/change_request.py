@@ -67,12 +67,14 @@ class ChangeRequest:
         folder: the spool.
         what: ``"replay"``, ``"purge"`` or ``"send"``.
         clock: how time passes while we wait for the owner of a file.
+        is_risky: replay, too, what Togai may bill twice.
 
     """
 
     folder: Folder
     what: What | Literal["send"]
     clock: WaitClock
+    is_risky: bool = False
 
     def run(self, path: Path, numbers: Sequence[int]) -> ChangeResult:
         """Change these dead letters of one file, or ask its owner to and wait a few seconds for it."""
@@ -123,7 +125,7 @@ class ChangeRequest:
     def _there(self, path: Path, numbers: Sequence[int], what: What) -> ChangeResult:
         """Ask the owner of the file to change them."""
         owner = self.folder.owner(path)
-        requests = [ask(path, what, portion) for portion in _portions(numbers)]
+        requests = [ask(path, what, portion, is_risky=self.is_risky) for portion in _portions(numbers)]
         until = self.clock.now() + PATIENCE
         while any(request.exists() for request in requests):
             if self.clock.now() >= until:

@@ -68,7 +68,7 @@ def replay(ctx: click.Context, /, *, directory: str, risky: bool, as_json: bool,
         else:
             left["of unknown age"] += event.is_kept
     kept = _run(ctx, directory, "send", unsure)
-    letters = _run(ctx, directory, "replay", numbers)
+    letters = _run(ctx, directory, "replay", numbers, is_risky=risky)
     results = [*kept, *letters]
     if as_json:
         print_json(_results_json(results, "replayed", +left), indent=2)
@@ -131,9 +131,15 @@ def purge(
 
 
 def _run(
-    ctx: click.Context, directory: str, what: What | Literal["send"], numbers: dict[Path, list[int]]
+    ctx: click.Context,
+    directory: str,
+    what: What | Literal["send"],
+    numbers: dict[Path, list[int]],
+    *,
+    is_risky: bool = False,
 ) -> list[ChangeResult]:
-    request = ChangeRequest(open_folder(directory), what, ctx.find_object(WaitClock) or WaitClock())
+    clock = ctx.find_object(WaitClock) or WaitClock()
+    request = ChangeRequest(open_folder(directory), what, clock, is_risky)
     return [request.run(path, its) for path, its in numbers.items()]
 
 

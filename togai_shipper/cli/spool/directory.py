@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -22,17 +23,25 @@ def open_folder(directory: str, mounts: str = MOUNTS) -> Folder:
     try:
         os.listdir(path)  # noqa: PTH208  only this asks whether it can be listed
     except OSError as error:
-        raise click.ClickException(f"{path}: {_why(error)}") from error
+        raise click.ClickException(f"{path}: {_why(error, path)}") from error
     kind = filesystem_of(path, mounts)
     if is_networked(kind):
         raise click.ClickException(f"{why_not_there(path, kind)}, and copy it there first")
     return Folder(directory)
 
 
-def _why(error: OSError) -> str:
+def _why(error: OSError, path: Path) -> str:
     match error:
         case FileNotFoundError():
             return "does not exist"
         case NotADirectoryError():
             return "is a file, not a directory"
+        case PermissionError() if (owner := _owner_of(path)) is not None:
+            return f"cannot be read: it belongs to user {owner}; run as user {owner}"
     return f"cannot be read: {error.strerror}"
+
+
+def _owner_of(path: Path) -> int | None:
+    with suppress(OSError):  # one above it is closed to us
+        return path.stat().st_uid
+    return None

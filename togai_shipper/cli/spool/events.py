@@ -82,11 +82,13 @@ class EventReader:
 
     def dead(self) -> Iterator[StoredEvent]:
         """Read every dead letter."""
+        self.problems += [left.why for left in self._folder.foreign()]
         for path in self._folder.paths():
             yield from self._each(path, self._letters)
 
     def pending(self) -> Iterator[StoredEvent]:
         """Read every pending event."""
+        self.problems += [left.why for left in self._folder.foreign()]
         for path in self._folder.paths():
             yield from self._each(path, self._rows)
 

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import attrs
 
+from togai_shipper.spool.claims import SUFFIXES
 from togai_shipper.spool.errors import Damaged, NotOurs, SpoolError
 from togai_shipper.spool.file import SpoolFile
-from togai_shipper.spool.folder import SUFFIXES, Folder
+from togai_shipper.spool.folder import Folder
 
 OK = "ok"
 LEFT = "left alone"  # of a newer version, or not a spool at all
 DAMAGED = "damaged"
 UNREADABLE = "unreadable"
+FOREIGN = "another user's"  # or no file at all, but something else with such a name
 ASIDE = "set aside"  # an earlier process found it damaged
 
 
@@ -48,11 +50,18 @@ class FileFacts:
 
 
 def read_files(folder: Folder) -> list[FileFacts]:
-    """Read every file, also those of living processes, the oldest first; those set aside come last."""
+    """Read every file, also those of living processes, the oldest first; those set aside come last.
+
+    Those that are not ours to take are not opened.
+    """
     found = [_facts(folder, path) for path in folder.paths()]
     return [
         # One that cannot be opened, and is no longer there, was removed meanwhile.
         *(facts for facts in found if facts.state == OK or facts.path.exists()),
+        *(
+            FileFacts(path=left.path, state=FOREIGN, why=left.why.removeprefix(f"{left.path}: "))
+            for left in folder.foreign()
+        ),
         *(
             FileFacts(
                 path=path,

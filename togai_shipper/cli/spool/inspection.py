@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from json.encoder import encode_basestring as quoted
 from typing import Any
@@ -114,8 +115,9 @@ def verify_command(ctx: click.Context, /, *, directory: str, as_json: bool) -> N
       togai-shipper spool verify --json DIR
     """  # noqa: D301  \b is click's sign for "keep these lines"
     folder, wrong, checked = open_folder(directory), 0, 0
-    for path in [*folder.paths(), *folder.set_aside()]:
-        findings = verify(folder, path)
+    foreign = [Findings(left.path, problems=(left.why,)) for left in folder.foreign()]
+    paths = [*folder.paths(), *folder.set_aside()]
+    for findings in itertools.chain(foreign, (verify(folder, path) for path in paths)):
         checked += 1
         wrong += bool(findings.problems)
         if as_json:

@@ -30,11 +30,11 @@ class Findings:
     """
 
     path: Path
-    owner: int | None
-    pending: int
-    dead: int
-    is_readable: bool
-    problems: tuple[str, ...]
+    owner: int | None = None
+    pending: int = 0
+    dead: int = 0
+    is_readable: bool = False
+    problems: tuple[str, ...] = ()
 
 
 def verify(folder: Folder, path: Path) -> Findings:

@@ -17,11 +17,12 @@ from togai_shipper.cli.terminal import Screen, print_line, styled
 from togai_shipper.spool.rows import CORRUPT
 
 from .events import StoredEvent
-from .files import ASIDE, DAMAGED, LEFT, OK, UNREADABLE, FileFacts
+from .files import ASIDE, DAMAGED, FOREIGN, LEFT, OK, UNREADABLE, FileFacts
 
 _ADVICE = {
     ASIDE: "No process reads it any more: remove it once the damage has been examined.",
     DAMAGED: "The next process that starts saves what can be read, and sets it aside.",
+    FOREIGN: "It is not opened from here, nor sent.",
     LEFT: "It is left alone.",
     UNREADABLE: "Are you allowed to read it?",
 }
