@@ -27,13 +27,14 @@ class Say:
 
 @attrs.define(eq=False)
 class RawServer:
-    """What it says, and on which connection each request came that it read wholly."""
+    """What it says, and of each request that it read wholly the head, and on which connection it came."""
 
     listener: socket.socket
     script: list[Say]
     tls: ssl.SSLContext | None = None
     connections: list[socket.socket] = attrs.field(factory=list)
     requests: list[int] = attrs.field(factory=list)
+    heads: list[bytes] = attrs.field(factory=list)
 
     @property
     def port(self) -> int:
@@ -60,16 +61,18 @@ class RawServer:
                     pass
 
     def _exchange(self, connection: socket.socket, stream: BinaryIO, number: int) -> bool:
-        length = 0
+        length, head = 0, b""
         while (line := stream.readline()) != b"\r\n":
             if not line:
                 return False
+            head += line
             if line.lower().startswith(b"content-length:"):
                 length = int(line[15:])
         say = self.script.pop(0) if self.script else Say(FINE)
         if not say.unread:
             stream.read(length)
             self.requests.append(number)
+            self.heads.append(head)
         connection.sendall(say.reply)
         return not (say.close or say.unread)
 

@@ -319,7 +319,7 @@ def test_by_tls_a_connection_is_kept_and_left_by_the_same_rules(monkeypatch: pyt
 
 
 def sent_by(url: str, factory: Callable[[], requests.Session] | None = None) -> Reply:
-    transport = Transport(url, (1, 1), factory)
+    transport = Transport(url, (1, 1), factory, allow_insecure=True)
     reply = send(transport)
     transport.close()
     assert reply.status is None
@@ -415,7 +415,7 @@ def test_what_a_session_sends_by_connections_of_its_own_may_have_arrived() -> No
     cut = FINE.replace(b"17", b"18")
     with raw_server(Say(b"", close=True), FINE, Say(cut, close=True), Say(huge, close=True)) as server:
         assert sent_by("http://togai.invalid", session).sent
-        transport = Transport("http://togai.invalid", (1, 1), session)
+        transport = Transport("http://togai.invalid", (1, 1), session, allow_insecure=True)
         assert judge(send(transport)) == Accepted()
         assert send(transport).error == "no reply: HTTP 202, cut after 17 of 18 bytes"
         assert send(transport).error == f"no reply: HTTP 202, more than {MIN_READ} bytes"
@@ -505,7 +505,7 @@ def test_an_informational_reply_to_a_session_with_a_pool_of_its_own_shifts_no_la
     busy = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
     with raw_server(HINTS, busy) as server:
         pool = HTTPConnectionPool("127.0.0.1", server.port)
-        transport = Transport("http://togai.invalid", (1, 1), session)
+        transport = Transport("http://togai.invalid", (1, 1), session, allow_insecure=True)
         assert isinstance(judge(send(transport)), TryLater)
         send(transport)
         transport.close()

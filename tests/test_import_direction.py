@@ -212,11 +212,12 @@ SET_FROM_OUTSIDE = {
     "_engine.log": {"record.exc_text"},  # where a formatter looks for a traceback that is written already
     "_engine.timed_http": {
         "manager.pool_classes_by_scheme",
+        "session.cookies",
         "session.get_redirect_target",
         "adapter.max_retries",
         "adapter.proxy_manager_for",
     },
-    "_engine.transport": {"response.raw.enforce_content_length", "session.trust_env"},
+    "_engine.transport": {"response.raw.enforce_content_length"},
     "spool.connection": {"self._sqlite.text_factory"},
     "_metering": {"running.result"},  # of the function that is measured, noted where it returns
 }

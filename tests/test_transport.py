@@ -225,7 +225,7 @@ def test_an_http_proxy_of_the_environment_does_not_lead_to_loopback(
 def test_a_proxy_is_used_where_one_is_needed(togai: FakeTogai, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", togai.url)
     monkeypatch.delenv("no_proxy", raising=False)
-    transport = Transport("http://togai.invalid", (1, 1))
+    transport = Transport("http://togai.invalid", (1, 1), allow_insecure=True)
 
     assert send(transport).status is not None
     transport.close()

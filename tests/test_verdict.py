@@ -47,10 +47,30 @@ def item(event_id: Any, message: str = "no") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", PAGE, {}, {"success": True}, {"errors": []}, {"errors": None}, [item("1")]], ids=str
+    "body",
+    [
+        b"",
+        b" \r\n",
+        {},
+        {"success": True},
+        {"errors": []},
+        {"errors": None},
+        b'\xef\xbb\xbf \n{"success": true}\n',
+        '{"success": true}'.encode("utf-16"),
+    ],
+    ids=str,
 )
-def test_a_202_is_accepted(body: Any) -> None:
+def test_a_202_with_a_json_object_or_nothing_is_accepted(body: Any) -> None:
     assert judge(reply(202, body)) == Accepted()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [PAGE, [], [item("1")], None, True, 202, "OK", b"OK", b'{"success": tr', b"{} {}", b"\xff\x00{}", b"\0"],
+    ids=str,
+)
+def test_a_202_with_anything_else_is_the_word_of_a_gateway_and_the_events_go_again(body: Any) -> None:
+    assert judge(reply(202, body)) == TryLater(202, "a 202 that is not Togai's word")
 
 
 @pytest.mark.parametrize(

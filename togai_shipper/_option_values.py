@@ -127,8 +127,12 @@ def base_url(value: Any) -> str:
 
 def is_loopback(url: str) -> bool:
     """Whether ``url`` leads to this very machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
+    return is_loopback_host(urlsplit(url).hostname or "")
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether this name, or address, is that of this very machine."""
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -49,7 +49,7 @@ class Shipper:
             locks, and again after a 401). Required unless ``enabled=False``.
         base_url: where requests go (default ``https://api.togai.com``); Togai's sandbox is
             ``https://sandbox-api.togai.com``. Plain ``http`` only to loopback.
-        allow_insecure: allow plain ``http`` to any host (default false).
+        allow_insecure: allow plain ``http`` to any host, and by a proxy (default false).
         batch_size: events a call of ``/ingestBatch``, 1 to 500 (default 500).
         max_batch_bytes: bytes of a request's body (default 900,000). A single event that needs more is
             invalid.
@@ -87,8 +87,8 @@ class Shipper:
         handle_sigterm: on SIGTERM close, then do what would have been done without: die of it, or call the
             handler that was there before (default false). Only from the main thread of the main interpreter.
         session_factory: returns a new ``requests.Session`` (proxies, TLS), called by each thread that sends,
-            and again after a failure of its own. It is made to keep to the bound on a reply's whole time, and
-            not to retry by itself.
+            and again after a failure of its own. It is made to keep to the bound on a reply's whole time, not
+            to retry by itself, and to send and keep no cookies.
         spool: a directory on a local disk. What is accepted is written there within some 10 ms, and stays
             until it is settled: it survives the process, which a later one with the same directory delivers.
         max_spool_bytes: bytes of pending events there (default 1 GiB); at that ``overflow`` decides. Where a

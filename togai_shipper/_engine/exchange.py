@@ -27,6 +27,7 @@ class Exchange:
     max_idle: float
     may_begin: Callable[[], bool]  # asked before the first byte, which is not sent if it was given up
     still_waiting: Callable[[], object]  # told about once a second while nothing comes
+    is_anywhere: bool = True  # the request may go unencrypted to hosts other than this very machine
     begun: bool = False  # a byte of the request was handed to the system
     cut: bool = False  # not all of the request was
     told_at: float = 0.0  # when it was told last that nothing comes
@@ -101,12 +102,15 @@ def exchange(
     max_idle: float = MAX_IDLE,
     clock: Callable[[], float] = time.monotonic,
     may_begin: Callable[[], bool] = lambda: True,
+    *,
+    is_anywhere: bool = True,
 ) -> Iterator[Exchange]:
     """Around an exchange on this thread: it has so many seconds as a whole."""
     me = threading.get_ident()
     still_waiting = _impatient.get(me, lambda: None)
     now = clock()
-    _exchanges[me] = begun = Exchange(clock, now + seconds, max_idle, may_begin, still_waiting, told_at=now)
+    begun = Exchange(clock, now + seconds, max_idle, may_begin, still_waiting, is_anywhere, told_at=now)
+    _exchanges[me] = begun
     try:
         yield begun
     finally:

@@ -15,11 +15,15 @@ import ssl
 from collections import deque
 from contextlib import suppress
 from functools import cache
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
+
+from togai_shipper._option_values import is_loopback_host
 
 from .exchange import CHUNK, Exchange, current_exchange
 from .whole_reply import CHUNKED, Head, NotWhole, read_body, read_head
@@ -28,6 +32,7 @@ MAX_AGE = 300.0  # seconds; then the name is looked up again
 # Seconds of silence before the system probes a connection, and between two probes; how many may be lost.
 _PROBES = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, TimeoutError)
+_COOKIES = ("cookie", "cookie2")
 _CHOOSES_CONNECTIONS = ("get_connection", "get_connection_with_tls_context")
 
 
@@ -43,6 +48,13 @@ def _waiting(sock: Any) -> bytes | None:
         return None
     except OSError:
         return b""
+
+
+class InTheClear(NotWhole):
+    """The request, and the key in it, would go to a host unencrypted, so it is not sent."""
+
+    def __init__(self, host: str | None) -> None:
+        super().__init__(f"{host} would get the key unencrypted; use https, or allow_insecure=True")
 
 
 class _TimedReader(io.RawIOBase):
@@ -141,9 +153,23 @@ class _TimedConnection:
         _probe(sock)
         return sock
 
-    def putrequest(self, *args: Any, **kwargs: Any) -> None:
+    def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+        current = current_exchange()
+        if current is not None and not current.is_anywhere and self._is_in_the_clear(url):
+            raise InTheClear(self.host)
         self._is_next_first = True
-        super().putrequest(*args, **kwargs)  # type: ignore[misc]  # likewise
+        super().putrequest(method, url, *args, **kwargs)  # type: ignore[misc]  # likewise
+
+    def putheader(self, header: str | bytes, *values: Any) -> None:
+        name = header if isinstance(header, str) else header.decode("latin-1")
+        if current_exchange() is None or name.lower() not in _COOKIES:
+            super().putheader(header, *values)  # type: ignore[misc]  # likewise
+
+    def _is_in_the_clear(self, url: str) -> bool:
+        """Whether others than this very machine can read a request for ``url``; a proxy can all of it."""
+        is_for_a_proxy = not url.startswith("/")
+        is_tls = isinstance(self, urllib3.connection.HTTPSConnection)
+        return not is_tls and (is_for_a_proxy or not is_loopback_host(self.host))
 
     def send(self, data: Any) -> None:
         if self.sock is None:
@@ -254,7 +280,9 @@ def _time(manager: Any) -> Any:
 
 
 def tame(session: requests.Session) -> requests.Session:
-    """Give a session, whoever made it, timed exchanges and no retries but ours."""
+    """Give a session, whoever made it, timed exchanges, no retries but ours, and no cookies."""
+    # What a gateway sets would be sent with each request after it, until there is no request that it takes.
+    session.cookies = RequestsCookieJar(DefaultCookiePolicy(allowed_domains=()))
     # Even when told not to follow a redirect, requests reads all of its body to see where it leads.
     session.get_redirect_target = lambda _: None  # type: ignore[method-assign,assignment]  # on this one alone
     for adapter in set(session.adapters.values()):

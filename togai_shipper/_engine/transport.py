@@ -13,7 +13,9 @@ import time
 import zlib
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
+import attrs
 import requests
 import urllib3
 from requests.auth import AuthBase
@@ -25,7 +27,7 @@ from togai_shipper._version import __version__
 
 from .certificates import missing, trusted
 from .exchange import CHUNK, MAX_IDLE, Exchange, exchange
-from .timed_http import WholeResponse, is_timed, tame
+from .timed_http import InTheClear, WholeResponse, is_timed, tame
 from .verdict import Reply, date_of, is_togais_word, judge, retry_after
 from .whole_reply import TO_THE_END, Head, NotWhole
 
@@ -34,7 +36,9 @@ MAX_WHY = 200  # characters of an error's text that we keep
 # A connection that was idle for more than this share of the time that is left is not used: if it swallows the
 # request, there must be time for another.
 IDLE_SHARE = 0.1
+BARE = "HTTP 202, perhaps cut after 0 bytes"
 PACKED = "compressed in a way that nobody asked for"
+_OF_THE_NETWORK = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError, NotWhole)
 _LENGTH = re.compile("[0-9]{1,18}")
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
@@ -46,10 +50,15 @@ class NoSession(Exception):  # noqa: N818  a state of the world; never leaves th
 class _Bearer(AuthBase):
     """The key on one request. As ``auth`` it wins over ``~/.netrc``, which a session's header does not."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, *, is_anywhere: bool) -> None:
         self._key = key
+        self._is_anywhere = is_anywhere
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        url = request.url or ""
+        if not self._is_anywhere and urlsplit(url).scheme == "http" and not is_loopback(url):
+            raise InTheClear(urlsplit(url).hostname)
+        request.headers.pop("Cookie", None)  # also where the session sends by connections of its own
         request.headers["Authorization"] = f"Bearer {self._key}"
         return request
 
@@ -63,12 +72,17 @@ class Transport:
         timeout: tuple[float, float],
         factory: SessionFactory | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        allow_insecure: bool = False,
     ) -> None:
         self._base_url = base_url
+        self._proxies = _no_proxies(base_url) if is_loopback(base_url) else None
+        self._allow_insecure = allow_insecure
         self._timeout = timeout
         self._factory = factory
         self._clock = clock
         self._session: requests.Session | None = None
+        self._was_bare = False  # the last reply was a 202 that ended where its head did
 
     def open(self) -> requests.Session:
         """The session; made, if there is none yet. Raises ``NoSession``."""
@@ -103,7 +117,7 @@ class Transport:
             return Reply(None, error="no reply: given up before it was sent", sent=False)
         connect, total = (min(limit, time_left) for limit in self._timeout)
         idle = min(MAX_IDLE, time_left * IDLE_SHARE)
-        with exchange(total, idle, self._clock, may_begin) as current:
+        with exchange(total, idle, self._clock, may_begin, is_anywhere=self._allow_insecure) as current:
             try:
                 with session.post(
                     self._base_url + path,
@@ -113,13 +127,14 @@ class Transport:
                         "Accept-Encoding": "identity",
                         "User-Agent": f"togai-shipper/{__version__}",
                     },
-                    auth=_Bearer(key),
+                    auth=_Bearer(key, is_anywhere=self._allow_insecure),
                     timeout=(connect, total),
                     verify=verify,
+                    proxies=self._proxies,
                     allow_redirects=False,
                     stream=True,
                 ) as response:
-                    return _read(response, current, max(MIN_READ, 2 * len(body)))
+                    return self._as_usual(_read(response, current, max(MIN_READ, 2 * len(body))))
             except Exception as error:  # the network's, a garbled reply's, or of the session's own making
                 return Reply(None, error=_why(error), sent=current.begun or not self._is_timed(session))
 
@@ -129,8 +144,12 @@ class Transport:
             self._session.close()
 
     def _trusted(self, session: requests.Session) -> Any:
-        is_ours = self._factory is None  # then we turned trust_env off, and for the sake of proxies alone
-        return trusted(session.verify, os.environ if is_ours or session.trust_env else {})
+        return trusted(session.verify, os.environ if session.trust_env else {})
+
+    def _as_usual(self, reply: Reply) -> Reply:
+        """The reply; a 202 that may be cut behind its head is not, where the one before ended there, too."""
+        was_bare, self._was_bare = self._was_bare, reply.doubt == BARE
+        return attrs.evolve(reply, doubt="") if was_bare and self._was_bare else reply
 
     def _is_timed(self, session: requests.Session) -> bool:
         try:
@@ -139,11 +158,7 @@ class Transport:
             return True
 
     def _made(self) -> requests.Session:
-        if self._factory is None:
-            session = requests.Session()
-            session.trust_env = not is_loopback(self._base_url)  # an http_proxy does not lead to loopback
-            return session
-        session = self._factory()
+        session = requests.Session() if self._factory is None else self._factory()
         if not isinstance(session, requests.Session):
             raise TypeError(f"{type(session).__name__} is not a requests.Session")
         return session
@@ -151,7 +166,15 @@ class Transport:
 
 def connected(config: Config) -> Transport:
     """A transport for one more flusher; no connection is made before the first request."""
-    return Transport(config.base_url, config.timeout, config.session_factory)
+    return Transport(
+        config.base_url, config.timeout, config.session_factory, allow_insecure=config.allow_insecure
+    )
+
+
+def _no_proxies(url: str) -> dict[str, Any]:
+    """What to tell requests so that neither the environment nor the session names a proxy for ``url``."""
+    parts = urlsplit(url)
+    return {place + host: None for place in (parts.scheme, "all") for host in ("", f"://{parts.hostname}")}
 
 
 def _read(response: requests.Response, current: Exchange, limit: int) -> Reply:
@@ -252,6 +275,6 @@ def _why(error: BaseException) -> str:
         parts = (getattr(cause, "reason", None), *cause.args)
         cause = next((part for part in parts if isinstance(part, BaseException)), cause)
     text = str(cause).rsplit(": ", 1)[-1] or type(cause).__name__
-    if not isinstance(error, (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)):
+    if not isinstance(error, _OF_THE_NETWORK):
         text = f"{type(error).__name__}: {text}"  # none of the network's: it says little without its kind
     return f"no reply: {printable(text[:MAX_WHY])}"

@@ -6,9 +6,9 @@ The table, in the order of ``judge``:
 no reply, a cut or overlong one, 408, 425, 5xx         ``TryLater``: outcome unknown, perhaps partly ingested
 one that may not be the word on this request           the same, where it would end an event
 429; 503 with Retry-After                              ``TryLater``, and every flusher waits
-202; 200 that says so                                  ``Accepted``
+202 with a JSON object or nothing; 200 that says so    ``Accepted``
 207; a 202 or 200 with errors, or that says "false"    ``Partly``: some were not taken
-200 with anything else, any other 1xx or 2xx           not Togai's word: as no reply
+202 or 200 with anything else, any other 1xx or 2xx    not Togai's word: as no reply
 400, 409, 413, 422 with a JSON object                  ``Refused``
 the same without one (a gateway's page)                as no reply; but see ``is_page``
 401                                                    ``Park``, on the key
@@ -136,7 +136,7 @@ def _judge(reply: Reply, event_id: str | None) -> Verdict:  # noqa: PLR0911  one
     message = _message(answer, status)
     match status:
         case 200 | 202:
-            return _success(status, answer, message, event_id)
+            return _success(reply, status, answer, message, event_id)
         case 207:
             return _partly(status, answer, message, event_id)
         case 400 | 409 | 413 | 422 if answer is not None:
@@ -180,13 +180,18 @@ def may_be_too_long(verdict: Verdict) -> bool:
     )
 
 
-def _success(status: int, answer: dict[str, Any] | None, message: str, event_id: str | None) -> Verdict:
+def _success(
+    reply: Reply, status: int, answer: dict[str, Any] | None, message: str, event_id: str | None
+) -> Verdict:
     said = answer or {}
     if said.get("success") is False or _complaints(said):
         return _partly(status, answer, message, event_id)
-    if status == 202 or said.get("success") is True or said.get("errors") == []:  # noqa: PLR2004  the table
+    if said.get("success") is True or said.get("errors") == []:
         return Accepted()
-    return TryLater(status, "a 200 that is not Togai's word")
+    # A gateway that queues, a waiting room and a check for robots have pages with 202, too.
+    if status == 202 and (answer is not None or not reply.body.strip()):  # noqa: PLR2004  the table
+        return Accepted()
+    return TryLater(status, f"a {status} that is not Togai's word")
 
 
 def _partly(status: int, answer: dict[str, Any] | None, message: str, sent_id: str | None) -> Partly:

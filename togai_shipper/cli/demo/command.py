@@ -8,7 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import click
-import requests
 
 from togai_shipper import Shipper
 from togai_shipper.cli.captured_log import captured_log
@@ -26,13 +25,6 @@ from .workload import THREADS, WHY_POISON, Workload, is_poison
 KEY = "demo"
 FLUSH_TIMEOUT = 60.0  # seconds; it takes a second or two
 LOOK_EVERY = 0.1  # seconds
-
-
-def _direct() -> requests.Session:
-    """Return a session that uses no proxy of the environment, since the sandbox is on loopback."""
-    session = requests.Session()
-    session.trust_env = False
-    return session
 
 
 def run_and_watch(job: Callable[[], None], look: Callable[[], None], stop: Callable[[], None]) -> None:
@@ -119,7 +111,6 @@ def demo(
             overflow="block",
             block_timeout=60.0,
             on_error=told,
-            session_factory=_direct,
         )
         workload = Workload(shipper.track, seed=seed, events=events, rate=rate or None, poison=faults)
 
