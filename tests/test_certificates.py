@@ -11,6 +11,7 @@ from raw_server import CERTIFICATE, raw_server
 
 from togai_shipper._engine.transport import Transport
 from togai_shipper._engine.verdict import Reply
+from togai_shipper._secret import Secret
 
 PUBLIC = requests.certs.where()  # trusts no certificate of our own making
 VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -32,7 +33,7 @@ def reply(url: str, **facts: Any) -> Reply:
         return made
 
     transport = Transport(url, (5, 5), session if facts else None)
-    said = transport.send("/ingest", b"{}", "secret", 1e6)
+    said = transport.send("/ingest", b"{}", Secret("secret"), 1e6)
     transport.close()
     return said
 

@@ -23,13 +23,14 @@ from togai_shipper._engine.timed_http import MAX_AGE, tame
 from togai_shipper._engine.transport import MIN_READ, Transport
 from togai_shipper._engine.verdict import Accepted, Reply, TryLater, judge
 from togai_shipper._engine.whole_reply import NotWhole
+from togai_shipper._secret import Secret
 
 BODY = b'{"event":{"id":"1"}}'
 LARGE = b"x" * 4_000_000  # more than the system takes before the server reads
 
 
 def send(transport: Transport, time_left: float = 1e6, body: bytes = BODY) -> Reply:
-    return transport.send("/ingest", body, "secret", time_left)
+    return transport.send("/ingest", body, Secret("secret"), time_left)
 
 
 def connections(*script: Say | bytes, count: int = 3) -> list[int]:
@@ -434,7 +435,7 @@ def test_where_no_adapter_is_mounted_nothing_was_sent() -> None:
 def test_what_was_given_up_while_a_connection_was_made_is_not_sent() -> None:
     with raw_server() as server:
         transport = Transport(server.url, (1, 1))
-        reply = transport.send("/ingest", BODY, "secret", 1e6, lambda: False)
+        reply = transport.send("/ingest", BODY, Secret("secret"), 1e6, lambda: False)
         transport.close()
 
     assert reply == Reply(None, error="no reply: given up before it was sent", sent=False)
@@ -453,7 +454,9 @@ def test_what_was_given_up_is_not_sent_by_connections_of_the_sessions_own_either
         made.mount("http://", Nowhere())
         return made
 
-    reply = Transport("http://127.0.0.1:9", (1, 1), session).send("/ingest", BODY, "secret", 9, lambda: False)
+    reply = Transport("http://127.0.0.1:9", (1, 1), session).send(
+        "/ingest", BODY, Secret("secret"), 9, lambda: False
+    )
 
     assert reply == Reply(None, error="no reply: given up before it was sent", sent=False)
 

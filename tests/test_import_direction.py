@@ -19,6 +19,7 @@ PURE = [
     "_plural",
     "_printable",
     "_version",
+    "_secret",
     "_process.registry",
     "_process.this_process",
     "_process.per_process",

@@ -14,6 +14,7 @@ from urllib3 import HTTPConnectionPool
 
 from togai_shipper._engine.transport import Transport
 from togai_shipper._engine.verdict import Accepted, Reply, TryLater, judge
+from togai_shipper._secret import Secret
 
 BODY = b'{"event":{"id":"1"}}'
 SETS_COOKIE = FINE.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=1; Path=/\r\nSet-Cookie2: b=2\r\n\r\n")
@@ -21,7 +22,7 @@ Factory = Callable[[], requests.Session]
 
 
 def send(transport: Transport) -> Reply:
-    return transport.send("/ingest", BODY, "secret", 1e6)
+    return transport.send("/ingest", BODY, Secret("secret"), 1e6)
 
 
 def with_cookies() -> requests.Session:

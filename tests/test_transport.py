@@ -17,6 +17,7 @@ from togai_shipper._engine.key import Key, KeyUnavailable
 from togai_shipper._engine.timed_http import _addresses, _Connections, _TimedConnection
 from togai_shipper._engine.transport import MIN_READ, Transport, _why
 from togai_shipper._engine.verdict import Reply
+from togai_shipper._secret import Secret
 from togai_shipper.testing import FakeTogai, faults
 
 BODY = (
@@ -34,7 +35,7 @@ def transport(togai: FakeTogai) -> Iterator[Transport]:
 
 
 def send(transport: Transport, time_left: float = LONG, body: bytes = BODY) -> Reply:
-    return transport.send("/ingest", body, "secret", time_left)
+    return transport.send("/ingest", body, Secret("secret"), time_left)
 
 
 def test_a_reply_comes_back_with_its_status_and_body(transport: Transport) -> None:
@@ -328,10 +329,10 @@ def test_a_callable_is_asked_once_until_its_key_is_refused() -> None:
     keys = iter(["one", "two"])
     key = Key(lambda: next(keys))
 
-    assert (key.current(), key.current()) == ("one", "one")
-    assert key.renewed("one") == "two"
-    assert (
-        key.renewed("one") == "two"
+    assert (key.current(), key.current()) == (Secret("one"), Secret("one"))
+    assert key.renewed(Secret("one")) == Secret("two")
+    assert key.renewed(Secret("one")) == Secret(
+        "two"
     )  # another flusher, refused with the old one, takes what is known by now
 
 
@@ -345,13 +346,13 @@ def test_a_key_that_is_handed_over_while_another_is_asked_for_is_the_one() -> No
         raise OSError("no vault")
 
     key = Key(ask)
-    assert (key.current(), key.current()) == ("new", "new")
+    assert (key.current(), key.current()) == (Secret("new"), Secret("new"))
     key.replace(fail)
-    assert key.renewed("new") == "newer"
+    assert key.renewed(Secret("new")) == Secret("newer")
 
 
 def test_a_fixed_key_is_never_another() -> None:
-    assert Key("one").renewed("one") is None
+    assert Key("one").renewed(Secret("one")) is None
 
 
 @pytest.mark.parametrize("answer", ["", "with blank", None, 5])

@@ -20,6 +20,7 @@ from togai_shipper._engine.runtime import Runtime
 from togai_shipper._engine.verdict import Reply
 from togai_shipper._event import encode, fresh_id
 from togai_shipper._pipeline import Pipeline
+from togai_shipper._secret import Secret
 
 OK = Reply(202, b'{"success": true}')
 WALL = 1_790_000_000.0  # epoch seconds at which the clock was 0
@@ -80,7 +81,7 @@ class Server:
         self,
         path: str,
         body: bytes,
-        key: str,
+        key: Secret[str],
         time_left: float,
         may_begin: Callable[[], bool] = lambda: True,
     ) -> Reply:
@@ -91,7 +92,7 @@ class Server:
         ids = tuple(event["id"] for event in events)
         for event_id, event in zip(ids, events, strict=True):
             assert self.seen.setdefault(event_id, event) == event, "an event never changes"
-        sent = Sent(self._clock(), path, ids, time_left, key, len(body))
+        sent = Sent(self._clock(), path, ids, time_left, key.reveal(), len(body))
         self.sent.append(sent)
         self._clock.now += self.latency
         reply = self.replies.pop(0) if self.replies else self.answer(sent)

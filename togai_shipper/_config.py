@@ -18,6 +18,7 @@ import attrs
 
 from . import _option_values as values
 from ._option_values import Check
+from ._secret import Secret, hidden
 from .exceptions import ConfigurationError, TogaiShipperError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Options(TypedDict, total=False):
 class Config:
     """Holds the options of one shipper, all checked. ``Shipper`` documents them."""
 
-    api_key: ApiKey | None = attrs.field(
+    api_key: Secret[ApiKey] | None = attrs.field(
         default=None, repr=False, metadata={"check": values.key, "read": str}
     )
     base_url: str = _option("https://api.togai.com", values.base_url, str)
@@ -129,20 +130,25 @@ class Config:
     on_delivered: Any = attrs.field(default=None, metadata=_HOOK)
     before_send: Any = attrs.field(default=None, metadata=_HOOK)
     handle_sigterm: bool = _option(default=False, check=values.flag, read=values.read_flag)
-    session_factory: Any = attrs.field(default=None, metadata=_HOOK)
+    session_factory: Any = attrs.field(default=None, repr=False, metadata=_HOOK)
     spool: str | None = _option(None, values.directory, str)
     max_spool_bytes: int = _option(1024**3, values.whole(1), int)
 
     @classmethod
     def load(cls, environ: Mapping[str, str], **arguments: Any) -> Config:
         """Complete the options given from ``environ`` and check them; raises ``ConfigurationError``."""
-        found = {}
-        for field in attrs.fields(cls):
-            given = arguments.pop(field.name, UNSET)
-            found[field.name] = _value(field, given, environ)
-        if arguments:
-            raise ConfigurationError(f"{next(iter(arguments))}: is no option")
-        config = cls(**found)
+        # What is given is hidden until it is checked: any of it may be a secret, or the key in a wrong place.
+        environment, given = Secret(environ), {name: hidden(value) for name, value in arguments.items()}
+        del environ, arguments
+        for name in given.keys() - {field.name for field in attrs.fields(cls)}:
+            raise ConfigurationError(f"{name}: is no option")
+        left_out = Secret(UNSET)
+        config = cls(
+            **{
+                field.name: _value(field, given.get(field.name, left_out), environment)
+                for field in attrs.fields(cls)
+            }
+        )
         config.check_together()
         return config
 
@@ -152,7 +158,7 @@ class Config:
         found = {}
         for field in attrs.fields(cls):
             with suppress(ConfigurationError):
-                found[field.name] = _value(field, UNSET, environ)
+                found[field.name] = _value(field, Secret(UNSET), Secret(environ))
         return cls(**found)
 
     def check_together(self) -> None:
@@ -171,21 +177,32 @@ class Config:
             )
 
 
-def _value(field: Any, given: Any, environ: Mapping[str, str]) -> Any:
+def _value(field: Any, given: Secret[Any], environment: Secret[Mapping[str, str]]) -> Any:
     """Return the value of one option, from its argument, its name in the environment, or its default."""
-    source, read = field.name, field.metadata["read"]
-    if given is UNSET or (given is None and field.name == "api_key"):
-        text = environ.get("TOGAI_" + field.name.upper(), "") if read else ""
-        if not text:
-            return field.default
+    source = field.name
+    if given.reveal() is UNSET or (given.reveal() is None and field.name == "api_key"):
         source = "TOGAI_" + field.name.upper()
-        try:
-            given = read(text)
-        except ValueError:
-            given = text
+        given = _read(source, field.metadata["read"], environment)
+        if given.reveal() is UNSET:
+            return field.default
     try:
-        return field.metadata["check"](given)
+        return field.metadata["check"](given.reveal())
     except ValueError as wanted:
-        raise ConfigurationError(
-            f"{source}: must be {wanted}, not {values.shown(field.name, given)}"
-        ) from None
+        problem = f"{source}: must be {wanted}, not {values.shown(field.name, given.reveal())}"
+    except ConfigurationError as wrong:
+        problem = str(wrong)
+    # Raised out here: within, it would lead to the frames of the check, which have seen the value itself.
+    raise ConfigurationError(problem)
+
+
+def _read(
+    name: str, read: Callable[[str], Any] | None, environment: Secret[Mapping[str, str]]
+) -> Secret[Any]:
+    """Return what the environment says; ``UNSET`` where it says nothing, and its text where that is wrong."""
+    text = environment.reveal().get(name, "") if read else ""
+    if not read or not text:
+        return Secret(UNSET)
+    try:
+        return Secret(read(text))
+    except ValueError:
+        return Secret(text)

@@ -19,6 +19,7 @@ from ._event import Attributes
 from ._metering import Call, Measure, P, R, metering
 from ._outcome import FlushReport, Outcome, Stats
 from ._recipe import AttributesOf, DimensionsOf, Recipe, TextOf
+from ._secret import hide
 from ._shipper import Shipper
 from ._stand_in import StandIn
 from .exceptions import ConfigurationError
@@ -71,6 +72,7 @@ class DefaultShipper:
 
     def configure(self, **options: Unpack[Options]) -> None:
         """Make it, with these options; one that is there already is closed."""
+        hide(options)
         fresh = self._make(**options)
         before = self._made.get("it")
         self._made["it"] = fresh
@@ -125,6 +127,7 @@ def configure(**options: Unpack[Options]) -> None:
         ConfigurationError: an option is missing or wrong; a default shipper that is there stays.
 
     """
+    hide(options)
     _defaults[-1].configure(**options)
 
 

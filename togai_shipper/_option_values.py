@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
+import string
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from ._process.limits import why_no_spool
+from ._secret import Secret
 from .exceptions import ConfigurationError
 
 Check: TypeAlias = Callable[[Any], Any]
 
 LONGEST = 2_000_000.0  # seconds of any option (23 days); a socket's timeout overflows at 2**31 milliseconds
 MAX_SHOWN = 200  # characters of a value in a message
+_HOST = string.ascii_letters + string.digits + ".-"
 
 # --- what a value must be ---------------------------------------------------------------------------------
 
@@ -140,20 +142,24 @@ def is_loopback_host(host: str) -> bool:
         return False
 
 
-def check_key(key: Any) -> str:
+def check_key(key: Secret[Any]) -> Secret[str]:
     """Return ``key`` if a header can carry it; else raise ``ConfigurationError``, without showing it."""
+    if problem := _why_no_key(key.reveal()):
+        raise ConfigurationError(f"api_key: {problem}")
+    return Secret(str.__str__(key.reveal()))
+
+
+def _why_no_key(key: object) -> str:
     if not isinstance(key, str):
-        raise ConfigurationError(f"api_key: must be a str, not {type(key).__name__}")
+        return f"must be a str, not {type(key).__name__}"
     if not key or not all("!" <= character <= "~" for character in key):
-        raise ConfigurationError(
-            f"api_key: must be printable ASCII without blanks (a line end in the file it was read from?); "
-            f"this one has {len(key)} characters"
-        )
-    return str.__str__(key)
+        why = "must be printable ASCII without blanks (a line end in the file it was read from?)"
+        return f"{why}; this one has {len(key)} characters"
+    return ""
 
 
-def key(value: Any) -> str | Callable[[], str]:
-    return value if callable(value) else check_key(value)
+def key(value: Any) -> Secret[Any]:
+    return Secret(value) if callable(value) else check_key(Secret(value))
 
 
 # --- what the environment's text becomes; what cannot be read stays text, which the check refuses ---------
@@ -181,10 +187,22 @@ def read_rate(text: str) -> float | None:
 
 def shown(name: str, value: Any) -> str:
     """Write a value for a message: not too long, and of a URL nothing that may be a secret."""
+    if name == "base_url":
+        return _shown_url(value)
     try:
         text = repr(value)
     except Exception:  # the caller's object; or an int too long to be written
         text = f"a {type(value).__name__}"
-    if name == "base_url":
-        text = re.sub(r"(?s)[?#].*", "?…", re.sub(r"(?s).*(?:@|%40)", "…@", text))
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
+
+
+def _shown_url(value: Any) -> str:
+    """Write of a malformed URL scheme and host alone; it may be a key, or have a password anywhere."""
+    if not isinstance(value, str):
+        return f"a {type(value).__name__}"
+    scheme, mark, rest = value.partition("://")
+    if not mark or scheme.lower() not in ("http", "https", "ftp", "ws", "wss"):
+        return f"a str of {len(value)} characters without a scheme"
+    host = "" if "@" in rest or "%40" in rest else rest[: len(rest) - len(rest.lstrip(_HOST))]
+    text = f"{scheme}://{host}"[:MAX_SHOWN]
+    return repr(text if text == value else text + "…")

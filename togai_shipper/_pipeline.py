@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from ._config import ApiKey, Config
 from ._engine.buffer import Buffer, PutAnswer
@@ -39,6 +39,7 @@ from ._event import id_of
 from ._outcome import FlushReport, Refusal
 from ._process import exits
 from ._process.this_process import this_process
+from ._secret import Secret
 
 
 class Pipeline:
@@ -168,7 +169,7 @@ class Pipeline:
         with self.lock:
             self.ledger.refuse(reason)
 
-    def set_api_key(self, key: ApiKey) -> None:
+    def set_api_key(self, key: ApiKey | Secret[Any]) -> None:
         """Use another key; a parked line is probed with it at once."""
         with self.lock:  # under it, a request that is refused with the old key sees that there is another
             self.key.replace(key)

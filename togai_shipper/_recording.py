@@ -20,6 +20,7 @@ from ._engine.verdict import Reply
 from ._event import Event, read
 from ._expected_event import ExpectedEvent, shown
 from ._plural import counted
+from ._secret import Secret
 from ._shipper import Shipper
 from ._stand_in import StandIn
 
@@ -53,7 +54,7 @@ class _Recorder(Transport):
         self,
         path: str,  # noqa: ARG002  as a transport is called
         body: bytes,
-        key: str,  # noqa: ARG002  likewise
+        key: Secret[str],  # noqa: ARG002  likewise
         time_left: float,  # noqa: ARG002  likewise
         may_begin: Callable[[], bool] = lambda: True,  # noqa: ARG002  likewise
     ) -> Reply:

@@ -25,6 +25,7 @@ from ._process import exits, sigterm
 from ._process.event_loop import in_a_thread
 from ._process.per_process import PerProcess
 from ._recipe import AttributesOf, DimensionsOf, Recipe, TextOf
+from ._secret import hidden, hide
 from .exceptions import ConfigurationError, InvalidEvent, QueueFull, TogaiShipperError
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ class Shipper:
         max_spool_bytes: int = 1024**3,
     ) -> None:
         options = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        hide(options)
+        del api_key, base_url, session_factory  # a traceback may be shown with all that its frames hold
         self._config = Config.load(os.environ, **options)
         self._own: PerProcess[Intake] = PerProcess(partial(_opened, self._config, None))
         if self._config.handle_sigterm and self._config.enabled:
@@ -501,7 +504,9 @@ class Shipper:
             ConfigurationError: it cannot be a key; the one in use stays.
 
         """
-        self._pipeline.set_api_key(api_key if callable(api_key) else check_key(api_key))
+        key = hidden(api_key)
+        del api_key  # a traceback may be shown with all that its frames hold
+        self._pipeline.set_api_key(key if callable(key.reveal()) else check_key(key))
 
     def stats(self) -> Stats:
         """Return every count of this shipper in this process, at one instant."""
@@ -524,6 +529,8 @@ class Shipper:
         return self._pipeline.health.complaint() is None
 
     def __repr__(self) -> str:
+        if getattr(self, "_own", None) is None:
+            return "<Shipper that was not made>"
         now = self._pipeline.health.stats()
         return (
             f"<Shipper {now.state}: {now.pending} pending, {now.delivered} delivered, "

@@ -23,6 +23,7 @@ from ._intake import Intake
 from ._outcome import FlushReport, Outcome, Refusal, Stats
 from ._process.per_process import PerProcess
 from ._process.this_process import this_process
+from ._secret import Secret
 from ._shipper import Shipper
 from .exceptions import ConfigurationError, ShipperClosed
 
@@ -131,7 +132,7 @@ class Refusing:
     def abandon(self) -> None:
         """Do nothing when the shipper is dropped unclosed: nothing is pending."""
 
-    def set_api_key(self, key: ApiKey) -> None:
+    def set_api_key(self, key: ApiKey | Secret[Any]) -> None:
         """Use no key: it may not be all that is missing."""
 
 

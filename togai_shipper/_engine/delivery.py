@@ -16,6 +16,7 @@ import tenacity
 from togai_shipper._config import Config
 from togai_shipper._event import id_of
 from togai_shipper._process.signals import as_application, without_sigpipe
+from togai_shipper._secret import Secret
 
 from .batching import Batch
 from .exchange import while_waiting
@@ -159,7 +160,7 @@ class Delivery:
         carried.begin_attempt(self._shutdown.deadline)
         with gate.attempt():
             key = self._ready(transport)
-            if not isinstance(key, str):
+            if not isinstance(key, Secret):
                 with gate.lock:
                     self._on_verdict(carried, key, None, source, trip)
                 return key
@@ -170,7 +171,13 @@ class Delivery:
             return self._in_turn(carried, transport, key, turn, source, trip)
 
     def _in_turn(
-        self, carried: Carried, transport: Transport, key: str, turn: int, source: KeySource, trip: Trip
+        self,
+        carried: Carried,
+        transport: Transport,
+        key: Secret[str],
+        turn: int,
+        source: KeySource,
+        trip: Trip,
     ) -> Verdict:
         batch, gate = carried.batch, self._gate
         verdict: Verdict | None = TryLater(None, "no reply: the flusher was stopped")
@@ -185,7 +192,7 @@ class Delivery:
                     self._on_verdict(carried, verdict, turn, source, trip)
         return verdict or carried.verdict
 
-    def _ready(self, transport: Transport) -> str | Verdict:
+    def _ready(self, transport: Transport) -> Secret[str] | Verdict:
         """The key, and a session; or why there is none.
 
         Asked for before our turn, since the application's code may take its time: what stops the line
@@ -211,7 +218,9 @@ class Delivery:
         carried.attempted(verdict)
         trip.note(carried.history())
 
-    def _exchange(self, carried: Carried, transport: Transport, key: str, trip: Trip) -> Verdict | None:
+    def _exchange(
+        self, carried: Carried, transport: Transport, key: Secret[str], trip: Trip
+    ) -> Verdict | None:
         """One request; where the key is refused and there is another by now, one more. ``None``: not sent."""
         batch = carried.batch
         verdict = self._send(carried, transport, key, trip)
@@ -224,7 +233,7 @@ class Delivery:
                 return self._send(carried, transport, renewed, trip) or verdict
         return verdict
 
-    def _send(self, carried: Carried, transport: Transport, key: str, trip: Trip) -> Verdict | None:
+    def _send(self, carried: Carried, transport: Transport, key: Secret[str], trip: Trip) -> Verdict | None:
         batch = carried.batch
         body = batch.body()
         attempted = attrs.evolve(carried.history(), probe=batch.probe, attempts=batch.attempts + 1)

@@ -70,10 +70,11 @@ class Exchange:
 
     def hand_over(self, sock: Any, data: Any) -> None:
         """Send ``data``, a part of the request."""
+        rest = memoryview(data)
+        del data  # the key may be in it, and a traceback may be shown with all that its frames hold
         if not self.begun and not self.may_begin():
             raise NotWhole("given up before it was sent")
         self.cut = True
-        rest = memoryview(data)
         while rest:
             part = rest[:CHUNK]
             sent = self.patiently(sock, lambda: sock.send(part))  # noqa: B023  called at once

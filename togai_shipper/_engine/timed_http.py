@@ -24,6 +24,7 @@ from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 
 from togai_shipper._option_values import is_loopback_host
+from togai_shipper._secret import Secret
 
 from .exchange import CHUNK, Exchange, current_exchange
 from .whole_reply import CHUNKED, Head, NotWhole, read_body, read_head
@@ -32,6 +33,7 @@ MAX_AGE = 300.0  # seconds; then the name is looked up again
 # Seconds of silence before the system probes a connection, and between two probes; how many may be lost.
 _PROBES = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, TimeoutError)
+_STAND_IN = b"(in place of the key, until this is sent)"
 _COOKIES = ("cookie", "cookie2")
 _CHOOSES_CONNECTIONS = ("get_connection", "get_connection_with_tls_context")
 
@@ -133,6 +135,7 @@ class _TimedConnection:
     timeout: float | None
     _opened_at: float | None = None
     _is_opening = False
+    _authorization: Secret[str] | None = None  # what the head that is made now has to say for the key
     _is_next_first = False  # nothing of the request was handed over yet
 
     def connect(self) -> None:
@@ -161,9 +164,14 @@ class _TimedConnection:
         super().putrequest(method, url, *args, **kwargs)  # type: ignore[misc]  # likewise
 
     def putheader(self, header: str | bytes, *values: Any) -> None:
-        name = header if isinstance(header, str) else header.decode("latin-1")
-        if current_exchange() is None or name.lower() not in _COOKIES:
-            super().putheader(header, *values)  # type: ignore[misc]  # likewise
+        name = (header if isinstance(header, str) else header.decode("latin-1")).lower()
+        if current_exchange() is not None:
+            if name in _COOKIES:
+                return
+            if name == "authorization" and len(values) == 1:
+                self._authorization = Secret(values[0])
+                values = (_STAND_IN,)
+        super().putheader(header, *values)  # type: ignore[misc]  # likewise
 
     def _is_in_the_clear(self, url: str) -> bool:
         """Whether others than this very machine can read a request for ``url``; a proxy can all of it."""
@@ -185,7 +193,14 @@ class _TimedConnection:
         if self._is_next_first:
             current.begin_request()
         self._is_next_first = False
-        current.hand_over(self.sock, data)
+        current.hand_over(self.sock, self._with_key(data))
+
+    def _with_key(self, data: Any) -> Any:
+        """Return ``data``, with the key where it stands for it: ``http.client`` never held more of it."""
+        hidden, self._authorization = self._authorization, None
+        if hidden is None:
+            return data
+        return bytes(data).replace(b": " + _STAND_IN, b": " + hidden.reveal().encode("latin-1"), 1)
 
     def is_fit(self, kept_at: float, current: Exchange) -> bool:
         """Whether it may carry another request, after it was idle since ``kept_at``; urllib3 sees its end."""

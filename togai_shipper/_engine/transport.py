@@ -23,6 +23,7 @@ from requests.auth import AuthBase
 from togai_shipper._config import Config, SessionFactory
 from togai_shipper._option_values import is_loopback
 from togai_shipper._printable import printable
+from togai_shipper._secret import HiddenText, Secret
 from togai_shipper._version import __version__
 
 from .certificates import missing, trusted
@@ -50,7 +51,7 @@ class NoSession(Exception):  # noqa: N818  a state of the world; never leaves th
 class _Bearer(AuthBase):
     """The key on one request. As ``auth`` it wins over ``~/.netrc``, which a session's header does not."""
 
-    def __init__(self, key: str, *, is_anywhere: bool) -> None:
+    def __init__(self, key: Secret[str], *, is_anywhere: bool) -> None:
         self._key = key
         self._is_anywhere = is_anywhere
 
@@ -59,7 +60,7 @@ class _Bearer(AuthBase):
         if not self._is_anywhere and urlsplit(url).scheme == "http" and not is_loopback(url):
             raise InTheClear(urlsplit(url).hostname)
         request.headers.pop("Cookie", None)  # also where the session sends by connections of its own
-        request.headers["Authorization"] = f"Bearer {self._key}"
+        request.headers["Authorization"] = HiddenText(f"Bearer {self._key.reveal()}")
         return request
 
 
@@ -98,7 +99,7 @@ class Transport:
         self,
         path: str,
         body: bytes,
-        key: str,
+        key: Secret[str],
         time_left: float,
         may_begin: Callable[[], bool] = lambda: True,
     ) -> Reply:

@@ -11,6 +11,7 @@ import attrs
 from togai_shipper import ConfigurationError
 from togai_shipper._config import Config
 from togai_shipper._option_values import check_key
+from togai_shipper._secret import Secret
 from togai_shipper.cli.formats import plural
 
 from .check import Check
@@ -26,7 +27,7 @@ def key(environ: Mapping[str, str]) -> Check:
         advice = f"Set {KEY} to a secret key of Togai, or pass api_key= in your code."
         return Check("fail", "key", f"{KEY} is not set here", advice)
     try:
-        check_key(text)
+        check_key(Secret(text))
     except ConfigurationError as error:
         return Check(
             "fail", "key", str(error).replace("api_key: ", f"{KEY}: "), "Set it again, without a line end."
