@@ -26,6 +26,7 @@ ORDER = [
     "cli.spool.export",
     "cli.spool.command",
     "cli.doctor.check",
+    "cli.doctor.bounded",
     "cli.doctor.world",
     "cli.doctor.environment_checks",
     "cli.doctor.server_checks",

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 import click
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}  # seconds
+_MOST_BYTES = 1e24
 _AGE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([smhdw])")
 
 
@@ -31,6 +32,7 @@ def age(seconds: float) -> str:
 
 def size(count: float) -> str:
     """Write a number of bytes: ``1.5 MB``."""
+    count = min(count, _MOST_BYTES)  # a bound may be any number
     for unit in ("B", "kB", "MB", "GB"):
         if count < 999.5:  # noqa: PLR2004  more would be rounded to 1000
             return f"{count:.0f} {unit}" if unit == "B" or count >= 99.5 else f"{count:.1f} {unit}"  # noqa: PLR2004

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
@@ -13,6 +14,7 @@ from togai_shipper.cli.formats import plural
 from togai_shipper.cli.terminal import Screen, print_json, print_lines, styled
 
 from . import environment_checks, package_checks, server_checks, spool_checks
+from .bounded import bounded
 from .check import Check, has_failed
 from .environment_checks import KEY
 from .world import World
@@ -32,14 +34,17 @@ def examine(
     if not any(check.name in ("base_url", "TOGAI_BASE_URL") for check in refused):
         yield Check("ok", "base_url", config.base_url)
         reached = []
-        for check in server_checks.reach(config.base_url, world):
+        for check in bounded("server", partial(server_checks.reach, config.base_url, world), world.patience):
             reached.append(check)
             yield check
         if request and not has_failed(reached):
             usable = check_key and key.level == "ok"
-            yield from server_checks.answers(config.base_url, environ[KEY] if usable else None, world)
+            sent_key = environ[KEY] if usable else None
+            asked = partial(server_checks.answers, config.base_url, sent_key, world)
+            yield from bounded("server", asked, world.patience)
     if config.spool:
-        yield from spool_checks.spool(config.spool, config.base_url, config.max_spool_bytes, world)
+        looked = partial(spool_checks.spool, config.spool, config.base_url, config.max_spool_bytes, world)
+        yield from bounded("spool", looked, world.patience)
     else:
         yield Check("ok", "spool", "none: what a process holds when it is killed is lost")
     yield from package_checks.packages(world.installed)
@@ -81,9 +86,9 @@ def doctor(
     given = {name: value for name, value in (("base_url", base_url), ("spool", spool)) if value is not None}
     found = []
     screen = Screen()
-    for check in examine(
-        os.environ, ctx.find_object(World) or World(), request=not no_request, check_key=check_key, **given
-    ):
+    world = ctx.find_object(World) or World()
+    all_checks = partial(examine, os.environ, world, request=not no_request, check_key=check_key, **given)
+    for check in bounded("doctor", all_checks, 4 * world.patience):  # longer than its parts together
         found.append(check)
         if not as_json:
             show(screen, check)

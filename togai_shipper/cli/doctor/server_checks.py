@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
-from togai_shipper.cli.formats import age
+from togai_shipper._engine.verdict import date_of
+from togai_shipper.cli.formats import age, moment
 
 from .check import Check
 from .world import World
@@ -22,16 +21,21 @@ CERTIFICATE_ENDS = 14 * 86_400.0  # seconds; who has longer need not be warned
 
 def reach(url: str, world: World) -> Iterator[Check]:
     """Check the way to the server, up to TLS, without a request; end at the first failure."""
-    proxy = world.proxy_of(url)
-    parts = urlsplit(proxy or url)
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        proxy = world.proxy_of(url)
+        scheme, host, port = _place(proxy or url)
+    except ValueError:  # its text may have the proxy's password
+        advice = "Correct HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY."
+        yield Check("fail", "proxy", "the environment names one that is no URL", advice)
+        return
     if proxy:
         yield Check("ok", "proxy", f"{host}:{port}, from the environment; the next checks are about it")
     try:
         found = world.addresses(host, port)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         advice = "Is the name right? Can this machine resolve other names?"
-        yield Check("fail", "DNS", f"{host}: {error.strerror or error}", advice)
+        why = error.strerror or error if isinstance(error, OSError) else "there can be no such name"
+        yield Check("fail", "DNS", f"{host}: {why}", advice)
         return
     yield Check("ok", "DNS", f"{host} is {', '.join(found[:3])}{', ...' if len(found) > 3 else ''}")  # noqa: PLR2004  of many
     try:
@@ -44,13 +48,21 @@ def reach(url: str, world: World) -> Iterator[Check]:
         yield Check("ok", "TCP", f"{host}:{port} accepts connections")
         if proxy:  # it hides the server's certificate
             return
-        if parts.scheme == "http":
+        if scheme == "http":
             yield Check("ok", "TLS", "none: plain http")
             return
         try:
             yield certificate(world.handshake(connection, host), world.now())
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             yield untrusted(error)
+
+
+def _place(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port of a URL; a proxy may be named without a scheme. Raises ``ValueError``."""
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    if not parts.hostname:
+        raise ValueError("no host")
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def answers(url: str, key: str | None, world: World) -> Iterator[Check]:
@@ -58,10 +70,11 @@ def answers(url: str, key: str | None, world: World) -> Iterator[Check]:
     method, path = ("GET", "/events?pageSize=1") if key else ("HEAD", "/")
     try:
         answer = world.ask(method, url + path, key)
-    except OSError as error:
+    except Exception as error:  # libraries of HTTP raise more than they say; their texts repeat the URL
         advice = "Try again; if that does not help, ask the server's operator."
-        is_wordy = isinstance(error, requests.RequestException)
-        yield Check("fail", "server", f"no answer: {type(error).__name__ if is_wordy else error}", advice)
+        is_plain = isinstance(error, OSError) and not isinstance(error, requests.RequestException)
+        why = str(error) if is_plain else type(error).__name__
+        yield Check("fail", "server", f"no answer: {why}", advice)
         return
     yield key_reply(answer.status) if key else reply(answer.status)
     yield clock(answer.date, world.now())
@@ -72,7 +85,11 @@ def answers(url: str, key: str | None, world: World) -> Iterator[Check]:
 
 def certificate(found: Mapping[str, Any], now: float) -> Check:
     """Check how long the server's certificate, which is trusted, remains valid."""
-    left = ssl.cert_time_to_seconds(str(found["notAfter"])) - now
+    try:
+        left = ssl.cert_time_to_seconds(str(found.get("notAfter"))) - now
+    except ValueError:
+        advice = "Ask the server's operator."
+        return Check("warn", "TLS", "its certificate is trusted, and does not say until when", advice)
     text = f"its certificate is valid for another {age(left)}"
     if left < CERTIFICATE_ENDS:
         return Check("warn", "TLS", text, "The server's operator has to renew it before that.")
@@ -125,22 +142,21 @@ def key_reply(status: int) -> Check:
 
 def clock(date: str | None, now: float) -> Check:
     """Compare this machine's clock with the server's: usage is billed by the time that we write."""
-    try:
-        there = parsedate_to_datetime(date or "")
-    except ValueError:
+    there = date_of(date)
+    if there is None:
         return Check(
             "warn",
             "clock",
             "the server does not send the time",
             "Check this machine's clock yourself: date -u",
         )
-    ahead = now - there.replace(tzinfo=there.tzinfo or timezone.utc).timestamp()
+    ahead = now - there
     if abs(ahead) <= MAX_SKEW:
         return Check("ok", "clock", f"within {max(int(abs(ahead)), 1)} s of the server's")
-    utc = datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    here, where = moment(int(now * 1000)), "ahead of" if ahead > 0 else "behind"
     return Check(
         "warn",
         "clock",
-        f"{age(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} the server's: it is {utc} UTC here",
+        f"{age(abs(ahead))} {where} the server's: it is {here} here",
         "Set it (NTP): usage is billed by the time that this machine gives to events.",
     )

@@ -95,3 +95,4 @@ class World:
     free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
     mounts: str = MOUNTS
     installed: Callable[[str], str | None] = installed
+    patience: float = 30.0  # seconds for each part of the checks, whatever its steps take
