@@ -93,3 +93,19 @@ def test_a_level_that_nobody_wants_makes_no_record() -> None:
         assert log().complain("kind", "%s", Dear())
     finally:
         logger.setLevel(before)
+
+
+def test_a_handler_that_raises_reaches_nobody_and_costs_other_lines_nothing(written: io.StringIO) -> None:
+    class Raising(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise RuntimeError
+
+    logger, handler = logging.getLogger("togai_shipper"), Raising()
+    logger.addHandler(handler)
+    try:
+        log().write(logging.WARNING, "one")
+        log().write(logging.WARNING, "two")
+    finally:
+        logger.removeHandler(handler)
+
+    assert written.getvalue() == "WARNING one\nWARNING two\n"

@@ -40,6 +40,14 @@ def test_each_help_has_examples(command: list[str]) -> None:
         assert "Examples:" in result.output
 
 
+@pytest.mark.parametrize("command", [[], ["spool"]])
+def test_a_group_without_a_command_shows_its_help(command: list[str]) -> None:
+    result = CliRunner().invoke(cli, command)
+
+    assert result.exit_code == 2
+    assert "\nExamples:\n" in result.output.replace("  Examples", "Examples")
+
+
 def test_every_line_of_help_fits_a_terminal() -> None:
     for command in COMMANDS:
         text = CliRunner().invoke(cli, [*command, "--help"]).output

@@ -125,3 +125,15 @@ def test_a_standard_output_that_takes_nothing_is_told(spool: Spool, redirection:
     assert done.stderr.startswith("Error: standard output")
     assert why in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(spool: Spool) -> None:
+    spool.file(letters=(letter("a"),))
+    read, write = os.pipe()
+    os.close(read)
+
+    command = [sys.executable, "-m", "togai_shipper", "spool", "export", str(spool.path)]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(write)
+
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from nobody import nobody
 
 from togai_shipper.cli.private_files import new_file, replaced_file
 
@@ -114,6 +115,22 @@ def test_where_no_file_can_be_made_none_is_left(tmp_path: Path) -> None:
             write_in_place(tmp_path / name)
 
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of two users")
+def test_a_file_of_another_user_in_a_shared_directory_is_left_to_him(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "out").write_bytes(b"theirs")
+    for above in (tmp_path, *tmp_path.parents[:2]):
+        above.chmod(0o755)
+
+    with nobody(), pytest.raises(PermissionError):
+        write_in_place(shared / "out")
+
+    assert (shared / "out").read_bytes() == b"theirs"
+    assert os.listdir(shared) == ["out"]  # noqa: PTH208  names
 
 
 def test_a_descriptor_that_the_process_was_given_is_written_to() -> None:

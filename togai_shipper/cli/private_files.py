@@ -11,7 +11,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -57,12 +57,11 @@ def replaced_file(path: Path) -> BinaryIO:
     if mode is not None and not stat.S_ISREG(mode):
         raise NotReplaced(f"is {'a link' if stat.S_ISLNK(mode) else 'no file'}, and is not written to")
     stream, beside = _beside(path)
-    try:
+    with ExitStack() as undo:
+        undo.callback(beside.unlink)
+        undo.callback(stream.close)
         beside.rename(path)
-    except OSError:
-        stream.close()
-        beside.unlink()
-        raise
+        undo.pop_all()
     return stream
 
 
@@ -90,8 +89,5 @@ def _mode(path: Path) -> int | None:
 
 
 def _device(path: Path) -> BinaryIO:
-    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    if not stat.S_ISCHR(os.fstat(fd).st_mode):  # changed since we looked
-        os.close(fd)
-        raise NotReplaced("is no file, and is not written to")
-    return os.fdopen(fd, "wb")
+    # Without O_NONBLOCK it would wait for a reader, were it a FIFO by now.
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY), "wb")
