@@ -5,5 +5,6 @@
 ``check`` is one line of the list. ``world`` is all that the doctor touches: the network, a clock, a disk.
 ``environment_checks`` looks at the key and the options, ``server_checks`` at the way to the server and its
 replies, ``spool_checks`` at the directory and what is left behind in it, ``package_checks`` at the
-versions of what is installed. ``command`` runs them and prints the list.
+versions of what is installed. ``bounded`` runs such a part, for so long at most and whatever it raises.
+``command`` runs them all, and prints the list.
 """
