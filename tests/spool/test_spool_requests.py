@@ -7,9 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
+from spool_files import DAY, NOW, letter
 
 from togai_shipper.spool.errors import SpoolError
-from togai_shipper.spool.requests import MAX_BYTES, Request, ask, read_requests
+from togai_shipper.spool.file import SpoolFile
+from togai_shipper.spool.requests import MAX_BYTES, Request, ask, carry_out, read_requests
+from togai_shipper.spool.rows import PAST_WINDOW, event_id
 
 
 @pytest.fixture
@@ -90,6 +93,32 @@ def test_what_is_no_plain_file_is_no_request(db: Path) -> None:
     Path(f"{db}.request-00000002").symlink_to(elsewhere)
 
     assert read_requests(db) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_another_user_asks_for_nothing_but_in_a_file_of_his_own(db: Path) -> None:
+    path = ask(db, "purge", [1])
+    os.chown(path, 3000, 3000)
+    assert read_requests(db) == []
+
+    os.chown(db, 3000, 3000)
+    assert read_requests(db) == [Request(path, "purge", (1,))]
+
+
+def test_what_togai_may_bill_twice_is_replayed_only_where_that_was_asked_for(path: Path) -> None:
+    """Who writes a request may be no command of ours, and has checked nothing."""
+    file = SpoolFile.create(path, {})
+    file.bury([letter("old", accepted_ms=NOW - 41 * DAY), letter("past", PAST_WINDOW), letter("new")])
+
+    def replayed(*, is_risky: bool) -> list[str]:
+        ask(path, "replay", [1, 2, 3], is_risky=is_risky)
+        (request,) = read_requests(path)
+        return [event_id(row.body) for row in carry_out(request, file, NOW)]
+
+    assert replayed(is_risky=False) == ["new"]
+    assert replayed(is_risky=True) == ["old", "past"]
+    assert read_requests(path) == []
+    file.close()
 
 
 def test_in_a_directory_that_is_gone_nothing_is_asked_nor_can_be(tmp_path: Path) -> None:

@@ -181,7 +181,8 @@ class Folder:
             if (status := _status(each)) is None:
                 continue
             why = why_foreign(status.st_mode, status.st_uid, trusted)
-            if why is None and status.st_uid != os.geteuid() and not os.access(each, os.R_OK | os.W_OK):
+            is_ours = status.st_uid == os.geteuid()
+            if why is None and not is_ours and not os.access(each, os.R_OK | os.W_OK, effective_ids=True):
                 why = why_foreign(status.st_mode, status.st_uid, ())
             if why is not None:
                 return f"{each}: {why}"

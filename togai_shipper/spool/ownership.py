@@ -105,5 +105,5 @@ def why_foreign(mode: int, owner: int, trusted: Iterable[int]) -> str | None:
     if not stat.S_ISREG(mode):
         return "is no regular file"
     if owner not in trusted:
-        return f"belongs to user {owner}; run as user {owner}, or give it to the owner of the directory"
+        return f"belongs to user {owner}; run as user {owner}, or chown it"
     return None

@@ -90,6 +90,18 @@ def test_files_set_aside_are_listed_by_themselves(folder: Folder, path: Path) ->
     assert sorted(p.name for p in folder.path.iterdir()) == [aside.name, f"{aside.name}-wal"]
 
 
+def test_a_directory_named_like_a_request_does_not_keep_a_file_from_being_removed(
+    folder: Folder, path: Path
+) -> None:
+    claim = folder.claim(path)
+    assert claim is not None
+    Path(f"{path}.request-0123abcd").mkdir()
+
+    claim.unlink()
+
+    assert [each.name for each in folder.path.iterdir()] == [f"{path.name}.request-0123abcd"]
+
+
 def test_a_file_is_removed_with_all_that_belongs_to_it(folder: Folder, path: Path) -> None:
     claim = folder.claim(path)
     assert claim is not None

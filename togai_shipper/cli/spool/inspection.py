@@ -48,6 +48,10 @@ def ls(ctx: click.Context, /, *, directory: str, dead: bool, as_json: bool, **gi
             print_json(files_json(directory, files), indent=2)
         else:
             show_files(Screen(), directory, files, now_ms())
+            print_lines(
+                f"{path} is the spool of user {path.name}: run as that user to look into it."
+                for path in folder.others()
+            )
         return
     reader, count = EventReader(folder), 0
     for event in chosen(reader.dead(), selection, now_ms()):
