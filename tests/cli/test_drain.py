@@ -65,6 +65,22 @@ def test_what_several_processes_have_left_is_shipped_once(togai: FakeTogai, ship
     assert list(folder.iterdir()) == []
 
 
+def test_what_is_no_file_of_ours_neither_ends_the_drain_nor_hides_an_event_from_it(
+    togai: FakeTogai, ship: Ship, folder: Path
+) -> None:
+    leave(ship, folder, 1)
+    for name in ("a", "b", "c"):
+        os.mkfifo(folder / f"{name}-1-00000000.db")
+    (folder / "d-1-00000000.lock").symlink_to(folder / "elsewhere")
+
+    result = drain(togai, "--once", str(folder))
+
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1].startswith("1 delivered, 0 waiting, 3 files that cannot be read")
+    assert togai.ledger.metered == 1
+    assert not (folder / "elsewhere").exists()
+
+
 def test_an_empty_spool_is_drained_at_once(togai: FakeTogai, folder: Path) -> None:
     folder.mkdir()
 

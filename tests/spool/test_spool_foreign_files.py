@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -171,3 +172,22 @@ def test_a_file_whose_process_died_while_it_was_made_is_removed_without_a_word(
     w.pipeline.close(1)
     assert list(folder.iterdir()) == []
     assert caplog.text == ""
+
+
+def test_what_is_no_file_is_left_and_told_and_what_comes_after_it_is_adopted(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = worlds()
+    first.put(2)
+    first.pipeline.sync(1.0)
+    die(first)
+    for name in ("a", "b"):
+        os.mkfifo(folder / f"{name}-1-00000000.db")
+
+    second = worlds()
+    second.put(1)
+    second.pipeline.flush(0.0)
+    assert second.pipeline.flush(10) == FlushReport(delivered=3)
+    assert (stats(second).stranded, stats(second).recovered, stats(second).durable) == (2, 2, True)
+    assert caplog.text.count("is no regular file; what is in it is not sent from here") == 1
+    assert "not ours to send" in str(second.pipeline.health.complaint())

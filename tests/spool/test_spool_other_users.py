@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -21,7 +23,7 @@ from togai_shipper import Event, Shipper
 from togai_shipper.cli.app import cli
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import Folder
-from togai_shipper.testing import FakeTogai
+from togai_shipper.testing import FakeTogai, faults
 
 pytestmark = [
     pytest.mark.processes,
@@ -130,6 +132,21 @@ def put_file(spool: Path, base_url: str, owner: int) -> Path:
     for each in spool.glob(f"{path.name}*"):
         os.chown(each, owner, owner)
     return path
+
+
+def drain(togai: FakeTogai, spool: Path, *, close_timeout: str = "20") -> tuple[int, str]:
+    """The exit status, and the last line."""
+    environment = {
+        "TOGAI_API_KEY": "secret",
+        "TOGAI_BASE_URL": togai.url,
+        "TOGAI_CLOSE_TIMEOUT": close_timeout,
+    }
+    is_down = togai.on_request is not None
+    arguments = ["drain", *([] if is_down else ["--once"]), str(spool)]
+    if is_down:
+        threading.Timer(3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    result = CliRunner().invoke(cli, arguments, env=environment)
+    return result.exit_code, result.output.splitlines()[-1]
 
 
 def manifest() -> Mapping[str, Any]:
@@ -266,10 +283,36 @@ def test_root_drains_what_users_have_left_in_a_shared_directory(
     for uid in (1000, 2000):
         assert as_user(uid, leave(str(spool), togai.url)) == "None"
 
-    seen = Seen.of(as_user(0, ship(togai, str(spool), lambda stats: stats.delivered == 7)))
+    assert as_user(0, lambda: drain(togai, spool)) == "(0, '6 delivered, 0 waiting.')"
+    assert togai.ledger.metered == 6
+    assert spool.stat().st_mode & 0o777 == 0o777
 
-    assert (seen.recovered, seen.stranded, seen.is_healthy) == (6, 0, True)
-    assert togai.ledger.metered == 7
+
+def test_what_root_cannot_drain_in_a_shared_directory_is_left_to_each_user(
+    togai: FakeTogai, directory: Callable[..., Path]
+) -> None:
+    spool = directory(0, 0o777)
+    assert as_user(1000, leave(str(spool), togai.url)) == "None"
+    togai.on_request = lambda _: faults.Refuse(503)
+    assert "3 waiting" in as_user(0, lambda: drain(togai, spool, close_timeout="1"))
+    togai.on_request = None
+
+    seen = Seen.of(as_user(1000, ship(togai, str(spool), lambda stats: stats.delivered == 4)))
+
+    assert (seen.recovered, seen.stranded, seen.is_healthy) == (3, 0, True)
+    assert togai.ledger.metered == 4
+
+
+def test_what_another_user_cannot_drain_is_told(togai: FakeTogai, directory: Callable[..., Path]) -> None:
+    spool = directory(0, 0o777)
+    assert as_user(1000, leave(str(spool), togai.url)) == "None"
+
+    assert (
+        as_user(2000, lambda: drain(togai, spool))
+        == "(1, '0 delivered, 0 waiting, 1 file that cannot be read.')"
+    )
+    listed = as_user(2000, lambda: CliRunner().invoke(cli, ["spool", "ls", str(spool)]).output)
+    assert f"{spool}/1000 is the spool of user 1000: look into it as that user, or as root." in listed
 
 
 def test_what_root_cannot_drain_is_left_to_the_directory_s_owner(
@@ -312,10 +355,8 @@ def test_a_directory_is_not_drained_by_root_where_everybody_may_write_to_it(
     spool = directory(2000, 0o777)
     put_file(spool, togai.url, 2000)
 
-    result = CliRunner().invoke(
-        cli, ["drain", "--once", str(spool)], env={"TOGAI_API_KEY": "secret", "TOGAI_BASE_URL": togai.url}
-    )
+    status, line = drain(togai, spool)
 
-    assert result.exit_code == 1
-    assert "belongs to user 2000, and everybody may write to it" in result.output
+    assert status == 1
+    assert "belongs to user 2000, and everybody may write to it" in line
     assert Folder(str(spool)).paths() == []

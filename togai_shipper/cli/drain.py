@@ -6,8 +6,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -23,7 +25,7 @@ from togai_shipper.spool.ownership import Refusal
 from .display import display_on
 from .formats import plural
 from .spool.directory import directory_argument, open_folder
-from .spool.files import ASIDE, OK, read_files
+from .spool.files import ASIDE, FOREIGN, OK, read_files
 from .terminal import Screen, print_json, print_line, styled
 
 LOOK_EVERY = 0.25  # seconds
@@ -40,6 +42,7 @@ class Drained:
         waiting: events in these files.
         foreign: events for another base URL.
         unread: files without an owner that cannot be read.
+        untouched: those of them that are not ours to open; ``stats`` has one stranded event for each.
 
     """
 
@@ -48,11 +51,12 @@ class Drained:
     waiting: int = 0
     foreign: int = 0
     unread: int = 0
+    untouched: int = 0
 
     @property
     def too_old(self) -> int:
         """How many of those that wait are perhaps too old to be sent: the clocks do not tell."""
-        return min(self.waiting, max(0, self.stats.stranded - self.foreign))
+        return min(self.waiting, max(0, self.stats.stranded - self.foreign - self.untouched))
 
     @property
     def stranded(self) -> int:
@@ -108,6 +112,36 @@ class Drained:
         }
 
 
+def together(parts: Sequence[Drained]) -> Drained:
+    """Add up what was delivered from several spools."""
+    each = [part.stats for part in parts]
+    names = ("recovered", "delivered", "duplicates", "rejected", "pending", "stranded", "corrupt_rows")
+    dropped: Counter[str] = Counter()
+    for stats in each:
+        dropped.update(stats.dropped)
+    return Drained(
+        attrs.evolve(
+            each[0],
+            dropped=dict(dropped),
+            last_error=next(filter(None, (stats.last_error for stats in each)), None),
+            **{name: sum(getattr(stats, name) for stats in each) for name in names},
+        ),
+        left=sum(part.left for part in parts),
+        waiting=sum(part.waiting for part in parts),
+        foreign=sum(part.foreign for part in parts),
+        unread=sum(part.unread for part in parts),
+        untouched=sum(part.untouched for part in parts),
+    )
+
+
+def spools(folder: Folder) -> list[Path]:
+    """Return the directories to deliver from: as root, those of other users in this one, too.
+
+    Each is a spool of its own, so that what we cannot deliver is left to its owner.
+    """
+    return [folder.given, *(folder.others() if os.geteuid() == 0 else ())]
+
+
 def look(shipper: Shipper, folder: Folder, base_url: str) -> Drained:
     """Return what was delivered until now, and what is left."""
     stats = shipper.stats()  # before the files: what moves into our own file after this is found there
@@ -118,8 +152,13 @@ def look(shipper: Shipper, folder: Folder, base_url: str) -> Drained:
         left=sum(facts.pending > 0 for facts in ours),
         waiting=sum(facts.pending for facts in ours),
         foreign=sum(facts.pending for facts in free if facts.base_url != base_url),
-        unread=sum(facts.state not in (OK, ASIDE) for facts in free),
+        unread=sum(facts.state not in (OK, ASIDE) for facts in free) + _closed_to_us(folder),
+        untouched=sum(facts.state == FOREIGN for facts in free),
     )
+
+
+def _closed_to_us(folder: Folder) -> int:
+    return len(folder.others()) if os.geteuid() else 0
 
 
 @contextmanager
@@ -218,12 +257,15 @@ def drain(
     given = {"base_url": base_url, "rate_limit": rate_limit}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     config = Config.load(os.environ, **options)
-    shipper = Shipper(spool=directory, enabled=True, **options)
+    shippers = [
+        (Shipper(spool=str(path), enabled=True, **options), Folder(str(path))) for path in spools(folder)
+    ]
     stop = threading.Event()
 
     def see() -> Drained:
-        shipper.flush(0.0)  # starts the shipper, and sends what waits at once
-        return look(shipper, folder, config.base_url)
+        for shipper, _ in shippers:
+            shipper.flush(0.0)  # starts the shipper, and sends what waits at once
+        return together([look(shipper, place, config.base_url) for shipper, place in shippers])
 
     with (
         stopped_by_signals(stop),
@@ -231,7 +273,8 @@ def drain(
     ):
         watch(see, say, stop, once=once)
         say("closing")
-        shipper.close()
+        for shipper, _ in shippers:
+            shipper.close()
     end = see()
     print_line(f"{end.line()}.", err=as_json)
     if as_json:

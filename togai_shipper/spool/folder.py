@@ -151,9 +151,8 @@ class Folder:
         return sorted(path for path, _ in self._named(ASIDE) if self._why_not(path) is None)
 
     def others(self) -> list[Path]:
-        """The directories in it that are spools of other users, and closed to us. Raises ``SpoolError``."""
-        ours = set(self._places())
-        return sorted(path for path in self._of_users() if path not in ours)
+        """The directories in it that are other users' spools. Raises ``SpoolError``."""
+        return sorted(path for path in self._of_users() if int(path.name) != os.geteuid())
 
     def _named(self, pattern: re.Pattern[str]) -> Iterator[tuple[Path, os.stat_result]]:
         """Each thing with such a name, and what the system tells of it. Raises ``SpoolError``."""
@@ -163,9 +162,8 @@ class Folder:
                     yield place / name, status
 
     def _places(self) -> list[Path]:
-        """The directories that we look into: root looks into those of all users."""
-        us = os.geteuid()
-        return [self.given, *(path for path in self._of_users() if us in (0, int(path.name)))]
+        """The directories that we look into."""
+        return [self.given, *(path for path in self._of_users() if int(path.name) == os.geteuid())]
 
     def _of_users(self) -> Iterator[Path]:
         for name in _names(self.given):
@@ -176,8 +174,7 @@ class Folder:
     def _why_not(self, path: Path) -> str | None:
         """Say why a file is not ours to take, with its path; ``None`` where it is."""
         trusted = _trusted(path.parent)
-        for suffix in SUFFIXES:
-            each = Path(f"{path}{suffix}")
+        for each in (*(Path(f"{path}{suffix}") for suffix in SUFFIXES), claims.lock_of(path)):
             if (status := _status(each)) is None:
                 continue
             why = why_foreign(status.st_mode, status.st_uid, trusted)

@@ -19,7 +19,7 @@ LOCK = re.compile(OURS.pattern.removesuffix("db") + "lock")
 USERS = re.compile(
     r"0|[1-9][0-9]{0,9}"
 )  # what a user's own spool is called in a directory that several share
-_A_SPOOLS = re.compile(rf"{OURS.pattern}.*|{LOCK.pattern}|{USERS.pattern}|lost\+found", re.DOTALL)
+_A_SPOOLS = re.compile(rf"{OURS.pattern}.*|{LOCK.pattern}|lost\+found", re.DOTALL)
 
 #: How a directory is used: as it is; once others may not enter it; or a directory in it that is ours alone.
 Use: TypeAlias = Literal["as it is", "made private", "below"]

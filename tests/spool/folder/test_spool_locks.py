@@ -28,7 +28,7 @@ def test_a_lock_that_cannot_be_read_is_told(folder: Folder, path: Path) -> None:
     for ask in (folder.owner, folder.claim):
         with pytest.raises(SpoolError, match=f"{lock}: Too many levels"):
             ask(path)
-    assert list(folder.orphans()) == [Left(path, f"{lock}: Too many levels of symbolic links")]
+    assert list(folder.orphans()) == [Left(path, f"{lock}: is no regular file")]
 
 
 def test_an_orphan_that_is_gone_leaves_no_lock_behind(folder: Folder, path: Path) -> None:

@@ -47,19 +47,19 @@ def spool(directory: str, base_url: str, bound: int, world: World) -> Iterator[C
         yield Check("fail", "spool", found, f"It is refused: {advice}.")
         return
     folder = Folder(directory)
-    use = folder.use(world.mounts)
+    use, below = folder.use(world.mounts), path / str(os.geteuid())
     if isinstance(use, Refusal):
         found, _, advice = use.why.partition("; ")
         yield Check("fail", "spool", f"{path} {found}", f"It is refused: {advice}.")
         return
     try:
-        _try(path)
+        _try(below if use == "below" and below.is_dir() else path)
     except OSError as error:
         yield Check("fail", "spool", f"{path} cannot be written to: {error.strerror}", _WHO)
         return
     yield Check("ok", "spool", f"{path} can be written to{kind and f' ({kind})'}")
     if use == "below":
-        yield Check("ok", "spool mode", f"several users may write to it: ours is {path / str(os.geteuid())}")
+        yield Check("ok", "spool mode", f"several users may write to it: ours is {below}")
     else:
         yield from permissions(status.st_mode, status.st_uid, os.geteuid(), directory)
     files = read_files(folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from togai_shipper._process.limits import why_no_spool
+from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.filesystems import MOUNTS, filesystem_of, is_networked, why_not_there
 from togai_shipper.spool.folder import Folder
 
@@ -27,7 +28,12 @@ def open_folder(directory: str, mounts: str = MOUNTS) -> Folder:
     kind = filesystem_of(path, mounts)
     if is_networked(kind):
         raise click.ClickException(f"{why_not_there(path, kind)}, and copy it there first")
-    return Folder(directory)
+    folder = Folder(directory)
+    try:
+        folder.foreign()
+    except SpoolError as error:  # its names can be read, but nothing of what they name
+        raise click.ClickException(str(error)) from error
+    return folder
 
 
 def _why(error: OSError, path: Path) -> str:

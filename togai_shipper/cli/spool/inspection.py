@@ -49,7 +49,7 @@ def ls(ctx: click.Context, /, *, directory: str, dead: bool, as_json: bool, **gi
         else:
             show_files(Screen(), directory, files, now_ms())
             print_lines(
-                f"{path} is the spool of user {path.name}: run as that user to look into it."
+                f"{path} is the spool of user {path.name}: look into it as that user, or as root."
                 for path in folder.others()
             )
         return
