@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +40,15 @@ def ship(togai: FakeTogai) -> Iterator[Callable[..., Shipper]]:
     yield make
     for shipper in made:
         shipper.close(0)
+
+
+@pytest.fixture
+def place_for_all() -> Iterator[Path]:
+    """A directory that other users can reach, which pytest's own is not."""
+    made = Path(tempfile.mkdtemp(dir="/tmp"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
 
 
 settings.register_profile("shared machine", deadline=None)  # examples are slow when the neighbours are busy

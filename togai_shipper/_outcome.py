@@ -94,7 +94,7 @@ class Stats:
         durable: the spool works: what is accepted is on disk some 10 ms later.
         recovered: events taken over from earlier processes, or replayed; counted in ``accepted``, too.
         stranded: events on disk that this shipper does not send: they are for another base URL, or may have
-            been sent before, and the clocks do not tell how long ago.
+            been sent before, and the clocks do not tell how long ago. A file of another user's counts as one.
         corrupt_rows: events found damaged on disk, which are not sent.
         dead_letters: events kept on disk that were not delivered and will not be, until replayed or purged.
         last_error: why delivery last failed, or why ``healthy`` is false; ``None`` when all is well.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
+from nobody import nobody
 from spools import Spool, run
 
 from togai_shipper.cli.app import cli
@@ -43,6 +45,24 @@ def test_a_directory_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     result = run("ls", tmp_path / "loop")
 
     assert "cannot be read: Too many levels" in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what belongs to others")
+def test_a_directory_that_another_user_keeps_from_us_is_told_with_who_may_read_it(
+    place_for_all: Path,
+) -> None:
+    (place_for_all / "spool").mkdir(0o700)
+    (place_for_all / "host-1-00000000.db").touch()
+    place_for_all.chmod(0o744)
+
+    with nobody():
+        with pytest.raises(click.ClickException, match=r"host-1-00000000\.db: Permission denied"):
+            open_folder(str(place_for_all))
+        with pytest.raises(click.ClickException, match="cannot be read: Permission denied"):
+            open_folder(str(place_for_all / "spool"))
+    place_for_all.chmod(0o755)
+    with nobody(), pytest.raises(click.ClickException, match="it belongs to user 0; run as user 0"):
+        open_folder(str(place_for_all / "spool"))
 
 
 def test_a_network_file_system_is_told(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,25 @@ def test_a_network_file_system_is_told(net: Net, tmp_path: Path) -> None:
     assert check.found == (
         f"{tmp_path}: is on nfs4, a file system that other hosts may share, where locks cannot be trusted"
     )
+
+
+def test_a_directory_that_all_users_share_is_told(net: Net) -> None:
+    (check,) = spool(Path("/tmp"), net.world())  # noqa: S108  nothing is made there
+
+    assert check.level == "fail"
+    assert check.found.endswith(": several users share it (its mode is 1777)")
+    assert check.advice == "It is refused: choose a directory within it."
+
+
+def test_where_others_write_our_own_directory_is_named(net: Net, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    tmp_path.chmod(0o775)
+    ours = tmp_path / str(os.geteuid())
+    ours.mkdir()
+
+    found = [check.found for check in spool(tmp_path, net.world())]
+
+    assert f"several users may write to it: ours is {ours}" in found
 
 
 def test_a_spool_is_looked_through_and_left_as_it_was(net: Net, tmp_path: Path) -> None:

@@ -81,6 +81,13 @@ def test_what_is_no_file_of_ours_neither_ends_the_drain_nor_hides_an_event_from_
     assert not (folder / "elsewhere").exists()
 
 
+def test_a_directory_that_all_users_share_is_not_drained(togai: FakeTogai) -> None:
+    result = drain(togai, "--once", "/tmp")  # noqa: S108  nothing is made there
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: /tmp: several users share it (its mode is 1777); choose")
+
+
 def test_an_empty_spool_is_drained_at_once(togai: FakeTogai, folder: Path) -> None:
     folder.mkdir()
 

@@ -11,6 +11,7 @@ from spooled import die
 from sqlite_handles import break_off
 
 from togai_shipper._engine.runtime import Runtime
+from togai_shipper.spool.adoption import Adoption
 from togai_shipper.spool.age import Clocks
 from togai_shipper.spool.claims import Claim
 from togai_shipper.spool.disk import Disk
@@ -316,3 +317,21 @@ def test_a_file_that_cannot_be_looked_into_at_the_end_is_left(folder: Folder) ->
 
     assert len(folder.paths()) == 1
     assert len(list(folder.orphans())) == 1
+
+
+def test_a_file_that_cannot_be_removed_once_it_is_moved_is_told_and_is_no_failure_of_ours(
+    claim: Claim, folder: Folder, ours: SpoolFile
+) -> None:
+    claim.release()
+    told: list[str] = []
+    adoption = Adoption(folder, "nobody", lambda: 0.0, lambda: 0.0, lambda _, text: told.append(text))
+    assert adoption.find(NOW)
+    Path(f"{claim.path}-journal").mkdir()
+
+    while not adoption.move(ours, AT).over:
+        pass
+
+    assert ours.pending()[0] == 2
+    assert [text.partition(": ")[2] for text in told][-1] == (
+        "cannot be removed: Is a directory; it is left as it is"
+    )

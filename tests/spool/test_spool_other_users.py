@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +33,9 @@ KUBERNETES = Path(__file__).parents[2] / "docs/how-to/kubernetes.md"
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
-    """A directory that other users can reach, which pytest's own is not."""
-    made = Path(tempfile.mkdtemp(dir="/tmp"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-def directory(place: Path) -> Callable[..., Path]:
+def directory(place_for_all: Path) -> Callable[..., Path]:
     def make(owner: int = 0, mode: int = 0o700, group: int = 0) -> Path:
-        made = place / "spool"
+        made = place_for_all / "spool"
         made.mkdir()
         os.chown(made, owner, group)
         made.chmod(mode)

@@ -31,6 +31,18 @@ def test_a_path_that_is_a_file_is_told_and_events_go_on_from_memory(
     assert w.pipeline.flush(10) == FlushReport(delivered=3)
 
 
+def test_a_directory_that_all_users_share_is_refused_and_events_go_on_from_memory(
+    worlds: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    w = worlds(spool="/tmp")  # noqa: S108  nothing is made there
+    w.put(3)
+
+    assert not w.pipeline.sync(1.0)
+    assert "the spool does not work: /tmp: several users share it (its mode is 1777); choose" in caplog.text
+    assert "several users share it" in str(w.pipeline.health.complaint())
+    assert w.pipeline.flush(10) == FlushReport(delivered=3)
+
+
 def test_once_the_disk_works_again_what_is_in_memory_is_written(worlds: Any, folder: Path) -> None:
     folder.write_text("not a directory")
     w = worlds()

@@ -10,7 +10,6 @@ Somebody else may have put anything in the place of a lock: no link is followed,
 
 from __future__ import annotations
 
-import errno
 import os
 import struct
 import time
@@ -32,7 +31,6 @@ SUFFIXES = ("", "-wal", "-shm", "-journal")  # of the files that SQLite makes of
 # system to system, and others than these are not asked.
 FLOCK = {"linux": "hhqqi4x"}
 QUESTION_TRIES, QUESTION_PAUSE = 100, 0.001  # how often a claim waits for a question, and seconds each time
-_AS_IT_IS = os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # Windows has none
 
 # Paths of lock files: of those held, and of those that a parent held when it forked us, with their claim; and
 # of those that a thread tries or asks about just now, with its token. Entered before the file is opened, so
@@ -148,7 +146,7 @@ def ask(lock: Path, flock: str) -> int | None:
     ``flock`` is how the question is laid out; empty where it cannot be asked. Raises ``SpoolError``.
     """
     try:
-        fd = os.open(lock, os.O_RDONLY | _AS_IT_IS)
+        fd = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -194,7 +192,7 @@ def _opened(lock: Path) -> int:
         with suppress(FileExistsError):
             return make_file(lock)
         with suppress(FileNotFoundError):  # it has just been removed
-            fd = os.open(lock, os.O_RDWR | _AS_IT_IS)
+            fd = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             break
     try:
         _check(lock, fd)
@@ -216,10 +214,8 @@ def _is_had(fd: int) -> bool:
     """Lock an open file; return false where another process has."""
     try:
         fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EAGAIN):
-            return False
-        raise
+    except (BlockingIOError, PermissionError):  # EAGAIN or EACCES: POSIX allows both
+        return False
     return True
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +15,6 @@ def folder(tmp_path: Path) -> Folder:
     made = Folder(str(tmp_path / "spool"))
     made.prepare()
     return made
-
-
-@pytest.fixture
-def place_for_all() -> Iterator[Path]:
-    """A directory that other users can reach, which pytest's own is not."""
-    made = Path(tempfile.mkdtemp(dir="/tmp"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
 
 
 @pytest.fixture

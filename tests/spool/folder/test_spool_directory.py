@@ -243,6 +243,15 @@ def test_where_everybody_may_write_to_another_s_directory_its_owner_is_not_trust
     assert Folder(str(tmp_path)).paths() == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what belongs to others")
+def test_one_of_ours_that_is_closed_to_ourselves_is_told(place_for_all: Path) -> None:
+    os.chown(place_for_all, 65_534, 65_534)
+    place_for_all.chmod(0o500)
+
+    with nobody(), pytest.raises(Refused, match="cannot be written to"):
+        Folder(str(place_for_all)).prepare()
+
+
 def test_a_directory_whose_files_cannot_be_looked_at_is_told(place_for_all: Path) -> None:
     leave(place_for_all)
     place_for_all.chmod(0o744)

@@ -122,6 +122,17 @@ def test_a_lock_that_cannot_be_had_for_a_new_file_is_told(folder: Folder) -> Non
     claim.release()
 
 
+def test_a_new_file_has_no_name_that_is_taken(folder: Folder) -> None:
+    chances = iter([b"\0\0\0\0", b"\0\0\0\1"])
+    taken = folder.new(bytes)
+    taken.release()
+
+    claim = folder.new(lambda _: next(chances))
+
+    assert claim.path.name.endswith("-00000001.db")
+    claim.release()
+
+
 def test_a_lock_says_whether_its_file_was_being_made(folder: Folder, path: Path) -> None:
     left = folder.new()
     left.release()

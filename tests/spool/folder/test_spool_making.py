@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from nobody import nobody
 
 from togai_shipper.spool.making import make_directory, make_file
 
@@ -76,6 +77,14 @@ def test_a_file_that_cannot_be_made_private_leaves_nothing_open(tmp_path: Path) 
     with pytest.raises(KeyboardInterrupt):
         make_file(Gone(tmp_path / "file"))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_what_another_user_than_root_makes_is_his_own(place_for_all: Path) -> None:
+    place_for_all.chmod(0o777)
+
+    with nobody():
+        os.close(make_file(place_for_all / "file"))
+        assert (place_for_all / "file").stat().st_uid == os.geteuid()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

@@ -50,7 +50,7 @@ def spool(directory: str, base_url: str, bound: int, world: World) -> Iterator[C
     use, below = folder.use(world.mounts), path / str(os.geteuid())
     if isinstance(use, Refusal):
         found, _, advice = use.why.partition("; ")
-        yield Check("fail", "spool", f"{path} {found}", f"It is refused: {advice}.")
+        yield Check("fail", "spool", f"{path}: {found}", f"It is refused: {advice}.")
         return
     try:
         _try(below if use == "below" and below.is_dir() else path)
