@@ -17,7 +17,7 @@ OK = "ok"
 LEFT = "left alone"  # of a newer version, or not a spool at all
 DAMAGED = "damaged"
 UNREADABLE = "unreadable"
-FOREIGN = "another user's"  # or no file at all, but something else with such a name
+FOREIGN = "not ours"  # another user's, or something else than a file
 ASIDE = "set aside"  # an earlier process found it damaged
 
 
