@@ -30,6 +30,7 @@ PURE = [
     "_event.encoding",
     "_event.event",
     "_outcome",
+    "_engine.blanking",
     "_engine.duplicates",
     "_engine.verdict",
     "_engine.batching",
@@ -75,6 +76,7 @@ ORDER = [
     "_engine.server_clock",
     "_engine.whole_reply",
     "_engine.exchange",
+    "_engine.guarded_head",
     "_engine.timed_http",
     "_engine.certificates",
     "_engine.transport",
@@ -115,7 +117,7 @@ FACES = {"_event": "_event.event"}  # what hands on the names of its folder come
 IMPURE = {"threading", "time", "requests", "tenacity", "logging", "random", "sqlite3"}
 ONLY_IN = {
     "requests": {"_engine/timed_http", "_engine/certificates", "_engine/transport"},
-    "urllib3": {"_engine/timed_http", "_engine/transport"},
+    "urllib3": {"_engine/guarded_head", "_engine/timed_http", "_engine/transport"},
     "tenacity": {"_engine/delivery"},
     "sqlite3": {"spool/connection"},
     "fcntl": {"spool/claims", "_process/limits"},  # the latter only asks whether there is one

@@ -1,8 +1,9 @@
 """What carries an event, from the buffer to its outcome. Each file knows those before it.
 
 - shared by all: ``bell``, ``runtime`` (the world outside), ``shutdown`` (the end)
-- pure rules: ``duplicates`` (whether a message says so), ``verdict`` (what a reply means), ``batching``,
-  ``byte_cap`` (how long requests may be), ``settlement`` (what becomes of each event)
+- pure rules: ``blanking`` (no secret in others' text), ``duplicates`` (whether a message says so),
+  ``verdict`` (what a reply means), ``batching``, ``byte_cap`` (how long requests may be), ``settlement``
+  (what becomes of each event)
 - what is counted and told: ``telling``, ``waiters``, ``receipts``, ``ledger``, ``log``, ``callbacks``,
   ``reporting``
 - who may send, and when: ``parking``, ``gate``
@@ -10,7 +11,8 @@
 - who carries them: ``threads``, ``flushers``
 - where all of them wait: ``store`` (the seam to what is durable), ``line`` (buffer, store, and who waits)
 - one request: ``key``, ``server_clock``, ``whole_reply`` (read strictly), ``exchange`` (its time, and how
-  far it is), ``timed_http`` (inside urllib3), ``certificates``, ``transport``
+  far it is), ``guarded_head`` (who may read it), ``timed_http`` (inside urllib3), ``certificates``,
+  ``transport``
 - one batch until its verdict: ``delivery``
 - the shipper as a whole: ``parts``, ``health``, ``carrying`` (from the line, and back into it), ``closing``
 """

@@ -23,18 +23,14 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 
-from togai_shipper._option_values import is_loopback_host
-from togai_shipper._secret import Secret
-
 from .exchange import CHUNK, Exchange, current_exchange
+from .guarded_head import GuardedHead
 from .whole_reply import CHUNKED, Head, NotWhole, read_body, read_head
 
 MAX_AGE = 300.0  # seconds; then the name is looked up again
 # Seconds of silence before the system probes a connection, and between two probes; how many may be lost.
 _PROBES = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, TimeoutError)
-_STAND_IN = b"(in place of the key, until this is sent)"
-_COOKIES = ("cookie", "cookie2")
 _CHOOSES_CONNECTIONS = ("get_connection", "get_connection_with_tls_context")
 
 
@@ -50,13 +46,6 @@ def _waiting(sock: Any) -> bytes | None:
         return None
     except OSError:
         return b""
-
-
-class InTheClear(NotWhole):
-    """The request, and the key in it, would go to a host unencrypted, so it is not sent."""
-
-    def __init__(self, host: str | None) -> None:
-        super().__init__(f"{host} would get the key unencrypted; use https, or allow_insecure=True")
 
 
 class _TimedReader(io.RawIOBase):
@@ -126,7 +115,7 @@ class WholeResponse(http.client.HTTPResponse):
         return body, leftover
 
 
-class _TimedConnection:
+class _TimedConnection(GuardedHead):
     """A connection that carries exchanges, from connecting on: mixed into one of urllib3's."""
 
     sock: Any
@@ -135,7 +124,6 @@ class _TimedConnection:
     timeout: float | None
     _opened_at: float | None = None
     _is_opening = False
-    _authorization: Secret[str] | None = None  # what the head that is made now has to say for the key
     _is_next_first = False  # nothing of the request was handed over yet
 
     def connect(self) -> None:
@@ -156,28 +144,9 @@ class _TimedConnection:
         _probe(sock)
         return sock
 
-    def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
-        current = current_exchange()
-        if current is not None and not current.is_anywhere and self._is_in_the_clear(url):
-            raise InTheClear(self.host)
+    def putrequest(self, *args: Any, **kwargs: Any) -> None:
         self._is_next_first = True
-        super().putrequest(method, url, *args, **kwargs)  # type: ignore[misc]  # likewise
-
-    def putheader(self, header: str | bytes, *values: Any) -> None:
-        name = (header if isinstance(header, str) else header.decode("latin-1")).lower()
-        if current_exchange() is not None:
-            if name in _COOKIES:
-                return
-            if name == "authorization" and len(values) == 1:
-                self._authorization = Secret(values[0])
-                values = (_STAND_IN,)
-        super().putheader(header, *values)  # type: ignore[misc]  # likewise
-
-    def _is_in_the_clear(self, url: str) -> bool:
-        """Whether others than this very machine can read a request for ``url``; a proxy can all of it."""
-        is_for_a_proxy = not url.startswith("/")
-        is_tls = isinstance(self, urllib3.connection.HTTPSConnection)
-        return not is_tls and (is_for_a_proxy or not is_loopback_host(self.host))
+        super().putrequest(*args, **kwargs)
 
     def send(self, data: Any) -> None:
         if self.sock is None:
@@ -193,14 +162,7 @@ class _TimedConnection:
         if self._is_next_first:
             current.begin_request()
         self._is_next_first = False
-        current.hand_over(self.sock, self._with_key(data))
-
-    def _with_key(self, data: Any) -> Any:
-        """Return ``data``, with the key where it stands for it: ``http.client`` never held more of it."""
-        hidden, self._authorization = self._authorization, None
-        if hidden is None:
-            return data
-        return bytes(data).replace(b": " + _STAND_IN, b": " + hidden.reveal().encode("latin-1"), 1)
+        current.hand_over(self.sock, self.with_key(data))
 
     def is_fit(self, kept_at: float, current: Exchange) -> bool:
         """Whether it may carry another request, after it was idle since ``kept_at``; urllib3 sees its end."""

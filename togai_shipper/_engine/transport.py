@@ -26,9 +26,11 @@ from togai_shipper._printable import printable
 from togai_shipper._secret import HiddenText, Secret
 from togai_shipper._version import __version__
 
+from .blanking import blanked, passwords_of
 from .certificates import missing, trusted
 from .exchange import CHUNK, MAX_IDLE, Exchange, exchange
-from .timed_http import InTheClear, WholeResponse, is_timed, tame
+from .guarded_head import InTheClear
+from .timed_http import WholeResponse, is_timed, tame
 from .verdict import Reply, date_of, is_togais_word, judge, retry_after
 from .whole_reply import TO_THE_END, Head, NotWhole
 
@@ -40,6 +42,7 @@ IDLE_SHARE = 0.1
 BARE = "HTTP 202, perhaps cut after 0 bytes"
 PACKED = "compressed in a way that nobody asked for"
 _OF_THE_NETWORK = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError, NotWhole)
+_NAMES_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _LENGTH = re.compile("[0-9]{1,18}")
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
@@ -92,7 +95,7 @@ class Transport:
                 self._session = tame(self._made())
             except Exception as error:  # whatever the caller's callable raises
                 text = f"session_factory raised {type(error).__name__}: {error}"
-                raise NoSession(printable(text[:MAX_WHY])) from error
+                raise NoSession(printable(blanked(text, self._passwords())[:MAX_WHY])) from error
         return self._session
 
     def send(
@@ -116,6 +119,10 @@ class Transport:
             return Reply(None, error=problem, sent=False)
         if not self._is_timed(session) and not may_begin():
             return Reply(None, error="no reply: given up before it was sent", sent=False)
+
+        def blank(text: str) -> str:
+            return blanked(text, [key, *self._passwords()])
+
         connect, total = (min(limit, time_left) for limit in self._timeout)
         idle = min(MAX_IDLE, time_left * IDLE_SHARE)
         with exchange(total, idle, self._clock, may_begin, is_anywhere=self._allow_insecure) as current:
@@ -135,9 +142,12 @@ class Transport:
                     allow_redirects=False,
                     stream=True,
                 ) as response:
-                    return self._as_usual(_read(response, current, max(MIN_READ, 2 * len(body))))
+                    reply = _read(response, current, max(MIN_READ, 2 * len(body)))
+                    return attrs.evolve(self._as_usual(reply), blank=blank)
             except Exception as error:  # the network's, a garbled reply's, or of the session's own making
-                return Reply(None, error=_why(error), sent=current.begun or not self._is_timed(session))
+                return Reply(
+                    None, error=_why(error, blank), sent=current.begun or not self._is_timed(session)
+                )
 
     def close(self) -> None:
         """Close the connection."""
@@ -146,6 +156,12 @@ class Transport:
 
     def _trusted(self, session: requests.Session) -> Any:
         return trusted(session.verify, os.environ if session.trust_env else {})
+
+    def _passwords(self) -> list[Secret[str]]:
+        """What is secret in the URLs of proxies, the environment's and the session's."""
+        urls = [url for name, url in os.environ.items() if name.lower() in _NAMES_PROXIES]
+        proxies = getattr(self._session, "proxies", None) or {}
+        return passwords_of([*urls, *(url for url in proxies.values() if isinstance(url, str))])
 
     def _as_usual(self, reply: Reply) -> Reply:
         """The reply; a 202 that may be cut behind its head is not, where the one before ended there, too."""
@@ -269,13 +285,14 @@ def _unpacked(body: bytes, coding: str | None, limit: int) -> tuple[bytes, bool]
     return unpacked, unpacking.eof and not unpacking.unused_data
 
 
-def _why(error: BaseException) -> str:
+def _why(error: BaseException, blank: Callable[[str], str] = str) -> str:
     """A connection error's innermost cause in a few words; requests' own text repeats the URL and more."""
     cause = error
     for _ in range(8):  # chains are short; one that bites its tail must not hold up a flusher for ever
         parts = (getattr(cause, "reason", None), *cause.args)
         cause = next((part for part in parts if isinstance(part, BaseException)), cause)
-    text = str(cause).rsplit(": ", 1)[-1] or type(cause).__name__
+    # First blanked, then cut: a secret that is cut would not be known any more.
+    text = blank(str(cause)[: 10 * MAX_WHY]).rsplit(": ", 1)[-1] or type(cause).__name__
     if not isinstance(error, _OF_THE_NETWORK):
         text = f"{type(error).__name__}: {text}"  # none of the network's: it says little without its kind
     return f"no reply: {printable(text[:MAX_WHY])}"

@@ -19,7 +19,7 @@ the same without one (a gateway's page)                as no reply; but see ``is
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias, TypeGuard
@@ -48,6 +48,7 @@ class Reply:
         False  # it came to a repetition of the request, which the session has sent more than once
     )
     doubt: str = ""  # why it may not be the word on this request, though it is whole
+    blank: Callable[[str], str] = attrs.field(default=str, eq=False, repr=False)  # what hides secrets in text
 
 
 @attrs.frozen
@@ -133,12 +134,12 @@ def _judge(reply: Reply, event_id: str | None) -> Verdict:  # noqa: PLR0911  one
     if status is None:
         return TryLater(None, reply.error, maybe_read=reply.sent)
     answer = _json_object(reply.body)
-    message = _message(answer, status)
+    message = _message(reply, answer, status)
     match status:
         case 200 | 202:
             return _success(reply, status, answer, message, event_id)
         case 207:
-            return _partly(status, answer, message, event_id)
+            return _partly(reply, status, answer, message, event_id)
         case 400 | 409 | 413 | 422 if answer is not None:
             return Refused(
                 status, message, _is_duplicate(status, answer, event_id), too_large=status in (413, 422)
@@ -185,7 +186,7 @@ def _success(
 ) -> Verdict:
     said = answer or {}
     if said.get("success") is False or _complaints(said):
-        return _partly(status, answer, message, event_id)
+        return _partly(reply, status, answer, message, event_id)
     if said.get("success") is True or said.get("errors") == []:
         return Accepted()
     # A gateway that queues, a waiting room and a check for robots have pages with 202, too.
@@ -194,7 +195,9 @@ def _success(
     return TryLater(status, f"a {status} that is not Togai's word")
 
 
-def _partly(status: int, answer: dict[str, Any] | None, message: str, sent_id: str | None) -> Partly:
+def _partly(
+    reply: Reply, status: int, answer: dict[str, Any] | None, message: str, sent_id: str | None
+) -> Partly:
     named: dict[str, Complaint] = {}
     for item in _complaints(answer or {}):
         payload = item.get("eventPayload") if isinstance(item, dict) else None
@@ -202,7 +205,7 @@ def _partly(status: int, answer: dict[str, Any] | None, message: str, sent_id: s
         if not isinstance(event_id, str):
             named = {}  # one is meant whom we cannot tell: as if nobody were named
             break
-        named[event_id] = Complaint(_message(item, status), _is_duplicate(status, item, event_id))
+        named[event_id] = Complaint(_message(reply, item, status), _is_duplicate(status, item, event_id))
     return Partly(named, Complaint(message, _is_duplicate(status, answer or {}, sent_id)), status)
 
 
@@ -229,11 +232,12 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) else None
 
 
-def _message(answer: dict[str, Any] | None, status: int) -> str:
+def _message(reply: Reply, answer: dict[str, Any] | None, status: int) -> str:
     said = (answer or {}).get("message")
     if not isinstance(said, str) or not said:
         return f"HTTP {status}"
-    return printable(said[:MAX_MESSAGE])
+    # First blanked, then cut: a secret that is cut would not be known any more.
+    return printable(reply.blank(said[: 2 * MAX_MESSAGE])[:MAX_MESSAGE])
 
 
 def _is_duplicate(status: int, answer: Mapping[str, Any], event_id: str | None) -> bool:

@@ -43,7 +43,12 @@ def _loopback(_ctx: click.Context, _option: click.Parameter, host: str) -> str:
 @click.option(
     "--port", default=8080, show_default=True, type=click.IntRange(0, 65_535), help="0: any free port."
 )
-@click.option("--api-key", default="sandbox", show_default=True, help="The key that it accepts.")
+@click.option(
+    "--api-key",
+    default="sandbox",
+    show_default=True,
+    help="The key that this stand-in accepts. Any word, but none of Togai's: others can see it here.",
+)
 @click.option(
     "--quota/--no-quota",
     default=True,
