@@ -8,6 +8,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from spools import event
 
 from togai_shipper.cli.spool.change_request import (
     PATIENCE,
@@ -57,9 +58,7 @@ def made(folder: Folder, letters: int = 3) -> Claim:
     """A file with dead letters, and its owner's claim."""
     claim = folder.new()
     file = SpoolFile.create(claim.path, {})
-    file.bury(
-        [DeadLetter(str(n), 1, b'{"id":"%d"}' % n, "rejected", 400, "no", 1, 1) for n in range(letters)]
-    )
+    file.bury([DeadLetter(str(n), 1, event(str(n)), "rejected", 400, "no", 1, 1) for n in range(letters)])
     file.close()
     return claim
 

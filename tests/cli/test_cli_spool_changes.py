@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Callable
 
 from spools import URL, Spool, event, letter, run
@@ -205,11 +206,13 @@ def test_what_is_gone_or_fails_is_exit_status_1(spool: Spool) -> None:
     assert "has disappeared, with 1 dead letter" in result.stdout
 
     other = spool.file(letters=(letter("a"),))
-    spool.damage(other, "CREATE TRIGGER no BEFORE DELETE ON dead BEGIN SELECT raise(ABORT, 'no'); END")
+    somebody = sqlite3.connect(other.path, isolation_level=None)
+    somebody.execute("BEGIN IMMEDIATE")
     result = run("replay", spool.path)
+    somebody.close()
 
     assert result.exit_code == 1
-    assert f"{other.path.name}: 1 dead letter unchanged: no\n" in result.stdout
+    assert f"{other.path.name}: 1 dead letter unchanged: another program has locked it" in result.stdout
 
 
 # --- purge ------------------------------------------------------------------------------------------------

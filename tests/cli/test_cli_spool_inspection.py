@@ -251,8 +251,8 @@ def test_what_is_damaged_is_named(spool: Spool) -> None:
         f"PROBLEM  {garbage.path.name}",
         "         file is not a database",
         f"PROBLEM  {claim.path.name}: 2 pending events, 1 dead letter",
-        "         1 pending event is damaged (wrong checksum); it is not sent",
-        "         2 dead letters are damaged (wrong checksums); they are not replayed",
+        "         1 pending event is damaged (wrong checksum, or no event); it is not sent",
+        "         2 dead letters are damaged (wrong checksums, or no events); they are not replayed",
     ]
     assert "2 files checked, 2 with a problem." in result.stdout
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from togai_shipper import Shipper, Stats
+from togai_shipper import Event, Shipper, Stats
 from togai_shipper.cli.app import cli
 from togai_shipper.cli.drain import Drained, DrainPicture, SpacedLines
 from togai_shipper.cli.terminal import Screen
@@ -140,7 +140,7 @@ def test_events_that_are_too_old_to_be_sent_stay_and_are_not_waited_for(
     claim = spool.new()
     file = SpoolFile.create(claim.path, {"base_url": togai.url})
     accepted_ms = int((time.time() - 41 * DAY) * 1000)
-    file.append([(accepted_ms, False, b'{"id":"1"}'), (accepted_ms, False, b'{"id":"2"}')])
+    file.append([(accepted_ms, False, Event("api_call", "acme").encode())] * 2)
     file.close()
     claim.release()
 

@@ -100,3 +100,10 @@ def test_quotes_in_a_schemas_name_do_not_hide_the_id(schema_name: str, event_id:
 
 def test_the_id_of_somebody_elses_json_is_read_as_json() -> None:
     assert id_of(b'{ "id" : "7" }') == "7"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b'{"x":1}', b'{"id":7}', b'{"id":', b'{"id":"\xff"}', b'["id"]', b"7", b"[" * 100_000]
+)
+def test_bytes_without_an_id_have_none(body: bytes) -> None:
+    assert id_of(body) == ""

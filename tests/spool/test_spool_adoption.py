@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
+from spool_files import body
 from spooled import die
 from sqlite_handles import break_off
 
@@ -15,17 +17,17 @@ from togai_shipper.spool.adoption import Adoption
 from togai_shipper.spool.age import Clocks
 from togai_shipper.spool.claims import Claim
 from togai_shipper.spool.disk import Disk
-from togai_shipper.spool.errors import Damaged, SpoolError, SpoolFull
+from togai_shipper.spool.errors import Damaged, Endless, SpoolError, SpoolFull
 from togai_shipper.spool.file import READ_BYTES, SpoolFile
 from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.orphan import Orphan
 from togai_shipper.spool.requests import ask
-from togai_shipper.spool.rows import DeadLetter, Row, event_id
+from togai_shipper.spool.rows import DeadLetter, Row
 from togai_shipper.spool.shelf import Shelf
 
 NOW = 1_790_000_000_000
 AT = Clocks("", NOW, NOW, None)  # nobody knows the boot, and Togai has not said what time it is
-LETTER = DeadLetter("dead", NOW, b'{"id":"dead"}', "rejected", 400, "no", 1, NOW)
+LETTER = DeadLetter("dead", NOW, body("dead"), "rejected", 400, "no", 1, NOW)
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def claim(folder: Folder) -> Claim:
     """A file with two events and a dead letter, and a request to replay that."""
     claim = folder.new()
     file = SpoolFile.create(claim.path, {})
-    file.append([(NOW, False, b'{"id":"1"}'), (NOW, False, b'{"id":"2"}')])
+    file.append([(NOW, False, body("1")), (NOW, False, body("2"))])
     file.bury([LETTER])
     file.close()
     return claim
@@ -94,7 +96,7 @@ def test_a_file_of_which_nothing_can_be_forgotten_is_moved_once_and_kept(
 ) -> None:
     orphan = Orphan(claim, failing(claim, remove_rows=SpoolError("no")))
 
-    assert move_all(orphan, ours) == [b'{"id":"1"}', b'{"id":"2"}']
+    assert move_all(orphan, ours) == [body("1"), body("2")]
     assert ".corrupt-" in orphan.end(NOW)
 
 
@@ -130,11 +132,11 @@ def test_dead_letters_that_cannot_be_written_here_stay_there(claim: Claim, ours:
 )
 def test_a_number_that_is_damaged_hides_no_other_event(folder: Folder, ours: SpoolFile, becomes: int) -> None:
     """A bit of a row's place in its file: no checksum sees it, and SQLite looks beyond it for more."""
-    bodies = [b'{"id":"%d"}' % number for number in range(1, 501)]
+    bodies = [body(str(number)) for number in range(1, 501)]
     claim = folder.new()
     file = SpoolFile.create(claim.path, {})
-    file.append([(NOW, False, body) for body in bodies])
-    file.append([(NOW, False, b"x" * 30_000)] * 200)  # so that a piece is not all
+    file.append([(NOW, False, each) for each in bodies])
+    file.append([(NOW, False, body("x", 30_000))] * 200)  # so that a piece is not all
     file.close()
     renumber(claim.path, 300, becomes, bodies[299])
     orphan = Orphan(claim, SpoolFile.open(claim.path))
@@ -154,7 +156,7 @@ def test_what_comes_again_and_again_since_the_order_is_damaged_comes_to_an_end(
 
     orphan = Orphan(claim, Disordered.open(claim.path))
 
-    assert move_all(orphan, ours) == [b'{"id":"1"}', b'{"id":"2"}']
+    assert move_all(orphan, ours) == [body("1"), body("2")]
     assert ".corrupt-" in orphan.end(NOW)
 
 
@@ -168,7 +170,48 @@ def test_rows_that_come_from_before_are_read_as_they_lie(claim: Claim, ours: Spo
 
     orphan = Orphan(claim, Disordered.open(claim.path))
 
-    assert set(move_all(orphan, ours)) == {b'{"id":"1"}', b'{"id":"2"}'}
+    assert set(move_all(orphan, ours)) == {body("1"), body("2")}
+    assert ".corrupt-" in orphan.end(NOW)
+
+
+@pytest.mark.parametrize("name", ["read", "read_as_they_lie"])
+def test_rows_that_come_without_end_come_to_one(claim: Claim, ours: SpoolFile, name: str) -> None:
+    """As where pages point to themselves: more rows than the file has room for."""
+
+    class Endlessly(SpoolFile):
+        def read(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
+            rows, damaged = super().read(0, limit)
+            return [attrs.evolve(row, seq=after + row.seq) for row in rows], damaged
+
+        def remove_rows(self, rows: Sequence[Row]) -> None:
+            """Does not find them."""
+
+    class AlsoAsTheyLie(Endlessly):
+        def read(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
+            return super().read(0, limit)
+
+        def read_as_they_lie(self, passed: int, limit: int) -> tuple[list[Row], list[int]]:
+            return self.read(0, limit)
+
+    orphan = Orphan(claim, {"read": Endlessly, "read_as_they_lie": AlsoAsTheyLie}[name].open(claim.path))
+
+    assert len(move_all(orphan, ours)) < 5000
+    assert ".corrupt-" in orphan.end(NOW)
+    assert claim.path.name not in [path.name for path in claim.path.parent.glob("*.db")]
+
+
+def test_of_a_file_on_which_a_statement_takes_too_long_no_more_is_read(claim: Claim, ours: SpoolFile) -> None:
+    reads: list[int] = []
+
+    class Endlessly(SpoolFile):
+        def read(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
+            reads.append(limit)
+            raise Endless("takes too long")
+
+    orphan = Orphan(claim, Endlessly.open(claim.path))
+
+    assert move_all(orphan, ours) == []
+    assert len(reads) == 1
     assert ".corrupt-" in orphan.end(NOW)
 
 
@@ -179,7 +222,7 @@ def test_rows_that_cannot_be_read_as_they_lie_are_read_one_by_one(claim: Claim, 
 
     orphan = Orphan(claim, failing(claim, Disordered, read_as_they_lie=Damaged("no")))
 
-    assert move_all(orphan, ours) == [b'{"id":"1"}', b'{"id":"2"}']
+    assert move_all(orphan, ours) == [body("1"), body("2")]
     assert ".corrupt-" in orphan.end(NOW)
 
 
@@ -200,10 +243,10 @@ def test_a_damaged_number_that_hides_events_leaves_those_that_wait_for_the_serve
 ) -> None:
     claim = folder.new()
     file = SpoolFile.create(claim.path, {})
-    file.append([(NOW, False, b'{"id":"%d"}' % number) for number in range(1, 501)])
-    file.append([(0, False, b"old")])
+    file.append([(NOW, False, body(str(number))) for number in range(1, 501)])
+    file.append([(0, False, body("old"))])
     file.close()
-    renumber(claim.path, 300, 16_000, b'{"id":"300"}')
+    renumber(claim.path, 300, 16_000, body("300"))
     orphan = Orphan(claim, SpoolFile.open(claim.path))
 
     move_all(orphan, ours)
@@ -232,7 +275,7 @@ def test_large_events_are_taken_a_few_megabytes_at_a_time(
     claim = folder.new()
     file = SpoolFile.create(claim.path, {})
     sizes = [200] * 900 + [60_000] * 200 + [2 * READ_BYTES] + [200] * 10  # of which any average is wrong
-    file.append([(NOW, False, b"x" * size) for size in sizes])
+    file.append([(NOW, False, body("x", size)) for size in sizes])
     orphan = Orphan(claim, file, damaged=damaged)
     pieces = []
     over = False
@@ -246,10 +289,6 @@ def test_large_events_are_taken_a_few_megabytes_at_a_time(
     assert [sum(piece) > READ_BYTES for piece in pieces].count(True) == 1
     assert [2 * READ_BYTES] in pieces
     assert len(pieces) < 10
-
-
-def test_a_damaged_event_has_no_id() -> None:
-    assert event_id(b'{"id":') == ""
 
 
 class Unsynced(Folder):

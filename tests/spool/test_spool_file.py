@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from spool_files import META, NOW, events, letter
+from spool_files import META, NOW, body, events, letter
 from sqlite_handles import fill
 
 from togai_shipper.spool.errors import Damaged, NotOurs, SpoolError, SpoolFull
@@ -26,14 +26,14 @@ def test_what_is_appended_is_read_in_its_order_and_in_parts(file: SpoolFile) -> 
     assert first == 1
     assert file.read(0, 2) == (
         [
-            Row(1, NOW, known=False, body=b'{"id":"a"}'),
-            Row(2, NOW + 1, known=False, body='{"id":"ü"}'.encode()),
+            Row(1, NOW, known=False, body=body("a")),
+            Row(2, NOW + 1, known=False, body=body("ü")),
         ],
         [],
     )
     assert [row.seq for row in file.read(2, 2)[0]] == [3]
     assert file.read(3, 2) == ([], [])
-    assert file.read_one(2) == Row(2, NOW + 1, known=False, body='{"id":"ü"}'.encode())
+    assert file.read_one(2) == Row(2, NOW + 1, known=False, body=body("ü"))
     assert file.read_one(4) is None
     assert file.last_seq() == 3
     assert file.oldest_ms() == NOW
@@ -46,7 +46,7 @@ def test_what_is_settled_is_gone_and_the_rest_stays(file: SpoolFile) -> None:
     file.remove([1, 3, 99])
 
     assert [row.seq for row in file.read(0, 9)[0]] == [2]
-    assert file.pending() == (1, 10 + ROW_BYTES)
+    assert file.pending() == (1, len(body("b")) + ROW_BYTES)
 
 
 def test_what_is_removed_is_not_written_once_more(file: SpoolFile, path: Path) -> None:

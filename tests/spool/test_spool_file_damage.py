@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spool_files import META, NOW, events, flipped, letter
+from spool_files import META, NOW, body, events, flipped, letter
 
 from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.file import READ_BYTES, SpoolFile
@@ -28,8 +28,9 @@ def test_a_flipped_bit_changes_the_checksum(accepted_ms: int, known: bool, body:
 def test_no_more_than_some_bytes_are_read_at_once(
     file: SpoolFile, change: Callable[..., None], damaged: list[int]
 ) -> None:
-    sizes = [1, 1, READ_BYTES - 2, 1, READ_BYTES + 1, READ_BYTES // 2, READ_BYTES // 2, 1]
-    file.append([(NOW, False, b"x" * size) for size in sizes])
+    one = len(body("a"))
+    sizes = [one, one, READ_BYTES - 2 * one, one, READ_BYTES + 1, READ_BYTES // 2, READ_BYTES // 2, one]
+    file.append([(NOW, False, body("a", size)) for size in sizes])
     for seq in damaged:
         change("UPDATE event SET accepted_ms = x'00ff' WHERE seq = ?", seq)
 
@@ -75,7 +76,7 @@ def test_a_damaged_row_is_named_and_its_neighbours_are_read(
     change(f"UPDATE event SET {damage} WHERE seq = 2")  # noqa: S608  ours
 
     rows, damaged = file.read(0, 9)
-    assert ([row.body for row in rows], damaged) == (['{"id":"ä"}'.encode(), '{"id":"ü"}'.encode()], [2])
+    assert ([row.body for row in rows], damaged) == ([body("ä"), body("ü")], [2])
     assert file.read_one(2) is None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from spool_files import DAY, NOW, events, letter
+from spool_files import DAY, NOW, body, events, letter
 
 from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.file import PAGE, SpoolFile
@@ -27,7 +27,7 @@ def test_a_letter_buried_twice_is_one_and_another_event_of_its_id_is_two(file: S
     file.bury([letter("a")])
     assert file.dead_count() == 1
 
-    file.bury([letter("a", body=b'{"id":"a","accountId":"other"}')])
+    file.bury([letter("a", body=body("a", 200))])
 
     assert file.dead_count() == 2
 
@@ -91,7 +91,7 @@ def test_a_damaged_letter_is_told_as_corrupt_and_never_replayed(
     file: SpoolFile, change: Callable[..., None]
 ) -> None:
     file.bury([letter("a"), letter("b"), letter("c", reason=CORRUPT)])
-    change("UPDATE dead SET body = replace(body, 'a', 'b') WHERE number = 1")
+    change("UPDATE dead SET body = replace(body, 'acme', 'acne') WHERE number = 1")
 
     assert file.replay([1, 3], NOW) == []
 

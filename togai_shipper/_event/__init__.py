@@ -3,9 +3,10 @@
 The limits are those of Togai's ``Event`` schema. ``fields`` says what a single field may hold, ``timestamps``
 when it happened, ``identity`` by what it is counted once, ``parts`` what attributes and dimensions are.
 ``encoding`` puts the JSON together, and ``event`` says the same facts to people; both ways meet in the same
-checks.
+checks. ``encoded`` tells whether bytes of another origin are such an event.
 """
 
+from .encoded import is_encoded
 from .encoding import encode
 from .event import Event, decode, read
 from .fields import MAX_ATTRIBUTES, MAX_DIGITS, Number, number
@@ -29,6 +30,7 @@ __all__ = [
     "encode",
     "fresh_id",
     "id_of",
+    "is_encoded",
     "number",
     "read",
     "timestamp_text",

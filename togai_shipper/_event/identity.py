@@ -6,6 +6,7 @@ import json
 import os
 import re
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from togai_shipper.exceptions import InvalidEvent
@@ -50,7 +51,10 @@ def chosen_id(schema_name: Any, account_id: Any, event_id: Any, idempotency_key:
 
 
 def id_of(body: bytes) -> str:
-    """Read the id of an encoded event, without the rest of it."""
+    """Read the id of an encoded event, without the rest of it; empty where the bytes have none."""
     found = _ID.search(body)
-    event_id: str = json.loads(found[1]) if found else json.loads(body)["id"]
-    return event_id
+    with suppress(ValueError, TypeError, LookupError, RecursionError):  # the bytes are no event
+        event_id = json.loads(found[1]) if found else json.loads(body)["id"]
+        if isinstance(event_id, str):
+            return event_id
+    return ""

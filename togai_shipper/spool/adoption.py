@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
@@ -9,7 +10,7 @@ from togai_shipper._plural import counted
 
 from .age import Clocks
 from .claims import Claim
-from .errors import Damaged, HoldsNothing, Refused, SpoolError
+from .errors import Damaged, Forged, HoldsNothing, Refused, SpoolError
 from .file import SpoolFile
 from .folder import Folder, Left
 from .orphan import Haul, Orphan
@@ -40,6 +41,7 @@ class Adoption:
         # under the shipper's lock, and written under the file's.
         self.stranded: Mapping[str, int] = {}
         self.kept: Mapping[str, int] = {}  # likewise, events that stay since the clocks do not tell their age
+        self._forged: Mapping[str, str] = {}  # likewise: a file that was set aside, and why nothing was read
 
     @property
     def path(self) -> str:
@@ -56,6 +58,8 @@ class Adoption:
         if stranded := self.stranded:
             waiting = counted(sum(stranded.values()), "event on disk is", "events on disk are")
             return f"{waiting} not ours to send; in {min(stranded)}"
+        if forged := self._forged:
+            return forged[min(forged)]
         if kept := self.kept:
             waiting = counted(sum(kept.values()), "event on disk", "events on disk")
             return (
@@ -73,6 +77,7 @@ class Adoption:
         if self._found is None:
             self._folder.prepare()
             self.stranded = self.kept = {}
+            self._forged = {path: why for path, why in self._forged.items() if os.path.exists(path)}  # noqa: PTH110  Path's raises where it cannot be told
             self._found = self._folder.orphans()
         for found in self._found:
             if isinstance(found, Left):
@@ -165,11 +170,11 @@ class Adoption:
 
     def _open(self, claim: Claim) -> Orphan:
         try:
-            return Orphan(claim, SpoolFile.open(claim.path))
+            return Orphan(claim, SpoolFile.open(claim.path, self._clock))
         except HoldsNothing:
             raise
         except Damaged:
-            return Orphan(claim, SpoolFile.salvage(claim.path), damaged=True)
+            return Orphan(claim, SpoolFile.salvage(claim.path, self._clock), damaged=True)
 
     def _ours(self, orphan: Orphan) -> Orphan | None:
         """It, if its events are for where we ship to; else it is let go."""
@@ -188,7 +193,11 @@ class Adoption:
 
     def _set_aside(self, claim: Claim, error: Damaged, now_ms: int) -> None:
         try:
-            what = f"set aside as {claim.set_aside(now_ms)}"
+            aside = str(claim.set_aside(now_ms))
+            what = f"set aside as {aside}"
+            if isinstance(error, Forged):
+                what += "; look where it came from, and remove it"
+                self._forged = {**self._forged, aside: f"{error}; {what}"}
         except SpoolError as failure:
             what = f"left as it is: {failure}"
         self._tell(f"aside {claim.path}", f"{error}; {what}")

@@ -9,17 +9,24 @@ from __future__ import annotations
 import ctypes
 import os
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from .errors import Damaged, SpoolError, SpoolFull
+from .errors import Damaged, Endless, SpoolError, SpoolFull
 from .making import make_file
+from .patience import OPERATIONS, Patience
 
 # Seconds that a statement waits for another connection. Whoever writes does not wait long: events go on from
 # memory, and close() has little time.
 BUSY_TIMEOUT = {"rw": 0.5, "ro": 5.0}
+# Seconds that a statement may run. Nobody waits for who only looks, and it looks at whole files.
+STATEMENT_TIMEOUT = {"rw": 10.0, "ro": 60.0}
+CHECK_TIMEOUT = 3600.0  # the same for SQLite's own check, which reads a file several times
+LONGEST = 64 * 1024**2  # bytes of one value, or row, in a file that others may have written
 
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
@@ -27,8 +34,12 @@ Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
 class Connection:
     """An open SQLite file. Every method raises ``SpoolError``, and has then changed nothing."""
 
-    def __init__(self, path: Path, mode: Literal["rw", "ro"]) -> None:
+    def __init__(
+        self, path: Path, mode: Literal["rw", "ro"], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.path = path
+        self._timeout = STATEMENT_TIMEOUT[mode]
+        self._patience = Patience(clock)
         with _translated(path):
             self._sqlite = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode={mode}",
@@ -37,22 +48,23 @@ class Connection:
                 isolation_level=None,
                 check_same_thread=False,
             )
+        self._sqlite.set_progress_handler(self._patience.is_over, OPERATIONS)
         self._sqlite.text_factory = bytes  # the bodies' text, as it is, damaged or not
         if mode == "rw":  # never destroyed, only closed: a forked child would, at its end, close its parent's
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._sqlite))
 
     @classmethod
-    def create(cls, path: Path) -> Connection:
+    def create(cls, path: Path, clock: Callable[[], float] = time.monotonic) -> Connection:
         """Make the file, which nobody but its owner can read, and connect to it."""
         with _translated(path):
             os.close(make_file(path))  # SQLite would let others read
-        return cls(path, "rw")
+        return cls(path, "rw", clock)
 
     # --- how it behaves ---
 
     def make_durable(self) -> None:
         """Let a power cut lose nothing of what is written from now on."""
-        with _translated(self.path):
+        with self._statement():
             execute = self._sqlite.execute
             execute("PRAGMA journal_mode = WAL").fetchone()  # where it cannot be had, FULL is durable as well
             execute("PRAGMA synchronous = FULL")
@@ -65,7 +77,7 @@ class Connection:
 
         Return false where a reader is in the way.
         """
-        with _translated(self.path):
+        with self._statement():
             execute = self._sqlite.execute
             execute("PRAGMA busy_timeout = 0")
             try:
@@ -76,43 +88,61 @@ class Connection:
 
     def distrust(self) -> None:
         """Read the file as one that may be damaged, or made by somebody who means harm."""
-        with _translated(self.path):
+        with self._statement():
             execute = self._sqlite.execute
             execute("PRAGMA mmap_size = 0")
             execute("PRAGMA cell_size_check = ON")
             execute("PRAGMA trusted_schema = OFF")
 
+    def refuse_long_values(self) -> None:
+        """Read no value of the file that would take up much memory."""
+        if sys.version_info >= (3, 11):  # before, SQLite's own limit holds: a gigabyte
+            self._sqlite.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+
     def read_though_cut_off(self) -> None:
         """Read what is left of a file whose end is missing, of which SQLite reads nothing else."""
-        with _translated(self.path):
+        with self._statement():
             self._sqlite.execute("PRAGMA writable_schema = ON")
 
     # --- statements ---
 
+    @contextmanager
+    def _statement(self, seconds: float | None = None) -> Iterator[None]:
+        """Run one statement, which has its time, and whose errors are the spool's."""
+        self._patience.begin(self._timeout if seconds is None else seconds)
+        with _translated(self.path):
+            yield
+
     def execute(self, statement: str, parameters: Parameters = ()) -> None:
         """Run a statement that gives nothing back; outside a transaction that is one commit."""
-        with _translated(self.path):
+        with self._statement():
             self._sqlite.execute(statement, parameters)
 
     def execute_many(self, statement: str, parameters: Iterable[Parameters]) -> None:
         """Run a statement once for each of ``parameters``, within a transaction."""
-        with _translated(self.path):
+        with self._statement():
             self._sqlite.executemany(statement, parameters)
 
     def row(self, statement: str, parameters: Parameters = ()) -> tuple[Any, ...]:
         """Return the one row that a statement gives."""
-        with _translated(self.path):
+        with self._statement():
             row: tuple[Any, ...] = self._sqlite.execute(statement, parameters).fetchone()
             return row
 
     def rows(self, statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
         """Return all the rows that a statement gives."""
-        with _translated(self.path):
+        with self._statement():
             return self._sqlite.execute(statement, parameters).fetchall()
+
+    def complaints(self) -> list[str]:
+        """Return what SQLite's own check of the whole file finds wrong, a text each."""
+        with self._statement(CHECK_TIMEOUT):
+            found = [as_text(text) for (text,) in self._sqlite.execute("PRAGMA integrity_check")]
+        return [] if found == ["ok"] else found
 
     def each(self, statement: str, parameters: Parameters = ()) -> Generator[tuple[Any, ...], None, None]:
         """Yield the rows that a statement gives, one by one; whoever stops early closes the generator."""
-        with _translated(self.path), closing(self._sqlite.execute(statement, parameters)) as cursor:
+        with self._statement(), closing(self._sqlite.execute(statement, parameters)) as cursor:
             yield from cursor
 
     @contextmanager
@@ -153,9 +183,13 @@ def _translated(path: Path) -> Iterator[None]:
             raise SpoolFull(f"{path}: another program has locked it ({error})") from error
         if code.startswith("SQLITE_FULL") or "is full" in text or "is locked" in text:
             raise SpoolFull(text) from error
+        if code.startswith("SQLITE_INTERRUPT") or str(error) == "interrupted":
+            raise Endless(f"{path}: a statement takes too long: it is damaged, or forged") from error
         if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or _sounds_damaged(str(error)):
             raise Damaged(text) from error
         raise SpoolError(text) from error
+    except OverflowError as error:  # a number that is the last one of SQLite's, and one more
+        raise SpoolError(f"{path}: {error}") from error
     except UnicodeDecodeError as error:  # a name in it, which SQLite told Python of
         raise Damaged(f"{path}: database disk image is malformed") from error
     except OSError as error:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from togai_shipper._event import is_encoded
+
 from . import schema
 from .connection import Connection, as_text
 from .rows import CORRUPT, DeadLetter, checksum, is_whole
@@ -41,10 +43,11 @@ class DeadLetters:
 
     def each(self) -> Iterator[tuple[int, DeadLetter, bool]]:
         """Yield every letter with its number, and whether it is as it was written, the oldest first."""
+        before: int | None = None  # where it gets no further, pages point to themselves
         after = -(2**63)
-        while page := self._connection.rows(schema.READ_DEAD, (after, PAGE)):
+        while after != before and (page := self._connection.rows(schema.READ_DEAD, (after, PAGE))):
             yield from map(_letter, page)
-            after = max([after + 1, *(number for number, *_ in page)])
+            before, after = after, max([after, *(number for number, *_ in page)])
 
     def these(self, numbers: Sequence[int]) -> dict[int, DeadLetter]:
         """Return the letters with these numbers, by number, without what is damaged or gone."""
@@ -53,7 +56,7 @@ class DeadLetters:
 
     def count(self) -> int:
         """Return how many there are."""
-        (count,) = self._connection.row("SELECT count(*) FROM dead")
+        (count,) = self._connection.row(schema.COUNT_DEAD)
         return int(count)
 
     def reasons(self) -> dict[str, int]:
@@ -71,19 +74,20 @@ def _letter(raw: tuple[Any, ...]) -> tuple[int, DeadLetter, bool]:
     """Return the number and the letter of a row, and whether the row is as it was written."""
     number, event_id, accepted_ms, body, crc, reason, status, message, attempts, dead_ms = raw
     whole = is_whole(accepted_ms, known=True, body=body, crc=crc)
+    sound = whole and (as_text(reason) == CORRUPT or is_encoded(body))  # a corrupt one is kept as it came
     return (
         number,
         DeadLetter(
             as_text(event_id),
             _number(accepted_ms),
             body if isinstance(body, bytes) else b"",
-            as_text(reason) if whole else CORRUPT,
+            as_text(reason) if sound else CORRUPT,
             status if isinstance(status, int) else None,
-            as_text(message) if whole else f"damaged on disk; it was {as_text(reason)}: {as_text(message)}",
+            as_text(message) if sound else f"damaged on disk; it was {as_text(reason)}: {as_text(message)}",
             _number(attempts),
             _number(dead_ms),
         ),
-        whole,
+        sound,
     )
 
 

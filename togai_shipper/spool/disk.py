@@ -111,6 +111,7 @@ class Disk:
                         "version": __version__,
                     },
                     FileClock.begun(self.boot, self._clock(), wall),
+                    self._clock,
                 )
                 self._folder.sync()
             except BaseException:

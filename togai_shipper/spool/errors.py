@@ -35,3 +35,11 @@ class Damaged(SpoolError):  # noqa: N818
 
 class HoldsNothing(Damaged):
     """There is not even a table in the file."""
+
+
+class Forged(Damaged):
+    """The file holds what this library does not make, such as a view: nothing of it is read."""
+
+
+class Endless(Damaged):
+    """A statement on the file takes too long, as on pages that point to themselves: no more of it is read."""

@@ -7,7 +7,8 @@ it once and uses it on one thread at a time; a forked child never touches it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import groupby
 from operator import itemgetter
@@ -19,7 +20,7 @@ from .age import FileClock
 from .connection import Connection, as_text
 from .dead_letters import DeadLetters
 from .errors import Damaged, SpoolError
-from .rows import ASKED_FOR, ROW_BYTES, DeadLetter, Row, checksum, is_past_window, is_whole
+from .rows import ASKED_FOR, ROW_BYTES, DeadLetter, Row, checksum, is_past_window, is_sound
 
 CLOCK = "clock"  # what the ``FileClock`` is called in a file
 PAGE = 100  # rows that are in memory at once while a file is gone through
@@ -39,37 +40,49 @@ class SpoolFile:
     # --- opening ---
 
     @classmethod
-    def create(cls, path: Path, meta: Mapping[str, str], clock: FileClock | None = None) -> SpoolFile:
-        """Make a new file, and write ``meta`` in it, and how its times are to be read."""
-        with _closed_on_error(Connection.create(path)) as connection:
+    def create(
+        cls,
+        path: Path,
+        meta: Mapping[str, str],
+        clock: FileClock | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> SpoolFile:
+        """Make a new file, and write ``meta`` in it, and how its times are to be read.
+
+        ``monotonic``: by which no statement takes too long.
+        """
+        with _closed_on_error(Connection.create(path, monotonic)) as connection:
             connection.make_durable()
             connection.distrust()
             schema.lay_out(connection, {**meta, CLOCK: clock.as_text()} if clock else meta)
             return cls(connection, clock=clock)
 
     @classmethod
-    def open(cls, path: Path) -> SpoolFile:
+    def open(cls, path: Path, monotonic: Callable[[], float] = time.monotonic) -> SpoolFile:
         """Open a file that a process has left. Raises ``NotOurs`` or ``Damaged`` where it cannot be used."""
-        with _closed_on_error(Connection(path, "rw")) as connection:
+        with _closed_on_error(Connection(path, "rw", monotonic)) as connection:
+            connection.distrust()
+            connection.refuse_long_values()
             schema.check(connection)
             connection.make_durable()
-            connection.distrust()
             return cls(connection, _last_seq(connection) + 1, _clock(connection))
 
     @classmethod
-    def salvage(cls, path: Path) -> SpoolFile:
+    def salvage(cls, path: Path, monotonic: Callable[[], float] = time.monotonic) -> SpoolFile:
         """Open a file that ``open`` finds damaged, to read what can still be read and to write nothing."""
-        with _closed_on_error(Connection(path, "rw")) as connection:
+        with _closed_on_error(Connection(path, "rw", monotonic)) as connection:
             connection.read_though_cut_off()
             connection.distrust()
+            connection.refuse_long_values()
             schema.check(connection)
             return cls(connection, clock=_clock(connection))
 
     @classmethod
-    def peek(cls, path: Path) -> SpoolFile:
+    def peek(cls, path: Path, monotonic: Callable[[], float] = time.monotonic) -> SpoolFile:
         """Open a file for reading alone, while its process may be writing. Raises as ``open`` does."""
-        with _closed_on_error(Connection(path, "ro")) as connection:
+        with _closed_on_error(Connection(path, "ro", monotonic)) as connection:
             connection.distrust()
+            connection.refuse_long_values()
             schema.check(connection)
             return cls(connection, clock=_clock(connection))
 
@@ -97,7 +110,8 @@ class SpoolFile:
     def read(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
         """Return the next rows beyond ``after``, and the ``seq`` of each damaged one among them.
 
-        It reads ``limit`` rows at most, and ``READ_BYTES`` of bodies.
+        What is no event is damaged, too, though its checksum is right. ``limit`` rows are read at most, and
+        ``READ_BYTES`` of bodies.
         """
         try:
             return self._read_at_once(after, limit)
@@ -115,7 +129,7 @@ class SpoolFile:
         for seq, accepted_ms, known, crc, length in json.loads(facts):
             body = bytes(bodies[start : start + length])
             start += length
-            if checksum(accepted_ms, bool(known), body) == crc:
+            if is_sound(accepted_ms, known, body, crc):
                 rows.append(Row(seq, accepted_ms, bool(known), body, known == ASKED_FOR))
             else:
                 damaged.append(seq)
@@ -136,7 +150,7 @@ class SpoolFile:
                 size += len(body) if isinstance(body, bytes) else 0
                 if size > READ_BYTES and (rows or damaged):
                     break
-                if is_whole(accepted_ms, known, body, crc):
+                if is_sound(accepted_ms, known, body, crc):
                     rows.append(Row(seq, accepted_ms, bool(known), body, known == ASKED_FOR))
                 else:
                     damaged.append(seq)
@@ -144,13 +158,14 @@ class SpoolFile:
 
     def scan(self) -> Iterator[tuple[list[Row], list[int]]]:
         """Yield all rows, a page at a time, with the ``seq`` of damaged ones; no page is empty."""
+        before: int | None = None  # where it gets no further, pages point to themselves
         after = -(2**63)  # a damaged seq can be negative
-        while True:
+        while after != before:
             rows, damaged = self.read(after, PAGE)
             if not rows and not damaged:
                 return
             yield rows, damaged
-            after = max([after + 1, *damaged, *(row.seq for row in rows)])  # not the last: damage disorders
+            before, after = after, max([after, *damaged, *(row.seq for row in rows)])  # damage disorders
 
     def read_one(self, seq: int) -> Row | None:
         """Return the row with this ``seq``, if it is there and whole."""
@@ -310,8 +325,7 @@ class SpoolFile:
 
     def complaints(self) -> list[str]:
         """Return what SQLite's own check of the whole file finds wrong, a text each."""
-        found = [as_text(text) for (text,) in self._connection.rows("PRAGMA integrity_check")]
-        return [] if found == ["ok"] else found
+        return self._connection.complaints()
 
     def close(self) -> None:
         """Close the file; what was written stays."""

@@ -12,14 +12,18 @@ from itertools import islice
 
 import attrs
 
+from togai_shipper._event import id_of
+
 from .age import Clocks, age
 from .claims import Claim
-from .errors import SpoolError, SpoolFull
+from .errors import Endless, SpoolError, SpoolFull
 from .file import READ_BYTES, SpoolFile
 from .requests import carry_out, read_requests
-from .rows import PAST_WINDOW, DeadLetter, Row, event_id
+from .rows import PAST_WINDOW, DeadLetter, Row
+from .wal import size_of
 
 PIECE = 1000  # rows moved at once at most: a few milliseconds, between which our own events are written
+MIN_ROW = 32  # bytes that a row takes at least; an event alone has over a hundred
 MAX_UNREADABLE = 10_000  # rows in a row that cannot be read; then there are no more
 
 
@@ -53,6 +57,8 @@ class Orphan:
         self._stays = damaged  # something in it cannot be moved: it is kept, under another name
         self.waiting = 0  # events in it of which the clocks do not tell how old they are
         self._is_damaged = damaged
+        self._is_endless = False  # pages of it point to themselves: no more of it is read
+        self._rows_left = PIECE + sum(size_of(f"{file.path}{suffix}") for suffix in ("", "-wal")) // MIN_ROW
         self._unreadable = 0
         self._bad: set[int] = set()  # the seq of damaged rows
         self._passed: int | None = None  # rows, where they are read as they lie
@@ -80,9 +86,9 @@ class Orphan:
         if expired:
             ours.bury([_expired(row, now.wall) for row in expired])
         self._forget([*(row for row, _ in fresh), *expired])
-        is_over = piece.is_last and not self._do_requests(now.wall)
+        is_over = self._is_endless or (piece.is_last and not self._do_requests(now.wall))
         # Where events wait, the file stays, and its dead letters in it.
-        dead = self._move_dead(ours) if is_over and not self.waiting else 0
+        dead = self._move_dead(ours) if is_over and not self.waiting and not self._is_endless else 0
         return Haul(moved, expired, dead, piece.damaged, is_over)
 
     def _do_requests(self, now_ms: int) -> bool:
@@ -97,12 +103,18 @@ class Orphan:
         return bool(requests)
 
     def _next(self) -> Piece:
+        with suppress(Endless):
+            return self._next_of_all()
+        self._is_endless = self._stays = True
+        return Piece([], 0, is_last=True)
+
+    def _next_of_all(self) -> Piece:
         try:
             if self._passed is not None:
                 return self._next_as_they_lie(self._passed)
             if not self._is_damaged:
                 return self._next_in_order()
-        except SpoolFull:  # locked for the moment, by somebody who looks into it
+        except (SpoolFull, Endless):  # the first: locked for the moment, by somebody who looks into it
             raise
         except SpoolError:  # damaged, or on a disk that is: no failure of ours
             self._is_damaged = self._stays = True
@@ -110,7 +122,7 @@ class Orphan:
         return self._next_readable()
 
     def _next_in_order(self) -> Piece:
-        rows, damaged = self.file.read(self._after, PIECE)
+        rows, damaged = self._counted(*self.file.read(self._after, PIECE))
         seqs = [*damaged, *(row.seq for row in rows)]
         hides = (
             self.file.pending()[0] > self.waiting + len(self._bad) if not seqs else min(seqs) <= self._after
@@ -128,7 +140,7 @@ class Orphan:
 
     def _next_as_they_lie(self, passed: int) -> Piece:
         """Return rows in whatever order they are in, after the first ``passed`` ones."""
-        rows, damaged = self.file.read_as_they_lie(passed, PIECE)
+        rows, damaged = self._counted(*self.file.read_as_they_lie(passed, PIECE))
         self._passed = passed + len(rows) + len(damaged)
         return Piece(rows, len(set(damaged) - self._bad), is_last=not rows and not damaged)
 
@@ -159,10 +171,19 @@ class Orphan:
         """The next row; ``None`` where it cannot be read, or comes from before: the order is damaged."""
         try:
             rows, damaged = self.file.read(self._after, 1)
+        except Endless:
+            raise
         except SpoolError:
             return None, []
         is_from_before = any(seq <= self._after for seq in (*damaged, *(row.seq for row in rows)))
         return (None, []) if is_from_before else (rows, damaged)
+
+    def _counted(self, rows: list[Row], damaged: list[int]) -> tuple[list[Row], list[int]]:
+        """Raise ``Endless`` where more rows were read than the file has room for: the same come again."""
+        self._rows_left -= len(rows) + len(damaged)
+        if self._rows_left < 0:
+            raise Endless(f"{self.claim.path}: it has more rows than it has room for")
+        return rows, damaged
 
     def _forget(self, rows: list[Row]) -> None:
         if rows and not self._is_damaged:  # else it is kept as it is
@@ -198,7 +219,7 @@ class Orphan:
     def end(self, now_ms: int) -> str:
         """All is moved that can be: remove the file, or keep it by another name; returns that, or nothing."""
         self.file.close()
-        if self.waiting:
+        if self.waiting and not self._is_endless:
             self.claim.release()
         elif self._stays:
             return str(self.claim.set_aside(now_ms))
@@ -223,5 +244,5 @@ def _moved(fresh: Sequence[tuple[Row, int]], ours: SpoolFile, now: Clocks) -> li
 def _expired(row: Row, now_ms: int) -> DeadLetter:
     message = "older than Togai's memory of ids: sent again, it might be billed twice"
     return DeadLetter(
-        event_id(row.body), row.accepted_ms, row.body, PAST_WINDOW, None, message, attempts=0, dead_ms=now_ms
+        id_of(row.body), row.accepted_ms, row.body, PAST_WINDOW, None, message, attempts=0, dead_ms=now_ms
     )

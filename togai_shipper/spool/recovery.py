@@ -121,7 +121,7 @@ class Recovery:
         """Keep rows of our own file that are not what was written, as they are: never sent, and told."""
         path, now, count = self._disk.path, self._now_ms(), len(damaged)
         bodies = [file.raw(seq) for seq in damaged]
-        text = "its checksum is wrong"
+        text = "its checksum is wrong, or it is no event"
         file.bury(
             [
                 DeadLetter(f"row {seq}", now, body, CORRUPT, None, text, 0, now)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import zlib
-from contextlib import suppress
 from typing import Any
 
 import attrs
 
 from togai_shipper._engine.settlement import DEDUPE_WINDOW
-from togai_shipper._event import id_of
+from togai_shipper._event import is_encoded
 
 PAST_WINDOW = "past dedupe window"
 ASKED_FOR = 2  # in the column ``known``: as 1, and an operator has asked for it
 ROW_BYTES = 40  # about what a row takes on disk beside its body
-CORRUPT = "corrupt"  # damaged on disk: what is left of such an event can be looked at, and is never sent
+CORRUPT = "corrupt"  # damaged on disk, or no event: what is left of it can be looked at, and is never sent
 
 
 @attrs.frozen
@@ -83,6 +82,14 @@ def checksum(accepted_ms: int, known: bool, body: bytes) -> int:  # noqa: FBT001
     return zlib.crc32(body, zlib.crc32(b"%d,%d" % (accepted_ms, known)))
 
 
+def is_sound(accepted_ms: Any, known: Any, body: Any, crc: Any) -> bool:
+    """Tell whether a row is as it was written, and its body an event: nothing else may be sent.
+
+    A checksum keeps no secret: whoever may write into the directory can make one that is right.
+    """
+    return is_whole(accepted_ms, known, body, crc) and is_encoded(body)
+
+
 def is_whole(accepted_ms: Any, known: Any, body: Any, crc: Any) -> bool:
     """Tell whether the columns of a row are as they were written."""
     return (
@@ -90,10 +97,3 @@ def is_whole(accepted_ms: Any, known: Any, body: Any, crc: Any) -> bool:
         and isinstance(body, bytes)
         and checksum(accepted_ms, bool(known), body) == crc
     )
-
-
-def event_id(body: bytes) -> str:
-    """An event's id; empty where the body is damaged."""
-    with suppress(Exception):  # whatever a flipped bit makes of JSON
-        return id_of(body)
-    return ""

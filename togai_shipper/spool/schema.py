@@ -5,51 +5,66 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .connection import Connection
-from .errors import HoldsNothing, NotOurs
+from .errors import Forged, HoldsNothing, NotOurs
 
 FORMAT = 1
 APPLICATION_ID = 0x546F6769  # "Togi", where SQLite keeps the kind of a file
 
-_TABLES = (
-    """
-CREATE TABLE event (
+_EVENT = """CREATE TABLE event (
     seq INTEGER PRIMARY KEY, accepted_ms INTEGER NOT NULL, known INTEGER NOT NULL, body BLOB NOT NULL,
     crc INTEGER NOT NULL
-)
-""",
-    """
-CREATE TABLE dead (
+)"""
+_DEAD = """CREATE TABLE dead (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL, accepted_ms INTEGER NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL,
     reason TEXT NOT NULL, status INTEGER, message TEXT NOT NULL, attempts INTEGER NOT NULL,
     dead_ms INTEGER NOT NULL, UNIQUE (id, dead_ms, crc)
-)
-""",
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {FORMAT}",
-)
+)"""
+_META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)"
+
+# What SQLite notes of these, to the letter: type, name, table, and the statement. Format 1 is the only one
+# that was ever written.
+_ENTRIES = {
+    (b"table", b"event", b"event", _EVENT.encode()),
+    (b"table", b"dead", b"dead", _DEAD.encode()),
+    (b"index", b"sqlite_autoindex_dead_1", b"dead", None),
+    (b"table", b"sqlite_sequence", b"sqlite_sequence", b"CREATE TABLE sqlite_sequence(name,seq)"),
+    (b"table", b"meta", b"meta", _META.encode()),
+    (b"index", b"sqlite_autoindex_meta_1", b"meta", None),
+}
 
 
 def lay_out(connection: Connection, meta: Mapping[str, str]) -> None:
     """Make the tables of a new file, and write ``meta`` in it."""
     with connection.transaction():  # one: a file whose tables are there says whose it is
-        for statement in _TABLES:
+        for statement in (_EVENT, _DEAD, _META):
             connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
         connection.execute_many("INSERT INTO meta VALUES (?, ?)", meta.items())
 
 
 def check(connection: Connection) -> None:
-    """Raise ``NotOurs`` or ``Damaged`` where the file is no spool that this version can read."""
+    """Raise ``NotOurs`` or ``Damaged`` where the file is no spool that this version can read.
+
+    Nothing of its tables is read until then. A view, a trigger, or an expression in a column or an index
+    would run what somebody else has written.
+    """
     (kind,), (version,) = connection.row("PRAGMA application_id"), connection.row("PRAGMA user_version")
     path = connection.path
     if kind == APPLICATION_ID and version > FORMAT:
         raise NotOurs(f"{path}: its format is {version}, of a newer version; this one reads {FORMAT}")
+    entries = connection.rows(_READ_ENTRIES, (len(_ENTRIES) + 1,))
+    if kind != APPLICATION_ID and entries:
+        raise NotOurs(f"{path}: is an SQLite file, but no spool")
     if kind != APPLICATION_ID:
-        (tables,) = connection.row("SELECT count(*) FROM sqlite_master")
-        if tables:
-            raise NotOurs(f"{path}: is an SQLite file, but no spool")
         raise HoldsNothing(f"{path}: holds nothing; what was in it, or in its -wal, is gone")
+    # One that is missing is damage, which is found when it is used.
+    if not _ENTRIES.issuperset(entries) or len(set(entries)) < len(entries):
+        raise Forged(f"{path}: has other tables than a spool's, or more than those")
+
+
+_READ_ENTRIES = "SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT ?"
 
 
 # --- pending events -----------------------------------------------------------------------------------------
@@ -109,5 +124,6 @@ READ_THESE_DEAD = """
 SELECT number, id, accepted_ms, body, crc, reason, status, message, attempts, dead_ms
 FROM dead WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number
 """
+COUNT_DEAD = "SELECT count(number) FROM dead"  # count(*) of a table by itself is one step, which has no end
 COUNT_DEAD_BY_REASON = "SELECT reason, count(*) FROM dead GROUP BY reason ORDER BY count(*) DESC, reason"
 REMOVE_DEAD = "DELETE FROM dead WHERE number IN (SELECT value FROM json_each(?))"

@@ -25,7 +25,7 @@ from togai_shipper._engine.server_clock import ServerClock
 from togai_shipper._engine.shutdown import Shutdown
 from togai_shipper._engine.store import Inlet
 from togai_shipper._engine.threads import RESTART_AFTER, Threads
-from togai_shipper._event import ChosenId
+from togai_shipper._event import ChosenId, id_of
 from togai_shipper._outcome import Dropped, Settled
 from togai_shipper._plural import counted
 from togai_shipper._process import forks
@@ -39,7 +39,7 @@ from .gathering import Gathering
 from .holdings import Holdings
 from .news import News
 from .recovery import Recovery
-from .rows import DeadLetter, event_id
+from .rows import DeadLetter
 from .shelf import Dying, Leaving
 from .upkeep import Upkeep
 
@@ -417,7 +417,7 @@ class Spool:
         row = file.read_one(seq) if seq else None
         reason = outcome.reason if isinstance(outcome, Dropped) else "rejected"
         return DeadLetter(
-            event_id(event),
+            id_of(event),
             row.accepted_ms if row else now,
             event,
             reason,

@@ -69,8 +69,9 @@ def _pending(file: SpoolFile) -> tuple[int, int]:
 
 def _told(count: int, what: str, one: str, many: str) -> Iterator[str]:
     if count:
-        are = f"{what} is damaged (wrong checksum); {one}"
-        yield f"1 {are}" if count == 1 else f"{count:,} {what}s are damaged (wrong checksums); {many}"
+        are = f"{what} is damaged (wrong checksum, or no event); {one}"
+        these = f"{what}s are damaged (wrong checksums, or no events); {many}"
+        yield f"1 {are}" if count == 1 else f"{count:,} {these}"
 
 
 def _lacks_wal(path: Path) -> Iterator[str]:
