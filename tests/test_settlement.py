@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +29,17 @@ from togai_shipper._engine.settlement import (
     past_window,
     settle,
 )
-from togai_shipper._engine.verdict import Accepted, Complaint, Park, Partly, Refused, TryLater, Verdict
+from togai_shipper._engine.verdict import (
+    Accepted,
+    Complaint,
+    Park,
+    Partly,
+    Refused,
+    Reply,
+    TryLater,
+    Verdict,
+    judge,
+)
 from togai_shipper._event import ChosenId, encode, id_of
 from togai_shipper._outcome import Delivered, Dropped, Rejected
 
@@ -130,6 +142,94 @@ def test_what_was_perhaps_read_is_never_rejected_as_if_it_was_not(
 
 
 # --- taken ------------------------------------------------------------------------------------------------
+
+
+# --- no batch goes round for ever --------------------------------------------------------------------------
+
+strange_ids = st.none() | st.integers() | st.booleans() | st.just([]) | st.just({}) | st.text(max_size=9)
+
+
+def payloads(known: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """What a server may hold against events: of ours, of others, of nobody, and what is no such thing."""
+    event_ids = known | strange_ids
+    events = st.fixed_dictionaries({}, optional={"id": event_ids, "x": strange_ids}) | strange_ids
+    messages = st.sampled_from(("no", "duplicate event id", "")) | strange_ids
+    return st.fixed_dictionaries({}, optional={"message": messages, "eventPayload": events}) | strange_ids
+
+
+def answers(known: st.SearchStrategy[Any]) -> st.SearchStrategy[Reply]:
+    """Whatever may be answered by somebody who is there."""
+    lists = st.lists(payloads(known), max_size=4) | payloads(known)
+    objects = st.fixed_dictionaries(
+        {},
+        optional={
+            "success": strange_ids,
+            "errors": lists,
+            "details": lists | st.dictionaries(st.text(max_size=3), lists, max_size=2),
+            "message": st.just("duplicate event id") | strange_ids,
+            "eventPayload": payloads(known),
+        },
+    )
+    replied = st.sampled_from((200, 202, 207, 400, 401, 403, 404, 409, 413, 422)) | st.integers(100, 499)
+    bodies = (objects | strange_ids).map(lambda answer: json.dumps(answer).encode()) | st.binary(max_size=9)
+    return st.builds(Reply, replied, bodies)
+
+
+def verdict_of_the_next(replies: deque[Reply], sent: Batch) -> Verdict:
+    """The verdict on the first reply that is no outage; they come again and again, in their order."""
+    event_id = id_of(sent.events[0]) if len(sent) == 1 else None
+    for _ in range(len(replies)):
+        verdict = judge(replies[0], event_id)
+        replies.rotate(-1)
+        if not isinstance(verdict, TryLater):
+            return verdict
+    return Accepted()
+
+
+bodies = st.sampled_from((body("a"), body("b"), body("c", ChosenId), b'{"x":1}', b'{"id":7}', b"", b"\xff"))
+
+
+@given(
+    st.lists(bodies, min_size=1, max_size=9),
+    st.lists(answers(st.sampled_from("abc")), max_size=8),
+    st.booleans(),
+)
+def test_whatever_is_answered_to_it_a_batch_ends_while_others_are_accepted(
+    events: list[bytes],
+    replies: list[Reply],
+    is_single: bool,  # noqa: FBT001  drawn
+) -> None:
+    single = is_single and len(events) == 1
+    waiting, coming = [Batch(events, 10, 900.0, single=single)], deque(replies)
+    accepted = ended = 0
+    while waiting:
+        sent = attrs.evolve(waiting.pop(), attempts=1)
+        verdict = verdict_of_the_next(coming, sent)
+        at = Circumstances(now=1000.0, accepted=accepted, parked=isinstance(verdict, Park))
+        settlement = settle(sent, verdict, at)
+        ended += sum(len(outcome.events) for outcome in settlement.outcomes)
+        waiting += [*settlement.again, *settlement.last]
+        accepted += 1
+        assert accepted <= 8 * len(events)
+
+    assert ended == len(events)
+
+
+@given(batches(), verdicts, circumstances)
+def test_what_goes_on_is_less_or_counted_or_there_is_an_outage(
+    sent: Batch, verdict: Verdict, at: Circumstances
+) -> None:
+    settlement = settle(sent, verdict, at)
+
+    for part in (*settlement.again, *settlement.last):
+        is_less = len(part) < len(sent) or part.single > sent.single
+        is_counted = sent.refusals < part.refusals < MAX_REFUSALS
+        is_outage = (
+            isinstance(verdict, TryLater)
+            or at.parked
+            or (isinstance(verdict, Park) and (part.refused_at == at.accepted or verdict.status is None))
+        )
+        assert is_less or is_counted or is_outage
 
 
 def test_an_accepted_batch_is_delivered() -> None:
@@ -436,6 +536,31 @@ def test_a_batch_that_parked_on_the_key_goes_first_undivided_once_that_is_mended
     (again,) = settlement.again
     assert again.body() == sent.body()
     assert not again.maybe_read, "a key that is refused opens nothing"
+
+
+def test_a_batch_that_alone_is_refused_for_its_key_is_divided_and_an_event_rejected_in_the_end() -> None:
+    sent = batch(2)
+    (sent,) = settle(sent, ON_KEY, attrs.evolve(PARKED, accepted=7)).again
+    (sent,) = settle(sent, ON_KEY, attrs.evolve(PARKED, accepted=7)).again
+    assert len(sent) == 2, "nothing was accepted since: it is the key"
+
+    sent, _ = settle(sent, ON_KEY, attrs.evolve(PARKED, accepted=8)).again
+    for accepted in (9, 10):
+        (sent,) = settle(sent, ON_KEY, attrs.evolve(PARKED, accepted=accepted)).last
+    (rejected,) = settle(sent, ON_KEY, attrs.evolve(PARKED, accepted=11)).outcomes
+
+    assert isinstance(rejected, Rejected)
+    assert (rejected.error.status, rejected.events) == (401, (body("0"),))
+
+
+def test_a_key_that_cannot_be_had_is_no_word_on_a_batch() -> None:
+    sent = batch(2)
+    for accepted in range(7, 17):
+        (sent,) = settle(
+            sent, Park(None, "no key", on_key=True), attrs.evolve(PARKED, accepted=accepted)
+        ).again
+
+    assert (len(sent), sent.refusals) == (2, 0)
 
 
 def test_a_probe_refused_for_its_key_makes_room_for_another_event() -> None:

@@ -131,3 +131,49 @@ def test_a_duplicate_of_a_batch_whose_flusher_was_ended_is_a_delivery() -> None:
         w.pipeline.flush(10)
 
     assert w.pipeline.flush(10) == FlushReport(delivered=1)
+
+
+STRANGE = [
+    b"",
+    b"null",
+    b"{}",
+    b'{"success": false}',
+    b'{"errors": 7}',
+    b'{"errors": [{"message": 7, "eventPayload": 7}]}',
+    b'{"errors": [{"message": "no", "eventPayload": {"id": 7}}]}',
+    b'{"errors": [{"message": "no", "eventPayload": {"id": null}}, {"eventPayload": {"id": ["a"]}}]}',
+    b'{"errors": [{"message": "no", "eventPayload": {"id": "of somebody else"}}]}',
+    b'{"details": {"errors": [{"eventPayload": {"id": ""}}]}}',
+    b"[" * 10_000,
+]
+
+
+@pytest.mark.parametrize("answer", STRANGE, ids=range(len(STRANGE)))
+def test_an_event_that_is_answered_in_a_strange_way_ends_and_no_other_is_sent_more_than_twice(
+    answer: bytes,
+) -> None:
+    w = world()
+    ids = w.put(100)
+    strange = ids[37]
+    w.server.answer = lambda sent: Reply(207, answer) if strange in sent.ids else OK
+
+    assert w.pipeline.flush(1000) == FlushReport(delivered=99, rejected=1)
+    sent = [event_id for each in w.server.sent for event_id in each.ids]
+    assert {event_id: sent.count(event_id) for event_id in ids} == {**dict.fromkeys(ids, 2), strange: 4}
+    assert set(w.server.metered) == {*ids} - {strange}
+
+
+def test_an_event_that_alone_is_refused_for_the_key_does_not_park_the_line_for_ever() -> None:
+    w = world()
+    ids = w.put(4)
+    w.server.answer = lambda sent: Reply(401) if ids[2] in sent.ids else OK
+
+    for _ in range(12):
+        w.pipeline.flush(10)
+        w.put(1)
+        w.until_probe()
+    w.pipeline.flush(10)
+
+    stats = w.pipeline.health.stats()
+    assert (stats.rejected, stats.pending, stats.delivered) == (1, 0, 15)
+    assert ids[2] not in w.server.metered

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import TypeAlias
 
 from togai_shipper._event import id_of
@@ -50,8 +49,7 @@ class Receipts:
         if not self._out:
             return
         for event in settled.events:
-            with suppress(ValueError, KeyError, TypeError):  # damaged on disk: nobody knows which it was
-                self._settle(id_of(event), settled, telling)
+            self._settle(id_of(event), settled, telling)
 
     def _settle(self, event_id: str, settled: Settled, telling: Telling | None) -> None:
         waiting = self._out.pop(event_id, None)

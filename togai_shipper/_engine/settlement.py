@@ -1,6 +1,8 @@
 """What becomes of a batch by a verdict. Pure: outcomes, and the batches in which the rest goes on.
 
-Every event of the batch is in exactly one of the two.
+Every event of the batch is in exactly one of the two. No batch goes round for ever, whatever is answered to
+it: what goes on is a part of the batch, or has one more of its few ``refusals``, or there is an outage, and
+each try waits longer than the one before.
 """
 
 from __future__ import annotations
@@ -214,7 +216,9 @@ def _try_last(batch: Batch, later: Batch, at: Circumstances) -> Settlement:
 
 def _unpark(batch: Batch, later: Batch, verdict: Park, at: Circumstances) -> Settlement:
     """How the batch that parked the line goes on once it is open: divided, if it may be the cause itself."""
-    if verdict.on_key:
+    if _is_of_the_key(batch, verdict, at):
+        if verdict.status is not None:
+            later = attrs.evolve(later, refused_at=at.accepted)
         return Settlement(last=[later]) if batch.probe else Settlement(again=[later])
     if len(batch) > 1:
         return Settlement(again=halves(later))
@@ -223,3 +227,9 @@ def _unpark(batch: Batch, later: Batch, verdict: Park, at: Circumstances) -> Set
         return Settlement([_rejected(batch, verdict.status, verdict.message)])
     (alone,) = singles(later)
     return Settlement(last=[attrs.evolve(alone, refusals=refusals, refused_at=at.accepted)])
+
+
+def _is_of_the_key(batch: Batch, verdict: Park, at: Circumstances) -> bool:
+    """Whether it is the key that is refused: not where others were accepted since this batch was refused."""
+    is_first = verdict.status is None or batch.refused_at < 0
+    return verdict.on_key and (is_first or at.accepted <= batch.refused_at)
