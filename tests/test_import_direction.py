@@ -263,7 +263,7 @@ SPEAKERS = {
     "cli/spool/export.py": {"sys.stdout"},  # events as they are, where it is no terminal
     "cli/terminal.py": {"sys.stdout", "sys.stderr"},
     "sandbox/wire.py": {"logging.Logger"},  # writes nowhere
-    "spool/folder.py": {"os.write"},  # into a lock
+    "spool/claims.py": {"os.write"},  # into a lock
 }
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from spool_files import DAY, NOW, letter
 
+from togai_shipper._event import id_of
 from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.requests import MAX_BYTES, Request, ask, carry_out, read_requests
-from togai_shipper.spool.rows import PAST_WINDOW, event_id
+from togai_shipper.spool.rows import PAST_WINDOW
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_what_togai_may_bill_twice_is_replayed_only_where_that_was_asked_for(pat
     def replayed(*, is_risky: bool) -> list[str]:
         ask(path, "replay", [1, 2, 3], is_risky=is_risky)
         (request,) = read_requests(path)
-        return [event_id(row.body) for row in carry_out(request, file, NOW)]
+        return [id_of(row.body) for row in carry_out(request, file, NOW)]
 
     assert replayed(is_risky=False) == ["new"]
     assert replayed(is_risky=True) == ["old", "past"]
