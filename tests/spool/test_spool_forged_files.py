@@ -13,7 +13,7 @@ from spool_files import NOW, body, events, letter
 from spooled import die, files, stats
 
 from togai_shipper._outcome import FlushReport
-from togai_shipper.spool.errors import Endless, Forged
+from togai_shipper.spool.errors import Endless, Forged, SpoolError
 from togai_shipper.spool.file import SpoolFile
 
 WITHOUT_END = "WITH RECURSIVE n(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n)"
@@ -96,6 +96,31 @@ def test_a_table_that_is_another_one_by_its_name_alone_is_not_read(
 
     with pytest.raises(Forged):
         SpoolFile.peek(path)
+
+
+@pytest.mark.parametrize("root", ["1", "(SELECT rootpage FROM sqlite_master WHERE name = 'dead')"])
+def test_a_table_that_lies_where_another_one_does_is_not_read(file: SpoolFile, path: Path, root: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute(f"UPDATE sqlite_master SET rootpage = {root} WHERE name = 'event'")  # noqa: S608  ours
+    connection.commit()
+    connection.close()
+
+    with pytest.raises(Forged):
+        SpoolFile.salvage(path)
+
+
+def test_behind_the_last_row_that_sqlite_can_number_there_is_no_other(
+    file: SpoolFile, path: Path, change: Callable[..., None]
+) -> None:
+    file.bury([letter("a")])
+    change("INSERT INTO event VALUES (?, 1, 1, x'', 0)", 2**63 - 1)
+    again = SpoolFile.open(path)
+
+    with pytest.raises(SpoolError, match="too large"):
+        again.replay([1], NOW)
+    assert again.dead_count() == 1
+    again.close()
 
 
 def test_a_forged_file_is_set_aside_and_told_while_our_events_go_on(

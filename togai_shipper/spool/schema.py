@@ -59,12 +59,13 @@ def check(connection: Connection) -> None:
         raise NotOurs(f"{path}: is an SQLite file, but no spool")
     if kind != APPLICATION_ID:
         raise HoldsNothing(f"{path}: holds nothing; what was in it, or in its -wal, is gone")
+    roots = {root for *_, root in entries}  # each has pages of its own
     # One that is missing is damage, which is found when it is used.
-    if not _ENTRIES.issuperset(entries) or len(set(entries)) < len(entries):
+    if not _ENTRIES.issuperset(entry[:-1] for entry in entries) or len(roots) < len(entries) or 1 in roots:
         raise Forged(f"{path}: has other tables than a spool's, or more than those")
 
 
-_READ_ENTRIES = "SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT ?"
+_READ_ENTRIES = "SELECT type, name, tbl_name, sql, rootpage FROM sqlite_master LIMIT ?"
 
 
 # --- pending events -----------------------------------------------------------------------------------------
