@@ -69,8 +69,11 @@ def test_a_202_with_a_json_object_or_nothing_is_accepted(body: Any) -> None:
     [PAGE, [], [item("1")], None, True, 202, "OK", b"OK", b'{"success": tr', b"{} {}", b"\xff\x00{}", b"\0"],
     ids=str,
 )
-def test_a_202_with_anything_else_is_the_word_of_a_gateway_and_the_events_go_again(body: Any) -> None:
-    assert judge(reply(202, body)) == TryLater(202, "a 202 that is not Togai's word")
+@pytest.mark.parametrize("status", [202, 207])
+def test_a_202_or_207_with_anything_else_is_the_word_of_a_gateway_and_the_events_go_again(
+    status: int, body: Any
+) -> None:
+    assert judge(reply(status, body)) == TryLater(status, f"a {status} that is not Togai's word")
 
 
 @pytest.mark.parametrize(
@@ -118,8 +121,7 @@ def test_a_success_that_names_events_is_partly_in_every_shape(status: int, body:
     ("status", "body"),
     [
         (207, b""),
-        (207, PAGE),
-        (207, []),
+        (207, b"\n"),
         (207, {}),
         (207, {"success": True}),
         (207, {"errors": []}),

@@ -8,7 +8,7 @@ one that may not be the word on this request           the same, where it would 
 429; 503 with Retry-After                              ``TryLater``, and every flusher waits
 202 with a JSON object or nothing; 200 that says so    ``Accepted``
 207; a 202 or 200 with errors, or that says "false"    ``Partly``: some were not taken
-202 or 200 with anything else, any other 1xx or 2xx    not Togai's word: as no reply
+a page with these, another 200, any other 1xx or 2xx   not Togai's word: as no reply
 400, 409, 413, 422 with a JSON object                  ``Refused``
 the same without one (a gateway's page)                as no reply; but see ``is_page``
 401                                                    ``Park``, on the key
@@ -115,10 +115,17 @@ def judge(reply: Reply, event_id: str | None = None) -> Verdict:
 
     ``event_id``: of the only event of the request, where it had only one.
     """
+    if _is_page_of_success(reply):
+        return TryLater(reply.status, f"a {reply.status} that is not Togai's word")
     verdict = _judge(reply, event_id)
     if reply.doubt and isinstance(verdict, _SETTLING):
         return TryLater(reply.status, reply.doubt)
     return verdict
+
+
+def _is_page_of_success(reply: Reply) -> bool:
+    """Whether a success is a gateway's: one that queues, a waiting room, a check for robots."""
+    return reply.status in (200, 202, 207) and bool(reply.body.strip()) and _json_object(reply.body) is None
 
 
 def is_togais_word(reply: Reply, verdict: Verdict) -> bool:
@@ -187,10 +194,7 @@ def _success(
     said = answer or {}
     if said.get("success") is False or _complaints(said):
         return _partly(reply, status, answer, message, event_id)
-    if said.get("success") is True or said.get("errors") == []:
-        return Accepted()
-    # A gateway that queues, a waiting room and a check for robots have pages with 202, too.
-    if status == 202 and (answer is not None or not reply.body.strip()):  # noqa: PLR2004  the table
+    if status == 202 or said.get("success") is True or said.get("errors") == []:  # noqa: PLR2004  the table
         return Accepted()
     return TryLater(status, f"a {status} that is not Togai's word")
 
