@@ -191,7 +191,13 @@ class Process:
 
 def _connected(config: Config) -> Transport:
     """A transport by the clock of the process that runs."""
-    return Transport(config.base_url, config.timeout, config.session_factory, Process._clock_here)
+    return Transport(
+        config.base_url,
+        config.timeout,
+        config.session_factory,
+        Process._clock_here,
+        allow_insecure=config.allow_insecure,
+    )
 
 
 def start_thread(function: Callable[..., None], arguments: tuple[object, ...]) -> None:
