@@ -1,8 +1,10 @@
-"""Whatever text a stranger has written: a command prints it as a line of plain characters."""
+"""Whatever text a stranger has written: a command, or the log, has it as a line of plain characters."""
 
 from __future__ import annotations
 
 import io
+import logging
+import time
 import unicodedata
 from typing import Any
 
@@ -11,6 +13,7 @@ from click.testing import CliRunner
 from hypothesis import strategies as st
 from rich.table import Table
 
+from togai_shipper._engine.log import Log
 from togai_shipper.cli.terminal import Screen, print_json, print_line, print_lines, styled
 
 odd = st.sampled_from(
@@ -90,3 +93,22 @@ def test_json_of_any_text_is_ascii_and_has_nobodys_controls(fuzz: Any) -> None:
         assert told.isascii()
         assert told.endswith("\n")
         assert not any(map(is_harmful, told[:-1]))
+
+
+def test_a_log_line_of_any_text_is_one_line_of_plain_characters(fuzz: Any) -> None:
+    @fuzz(texts, few=100, many=20_000)
+    def holds(text: str) -> None:
+        said: list[str] = []
+
+        class Handler(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                said.append(record.getMessage())
+
+        logger, handler = logging.getLogger("togai_shipper"), Handler()
+        logger.addHandler(handler)
+        try:
+            Log(time.monotonic).write(logging.WARNING, "%s: said %s", text, text)
+        finally:
+            logger.removeHandler(handler)
+        assert len(said) == 1
+        assert not any(map(is_harmful, said[0]))

@@ -85,9 +85,9 @@ def may_be_togais_yes(reply: Reply) -> bool:
     try:
         answer = json.loads(reply.body)
     except (ValueError, RecursionError):
-        return reply.status == 202
+        return reply.status == 202 and not reply.body.strip()
     if not isinstance(answer, dict):
-        return reply.status == 202
+        return False
     is_yes = reply.status == 202 or answer.get("success") is True or answer.get("errors") == []
     return is_yes and answer.get("success") is not False and not answer.get("errors")
 

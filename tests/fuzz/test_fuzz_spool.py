@@ -8,6 +8,7 @@ import os
 import re
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from virtual import World, world
 
 from tests.spool.spooled import die
 from togai_shipper.sandbox import contract
+from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.requests import MAX_BYTES, read_requests
 
 SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock", ".corrupt-1", ".request-00000001", ".request-1")
@@ -186,3 +188,74 @@ def test_any_bytes_beside_a_file_are_a_request_or_none_and_none_is_removed(fuzz:
                 assert found.what in ("replay", "purge")
                 assert all(type(number) is int and -(2**63) <= number < 2**63 for number in found.numbers)
             assert {path: path.read_bytes() for path in db.parent.iterdir()} == laid
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+EVENT = {
+    "schemaName": "s",
+    "timestamp": "2026-01-01T00:00:00.000Z",
+    "accountId": "a",
+    "attributes": [],
+    "dimensions": {},
+}
+near = st.dictionaries(st.sampled_from([*EVENT, "id", "x"]), values, max_size=2).map(
+    lambda some: {"id": "q", **EVENT, **some}
+)
+bodies = (
+    st.binary(max_size=40)
+    | values.map(lambda value: json.dumps(value).encode())
+    | near.map(lambda event: json.dumps(event).encode())
+    | near.map(lambda event: (json.dumps(event) + "," + json.dumps({**event, "id": "second"})).encode())
+)
+
+
+def test_what_is_no_event_never_reaches_the_wire_and_holds_up_nobody(fuzz: Any) -> None:
+    @fuzz(st.lists(bodies, min_size=1, max_size=4), few=25, many=2_000)
+    def holds(hostile: list[bytes]) -> None:
+        with tempfile.TemporaryDirectory() as name, quietly() as tracebacks:
+            folder = Path(name)
+            ids = left_behind(folder)
+            file = SpoolFile.create(folder / "host-99-00000000.db", {"base_url": "http://127.0.0.1:1"})
+            file.append([(int(time.time() * 1000), False, body) for body in hostile])
+            file.close()
+            w = world(spool=str(folder))
+            try:
+                ids += w.put(2)
+                deliver(w)
+                assert set(ids) <= set(w.server.metered)
+                for event in w.server.seen.values():
+                    contract.check(event, "event")
+                assert tracebacks == []
+            finally:
+                die(w)
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "folder", "fifo"])
+def test_what_is_no_regular_file_ends_nothing_and_is_not_followed(fuzz: Any, kind: str) -> None:
+    @fuzz(st.sets(ours, min_size=1, max_size=4), few=15, many=500)
+    def holds(names: set[str]) -> None:
+        with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as elsewhere:
+            folder, target = Path(name), Path(elsewhere, "precious")
+            ids = left_behind(folder)
+            target.write_bytes(b"precious")
+            for each in names:
+                path = folder / each
+                if kind == "folder":
+                    path.mkdir()
+                elif kind == "fifo":
+                    os.mkfifo(path)
+                else:
+                    path.symlink_to(target if kind == "link" else Path(elsewhere, "nothing"))
+            w = world(spool=name)
+            try:
+                ids += w.put(2)
+                deliver(w)
+                assert set(ids) <= set(w.server.metered)
+                assert target.read_bytes() == b"precious"
+                assert list(Path(elsewhere).iterdir()) == [target]
+            finally:
+                die(w)
