@@ -206,7 +206,7 @@ near = st.dictionaries(st.sampled_from([*EVENT, "id", "x"]), values, max_size=2)
     lambda some: {"id": "q", **EVENT, **some}
 )
 bodies = (
-    st.binary(max_size=40)
+    st.binary(min_size=1, max_size=40)
     | values.map(lambda value: json.dumps(value).encode())
     | near.map(lambda event: json.dumps(event).encode())
     | near.map(lambda event: (json.dumps(event) + "," + json.dumps({**event, "id": "second"})).encode())
