@@ -42,6 +42,9 @@ PURE = [
     "spool.age",
     "spool.rows",
     "spool.shelf",
+    "relay.errors",
+    "relay.entries",
+    "relay.scripts",
     "_process.limits",
     "_option_values",
     "_config",
@@ -106,6 +109,7 @@ ORDER = [
     "spool.recovery",
     "spool.upkeep",
     "spool.writer",
+    "relay.link",
     "_pipeline",
     "_recipe",
     "_metering",
@@ -122,6 +126,7 @@ ONLY_IN = {
     "urllib3": {"_engine/guarded_head", "_engine/timed_http", "_engine/transport"},
     "tenacity": {"_engine/delivery"},
     "sqlite3": {"spool/connection"},
+    "redis": {"relay/link"},
     "fcntl": {"spool/claims", "_process/limits"},  # the latter only asks whether there is one
 }
 MODULES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py"))
@@ -167,7 +172,7 @@ def ours(module: str) -> set[str]:
 
 
 def test_the_order_is_complete() -> None:
-    folders = ("", "_event/", "_engine/", "_process/", "spool/")
+    folders = ("", "_event/", "_engine/", "_process/", "spool/", "relay/")
     names = {name.removesuffix(".py") for name in MODULES if name[: name.rfind("/") + 1] in folders}
 
     apart = {"__init__", "__main__", "pytest_plugin", "testing"}

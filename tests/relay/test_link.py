@@ -1,0 +1,114 @@
+"""``relay.link``: the three scripts, by a real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from servers import RedisServer, needs_redis, running
+
+from togai_shipper.relay.entries import fields_of, read
+from togai_shipper.relay.errors import Foreign, Full, Unreachable
+from togai_shipper.relay.link import Done, Link
+
+pytestmark = needs_redis
+BASE = "https://api.togai.com"
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with running(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def link(redis_server: RedisServer) -> Link:
+    redis_server.client().flushall()
+    return Link(redis_server.url, "togai")
+
+
+def entry(*ids: str, t: int = 1_790_000_000_000) -> dict[bytes, bytes]:
+    return fields_of([b'{"id":"%s"}' % each.encode() for each in ids], (ids[0] * 16)[:16].encode(), t)
+
+
+def test_what_is_added_is_read_counted_and_settled(link: Link) -> None:
+    first = link.add(entry("a", "b"), BASE, 10_000, replicas=0)
+    second = link.add(entry("c", t=1_780_000_000_000), BASE, 10_000)
+    assert (first.events, second.events, second.out, second.dead) == (2, 3, 0, 0)
+    assert first.server == second.server == link.server()
+    assert first.epoch == second.epoch
+
+    found = [read(*each) for each in link.read("0", 10)]
+    assert [each.events for each in found] == [[b'{"id":"a"}', b'{"id":"b"}'], [b'{"id":"c"}']]
+    assert link.facts()["oldest"] == "1780000000000"
+
+    assert link.lease("take", "me", "", fingerprint="f", base_url=BASE) == ("held", "me:1")
+    done = [Done(each.id, each.mark, len(each.events), each.size) for each in found]
+    assert link.settle("me", done[1:], 100).removed == [second.id]
+    assert link.settle("me", done[1:], 100).removed == []
+    facts = link.facts()
+    assert (facts["events"], facts["in"], facts["out"], facts["oldest"]) == ("2", "3", "1", "1790000000000")
+    assert link.settle("me", [Done(first.id, b"another", 2, 1)], 100).removed == []
+    assert link.settle("me", done[:1], 100).removed == [first.id]
+    assert (link.facts()["events"], link.facts()["bytes"], link.length()) == ("0", "0", 0)
+
+
+def test_a_lease_is_taken_by_one_and_only_as_it_was_seen(link: Link) -> None:
+    def take(owner: str, seen: str, key: str = "f", *, new_key: bool = False) -> tuple[str, str]:
+        return link.lease("take", owner, seen, fingerprint=key, new_key=new_key, base_url=BASE)
+
+    assert take("host/1/2", "") == ("held", "host/1/2:1")
+    assert take("other", "") == ("seen", "host/1/2:1")
+    assert link.lease("renew", "host/1/2") == ("held", "host/1/2:2")
+    assert link.lease("renew", "other") == ("lost", "host/1/2:2")
+    assert take("other", "host/1/2:2") == ("held", "other:1")
+    assert link.settle("host/1/2", [], 1).lost_to == "other:1"
+    link.lease("release", "host/1/2")
+    assert link.lease("look", "any") == ("seen", "other:1")
+    link.lease("release", "other")
+    with pytest.raises(Foreign, match="another key"):
+        take("third", "released", "g")
+    assert take("third", "released", "g", new_key=True) == ("held", "third:1")
+
+
+def test_what_belongs_to_another_is_refused(link: Link, redis_server: RedisServer) -> None:
+    link.add(entry("a"), BASE, 10_000)
+    with pytest.raises(Foreign, match=r"for https://api\.togai\.com, and we ship to http://b"):
+        link.add(entry("b"), "http://b", 10_000)
+    with pytest.raises(Full, match="max_relay_bytes is 100"):
+        link.add(entry("b"), BASE, 100)
+    redis_server.client().flushall()
+    redis_server.client().set("{togai}:relay", "x")
+    with pytest.raises(Foreign, match="something else"):
+        link.add(entry("b"), BASE, 10_000)
+
+
+def test_a_stream_that_is_gone_is_counted_as_lost(link: Link, redis_server: RedisServer) -> None:
+    link.add(entry("a", "b"), BASE, 10_000)
+    redis_server.client().delete("{togai}:events")
+
+    assert link.add(entry("c"), BASE, 10_000).events == 1
+    assert (link.facts()["lost"], link.facts()["in"]) == ("2", "3")
+
+    redis_server.client().xtrim("{togai}:events", maxlen=0)
+    link.lease("take", "me", "", fingerprint="f", base_url=BASE)
+    link.settle("me", [], 100)
+    assert (link.facts()["lost"], link.facts()["events"], link.facts()["bytes"]) == ("3", "0", "0")
+
+
+def test_dead_letters_are_kept_with_their_entry_up_to_a_bound(link: Link, redis_server: RedisServer) -> None:
+    added = link.add(entry("a", "b"), BASE, 10_000)
+    (only,) = (read(*each) for each in link.read("0", 10))
+    link.lease("take", "me", "", fingerprint="f", base_url=BASE)
+    done = Done(only.id, only.mark, 2, only.size, {"a": b"{}", "b": b"{}"})
+
+    assert link.settle("me", [done], 1).kept == [added.id]
+    assert link.settle("me", [done], 2).removed == [added.id]
+    assert redis_server.client().hgetall("{togai}:dead") == {b"a": b"{}", b"b": b"{}"}
+    assert link.facts()["dead"] == "2"
+
+
+def test_a_redis_that_is_not_there_is_unreachable() -> None:
+    with pytest.raises(Unreachable) as told:
+        Link("redis://127.0.0.1:1", "togai").add(entry("a"), BASE, 10_000)
+    assert not told.value.may_be_done

@@ -1,0 +1,10 @@
+"""The relay: events of many hosts, handed over to a Redis, and delivered from there by one drainer.
+
+    producer: track() -> ... -> batch -> entry -> ADD -> relayed
+    drainer:  stream -> store -> ... -> outcome -> SETTLE
+
+Each file knows those before it.
+
+- ``errors`` (what can be wrong), ``entries`` (a batch in the stream), ``scripts`` (what Redis runs for us)
+- ``link`` (the way to Redis; the only one that knows redis-py)
+"""

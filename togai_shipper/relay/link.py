@@ -1,0 +1,364 @@
+"""The way to Redis: what a relay is asked for, and what it answers. No other module knows redis-py.
+
+Whatever goes wrong is raised as a ``RelayError``. Nothing is tried again here: who asks has rules for that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import attrs
+
+from togai_shipper.exceptions import ConfigurationError
+
+from .entries import FORMAT, size_of
+from .errors import Forbidden, Foreign, Full, Newer, RelayError, Unreachable
+from .scripts import ADD, LEASE, SETTLE, Script
+
+try:
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+except ImportError as error:
+    raise ConfigurationError("relay: needs redis-py; pip install 'togai-shipper[redis]'") from error
+
+if TYPE_CHECKING:
+    Client: TypeAlias = "redis.Redis"
+
+Source: TypeAlias = "str | Callable[[], Client]"
+CONNECT = 5.0  # seconds until a connection is made
+OLDEST = (7, 0)  # the oldest Redis whose scripts can be told to write though memory is short
+_NOT_READY = (
+    "READONLY",
+    "LOADING",
+    "MASTERDOWN",
+    "NOREPLICAS",
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+    "MOVED",
+    "ASK",
+    "BUSY",
+)
+
+
+@attrs.frozen
+class Server:
+    """Which Redis has answered: another one may have lost what the one before had confirmed."""
+
+    run_id: str
+    replication_id: str
+
+
+@attrs.frozen
+class Added:
+    """An entry is in the stream.
+
+    Attributes:
+        id: its id there.
+        epoch: names the relay, as long as Redis does not lose it.
+        events: how many events the relay holds.
+        out: how many have left it, ever.
+        dead: how many dead letters it has.
+        replicas: on how many replicas the entry is.
+        on_disk: on how many of these, and the server itself, it is on disk; ``None`` before Redis 7.2.
+        server: who has answered; ``None`` where it does not say.
+
+    """
+
+    id: str
+    epoch: str
+    events: int
+    out: int
+    dead: int
+    replicas: int = 0
+    on_disk: int | None = None
+    server: Server | None = None
+
+
+@attrs.frozen
+class Done:
+    """An entry whose events all have their outcome; ``letters``: its dead letters, as JSON, by their ids."""
+
+    id: str
+    mark: bytes
+    count: int
+    size: int
+    letters: Mapping[str, bytes] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Removed:
+    """What ``settle`` did: ``removed`` entries, and those ``kept`` since there are too many dead letters.
+
+    ``lost_to``: the lease is another's; nothing was done.
+    """
+
+    removed: Sequence[str] = ()
+    kept: Sequence[str] = ()
+    lost_to: str | None = None
+
+
+Act: TypeAlias = Literal["look", "take", "renew", "release"]
+
+
+class Link:
+    """One connection to a relay. Used by one thread at a time; made when it is first used."""
+
+    def __init__(self, source: Source, name: str, timeout: float = 30.0) -> None:
+        self._source = source
+        self._timeout = timeout
+        self._client: Any = None
+        self._has_waitaof = True  # until a server says that it has not
+        self._says_who_it_is = True  # likewise
+        self.keys = {part: f"{{{name}}}:{part}" for part in ("events", "relay", "dead", "lease")}
+
+    # --- what is asked ---
+
+    def add(
+        self,
+        fields: Mapping[bytes, bytes],
+        base_url: str,
+        max_bytes: int,
+        *,
+        replicas: int = 0,
+        patience: float = 1.0,
+    ) -> Added:
+        """Append an entry; wait ``patience`` seconds at most until ``replicas`` have it.
+
+        Raises ``RelayError``. All goes out at once, so that one server is asked for all of it.
+        """
+        flat = [part for item in fields.items() for part in item]
+        arguments = [
+            base_url,
+            os.urandom(8).hex(),
+            max_bytes,
+            int(fields[b"n"]),
+            size_of(fields),
+            int(fields[b"t"]),
+            *flat,
+        ]
+        with self._asking() as client:
+            answer, reached, on_disk, server = self._together(
+                client, ADD, ("events", "relay"), arguments, replicas, patience
+            )
+        word, *said = _texts(answer)
+        if word == "full":
+            raise Full(f"the relay has {int(said[0]):,} bytes, and max_relay_bytes is {max_bytes:,}")
+        self._check(word, said, base_url)
+        return Added(said[0], said[1], int(said[2]), int(said[3]), int(said[4]), reached, on_disk, server)
+
+    def settle(self, owner: str, done: Sequence[Done], max_dead: int) -> Removed:
+        """Remove entries, and keep their dead letters, if ``owner`` has the lease. Raises ``RelayError``."""
+        arguments: list[Any] = [owner, max_dead, len(done)]
+        for each in done:
+            arguments += [each.id, each.mark, each.count, each.size, len(each.letters)]
+            arguments += [part for item in each.letters.items() for part in item]
+        with self._asking() as client:
+            answer = self._run(client, SETTLE, ("events", "relay", "dead", "lease"), arguments)
+        if answer[0] == b"lost":
+            return Removed(lost_to=_text(answer[1]))
+        return Removed(_texts(answer[1]), _texts(answer[2]))
+
+    def lease(
+        self,
+        act: Act,
+        owner: str,
+        seen: str = "",
+        *,
+        fingerprint: str = "",
+        new_key: bool = False,
+        base_url: str = "",
+    ) -> tuple[str, str]:
+        """Look at the lease, take it where it is as ``seen``, renew or release it. Raises ``RelayError``.
+
+        Return what came of it (``seen``, ``held``, ``lost`` or ``released``) and what the lease says.
+        """
+        arguments = [act, owner, seen, fingerprint, int(new_key), base_url, FORMAT, os.urandom(8).hex()]
+        with self._asking() as client:
+            word, said = _texts(self._run(client, LEASE, ("lease", "relay"), arguments))
+        if word == "key":
+            raise Foreign(
+                f"another key has drained this relay (fingerprint {said}, ours is {fingerprint});"
+                " if it is the same account's new key, give --new-key once"
+            )
+        self._check(word, [said], base_url, good=("seen", "held", "lost", "released"))
+        return word, said
+
+    def read(self, after: str, count: int) -> list[tuple[str, dict[bytes, bytes]]]:
+        """Return the entries after an id, ``count`` at most, each with its fields. Raises ``RelayError``."""
+        with self._asking() as client:
+            found = client.execute_command("XRANGE", self.keys["events"], f"({after}", "+", "COUNT", count)
+        return [(_text(entry_id), _pairs(fields)) for entry_id, fields in found]
+
+    def facts(self) -> dict[str, str]:
+        """Return what the relay's hash says. Raises ``RelayError``."""
+        with self._asking() as client:
+            found = client.execute_command("HGETALL", self.keys["relay"])
+        return {_text(name): _text(value) for name, value in _pairs(found).items()}
+
+    def length(self) -> int:
+        """Return how many entries the stream has, ours or not. Raises ``RelayError``."""
+        with self._asking() as client:
+            return int(client.execute_command("XLEN", self.keys["events"]))
+
+    def server(self) -> Server | None:
+        """Return which Redis answers; ``None`` where it does not say. Raises ``RelayError``."""
+        with self._asking() as client:
+            return _server(client.execute_command("INFO", "server", "replication"))
+
+    def ask(self, *command: Any) -> Any:
+        """Return what Redis answers to any other command. Raises ``RelayError``."""
+        with self._asking() as client:
+            return client.execute_command(*command)
+
+    def close(self) -> None:
+        """Close the connection; the next one is made when something is asked."""
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(Exception):
+                client.close()
+
+    # --- how ---
+
+    def _check(self, word: str, said: Sequence[str], base_url: str, good: Sequence[str] = ("ok",)) -> None:
+        if word == "foreign":
+            raise Foreign(f"the relay is for {said[0]}, and we ship to {base_url}")
+        if word == "newer":
+            raise Newer(f"the relay has format {said[0]}, and this version reads {FORMAT}; update it")
+        if word not in good:
+            raise Foreign(f"the relay answers {word[:40]!r}")
+
+    @contextmanager
+    def _asking(self) -> Iterator[Any]:
+        """Raise what redis-py raises as a ``RelayError``; after one the connection is made anew."""
+        is_sent = False
+        try:
+            client = self._client = self._client or self._made()
+            is_sent = True
+            yield client
+        except RelayError:
+            raise
+        except Exception as error:
+            self.close()
+            raise _translated(error, is_sent=is_sent) from error
+
+    def _made(self) -> Any:
+        client: Any
+        if callable(self._source):
+            client = self._source()
+        else:
+            client = redis.Redis.from_url(
+                self._source,
+                socket_connect_timeout=min(CONNECT, self._timeout),
+                socket_timeout=self._timeout,
+                retry=Retry(NoBackoff(), 0),
+                single_connection_client=True,
+            )
+        if hasattr(client, "get_node_from_key"):  # a Cluster: all that we keep lies on one of its nodes
+            node = client.get_node_from_key(self.keys["events"])
+            client = client.get_redis_connection(node)
+        return client
+
+    def _run(self, client: Any, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        names = [self.keys[key] for key in keys]
+        try:
+            return client.execute_command("EVALSHA", script.sha, len(names), *names, *arguments)
+        except redis.exceptions.NoScriptError:
+            client.execute_command("SCRIPT LOAD", script.text)
+            return client.execute_command("EVALSHA", script.sha, len(names), *names, *arguments)
+
+    def _together(
+        self,
+        client: Any,
+        script: Script,
+        keys: Sequence[str],
+        arguments: Sequence[Any],
+        replicas: int,
+        patience: float,
+    ) -> tuple[Any, int, int | None, Server | None]:
+        """Run a script, and ask in the same breath how safe that is, and who has answered."""
+        names = [self.keys[key] for key in keys]
+        waits = replicas > 0
+        pipeline = client.pipeline(transaction=False)
+        pipeline.execute_command("EVALSHA", script.sha, len(names), *names, *arguments)
+        if waits:
+            pipeline.execute_command("WAIT", replicas, int(patience * 1000))
+        if waits and self._has_waitaof:
+            pipeline.execute_command("WAITAOF", 1, replicas, int(patience * 1000))
+        if self._says_who_it_is:
+            pipeline.execute_command("INFO", "server", "replication")
+        answer, *others = pipeline.execute(raise_on_error=False)
+        if isinstance(answer, redis.exceptions.NoScriptError):
+            client.execute_command("SCRIPT LOAD", script.text)
+            return self._together(client, script, keys, arguments, replicas, patience)
+        if isinstance(answer, Exception):
+            raise answer
+        reached, on_disk, server = 0, None, None
+        if waits:
+            reached = _or_raise(others.pop(0))
+        if waits and self._has_waitaof:
+            said = others.pop(0)
+            self._has_waitaof = not isinstance(said, Exception)
+            on_disk = None if isinstance(said, Exception) else sum(said)
+        if self._says_who_it_is:
+            said = others.pop(0)
+            self._says_who_it_is = not isinstance(said, Exception)
+            server = None if isinstance(said, Exception) else _server(said)
+        return answer, reached, on_disk, server
+
+
+def _or_raise(said: Any) -> int:
+    if isinstance(said, Exception):
+        raise said
+    return int(said)
+
+
+def _translated(error: Exception, *, is_sent: bool) -> RelayError:
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError)):
+        return Forbidden(f"Redis does not let us in: {text}")
+    if isinstance(error, redis.exceptions.NoPermissionError):
+        return Forbidden(f"Redis does not let this user do it: {text}")
+    if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM " in str(error):
+        return Full("Redis has no memory left")
+    is_answer = isinstance(error, redis.exceptions.ResponseError)
+    if is_answer and str(error).startswith("WRONGTYPE"):
+        return Foreign(f"there is something else under the relay's names: {text}")
+    if isinstance(error, ConfigurationError):
+        return Forbidden(str(error))
+    # What is answered was not done, but for a script that has written before it failed.
+    return Unreachable(
+        f"no relay: {text}", may_be_done=is_sent and not (is_answer and text.find(_NOT_READY[0]) >= 0)
+    )
+
+
+def _server(said: Any) -> Server | None:
+    """Return who it is, by what INFO says, which redis-py has read already or not."""
+    if isinstance(said, (bytes, str)):
+        lines = [line.partition(":") for line in _text(said).splitlines()]
+        said = {name: value for name, _, value in lines}
+    run_id, replication_id = said.get("run_id"), said.get("master_replid")
+    return Server(str(run_id), str(replication_id)) if run_id and replication_id else None
+
+
+def _pairs(found: Any) -> dict[bytes, bytes]:
+    """Return pairs, which the protocol's version 3 gives as such, and version 2 as a list."""
+    if isinstance(found, dict):
+        return {_bytes(name): _bytes(value) for name, value in found.items()}
+    parts = [_bytes(part) for part in found]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def _texts(values: Any) -> list[str]:
+    return [_text(value) for value in values]

@@ -1,0 +1,151 @@
+"""The three scripts that Redis runs for us. Each is atomic, and safe to repeat.
+
+What they keep, under a relay's name, in braces, so that all of it lies on one node of a Cluster:
+
+- ``{name}:events``: a stream; each entry is a batch, see ``entries``
+- ``{name}:relay``: a hash; see ``facts``
+- ``{name}:dead``: a hash: the id of a dead letter, and all of it as JSON
+- ``{name}:lease``: who drains, and how often it has said so: ``owner:beat``, or ``released``
+
+Times are the callers': a script asks no clock, since another server's may be behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import attrs
+
+
+@attrs.frozen
+class Script:
+    """A script, and the name under which Redis knows it once it was loaded."""
+
+    text: str
+    sha: str = attrs.field(init=False)
+
+    @sha.default
+    def _sha_of_the_text(self) -> str:
+        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+# KEYS: events, relay. ARGV: base URL, epoch for a new relay, max_relay_bytes, count, size, t; then what the
+# entry holds, each field's name and value.
+#
+# Without the right to read the stream it cannot ask for its length: a stream that is gone is noticed by
+# NOMKSTREAM, one that was trimmed by the drainer.
+ADD = Script("""#!lua
+local facts = redis.call('HMGET', KEYS[2], 'v', 'base_url', 'bytes', 'events', 'oldest')
+local count, size, accepted = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+if not facts[1] then
+  redis.call('HSET', KEYS[2], 'v', 1, 'epoch', ARGV[2], 'base_url', ARGV[1], 'bytes', 0, 'events', 0,
+    'in', 0, 'out', 0, 'lost', 0, 'dead', 0, 'oldest', accepted)
+  facts = {'1', ARGV[1], '0', '0', tostring(accepted)}
+end
+if facts[2] ~= ARGV[1] then return {'foreign', facts[2]} end
+if tonumber(facts[3]) + size > tonumber(ARGV[3]) then return {'full', facts[3]} end
+local fields = {}
+for i = 7, #ARGV do fields[#fields + 1] = ARGV[i] end
+local id = redis.call('XADD', KEYS[1], 'NOMKSTREAM', '*', unpack(fields))
+local gone = 0
+if not id then
+  gone = tonumber(facts[4])
+  if gone > 0 then
+    redis.call('HSET', KEYS[2], 'bytes', 0, 'events', 0)
+    redis.call('HINCRBY', KEYS[2], 'lost', gone)
+    facts[4] = '0'
+  end
+  id = redis.call('XADD', KEYS[1], '*', unpack(fields))
+end
+redis.call('HINCRBY', KEYS[2], 'events', count)
+redis.call('HINCRBY', KEYS[2], 'bytes', size)
+redis.call('HINCRBY', KEYS[2], 'in', count)
+if tonumber(facts[4]) == 0 or accepted < tonumber(facts[5]) then
+  redis.call('HSET', KEYS[2], 'oldest', accepted)
+end
+local now = redis.call('HMGET', KEYS[2], 'epoch', 'events', 'out', 'dead')
+return {'ok', id, now[1], now[2], now[3], now[4]}
+""")
+
+# KEYS: events, relay, dead, lease. ARGV: owner, max_dead, number of entries; then for each entry its id, its
+# mark, count, size, number of dead letters, and for each of those its id and its text.
+#
+# An entry is removed only where its mark agrees: after a failover another one may have got its id. A full
+# Redis must be drained, so it may write where memory is short.
+SETTLE = Script("""#!lua flags=allow-oom
+local lease = redis.call('GET', KEYS[4])
+if not lease or string.match(lease, '^(.*):%d+$') ~= ARGV[1] then return {'lost', lease or ''} end
+local most, at = tonumber(ARGV[2]), 4
+local removed, kept = {}, {}
+for _ = 1, tonumber(ARGV[3]) do
+  local id, mark, count, size, letters = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]),
+    tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  at = at + 5
+  local found = redis.call('XRANGE', KEYS[1], id, id)[1]
+  local is_it = false
+  if found then
+    for i = 1, #found[2], 2 do
+      if found[2][i] == 'k' and found[2][i + 1] == mark then is_it = true end
+    end
+  end
+  if is_it and letters > 0 and redis.call('HLEN', KEYS[3]) + letters > most then
+    kept[#kept + 1] = id
+  elseif is_it then
+    local new = 0
+    for i = 0, letters - 1 do
+      new = new + redis.call('HSET', KEYS[3], ARGV[at + 2 * i], ARGV[at + 2 * i + 1])
+    end
+    redis.call('XDEL', KEYS[1], id)
+    redis.call('HINCRBY', KEYS[2], 'events', -count)
+    redis.call('HINCRBY', KEYS[2], 'bytes', -size)
+    redis.call('HINCRBY', KEYS[2], 'out', count)
+    if new > 0 then redis.call('HINCRBY', KEYS[2], 'dead', new) end
+    removed[#removed + 1] = id
+  end
+  at = at + 2 * letters
+end
+local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+if first then
+  for i = 1, #first[2], 2 do
+    if first[2][i] == 't' and tonumber(first[2][i + 1]) then
+      redis.call('HSET', KEYS[2], 'oldest', first[2][i + 1])
+    end
+  end
+else
+  local left = tonumber(redis.call('HGET', KEYS[2], 'events') or '0')
+  if left > 0 then redis.call('HINCRBY', KEYS[2], 'lost', left) end
+  if left ~= 0 then redis.call('HSET', KEYS[2], 'events', 0, 'bytes', 0) end
+end
+return {'ok', removed, kept}
+""")
+
+# KEYS: lease, relay. ARGV: what to do, owner, what was seen; and to take it: the key's fingerprint, whether
+# another key than before is meant, the base URL, the format, an epoch for a new relay.
+LEASE = Script("""#!lua flags=allow-oom
+local now = redis.call('GET', KEYS[1]) or ''
+local act, owner, seen = ARGV[1], ARGV[2], ARGV[3]
+if act == 'look' then return {'seen', now} end
+local holder, beat = string.match(now, '^(.*):(%d+)$')
+if act == 'release' then
+  if holder == owner then redis.call('SET', KEYS[1], 'released') end
+  return {'released', now}
+end
+if act == 'renew' then
+  if holder ~= owner then return {'lost', now} end
+  now = owner .. ':' .. string.format('%.0f', tonumber(beat) + 1)
+  redis.call('SET', KEYS[1], now)
+  return {'held', now}
+end
+if now ~= seen then return {'seen', now} end
+local facts = redis.call('HMGET', KEYS[2], 'v', 'base_url', 'key')
+if facts[1] and tonumber(facts[1]) > tonumber(ARGV[7]) then return {'newer', facts[1]} end
+if facts[2] and facts[2] ~= ARGV[6] then return {'foreign', facts[2]} end
+if facts[3] and facts[3] ~= ARGV[4] and ARGV[5] ~= '1' then return {'key', facts[3]} end
+if not facts[1] then
+  redis.call('HSET', KEYS[2], 'v', 1, 'epoch', ARGV[8], 'base_url', ARGV[6], 'bytes', 0, 'events', 0,
+    'in', 0, 'out', 0, 'lost', 0, 'dead', 0, 'oldest', 0)
+end
+redis.call('HSET', KEYS[2], 'key', ARGV[4])
+redis.call('SET', KEYS[1], owner .. ':1')
+return {'held', owner .. ':1'}
+""")
