@@ -176,6 +176,35 @@ def test_an_event_that_is_answered_by_a_page_waits_aside_and_the_others_are_deli
     assert "refuses it" in str(w.pipeline.health.complaint())
 
 
+ODD = {
+    "200 {}": Reply(200, b"{}"),
+    "201": Reply(201),
+    "206": Reply(206, b"part"),
+    "425": Reply(425),
+    "503": Reply(503),
+    "511": Reply(511, b"<html>"),
+    "600": Reply(600),
+    "in doubt": Reply(202, b'{"success": true}', doubt="two replies"),
+}
+
+
+@pytest.mark.parametrize("answer", ODD.values(), ids=ODD)
+def test_an_event_that_is_never_settled_while_others_are_waits_aside_whatever_is_answered(
+    answer: Reply,
+) -> None:
+    w = world()
+    ids = w.put(40)
+    strange = ids[17]
+    w.server.answer = lambda sent: answer if strange in sent.ids else OK
+
+    for _ in range(40):
+        w.put(1)  # others get through
+        w.pipeline.flush(60)
+    assert w.pipeline.pending == 1
+    assert "set aside" in str(w.pipeline.health.complaint())
+    assert {*ids} - {strange} <= set(w.server.metered)
+
+
 def test_an_event_that_alone_is_refused_for_the_key_does_not_park_the_line_for_ever() -> None:
     w = world()
     ids = w.put(4)

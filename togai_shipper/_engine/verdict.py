@@ -179,6 +179,23 @@ def is_page(verdict: Verdict) -> TypeGuard[TryLater]:
     return verdict.status in (400, 409, 413, 422) or 200 <= verdict.status < 300  # noqa: PLR2004  the statuses are the table's
 
 
+def is_choking(verdict: Verdict) -> bool:
+    """Whether somebody stumbles over what the request holds, it seems; five of these divide a batch."""
+    return is_page(verdict) or (isinstance(verdict, TryLater) and verdict.status == 500)  # noqa: PLR2004  the table
+
+
+def has_arrived(verdict: Verdict) -> bool:
+    """Whether the request may have come to somebody, who did not settle it, nor ask for patience.
+
+    Where others are accepted meanwhile, what it holds may be the cause, whatever is answered.
+    """
+    return (
+        isinstance(verdict, TryLater)
+        and not verdict.throttled
+        and (verdict.status is not None or verdict.maybe_read)
+    )
+
+
 def is_refused_for_size(verdict: Verdict) -> bool:
     """Whether somebody, Togai or a gateway, finds the request too large."""
     if isinstance(verdict, Refused):
