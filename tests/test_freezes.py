@@ -16,6 +16,7 @@ from virtual import OK, Sent, World, world
 
 from togai_shipper._engine.shutdown import AFTER_FREEZE, OVERSLEPT, Shutdown, thawed
 from togai_shipper._engine.verdict import Reply
+from togai_shipper._engine.waiters import Waiter
 from togai_shipper._outcome import FlushReport
 from togai_shipper.testing import FakeTogai, faults
 
@@ -129,3 +130,16 @@ def test_a_process_that_is_stopped_and_goes_on_delivers(call: str, fault: Any) -
             os.kill(process.pid, signal.SIGCONT)
             assert json.loads(process.stdout.readline()) == [20, 0, 0]
         assert togai.ledger.metered == 20
+
+
+@pytest.mark.parametrize("made", [Shutdown, lambda: Waiter(target=0, deadline=0.0, left=0)])
+def test_a_machine_that_is_overloaded_for_long_moves_a_deadline_once(made: Callable[[], Any]) -> None:
+    waits = made()
+    if isinstance(waits, Shutdown):
+        waits.begin(0.0, 10.0, is_probing=False)
+    waits.deadline = 10.0
+
+    for now in (11.0, 14.0, 17.0):
+        waits.woke(now - 2 * OVERSLEPT, now)
+
+    assert waits.deadline == 11.0 + AFTER_FREEZE

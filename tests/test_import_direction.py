@@ -227,7 +227,7 @@ SET_FROM_OUTSIDE = {
         "adapter.max_retries",
         "adapter.proxy_manager_for",
     },
-    "_engine.transport": {"response.raw.enforce_content_length"},
+    "_engine.transport": {"response.raw.enforce_content_length", "session.trust_env"},
     "spool.connection": {"self._sqlite.text_factory"},
     "_metering": {"running.result"},  # of the function that is measured, noted where it returns
 }

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from spools import Spool, letter, run
+from spools import Spool, event, letter, run
 
 from togai_shipper.cli.spool.events import EventReader
 from togai_shipper.cli.spool.files import read_files
@@ -98,11 +98,12 @@ def on_a_terminal(spool: Spool) -> bytes:
 
 
 def test_a_terminal_gets_what_is_printable_and_a_pipe_the_bytes(spool: Spool) -> None:
-    dead = letter("a", body=b'{"id":"a","x":"\x1b]0;pwned\x07\xff\xe2\x80\xae"}')
+    body = event("a").replace(b"acme", "acme \u202e\u200b".encode())
+    dead = letter("a", body=body)
     spool.file(letters=(dead,))
 
     assert run("export", spool.path).stdout_bytes == dead.body + b"\n"
-    assert on_a_terminal(spool) == '{"id":"a","x":" ]0;pwned \ufffd "}\r\n'.encode()
+    assert on_a_terminal(spool) == body.replace("\u202e\u200b".encode(), b"  ") + b"\r\n"
 
 
 @pytest.mark.parametrize(

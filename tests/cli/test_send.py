@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from togai_shipper import Event, Stats
+from togai_shipper._secret import hidden
 from togai_shipper.cli.app import cli
 from togai_shipper.cli.send import summary
 from togai_shipper.cli.send.command import default_spool
@@ -528,12 +529,14 @@ def test_the_id_of_a_refused_event_is_told_without_what_a_terminal_obeys() -> No
 
 def test_each_key_and_address_has_a_spool_of_its_own() -> None:
     def spool(key: str, base_url: str | None = None, **variables: str) -> str:
-        return default_spool({"XDG_STATE_HOME": "/state", "TOGAI_API_KEY": key, **variables}, base_url)
+        return default_spool(
+            hidden({"XDG_STATE_HOME": "/state", "TOGAI_API_KEY": key, **variables}), base_url
+        )
 
     assert spool("a").startswith("/state/togai-shipper/spool/")
     assert len({spool("a"), spool("b"), spool("a", "http://localhost")}) == 3
     assert spool("a", "http://x") == spool("a", TOGAI_BASE_URL="http://x")
-    assert default_spool({}, None).startswith(str(Path.home() / ".local/state/togai-shipper/spool/"))
+    assert default_spool(hidden({}), None).startswith(str(Path.home() / ".local/state/togai-shipper/spool/"))
 
 
 def test_what_is_kept_on_disk_is_billed_once_though_it_is_read_again(send: Send, togai: FakeTogai) -> None:

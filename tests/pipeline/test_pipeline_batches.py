@@ -135,7 +135,6 @@ def test_a_duplicate_of_a_batch_whose_flusher_was_ended_is_a_delivery() -> None:
 
 STRANGE = [
     b"",
-    b"null",
     b"{}",
     b'{"success": false}',
     b'{"errors": 7}',
@@ -144,7 +143,6 @@ STRANGE = [
     b'{"errors": [{"message": "no", "eventPayload": {"id": null}}, {"eventPayload": {"id": ["a"]}}]}',
     b'{"errors": [{"message": "no", "eventPayload": {"id": "of somebody else"}}]}',
     b'{"details": {"errors": [{"eventPayload": {"id": ""}}]}}',
-    b"[" * 10_000,
 ]
 
 
@@ -161,6 +159,50 @@ def test_an_event_that_is_answered_in_a_strange_way_ends_and_no_other_is_sent_mo
     sent = [event_id for each in w.server.sent for event_id in each.ids]
     assert {event_id: sent.count(event_id) for event_id in ids} == {**dict.fromkeys(ids, 2), strange: 4}
     assert set(w.server.metered) == {*ids} - {strange}
+
+
+@pytest.mark.parametrize("status", [200, 202, 207])
+@pytest.mark.parametrize("page", [b"null", b"<html>", b"[" * 10_000], ids=["null", "page", "deep"])
+def test_an_event_that_is_answered_by_a_page_waits_aside_and_the_others_are_delivered(
+    status: int, page: bytes
+) -> None:
+    w = world()
+    ids = w.put(100)
+    strange = ids[37]
+    w.server.answer = lambda sent: Reply(status, page) if strange in sent.ids else OK
+
+    assert w.pipeline.flush(1000) == FlushReport(delivered=99, pending=1)
+    assert {*ids} - {strange} <= set(w.server.metered)
+    assert "refuses it" in str(w.pipeline.health.complaint())
+
+
+ODD = {
+    "200 {}": Reply(200, b"{}"),
+    "201": Reply(201),
+    "206": Reply(206, b"part"),
+    "425": Reply(425),
+    "503": Reply(503),
+    "511": Reply(511, b"<html>"),
+    "600": Reply(600),
+    "in doubt": Reply(202, b'{"success": true}', doubt="two replies"),
+}
+
+
+@pytest.mark.parametrize("answer", ODD.values(), ids=ODD)
+def test_an_event_that_is_never_settled_while_others_are_waits_aside_whatever_is_answered(
+    answer: Reply,
+) -> None:
+    w = world()
+    ids = w.put(40)
+    strange = ids[17]
+    w.server.answer = lambda sent: answer if strange in sent.ids else OK
+
+    for _ in range(40):
+        w.put(1)  # others get through
+        w.pipeline.flush(60)
+    assert w.pipeline.pending == 1
+    assert "set aside" in str(w.pipeline.health.complaint())
+    assert {*ids} - {strange} <= set(w.server.metered)
 
 
 def test_an_event_that_alone_is_refused_for_the_key_does_not_park_the_line_for_ever() -> None:

@@ -291,9 +291,14 @@ def through(proxy: Gateway) -> Callable[[], requests.Session]:
     return make
 
 
+def beyond(togai: FakeTogai) -> dict[str, Any]:
+    """Options of a shipper to which it is on another machine, that a proxy knows: to loopback none is used."""
+    return {"base_url": f"http://togai.test:{togai.port}", "allow_insecure": True}
+
+
 def test_a_proxy_restarted_under_load_loses_nothing(togai: FakeTogai, ship: Ship) -> None:
-    with running(squid()) as proxy:
-        shipper = ship(batch_size=7, session_factory=through(proxy))
+    with running(squid(names=("togai.test",))) as proxy:
+        shipper = ship(**beyond(togai), batch_size=7, session_factory=through(proxy))
         ids = load(togai, shipper, proxy.restart, rounds=4)
         assert_each_is_billed_once(togai, shipper, ids)
 
@@ -304,15 +309,15 @@ def test_a_proxy_of_the_environment_is_used(
     with running(squid(names=("togai.test",))) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.delenv("no_proxy", raising=False)
-        shipper = ship(base_url=f"http://togai.test:{togai.port}", allow_insecure=True, batch_size=7)
+        shipper = ship(**beyond(togai), batch_size=7)
         ids = load(togai, shipper, lambda: None, rounds=2)
         assert_each_is_billed_once(togai, shipper, ids)
 
 
 @resets_handshakes
 def test_a_proxy_restarted_under_the_tunnel_to_togai_loses_nothing(togai: FakeTogai, ship: Ship) -> None:
-    with running(squid(names=("localhost",))) as proxy, running(nginx(upstream(togai)), listen="ssl") as tls:
-        url = f"https://localhost:{tls.port}"
+    with running(squid(names=("togai.test",))) as proxy, running(nginx(upstream(togai)), listen="ssl") as tls:
+        url = f"https://togai.test:{tls.port}"
         shipper = ship(base_url=url, batch_size=7, session_factory=through(proxy))
         ids = load(togai, shipper, proxy.restart, rounds=4)
         ids |= load(togai, shipper, tls.reload, rounds=4)
@@ -320,8 +325,8 @@ def test_a_proxy_restarted_under_the_tunnel_to_togai_loses_nothing(togai: FakeTo
 
 
 def test_togai_restarted_behind_a_proxy_loses_nothing(togai: FakeTogai, ship: Ship) -> None:
-    with running(squid()) as proxy:
-        shipper = ship(batch_size=7, session_factory=through(proxy))
+    with running(squid(names=("togai.test",))) as proxy:
+        shipper = ship(**beyond(togai), batch_size=7, session_factory=through(proxy))
         ids = load(togai, shipper, lambda: (togai.stop(), togai.start()))
         assert_each_is_billed_once(togai, shipper, ids)
 
@@ -341,9 +346,9 @@ def test_what_a_proxy_denies_waits_until_it_does_not(
     togai: FakeTogai, ship: Ship, access: str, tunnelled: str
 ) -> None:
     behind = nginx(upstream(togai))
-    with running(squid(names=("localhost",)), access=access) as proxy, running(behind, listen="ssl") as tls:
-        url = f"https://localhost:{tls.port}" if tunnelled == "CONNECT" else togai.url
-        shipper = ship(base_url=url, session_factory=through(proxy))
+    with running(squid(names=("togai.test",)), access=access) as proxy, running(behind, listen="ssl") as tls:
+        url = f"https://togai.test:{tls.port}" if tunnelled == "CONNECT" else beyond(togai)["base_url"]
+        shipper = ship(base_url=url, allow_insecure=True, session_factory=through(proxy))
         ids = track(shipper, 50)
         assert wait(lambda: shipper.stats().last_error)
         assert (shipper.pending, togai.ledger.accepted) == (50, 0)
@@ -356,7 +361,7 @@ def test_what_a_proxy_denies_waits_until_it_does_not(
 def test_what_a_proxy_never_let_through_is_told_as_never_delivered(ship: Ship, access: str) -> None:
     """Of a tunnel that was refused, Togai cannot have had a byte."""
     told: list[Any] = []
-    with running(squid(names=("localhost",)), access=access) as proxy:
+    with running(squid(names=("togai.test",)), access=access) as proxy:
         shipper = ship(
             base_url="https://localhost:9",
             session_factory=through(proxy),

@@ -200,18 +200,21 @@ def test_rows_that_come_without_end_come_to_one(claim: Claim, ours: SpoolFile, n
     assert claim.path.name not in [path.name for path in claim.path.parent.glob("*.db")]
 
 
-def test_of_a_file_on_which_a_statement_takes_too_long_no_more_is_read(claim: Claim, ours: SpoolFile) -> None:
+@pytest.mark.parametrize("at", [1, 2], ids=["at once", "as rows are read one by one"])
+def test_of_a_file_on_which_a_statement_takes_too_long_no_more_is_read(
+    claim: Claim, ours: SpoolFile, at: int
+) -> None:
     reads: list[int] = []
 
     class Endlessly(SpoolFile):
         def read(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
             reads.append(limit)
-            raise Endless("takes too long")
+            raise Endless("takes too long") if len(reads) == at else SpoolError("cannot be read")
 
     orphan = Orphan(claim, Endlessly.open(claim.path))
 
     assert move_all(orphan, ours) == []
-    assert len(reads) == 1
+    assert len(reads) == at
     assert ".corrupt-" in orphan.end(NOW)
 
 

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,17 @@ def test_a_scan_goes_through_every_row_a_page_at_a_time(file: SpoolFile) -> None
 
     assert list(map(len, pages)) == [PAGE, PAGE, 1]
     assert [seq for page in pages for seq in page] == list(range(1, 2 * PAGE + 2))
+
+
+def test_a_scan_of_pages_that_lead_to_themselves_comes_to_an_end(file: SpoolFile, path: Path) -> None:
+    class Endlessly(SpoolFile):
+        def read(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
+            return super().read(0, limit)
+
+    file.append(events("a"))
+
+    with closing(Endlessly.open(path)) as again:
+        assert [row.seq for rows, _ in again.scan() for row in rows] == [1, 1]
 
 
 def test_a_file_is_read_while_its_process_writes(file: SpoolFile, path: Path) -> None:

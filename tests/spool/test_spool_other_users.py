@@ -19,6 +19,7 @@ from other_users import as_user, needs_root
 
 from togai_shipper import Event, Shipper, Stats
 from togai_shipper.cli.app import cli
+from togai_shipper.cli.drain import DrainPicture
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import Folder
 from togai_shipper.testing import FakeTogai, faults
@@ -52,6 +53,7 @@ def loaded(tmp_path: Path) -> None:
         Shipper("secret", base_url=togai.url, spool=str(tmp_path / "spool")) as shipper,
     ):
         shipper.track("api_call", "acme", {"count": 1})
+    DrainPicture().draw("")
 
 
 @attrs.frozen

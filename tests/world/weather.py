@@ -35,6 +35,9 @@ class Spell:
     value: float = 0.0
 
 
+SERVER_PATIENCE = 3600.0  # seconds that Togai waits at most for the rest of a request
+
+
 class Internet:
     """Name server, routes and gateway."""
 
@@ -117,6 +120,8 @@ class Internet:
             scheduler.sleep(seconds if timeout is None else min(seconds, timeout))
             if timeout is not None and seconds > timeout:
                 raise TimeoutError("timed out")
+        if scheduler.now - connection.used_at > SERVER_PATIENCE and (slow or connection.received):
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")  # who waits for the rest of a request for days?
         connection.used_at = scheduler.now
         if connection.swallows:
             return

@@ -30,7 +30,10 @@ class Batch:
         probe: sent to learn whether a parked line is open again.
         attempts: requests made with these events so far.
         maybe_read: an earlier one of those may have been read by Togai.
-        server_errors: replies of 500 in a row.
+        server_errors: how often somebody seemed to choke on it: 500s, pages, and whatever else, where others
+            get through.
+        tried_at: how many requests had been accepted when it was last tried (-1: it never was).
+        yields: tried often without a word on it: others go in between, since it may be the cause itself.
         not_before: monotonic seconds before which it is not tried (0: at once).
         why_aside: why it is set aside, if it is.
         divided: a part of a batch that was refused. It is never joined with its neighbours again, for one of
@@ -50,6 +53,8 @@ class Batch:
     attempts: int = 0
     maybe_read: bool = False
     server_errors: int = 0
+    tried_at: int = -1
+    yields: bool = False
     not_before: float = 0.0
     why_aside: str = ""
     divided: bool = False

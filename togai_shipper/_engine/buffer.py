@@ -79,6 +79,7 @@ class Buffer:
         self._flush_to = 0  # events before this position go without the linger
         self._known_to = 0  # events before this position may be sent by another process, too
         self._single_went_last = False
+        self._yielding_went_last = False
         self._probe_fresh = False
         self.byte_cap = ByteCap(config.max_batch_bytes)
 
@@ -239,10 +240,11 @@ class Buffer:
             self._single_went_last = True
             return single
         self._single_went_last = False
-        if self._again:
-            return self._pop_again()
         wait = self._linger(now)
+        if self._again and not (wait == 0.0 and self._yielding_went_last and self._again[0].yields):
+            return self._pop_again()
         if wait == 0.0:
+            self._yielding_went_last = False
             return self._pop_fresh()
         if single:
             return self._singles.popleft()
@@ -289,7 +291,11 @@ class Buffer:
     def _pop_again(self) -> Batch:
         """Cut the next batch from those that were tried: as long as requests may be by now."""
         again = self._again
+        if self._yielding_went_last:  # others go in between, if there are any
+            rested = next((at for at, each in enumerate(again) if not each.yields), 0)
+            again.rotate(-rested)
         used, batch, rest = recut(again, self._config.batch_size, self.byte_cap.limit)
+        self._yielding_went_last = batch.yields
         for _ in range(used):
             again.popleft()
         if rest is not None:

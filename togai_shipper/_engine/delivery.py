@@ -25,7 +25,7 @@ from .key import Key, KeySource, KeyUnavailable
 from .ledger import Ledger
 from .runtime import FOREVER, Runtime
 from .server_clock import ServerClock
-from .settlement import MAX_SERVER_ERRORS, is_past_window
+from .settlement import MAX_SERVER_ERRORS, is_past_window, lets_others_try
 from .shutdown import Shutdown
 from .transport import NoSession, Transport
 from .verdict import (
@@ -33,8 +33,9 @@ from .verdict import (
     Reply,
     TryLater,
     Verdict,
+    has_arrived,
+    is_choking,
     is_line_dead,
-    is_page,
     is_refused_for_size,
     is_togais_word,
     judge,
@@ -69,15 +70,20 @@ class Carried:
         """Note that the application's session has sent it more than once in this attempt."""
         self.batch = attrs.evolve(self.batch, maybe_read=True)
 
-    def attempted(self, verdict: Verdict) -> None:
-        """Note what another attempt came to; the verdict before it becomes a part of the batch's history."""
-        is_500 = isinstance(verdict, TryLater) and verdict.status == 500  # noqa: PLR2004  five of these in a row divide the batch
-        is_choking = is_500 or is_page(verdict)
+    def attempted(self, verdict: Verdict, accepted: int) -> None:
+        """Note what another attempt came to; the verdict before it becomes a part of the batch's history.
+
+        ``accepted``: how many requests were accepted so far, of any batch.
+        """
+        batch = self.batch
+        is_others_turn = accepted > batch.tried_at >= 0
+        errors = batch.server_errors if has_arrived(verdict) else 0
         self.batch = attrs.evolve(
-            self.batch,
-            attempts=self.batch.attempts + 1,
+            batch,
+            attempts=batch.attempts + 1,
             maybe_read=self._maybe_read,
-            server_errors=self.batch.server_errors + 1 if is_choking else 0,
+            server_errors=errors + (is_choking(verdict) or (has_arrived(verdict) and is_others_turn)),
+            tried_at=accepted,
         )
         self.verdict = verdict
 
@@ -139,13 +145,13 @@ class Delivery:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda verdict: isinstance(verdict, TryLater)),
             stop=lambda _: self._is_over(carried, trip),
-            wait=lambda state: self._backoff(carried.verdict, state.attempt_number, trip),
+            wait=lambda state: self._backoff(carried.verdict, self._failed(state.attempt_number), trip),
             sleep=lambda seconds: self._sleep(seconds, carried, trip),
             retry_error_callback=lambda _: None,
         )
         retrying(self._attempt, carried, transport, trip)
-        if self._is_to_be_recut(carried):
-            # Where others get through, this one is too long, and a shorter one need not wait for long.
+        if self._is_to_be_recut(carried) or self._is_to_let_others_try(carried):
+            # Where others get through, this one is too long, or is the cause itself, and they need not wait.
             failed = min(carried.batch.attempts, self._gate.failed_in_a_row)
             self._sleep(self._backoff(carried.verdict, failed, trip), carried, trip)
 
@@ -154,6 +160,9 @@ class Delivery:
         """Whether the batch goes back into the line, where the next one is cut shorter, or whole again."""
         batch = carried.batch
         return may_be_too_long(carried.verdict) and not (batch.single or batch.probe)
+
+    def _is_to_let_others_try(self, carried: Carried) -> bool:
+        return not self._shutdown.has_begun and lets_others_try(carried.batch, carried.verdict)
 
     def _attempt(self, carried: Carried, transport: Transport, trip: Trip) -> Verdict:
         batch, gate, source = carried.batch, self._gate, self._key.source
@@ -215,7 +224,7 @@ class Delivery:
             carried.note_parked(parked)
         else:  # set_api_key() came meanwhile: this is no word on the key in use, and nobody is told of it
             self._gate.parking.probe_now()
-        carried.attempted(verdict)
+        carried.attempted(verdict, self._gate.accepted)
         trip.note(carried.history())
 
     def _exchange(
@@ -277,10 +286,15 @@ class Delivery:
             or batch.server_errors >= MAX_SERVER_ERRORS
             or is_refused_for_size(carried.verdict)
             or self._is_to_be_recut(carried)
+            or self._is_to_let_others_try(carried)
             or is_past_window(carried.history(), now)
             or now >= trip.deadline()
             or (self._shutdown.has_begun and not is_line_dead(carried.verdict))  # all others first
         )
+
+    def _failed(self, attempts: int) -> int:
+        """How often in a row it failed, or what any flusher carries: where nobody gets through, all wait."""
+        return max(attempts, self._gate.failed_in_a_row // self._config.max_in_flight)
 
     def _backoff(self, verdict: Verdict, attempts: int, trip: Trip) -> float:
         """Random exponential with full jitter, never less than the server asks for."""

@@ -25,13 +25,17 @@ from .verdict import (
     Refused,
     TryLater,
     Verdict,
+    has_arrived,
+    is_choking,
     is_line_dead,
     is_page,
     is_refused_for_size,
+    may_be_too_long,
 )
 
 # 500s in a row for one batch, or pages of a gateway; then it is divided: one event must not stop the line.
 MAX_SERVER_ERRORS = 5
+MAX_TRIES = 5  # attempts with one batch without a word on it; from then on others go in between
 SET_ASIDE = 60.0  # seconds between tries of a single event on which the server chokes
 MAX_ASIDE = 3600.0  # the same, where a gateway keeps refusing it: what those seconds grow to
 LET_OTHERS_GO = 0.25  # the same while closing, also for a batch
@@ -184,16 +188,32 @@ def _try_later(batch: Batch, later: Batch, verdict: TryLater, at: Circumstances)
     if at.closing and not is_line_dead(verdict):
         return _try_last(batch, later, at)
     if batch.server_errors < MAX_SERVER_ERRORS and not is_refused_for_size(verdict):
-        return Settlement(last=[later]) if batch.probe else Settlement(again=[later])
+        yields = lets_others_try(batch, verdict)
+        later = attrs.evolve(later, yields=yields)
+        goes_last = batch.probe or (batch.single and yields)
+        return Settlement(last=[later]) if goes_last else Settlement(again=[later])
     if len(batch) > 1:
         return Settlement(again=halves(later))
     return Settlement(last=[_set_aside(batch, later, verdict, at)])
 
 
+def lets_others_try(batch: Batch, verdict: Verdict) -> bool:
+    """Whether it was tried often without a word on it, and nobody knows whether others fare better.
+
+    One that may be too long is cut anew each time, and joined with others, and so has other rules.
+    """
+    if batch.attempts < MAX_TRIES or not has_arrived(verdict) or is_choking(verdict):
+        return False
+    return len(batch) == 1 or not may_be_too_long(verdict)
+
+
 def _set_aside(batch: Batch, later: Batch, verdict: TryLater, at: Circumstances) -> Batch:
     """Let an event wait on which the server chokes, or that a gateway refuses by itself."""
     (alone,) = singles(later)
-    wait, why = SET_ASIDE, f"Togai answers {verdict.status}"
+    said = "no whole reply to it" if verdict.status is None else f"{verdict.status} to it"
+    wait, why = SET_ASIDE, f"Togai answers {said}, and others get through"
+    if verdict.status == 500:  # noqa: PLR2004  the table
+        why = "Togai answers 500"
     if is_page(verdict):
         wait = min(MAX_ASIDE, wait * 2.0 ** min(16, max(0, batch.server_errors - MAX_SERVER_ERRORS)))
         why = f"a gateway or proxy refuses it, a request of {alone.size:,} bytes (HTTP {verdict.status})"

@@ -35,6 +35,8 @@ class Shutdown:
         is_abandoned: nobody can track any more, or close: it ends once nothing is pending.
         is_probed: a parked line was probed since, or is being: enough where a key or events are refused.
         is_given_up: nothing more can be sent before the deadline.
+        was_frozen: the process was, past the deadline, and so has got another one: once, since a machine that
+            is overloaded for long looks the same.
         is_done: what was left is given up; whatever comes back now changes nothing.
 
     """
@@ -44,6 +46,7 @@ class Shutdown:
     is_abandoned: bool = False
     is_probed: bool = False
     is_given_up: bool = False
+    was_frozen: bool = False
     is_done: bool = False
 
     def has_begun_by_now(self) -> bool:
@@ -67,8 +70,9 @@ class Shutdown:
 
     def woke(self, planned: float, now: float) -> None:
         """Note that a wait which was to end at ``planned`` has ended now."""
-        if self.has_begun and not self.is_done:
-            self.deadline = thawed(self.deadline, planned, now)
+        if self.has_begun and not self.is_done and not self.was_frozen:
+            before, self.deadline = self.deadline, thawed(self.deadline, planned, now)
+            self.was_frozen = self.deadline != before
 
     def abandon(self) -> None:
         """End once nothing is pending: nobody is left who could track, or close."""

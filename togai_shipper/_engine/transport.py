@@ -155,7 +155,8 @@ class Transport:
             self._session.close()
 
     def _trusted(self, session: requests.Session) -> Any:
-        return trusted(session.verify, os.environ if session.trust_env else {})
+        is_ours = self._factory is None  # then we may have turned trust_env off, and not for this
+        return trusted(session.verify, os.environ if is_ours or session.trust_env else {})
 
     def _passwords(self) -> list[Secret[str]]:
         """What is secret in the URLs of proxies, the environment's and the session's."""
@@ -175,7 +176,11 @@ class Transport:
             return True
 
     def _made(self) -> requests.Session:
-        session = requests.Session() if self._factory is None else self._factory()
+        if self._factory is None:
+            session = requests.Session()
+            session.trust_env = not is_loopback(self._base_url)  # no proxy is looked for at each request
+            return session
+        session = self._factory()
         if not isinstance(session, requests.Session):
             raise TypeError(f"{type(session).__name__} is not a requests.Session")
         return session

@@ -8,7 +8,7 @@ one that may not be the word on this request           the same, where it would 
 429; 503 with Retry-After                              ``TryLater``, and every flusher waits
 202 with a JSON object or nothing; 200 that says so    ``Accepted``
 207; a 202 or 200 with errors, or that says "false"    ``Partly``: some were not taken
-a page with these, another 200, any other 1xx or 2xx   not Togai's word: as no reply
+a page with these, another 200, any other 1xx or 2xx   not Togai's word: as no reply; but see ``is_page``
 400, 409, 413, 422 with a JSON object                  ``Refused``
 the same without one (a gateway's page)                as no reply; but see ``is_page``
 401                                                    ``Park``, on the key
@@ -170,8 +170,30 @@ def is_line_dead(verdict: Verdict) -> bool:
 
 
 def is_page(verdict: Verdict) -> TypeGuard[TryLater]:
-    """Whether a gateway before Togai refuses the request: not for good, but the same again will not help."""
-    return isinstance(verdict, TryLater) and verdict.status in (400, 409, 413, 422)
+    """Whether a gateway before Togai refuses the request: not for good, but the same again will not help.
+
+    So is a success that is not Togai's word: for all we know it comes of one event of the request.
+    """
+    if not isinstance(verdict, TryLater) or verdict.status is None:
+        return False
+    return verdict.status in (400, 409, 413, 422) or 200 <= verdict.status < 300  # noqa: PLR2004  the statuses are the table's
+
+
+def is_choking(verdict: Verdict) -> bool:
+    """Whether somebody stumbles over what the request holds, it seems; five of these divide a batch."""
+    return is_page(verdict) or (isinstance(verdict, TryLater) and verdict.status == 500)  # noqa: PLR2004  the table
+
+
+def has_arrived(verdict: Verdict) -> bool:
+    """Whether the request may have come to somebody, who did not settle it, nor ask for patience.
+
+    Where others are accepted meanwhile, what it holds may be the cause, whatever is answered.
+    """
+    return (
+        isinstance(verdict, TryLater)
+        and not verdict.throttled
+        and (verdict.status is not None or verdict.maybe_read)
+    )
 
 
 def is_refused_for_size(verdict: Verdict) -> bool:

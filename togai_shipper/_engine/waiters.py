@@ -24,6 +24,7 @@ class Waiter:
         left: how many of those events are not settled.
         delivered, rejected, dropped: what became of the others since it began.
         tellings: what the application is told of those.
+        was_frozen: the process was, past the deadline, and so has got another one: once.
 
     """
 
@@ -34,6 +35,7 @@ class Waiter:
     rejected: int = 0
     dropped: int = 0
     tellings: list[Telling] = attrs.field(factory=list)
+    was_frozen: bool = False
 
     @property
     def is_told(self) -> bool:
@@ -60,7 +62,9 @@ class Waiter:
 
     def woke(self, planned: float, now: float) -> None:
         """Note that a wait which was to end at ``planned`` has ended now."""
-        self.deadline = thawed(self.deadline, planned, now)
+        if not self.was_frozen:
+            before, self.deadline = self.deadline, thawed(self.deadline, planned, now)
+            self.was_frozen = self.deadline != before
 
     def drop(self, count: int) -> None:
         """Note that so many of the events that are waited for are lost."""

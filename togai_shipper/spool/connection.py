@@ -96,7 +96,7 @@ class Connection:
 
     def refuse_long_values(self) -> None:
         """Read no value of the file that would take up much memory."""
-        if sys.version_info >= (3, 11):  # before, SQLite's own limit holds: a gigabyte
+        if sys.version_info >= (3, 11):  # pragma: no branch  before, SQLite's own limit holds: a gigabyte
             self._sqlite.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
 
     def read_though_cut_off(self) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from togai_shipper import ConfigurationError, Shipper
+from togai_shipper._secret import Secret, hidden
 from togai_shipper.cli.captured_log import captured_log
 from togai_shipper.cli.display import display_on, shown_by_a_thread
 from togai_shipper.cli.terminal import Screen, print_json, print_line, print_lines
@@ -145,7 +146,7 @@ def send(
             overflow="block",
             block_timeout=FOR_EVER,
             max_queue_size=QUEUE,
-            spool=None if no_spool or dry_run else spool or default_spool(os.environ, base_url),
+            spool=None if no_spool or dry_run else spool or default_spool(hidden(os.environ), base_url),
             **hooks,
             **options,
         )
@@ -276,12 +277,13 @@ def _check_rejects(rejects: Path, sources: Sequence[Input], files: Sequence[str]
         )
 
 
-def default_spool(environ: Any, base_url: str | None) -> str:
+def default_spool(environ: Secret[Mapping[str, str]], base_url: str | None) -> str:
     """Return this user's spool for this key and URL: no other key may deliver what this one has left."""
-    state = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    whose = f"{base_url or environ.get('TOGAI_BASE_URL', '')}\0{environ.get('TOGAI_API_KEY', '')}"
-    name = hashlib.blake2b(whose.encode(errors="surrogateescape"), digest_size=8).hexdigest()
-    return str(Path(state) / "togai-shipper" / "spool" / name)
+    state = environ.reveal().get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    url = base_url or environ.reveal().get("TOGAI_BASE_URL", "")
+    whose = hashlib.blake2b(f"{url}\0".encode(errors="surrogateescape"), digest_size=8)
+    whose.update(environ.reveal().get("TOGAI_API_KEY", "").encode(errors="surrogateescape"))
+    return str(Path(state) / "togai-shipper" / "spool" / whose.hexdigest())
 
 
 def _say(screen: Screen) -> Callable[[str], None]:
