@@ -155,7 +155,10 @@ class World:
 
 
 def world(replies: Iterable[Any] = (), **options: Any) -> World:
-    """A world in which nothing has happened; ``random`` is 0.5 each time."""
+    """A world in which nothing has happened; ``random`` is 0.5 each time.
+
+    ``link``: makes of the clock what opens a link to a relay.
+    """
     clock = Clock()
     server = Server(clock, replies)
     runtime = Runtime(
@@ -166,6 +169,7 @@ def world(replies: Iterable[Any] = (), **options: Any) -> World:
         start_thread=options.pop("thread", None),
         boot=options.pop("boot", lambda: "the same boot"),
     )
+    link = options.pop("link", lambda _: None)(clock)
     options = {"api_key": "secret", "base_url": "http://127.0.0.1:1", **options}
     connect: Any = lambda _: server  # noqa: E731  it sends, and closes
-    return World(clock, server, Pipeline(Config.load({}, **options), runtime, connect))
+    return World(clock, server, Pipeline(Config.load({}, **options), runtime, connect, link))

@@ -108,6 +108,13 @@ class Stats:
             been sent before, and the clocks do not tell how long ago. A file of another user's counts as one.
         corrupt_rows: events found damaged on disk, which are not sent.
         dead_letters: events kept on disk that were not delivered and will not be, until replayed or purged.
+        relay_held: relayed events that are kept in memory, since the Redis that took them has not shown since
+            that it is still the same one; this and what follows is 0 or false without ``relay``.
+        relay_repeated: events handed over once more, since another Redis answered, which may not have them.
+        relay_unproven: relayed events that left memory before that was shown, for want of room there.
+        relay_events: events in the relay, everybody's, when this process last handed over or looked.
+        relay_dead: dead letters in the relay, likewise.
+        relay_stalled: the relay holds events, and none has left it for 10 minutes: nobody drains it.
         last_error: why delivery last failed, or why ``healthy`` is false; ``None`` when all is well.
         state: ``"open"``, ``"parked"``, ``"closing"`` or ``"closed"``.
 
@@ -135,6 +142,12 @@ class Stats:
     stranded: int = 0
     corrupt_rows: int = 0
     dead_letters: int = 0
+    relay_held: int = 0
+    relay_repeated: int = 0
+    relay_unproven: int = 0
+    relay_events: int = 0
+    relay_dead: int = 0
+    relay_stalled: bool = False
     last_error: str | None = None
     state: State = "open"
 

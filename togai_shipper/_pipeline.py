@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._config import ApiKey, Config
 from ._engine.buffer import Buffer, PutAnswer
@@ -42,6 +42,9 @@ from ._process import exits
 from ._process.this_process import this_process
 from ._secret import Secret
 
+if TYPE_CHECKING:
+    from .relay.handover import OpenLink
+
 
 class Pipeline:
     """From ``put`` to the outcome."""
@@ -51,6 +54,7 @@ class Pipeline:
         config: Config,
         runtime: Runtime | None = None,
         connect: Callable[[Config], Transport] = connected,
+        link: OpenLink | None = None,
     ) -> None:
         self.process = this_process()
         self._config = config
@@ -83,7 +87,7 @@ class Pipeline:
         self.reporter = Reporter(self.log, self.callbacks)
         server_clock = ServerClock(clock)
         self.store = self._made_store(waiters, server_clock)
-        self.destination: Destination = Togai(config, connect)
+        self.destination = self._made_destination(connect, link)
         self.line = Line(clock, lock, shutdown, self.gate, self.buffer, self.store, waiters, self.destination)
         parts = Parts(
             config=config,
@@ -108,6 +112,13 @@ class Pipeline:
         self.carrying = Carrying(parts)
         self.closing = Closing(parts, self.carrying, self.health)
         self._put = self.store.put
+
+    def _made_destination(self, connect: Callable[[Config], Transport], link: OpenLink | None) -> Destination:
+        if self._config.relay is None or not self._config.enabled:
+            return Togai(self._config, connect)
+        from .relay.handover import Relay, opened  # noqa: PLC0415  who has no relay needs no redis-py
+
+        return Relay(self._config, self._runtime, self.lock, self.shutdown, self.log, link or opened)
 
     def _made_store(self, waiters: Waiters, server_clock: ServerClock) -> Store:
         if self._config.spool is None or not self._config.enabled:  # nothing is sent, whoever left it there
@@ -237,7 +248,9 @@ class Pipeline:
                 waiter.woke(now + wait, self._clock())
 
     def sync(self, timeout: float) -> bool:
-        """Whether all that was accepted so far is on disk; waits for that, ``timeout`` seconds at most."""
+        """Whether all accepted so far is on disk, or relayed; waits for that, ``timeout`` seconds at most."""
+        if self.destination.keeps and self.store.place is None:
+            return bool(self.flush(timeout))
         return self.store.sync(timeout, waits=not self.closing.must_not_wait())
 
     def begin_closing(self, timeout: float) -> None:

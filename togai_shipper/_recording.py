@@ -38,6 +38,7 @@ _RECORDING: Options = {
     "rate_limit": None,
     "session_factory": None,
     "spool": None,
+    "relay": None,
     "handle_sigterm": False,
 }
 _SHOWN = 3  # events in a message: arbitrary, what one reads

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 import attrs
 
-from ._config import ApiKey, Config, Overflow, SessionFactory, unset_when_left_out
+from ._config import ApiKey, Config, Overflow, RelaySource, SessionFactory, unset_when_left_out
 from ._engine.runtime import Runtime
 from ._event import Attributes, Event
 from ._intake import Intake
@@ -47,15 +47,16 @@ class Shipper:
 
     Args:
         api_key: Togai's secret key or token, or a callable that returns one (called on a flusher, outside
-            locks, and again after a 401). Required unless ``enabled=False``.
+            locks, and again after a 401). Required unless ``enabled=False`` or with ``relay``.
         base_url: where requests go (default ``https://api.togai.com``); Togai's sandbox is
             ``https://sandbox-api.togai.com``. Plain ``http`` only to loopback.
         allow_insecure: allow plain ``http`` to any host, and by a proxy (default false).
         batch_size: events a call of ``/ingestBatch``, 1 to 500 (default 500).
         max_batch_bytes: bytes of a request's body (default 900,000). A single event that needs more is
             invalid.
-        flush_interval: seconds that the oldest pending event waits at most before its batch goes (default 5);
-            after replies of 429 up to a minute, so that processes which share a quota send less often.
+        flush_interval: seconds that the oldest pending event waits at most before its batch goes (default 5;
+            0.5 with ``relay``); after replies of 429 up to a minute, so that processes sharing a quota send
+            less often.
         max_queue_size: pending events, in flight included, before the buffer is full (default 100,000).
         max_queue_bytes: the same in bytes (default 64 MiB); whichever is reached first.
         overflow: what ``track()`` does when the buffer is full (default ``"drop_new"``: it returns ``None``).
@@ -94,6 +95,14 @@ class Shipper:
             until it is settled: it survives the process, which a later one with the same directory delivers.
         max_spool_bytes: bytes of pending events there (default 1 GiB); at that ``overflow`` decides. Where a
             program that reads a file keeps it from getting smaller, new events stay in memory alone at that.
+        relay: a Redis, by its URL (``redis://``, ``rediss://``, ``unix://``) or a function that returns a
+            ``redis.Redis``: batches are handed over to it, and ``togai-shipper drain`` delivers them for all
+            processes of an account. No key is needed then, and there is no ``rate_limit``.
+        relay_name: which relay it is in that Redis (default ``"togai"``): one account has one.
+        relay_replicas: replicas of Redis that must have a batch before it counts as relayed (default 0).
+        relay_hold: seconds after which the Redis that took a batch must show that it is still the same one
+            (default 10); until then the batch is kept in memory, and handed over again if it is another.
+        max_relay_bytes: bytes of events in the relay (default 256 MiB); at that they wait here.
 
     Raises:
         ConfigurationError: an option is missing or wrong; the message names it and its value, never the key.
@@ -136,10 +145,20 @@ class Shipper:
         session_factory: SessionFactory | None = None,
         spool: str | os.PathLike[str] | None = None,
         max_spool_bytes: int = 1024**3,
+        relay: RelaySource | None = None,
+        relay_name: str = "togai",
+        relay_replicas: int = 0,
+        relay_hold: float = 10.0,
+        max_relay_bytes: int = 256 * 1024**2,
     ) -> None:
         options = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         hide(options)
-        del api_key, base_url, session_factory  # a traceback may be shown with all that its frames hold
+        del (
+            api_key,
+            base_url,
+            session_factory,
+            relay,
+        )  # a traceback may be shown with all that its frames hold
         self._config = Config.load(os.environ, **options)
         self._own: PerProcess[Intake] = PerProcess(partial(_opened, self._config, None))
         if self._config.handle_sigterm and self._config.enabled:

@@ -7,4 +7,6 @@ Each file knows those before it.
 
 - ``errors`` (what can be wrong), ``entries`` (a batch in the stream), ``scripts`` (what Redis runs for us)
 - ``link`` (the way to Redis; the only one that knows redis-py)
+- a producer's: ``hold`` (what may yet be lost), ``watch`` (whether anybody drains), ``keeper`` (asks, and
+  hands over again), ``handover`` (the destination)
 """

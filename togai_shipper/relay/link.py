@@ -52,30 +52,40 @@ class Server:
     replication_id: str
 
 
-@attrs.frozen
-class Added:
-    """An entry is in the stream.
+@attrs.frozen(kw_only=True)
+class Standing:
+    """How the relay stands.
 
     Attributes:
-        id: its id there.
-        epoch: names the relay, as long as Redis does not lose it.
+        epoch: names the relay, as long as Redis does not lose it; empty where there is none yet.
         events: how many events the relay holds.
         out: how many have left it, ever.
         dead: how many dead letters it has.
-        replicas: on how many replicas the entry is.
-        on_disk: on how many of these, and the server itself, it is on disk; ``None`` before Redis 7.2.
         server: who has answered; ``None`` where it does not say.
 
     """
 
+    epoch: str = ""
+    events: int = 0
+    out: int = 0
+    dead: int = 0
+    server: Server | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Added(Standing):
+    """An entry is in the stream.
+
+    Attributes:
+        id: its id there.
+        replicas: on how many replicas the entry is.
+        on_disk: on how many of these, and the server itself, it is on disk; ``None`` before Redis 7.2.
+
+    """
+
     id: str
-    epoch: str
-    events: int
-    out: int
-    dead: int
     replicas: int = 0
     on_disk: int | None = None
-    server: Server | None = None
 
 
 @attrs.frozen
@@ -142,13 +152,63 @@ class Link:
         ]
         with self._asking() as client:
             answer, reached, on_disk, server = self._together(
-                client, ADD, ("events", "relay"), arguments, replicas, patience
+                client, self._call(ADD, ("events", "relay"), arguments), replicas, patience, ADD
             )
         word, *said = _texts(answer)
         if word == "full":
             raise Full(f"the relay has {int(said[0]):,} bytes, and max_relay_bytes is {max_bytes:,}")
         self._check(word, said, base_url)
-        return Added(said[0], said[1], int(said[2]), int(said[3]), int(said[4]), reached, on_disk, server)
+        events, out, dead = map(int, said[2:5])
+        return Added(
+            id=said[0],
+            epoch=said[1],
+            events=events,
+            out=out,
+            dead=dead,
+            replicas=reached,
+            on_disk=on_disk,
+            server=server,
+        )
+
+    def confirm(self, added: Added, replicas: int, patience: float) -> Added:
+        """Wait once more until ``replicas`` have an entry. Raises ``RelayError``; also for another Redis.
+
+        A write that changes nothing comes first: WAIT is about those of its own connection, and this may be
+        another one than that of the entry. What is written later is replicated later.
+        """
+        with self._asking() as client:
+            write = ("HINCRBY", self.keys["relay"], "in", 0)
+            _, reached, on_disk, server = self._together(client, write, replicas, patience)
+        if added.server is None or server != added.server:
+            raise Unreachable("no relay: another Redis answers than the one that took the batch")
+        return attrs.evolve(added, replicas=reached, on_disk=on_disk)
+
+    def look(self) -> Standing:
+        """Return how the relay stands. Raises ``RelayError``."""
+        ask = ("HMGET", self.keys["relay"], "epoch", "events", "out", "dead")
+        with self._asking() as client:
+            said, _, _, server = self._together(client, ask, 0, 0)
+        epoch, events, out, dead = (_text(each or b"") for each in said)
+        return Standing(
+            epoch=epoch, events=int(events or 0), out=int(out or 0), dead=int(dead or 0), server=server
+        )
+
+    def check(self) -> None:
+        """Raise ``Forbidden`` where this Redis cannot be a relay, as far as it says."""
+        with self._asking() as client:
+            try:
+                said = _info(client.execute_command("INFO", "server", "memory"))
+            except redis.exceptions.NoPermissionError:
+                return
+        version, policy = said.get("redis_version", ""), said.get("maxmemory_policy", "")
+        if policy.startswith("allkeys"):
+            raise Forbidden(
+                f"Redis would throw events away where memory is short: set maxmemory-policy noeviction"
+                f" (it is {policy})"
+            )
+        numbers = version.split(".")[:2]
+        if all(map(str.isdigit, numbers)) and tuple(map(int, numbers)) < OLDEST:
+            raise Forbidden(f"Redis {version} is too old for a relay: 7 or newer is needed")
 
     def settle(self, owner: str, done: Sequence[Done], max_dead: int) -> Removed:
         """Remove entries, and keep their dead letters, if ``owner`` has the lease. Raises ``RelayError``."""
@@ -217,6 +277,9 @@ class Link:
     def close(self) -> None:
         """Close the connection; the next one is made when something is asked."""
         client, self._client = self._client, None
+        self._has_waitaof = self._says_who_it_is = (
+            True  # the next one may be another server, or have new rights
+        )
         if client is not None:
             with suppress(Exception):
                 client.close()
@@ -255,35 +318,37 @@ class Link:
                 socket_connect_timeout=min(CONNECT, self._timeout),
                 socket_timeout=self._timeout,
                 retry=Retry(NoBackoff(), 0),
-                single_connection_client=True,
             )
         if hasattr(client, "get_node_from_key"):  # a Cluster: all that we keep lies on one of its nodes
             node = client.get_node_from_key(self.keys["events"])
             client = client.get_redis_connection(node)
+        client.ping()  # a connection that cannot be made has done nothing
         return client
 
     def _run(self, client: Any, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        names = [self.keys[key] for key in keys]
+        call = self._call(script, keys, arguments)
         try:
-            return client.execute_command("EVALSHA", script.sha, len(names), *names, *arguments)
+            return client.execute_command(*call)
         except redis.exceptions.NoScriptError:
             client.execute_command("SCRIPT LOAD", script.text)
-            return client.execute_command("EVALSHA", script.sha, len(names), *names, *arguments)
+            return client.execute_command(*call)
+
+    def _call(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> tuple[Any, ...]:
+        names = [self.keys[key] for key in keys]
+        return ("EVALSHA", script.sha, len(names), *names, *arguments)
 
     def _together(
         self,
         client: Any,
-        script: Script,
-        keys: Sequence[str],
-        arguments: Sequence[Any],
+        command: tuple[Any, ...],
         replicas: int,
         patience: float,
+        script: Script | None = None,
     ) -> tuple[Any, int, int | None, Server | None]:
-        """Run a script, and ask in the same breath how safe that is, and who has answered."""
-        names = [self.keys[key] for key in keys]
+        """Run a command, and ask in the same breath how safe that is, and who has answered."""
         waits = replicas > 0
         pipeline = client.pipeline(transaction=False)
-        pipeline.execute_command("EVALSHA", script.sha, len(names), *names, *arguments)
+        pipeline.execute_command(*command)
         if waits:
             pipeline.execute_command("WAIT", replicas, int(patience * 1000))
         if waits and self._has_waitaof:
@@ -291,9 +356,9 @@ class Link:
         if self._says_who_it_is:
             pipeline.execute_command("INFO", "server", "replication")
         answer, *others = pipeline.execute(raise_on_error=False)
-        if isinstance(answer, redis.exceptions.NoScriptError):
+        if script is not None and isinstance(answer, redis.exceptions.NoScriptError):
             client.execute_command("SCRIPT LOAD", script.text)
-            return self._together(client, script, keys, arguments, replicas, patience)
+            return self._together(client, command, replicas, patience)
         if isinstance(answer, Exception):
             raise answer
         reached, on_disk, server = 0, None, None
@@ -336,12 +401,18 @@ def _translated(error: Exception, *, is_sent: bool) -> RelayError:
 
 
 def _server(said: Any) -> Server | None:
-    """Return who it is, by what INFO says, which redis-py has read already or not."""
+    """Return who it is, by what INFO says."""
+    facts = _info(said)
+    run_id, replication_id = facts.get("run_id"), facts.get("master_replid")
+    return Server(run_id, replication_id) if run_id and replication_id else None
+
+
+def _info(said: Any) -> dict[str, str]:
+    """Return what INFO says, which redis-py has read already or not."""
     if isinstance(said, (bytes, str)):
         lines = [line.partition(":") for line in _text(said).splitlines()]
-        said = {name: value for name, _, value in lines}
-    run_id, replication_id = said.get("run_id"), said.get("master_replid")
-    return Server(str(run_id), str(replication_id)) if run_id and replication_id else None
+        return {name: value for name, _, value in lines}
+    return {str(name): str(value) for name, value in said.items()}
 
 
 def _pairs(found: Any) -> dict[bytes, bytes]:
