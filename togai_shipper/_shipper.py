@@ -263,7 +263,7 @@ class Shipper:
 
         Returns:
             A future of this process (a forked child's copy never ends). It has an ``Outcome`` once the
-            event is delivered, rejected, dropped or refused; at the latest when ``close()`` returns.
+            event is delivered, relayed, rejected, dropped or refused; at the latest when ``close()`` returns.
 
         Raises:
             InvalidEvent: with ``strict=True`` alone.
@@ -418,7 +418,7 @@ class Shipper:
             timeout: seconds to wait at most (default ``close_timeout``).
 
         Returns:
-            A ``FlushReport``: true only if every event accepted before the call is delivered.
+            A ``FlushReport``: true only if every event accepted before the call is delivered, or relayed.
 
         """
         return self._pipeline.flush(self._seconds(timeout))
@@ -432,7 +432,8 @@ class Shipper:
             timeout: seconds to wait at most (default ``close_timeout``).
 
         Returns:
-            Whether it is: it now survives the process, and a power cut. Without ``spool``, false.
+            Whether it is: it now survives the process, and a power cut. With ``relay`` and no spool: whether
+            the relay has it. Without both, false.
 
         """
         return self._pipeline.sync(self._seconds(timeout))
@@ -456,7 +457,7 @@ class Shipper:
             timeout: seconds that all of this may take (default ``close_timeout``).
 
         Returns:
-            A ``FlushReport``: true only if everything was delivered.
+            A ``FlushReport``: true only if everything was delivered, or relayed.
 
         """
         return self._pipeline.close(self._seconds(timeout))
@@ -543,7 +544,8 @@ class Shipper:
         False while parked; while every attempt of the last minute failed; while the oldest pending event is
         older than 5 minutes; while an event is set aside on which Togai keeps failing, or that a gateway
         refuses; while callbacks that do not return hold up every flusher; while no thread can be started;
-        while the spool does not work, or holds events that are not sent from here.
+        while the spool does not work, or holds events that are not sent from here. With ``relay`` it speaks
+        of the hand-over alone: ``stats()`` has ``relay_stalled`` and ``relay_dead``.
         """
         return self._pipeline.health.complaint() is None
 
