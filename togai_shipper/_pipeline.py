@@ -32,7 +32,7 @@ from ._engine.reporting import Reporter
 from ._engine.runtime import Runtime
 from ._engine.server_clock import ServerClock
 from ._engine.shutdown import Shutdown
-from ._engine.store import Inlet, Memory, Store
+from ._engine.store import Inlet, MakeStore, Memory, Store, Surroundings
 from ._engine.transport import Transport, connected
 from ._engine.waiters import Waiter, Waiters
 from ._event import id_of
@@ -40,6 +40,27 @@ from ._outcome import FlushReport, Refusal
 from ._process import exits
 from ._process.this_process import this_process
 from ._secret import Secret
+
+
+def stored(around: Surroundings) -> Store:
+    """Make the store that the options ask for."""
+    config = around.config
+    if config.spool is None or not config.enabled:  # nothing is sent, whoever left it there
+        return Memory(around.buffer, around.flushers)
+    from .spool.writer import Spool  # noqa: PLC0415  who has no spool does not wait for sqlite3
+
+    return Spool(
+        config,
+        config.spool,
+        around.runtime,
+        around.lock,
+        around.shutdown,
+        around.inlet,
+        around.log,
+        around.callbacks,
+        around.server_clock,
+        ended=around.ended,
+    )
 
 
 class Pipeline:
@@ -50,6 +71,7 @@ class Pipeline:
         config: Config,
         runtime: Runtime | None = None,
         connect: Callable[[Config], Transport] = connected,
+        make_store: MakeStore = stored,
     ) -> None:
         self.process = this_process()
         self._config = config
@@ -81,7 +103,21 @@ class Pipeline:
         self.callbacks = Callbacks(config, clock, self.receipts, self.log, self.flushers.in_callback)
         self.reporter = Reporter(self.log, self.callbacks)
         server_clock = ServerClock(clock)
-        self.store = self._made_store(waiters, server_clock)
+        self.store = make_store(
+            Surroundings(
+                config=config,
+                runtime=runtime,
+                lock=lock,
+                shutdown=shutdown,
+                buffer=self.buffer,
+                flushers=self.flushers,
+                inlet=Inlet(self.buffer, waiters, self.ledger, self.flushers),
+                log=self.log,
+                callbacks=self.callbacks,
+                server_clock=server_clock,
+                ended=self._writer_ended,
+            )
+        )
         self.line = Line(clock, lock, shutdown, self.gate, self.buffer, self.store, waiters)
         parts = Parts(
             config=config,
@@ -105,25 +141,6 @@ class Pipeline:
         self.carrying = Carrying(parts, connect)
         self.closing = Closing(parts, self.carrying, self.health)
         self._put = self.store.put
-
-    def _made_store(self, waiters: Waiters, server_clock: ServerClock) -> Store:
-        if self._config.spool is None or not self._config.enabled:  # nothing is sent, whoever left it there
-            return Memory(self.buffer, self.flushers)
-        from .spool.writer import Spool  # noqa: PLC0415  who has no spool does not wait for sqlite3
-
-        inlet = Inlet(self.buffer, waiters, self.ledger, self.flushers)
-        return Spool(
-            self._config,
-            self._config.spool,
-            self._runtime,
-            self.lock,
-            self.shutdown,
-            inlet,
-            self.log,
-            self.callbacks,
-            server_clock,
-            ended=self._writer_ended,
-        )
 
     # --- an event comes in ---
 
