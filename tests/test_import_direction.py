@@ -44,6 +44,7 @@ PURE = [
     "spool.shelf",
     "relay.errors",
     "relay.entries",
+    "relay.letters",
     "relay.scripts",
     "relay.lease",
     "_process.limits",
