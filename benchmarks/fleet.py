@@ -20,6 +20,7 @@ import attrs
 
 from togai_shipper import Event, Shipper
 from togai_shipper._config import Config
+from togai_shipper._engine.batching import Batch
 from togai_shipper._engine.runtime import Runtime
 from togai_shipper._engine.verdict import Reply
 from togai_shipper._pipeline import Pipeline
@@ -78,11 +79,11 @@ class Account:
     def close(self) -> None:
         """Likewise."""
 
-    def send(self, path: str, body: bytes, key: str, time_left: float, may_begin: Any = None) -> Reply:  # noqa: ARG002  a transport's
+    def send(self, batch: Batch, key: str, time_left: float, may_begin: Any = None) -> Reply:  # noqa: ARG002  a transport's
         """One request."""
         self._time.sleep(LATENCY / 2)
-        bucket = self._buckets.setdefault(path, TokenBucket(self._time))
-        ids = list(map(int, IDS.findall(body))) if bucket.take(QUOTA) else []
+        bucket = self._buckets.setdefault(batch.path, TokenBucket(self._time))
+        ids = list(map(int, IDS.findall(batch.body()))) if bucket.take(QUOTA) else []
         self.requests.append((self._time.now, len(ids)))
         self._time.sleep(LATENCY / 2)
         for number in ids:

@@ -79,14 +79,14 @@ class Server:
 
     def send(
         self,
-        path: str,
-        body: bytes,
+        batch: Batch,
         key: Secret[str],
         time_left: float,
         may_begin: Callable[[], bool] = lambda: True,
     ) -> Reply:
         if not may_begin():
             return Reply(None, sent=False)
+        path, body = batch.path, batch.body()
         content = json.loads(body)
         events = content["events"] if path == "/ingestBatch" else [content["event"]]
         ids = tuple(event["id"] for event in events)

@@ -1,6 +1,6 @@
 """An event's way through one shipper, in one process: everything is put together here.
 
-    put -> store -> buffer -> carrying -> delivery -> transport -> verdict -> settlement -> ledger, reporter
+    put -> store -> buffer -> carrying -> delivery -> destination -> verdict -> settlement -> ledger, reporter
 
 A forked child makes a new pipeline and leaves its parent's alone. A pipeline has no reference to its
 ``Shipper``, so one that is garbage-collected unclosed still delivers.
@@ -19,6 +19,7 @@ from ._engine.callbacks import Callbacks
 from ._engine.carrying import Carrying
 from ._engine.closing import TELLING, Closing
 from ._engine.delivery import Delivery
+from ._engine.destination import Destination, Togai
 from ._engine.flushers import Flushers
 from ._engine.gate import Gate
 from ._engine.health import Health
@@ -79,7 +80,7 @@ class Pipeline:
         self._clock = clock = runtime.clock
         self.lock = lock = threading.RLock()
         self.shutdown = shutdown = Shutdown()
-        self.key = Key(config.api_key or "")
+        self.key = Key(config.api_key)
         self.receipts = Receipts()
         self.ledger = Ledger(self.receipts)
         self.log = Log(clock)
@@ -118,7 +119,8 @@ class Pipeline:
                 ended=self._writer_ended,
             )
         )
-        self.line = Line(clock, lock, shutdown, self.gate, self.buffer, self.store, waiters)
+        self.destination: Destination = Togai(config, connect)
+        self.line = Line(clock, lock, shutdown, self.gate, self.buffer, self.store, waiters, self.destination)
         parts = Parts(
             config=config,
             runtime=runtime,
@@ -135,10 +137,11 @@ class Pipeline:
             store=self.store,
             line=self.line,
             flushers=self.flushers,
+            destination=self.destination,
             delivery=Delivery(config, runtime, shutdown, self.gate, self.ledger, self.key, server_clock),
         )
         self.health = Health(parts)
-        self.carrying = Carrying(parts, connect)
+        self.carrying = Carrying(parts)
         self.closing = Closing(parts, self.carrying, self.health)
         self._put = self.store.put
 

@@ -50,7 +50,7 @@ class _Recorder(Transport):
         super().__init__(config.base_url, config.timeout)
         self._events = events
 
-    def send(
+    def post(
         self,
         path: str,  # noqa: ARG002  as a transport is called
         body: bytes,

@@ -255,7 +255,7 @@ class Shipper:
         ...     receipt = shipper.submit("plan_bought", "acme", {"seats": 5}, idempotency_key="order 7")
         ...     shipper.flush()
         ...     receipt.result().status
-        FlushReport(delivered=1, rejected=0, dropped=0, pending=0)
+        FlushReport(delivered=1, rejected=0, dropped=0, pending=0, relayed=0, held=0)
         'delivered'
 
         """
