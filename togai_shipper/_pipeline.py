@@ -19,7 +19,7 @@ from ._engine.callbacks import Callbacks
 from ._engine.carrying import Carrying
 from ._engine.closing import TELLING, Closing
 from ._engine.delivery import Delivery
-from ._engine.destination import Destination, Togai
+from ._engine.destination import Connection, Destination, Togai
 from ._engine.flushers import Flushers
 from ._engine.gate import Gate
 from ._engine.health import Health
@@ -34,7 +34,7 @@ from ._engine.runtime import Runtime
 from ._engine.server_clock import ServerClock
 from ._engine.shutdown import Shutdown
 from ._engine.store import Inlet, MakeStore, Memory, Store, Surroundings
-from ._engine.transport import Transport, connected
+from ._engine.transport import connected
 from ._engine.waiters import Waiter, Waiters
 from ._event import id_of
 from ._outcome import FlushReport, Refusal
@@ -71,7 +71,7 @@ class Pipeline:
         self,
         config: Config,
         runtime: Runtime | None = None,
-        connect: Callable[[Config], Transport] = connected,
+        connect: Callable[[Config], Connection] = connected,
         make_store: MakeStore = stored,
     ) -> None:
         self.process = this_process()

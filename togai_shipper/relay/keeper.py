@@ -9,7 +9,7 @@ from collections.abc import Callable
 from togai_shipper._engine.bell import Bell
 from togai_shipper._engine.runtime import FOREVER
 
-from .lease import Lease
+from .lease import WAIT, Lease
 from .link import Link
 
 
@@ -43,6 +43,16 @@ class Keeper:
     def may_send(self) -> bool:
         """Whether a request may go now."""
         return self.lease.may_send(self._clock())
+
+    def wait_to_send(self, seconds: float) -> bool:
+        """Return whether a request may go; wait for that, so many seconds at most."""
+        until = self._clock() + seconds
+        while True:
+            rings = self.bell.rings
+            now, lease = self._clock(), self.lease
+            if lease.may_send(now) or now >= until:
+                return lease.may_send(now)
+            self.bell.wait(rings, min(until - now, max(0.0, lease.taken + WAIT - now) or until - now))
 
     def step(self) -> None:
         """Look, take or renew, if that is due. Raises ``RelayError``."""

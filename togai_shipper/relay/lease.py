@@ -71,7 +71,10 @@ class Lease:
 
     def due_at(self) -> float:
         """Monotonic seconds at which Redis is to be asked next."""
-        is_renewed = self.is_held and self.told >= self.asked
+        is_answered = self.told >= self.asked
+        if is_answered and self.said == RELEASED:
+            return self.asked
+        is_renewed = self.is_held and is_answered
         return self.asked + (RENEW_EVERY if is_renewed else LOOK_EVERY)
 
     def next_act(self, now: float) -> Act:

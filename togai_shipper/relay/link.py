@@ -206,8 +206,14 @@ class Link:
 
     def server(self) -> Server | None:
         """Return which Redis answers; ``None`` where it does not say. Raises ``RelayError``."""
-        with self._asking() as client:
-            return _server(client.execute_command("INFO", "server", "replication"))
+        if not self._says_who_it_is:
+            return None
+        try:
+            with self._asking() as client:
+                return _server(client.execute_command("INFO", "server", "replication"))
+        except Forbidden:
+            self._says_who_it_is = False
+            return None
 
     def ask(self, *command: Any) -> Any:
         """Return what Redis answers to any other command. Raises ``RelayError``."""
