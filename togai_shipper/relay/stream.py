@@ -49,7 +49,6 @@ FINISH = 1.0  # seconds that close() waits at most for what is asked of Redis ju
 FAILING = 60.0  # seconds without an answer, after which that is a complaint
 MAX_DEAD = 50_000  # dead letters that a relay keeps
 
-Refusal: TypeAlias = Foreign | Forbidden | Newer
 Role: TypeAlias = Literal["leads", "stands by", "waits"]
 
 
@@ -305,7 +304,7 @@ class Stream:
         config, inlet = self._config, self._inlet
         room = config.max_queue_size - inlet.count - self._shelf.letters
         is_full = self._shutdown.is_done or inlet.size >= config.max_queue_bytes // 2
-        return 0 if is_full or room < MOST_EVENTS else min(room, READ_MOST)
+        return 0 if is_full or room < MOST_EVENTS else room
 
     def step(self, timeout: float) -> bool:
         """Do all that is due, once, on this thread; return false where another is at it for too long."""
@@ -356,6 +355,7 @@ class Stream:
             self._was_held = lease.is_held
             if has_come:
                 self._rewind()
+                self._look_at = 0.0
             is_forgotten = lease.is_another_s and bool(len(self._shelf))
             count = self._inlet.count
             if is_forgotten:
@@ -444,26 +444,34 @@ class Stream:
 
     def _read(self) -> None:
         """Read on from the cursor, as there is room, and hand over what is found."""
+        events = 0
+        while events < READ_MOST and (found := self._read_some()) is not None:
+            events += found
+        if events:
+            self._inlet.wake()
+
+    def _read_some(self) -> int | None:
+        """Read some entries; return how many events they have, ``None`` where it is enough for now."""
         with self._lock:
             room, after, now = self._room(), self._shelf.cursor, self._clock()
             if not room or self._shutdown.has_begun or now < self._read_at:
-                return
+                return None
         length = self._link.length()
         found = self._link.read(after, self._count)
-        events = 0
         if found:
             self._is_all_read = False
+        events = 0
         for entry_id, fields in found:
-            if events >= room or (taken := self._take(entry_id, fields, room - events)) is None:
-                self._read_at = now + (READ_EVERY if events < room else 0.0)
+            taken = self._take(entry_id, fields, room - events)
+            if taken is None:
+                self._read_at = now + READ_EVERY
                 break
             events += taken
         else:
             self._note_read(len(found), length, now)
         if found:
             self._count = max(1, min(ENTRIES_MOST, READ_MOST * len(found) // max(1, events)))
-        if events:
-            self._inlet.wake()
+        return events
 
     def _note_read(self, count: int, length: int, now: float) -> None:
         """Note that all that was found is read; see whether something stands before the cursor, unread."""
