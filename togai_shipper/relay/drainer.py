@@ -47,6 +47,7 @@ class Drainer:
         connect: Callable[[Config], Connection] = connected,
     ) -> None:
         runtime = runtime or Runtime()
+        self.now = runtime.clock
         keeper = Keeper(
             link,
             new_owner(runtime.wall),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from togai_shipper._engine.bell import Bell
 from togai_shipper._engine.runtime import FOREVER
 
+from .errors import Foreign
 from .lease import WAIT, Lease
-from .link import Link
+from .link import Link, another_key
 
 
 class Keeper:
@@ -74,6 +75,16 @@ class Keeper:
         if is_held:
             self._new_key = False
             self.bell.ring()
+
+    def check(self, facts: Mapping[str, str]) -> None:
+        """Raise ``Foreign`` where we shall not get the lease: the relay has another base URL, or key."""
+        if self.lease.is_held:
+            return
+        if facts.get("base_url", self._base_url) != self._base_url:
+            raise Foreign(f"the relay is for {facts['base_url']}, and we ship to {self._base_url}")
+        known = facts.get("key", self._fingerprint)
+        if known != self._fingerprint and not self._new_key:
+            raise another_key(known, self._fingerprint)
 
     def note_lost(self, said: str) -> None:
         """Note that somebody else has it, as the answer to something else says."""

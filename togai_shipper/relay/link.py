@@ -190,10 +190,7 @@ class Link:
         with self._asking() as client:
             word, said = _texts(self._run(client, LEASE, ("lease", "relay"), arguments))
         if word == "key":
-            raise Foreign(
-                f"another key has drained this relay (fingerprint {said}, ours is {fingerprint});"
-                " if it is the same account's new key, give --new-key once"
-            )
+            raise another_key(said, fingerprint)
         self._check(word, [said], base_url, good=("seen", "held", "lost", "released"))
         return word, said
 
@@ -335,6 +332,14 @@ class Link:
             self._says_who_it_is = not isinstance(said, Exception)
             server = None if isinstance(said, Exception) else _server(said)
         return answer, reached, on_disk, server
+
+
+def another_key(known: str, ours: str) -> Foreign:
+    """Return the error that says whose relay it is."""
+    return Foreign(
+        f"another key has drained this relay (fingerprint {known}, ours is {ours});"
+        " if it is the same account's new key, give --new-key once"
+    )
 
 
 def _or_raise(said: Any) -> int:

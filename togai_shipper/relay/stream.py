@@ -388,7 +388,6 @@ class Stream:
             is_another = sight.epoch != self._sight.epoch or server != self._server
             self._sight, self._server = sight.after(self._sight), server
             self._facts, self._length = facts, length
-            self._look_at = now + LOOK_EVERY
             if is_another or gone:
                 self._rewind()
             if gone:
@@ -403,6 +402,8 @@ class Stream:
                 gone.at_least,
                 gone.why,
             )
+        self._keeper.check(facts)
+        self._look_at = now + LOOK_EVERY
 
     def _try_again(self, now: float) -> None:
         """Let what had to stay in the stream be looked at again, now and then."""
@@ -550,6 +551,7 @@ class Stream:
                 with suppress(Exception):  # what is not settled is sent again, with the same ids
                     if self._keeper.lease.is_held:
                         self._settle()
+                        self._facts = self._link.facts()
                 with suppress(Exception):
                     self._keeper.release()
                 self._link.close()
