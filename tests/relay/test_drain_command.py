@@ -124,7 +124,7 @@ def test_another_key_is_refused_until_it_is_given_as_a_new_one(
 ) -> None:
     assert drain(togai, redis_server.url, "--once").exit_code == 0
     hand_over(link, togai.url, 1)
-    togai.rotate_key("rotated")
+    togai.set_api_key("rotated")
 
     result = drain(togai, redis_server.url, "--once", TOGAI_API_KEY="rotated")
     assert result.exit_code == 1

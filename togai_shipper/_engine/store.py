@@ -151,12 +151,14 @@ class Inlet:
         """Note that so many events belong to another process now: no flush() reports them as delivered."""
         self._waiters.count_lost(count)
 
-    def withdraw(self) -> None:
-        """Take all events out of the buffer, for good: they belong to another process now.
+    def withdraw(self, *, on_its_way: bool = True) -> None:
+        """Take events out of the buffer, for good: they belong to another process now.
 
-        A reply that still comes for one of them changes nothing.
+        ``on_its_way``: those that flushers carry, too; a reply that still comes for one changes nothing.
         """
-        self.lose(sum(map(len, self._buffer.give_up())))
+        buffer = self._buffer
+        left = buffer.give_up() if on_its_way else buffer.give_up_waiting()
+        self.lose(sum(map(len, left)))
 
 
 @attrs.frozen

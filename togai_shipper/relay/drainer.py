@@ -76,5 +76,6 @@ class Drainer:
         return self.stream.view()
 
     def close(self) -> None:
-        """Deliver what is in memory, and let another drainer take over."""
+        """Wait for the replies to what is on its way, and let another drainer take over."""
+        self.stream.leave()
         self.pipeline.close(self.pipeline.close_timeout)

@@ -124,10 +124,12 @@ class Stream:
         self._read_at = self._look_at = self._settled_at = self._again_at = 0.0
         self._retry_at = 0.0
         self._failing_since: float | None = None
-        self._failure: RelayError | None = None
+        self._failure = ""  # why Redis could not be asked last
+        self._is_refused = False
         self._left = 0  # events that were in memory at the end
         self._recovered = 0
         self._lost = 0
+        self._is_leaving = False
         self._is_finished = False
 
     def _now_ms(self) -> int:
@@ -196,9 +198,9 @@ class Stream:
 
     def complaint(self) -> str | None:
         """Why events of the relay are not sent as they should be."""
-        failure, passed = self._failure, self._shelf.passed
-        if failure is not None and (_is_refusal(failure) or self._is_failing_for_long()):
-            return str(failure)
+        passed = self._shelf.passed
+        if self._is_refused or self._is_failing_for_long():
+            return self._failure
         if self._thread.failure:
             return self._thread.failure
         if self._shelf.full:
@@ -228,7 +230,7 @@ class Stream:
     def view(self) -> View:
         """Return how all stands."""
         with self._lock:
-            lease, failure = self._keeper.lease, self._failure
+            lease = self._keeper.lease
             role: Role = "stands by" if lease.is_another_s else "waits"
             return View(
                 role="leads" if lease.is_held else role,
@@ -239,8 +241,8 @@ class Stream:
                 full=self._shelf.full,
                 lost=self._lost,
                 is_empty=self._is_empty(lease),
-                failure="" if failure is None else str(failure),
-                is_refused=failure is not None and _is_refusal(failure),
+                failure=self._failure,
+                is_refused=self._is_refused,
             )
 
     def _is_empty(self, lease: Lease) -> bool:
@@ -291,7 +293,7 @@ class Stream:
         if lease.is_held:
             if self._shelf.done:
                 times.append(max(self._retry_at, self._settle_due_at()))
-            if self._room() and not self._shutdown.has_begun:
+            if self._room():
                 times.append(max(self._retry_at, self._read_at))
         return max(0.0, min(times) - now)
 
@@ -303,7 +305,8 @@ class Stream:
         """How many events may be read now: none, where a whole entry might not fit."""
         config, inlet = self._config, self._inlet
         room = config.max_queue_size - inlet.count - self._shelf.letters
-        is_full = self._shutdown.is_done or inlet.size >= config.max_queue_bytes // 2
+        is_over = self._is_leaving or self._shutdown.has_begun
+        is_full = is_over or inlet.size >= config.max_queue_bytes // 2
         return 0 if is_full or room < MOST_EVENTS else room
 
     def step(self, timeout: float) -> bool:
@@ -335,15 +338,16 @@ class Stream:
         except RelayError as error:
             self._failed(error)
         else:
-            self._failing_since = self._failure = None
+            self._failing_since, self._failure, self._is_refused = None, "", False
 
     def _failed(self, error: RelayError) -> None:
         now = self._clock()
         self._retry_at = now + RETRY_AFTER
         self._failing_since = now if self._failing_since is None else self._failing_since
-        self._failure = error
-        say = self._news.error if _is_refusal(error) else self._news.warning
-        say(f"relay: {type(error).__name__}", "%s; nothing is sent meanwhile, and all is kept", error)
+        self._failure, self._is_refused = str(error), _is_refusal(error)
+        say = self._news.error if self._is_refused else self._news.warning
+        why = "%s; nothing is sent meanwhile, and all is kept"
+        say(f"relay: {type(error).__name__}", why, self._failure)
 
     # --- the lease ---
 
@@ -455,7 +459,7 @@ class Stream:
         """Read some entries; return how many events they have, ``None`` where it is enough for now."""
         with self._lock:
             room, after, now = self._room(), self._shelf.cursor, self._clock()
-            if not room or self._shutdown.has_begun or now < self._read_at:
+            if not room or now < self._read_at:
                 return None
         length = self._link.length()
         found = self._link.read(after, self._count)
@@ -497,11 +501,12 @@ class Stream:
         try:
             entry = ours(entry_id, fields)
         except NotOurs as error:
+            why = str(error)  # alone: the error has all that was unpacked
             with self._lock:
                 self._shelf.read_up_to(entry_id)
                 self._shelf.pass_over()
             self._news.error(
-                f"not ours: {error}", "entry %s of the relay is not sent, and stays: %s", entry_id, error
+                f"not ours: {why}", "entry %s of the relay is not sent, and stays: %s", entry_id, why
             )
             return 0
         judged = self._judge.judge(entry, is_reply_expected=self._inlet.count > 0)
@@ -534,6 +539,12 @@ class Stream:
         self._news.undelivered(error, outcome.events)
 
     # --- the end ---
+
+    def leave(self) -> None:
+        """Read no more, and leave to the next drainer all that is not on its way to Togai."""
+        with self._lock:
+            self._is_leaving = True
+            self._inlet.withdraw(on_its_way=False)
 
     def save(self) -> None:
         """Settle what can be, since the end is near."""
