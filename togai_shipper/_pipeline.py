@@ -19,7 +19,7 @@ from ._engine.callbacks import Callbacks
 from ._engine.carrying import Carrying
 from ._engine.closing import TELLING, Closing
 from ._engine.delivery import Delivery
-from ._engine.destination import Destination, Togai
+from ._engine.destination import Connection, Destination, Togai
 from ._engine.flushers import Flushers
 from ._engine.gate import Gate
 from ._engine.health import Health
@@ -33,8 +33,8 @@ from ._engine.reporting import Reporter
 from ._engine.runtime import Runtime
 from ._engine.server_clock import ServerClock
 from ._engine.shutdown import Shutdown
-from ._engine.store import Inlet, Memory, Store
-from ._engine.transport import Transport, connected
+from ._engine.store import Inlet, MakeStore, Memory, Store, Surroundings
+from ._engine.transport import connected
 from ._engine.waiters import Waiter, Waiters
 from ._event import id_of
 from ._outcome import FlushReport, Refusal
@@ -46,6 +46,27 @@ if TYPE_CHECKING:
     from .relay.handover import OpenLink
 
 
+def stored(around: Surroundings) -> Store:
+    """Make the store that the options ask for."""
+    config = around.config
+    if config.spool is None or not config.enabled:  # nothing is sent, whoever left it there
+        return Memory(around.buffer, around.flushers)
+    from .spool.writer import Spool  # noqa: PLC0415  who has no spool does not wait for sqlite3
+
+    return Spool(
+        config,
+        config.spool,
+        around.runtime,
+        around.lock,
+        around.shutdown,
+        around.inlet,
+        around.log,
+        around.callbacks,
+        around.server_clock,
+        ended=around.ended,
+    )
+
+
 class Pipeline:
     """From ``put`` to the outcome."""
 
@@ -53,8 +74,9 @@ class Pipeline:
         self,
         config: Config,
         runtime: Runtime | None = None,
-        connect: Callable[[Config], Transport] = connected,
+        connect: Callable[[Config], Connection] = connected,
         link: OpenLink | None = None,
+        make_store: MakeStore = stored,
     ) -> None:
         self.process = this_process()
         self._config = config
@@ -86,7 +108,21 @@ class Pipeline:
         self.callbacks = Callbacks(config, clock, self.receipts, self.log, self.flushers.in_callback)
         self.reporter = Reporter(self.log, self.callbacks)
         server_clock = ServerClock(clock)
-        self.store = self._made_store(waiters, server_clock)
+        self.store = make_store(
+            Surroundings(
+                config=config,
+                runtime=runtime,
+                lock=lock,
+                shutdown=shutdown,
+                buffer=self.buffer,
+                flushers=self.flushers,
+                inlet=Inlet(self.buffer, waiters, self.ledger, self.flushers),
+                log=self.log,
+                callbacks=self.callbacks,
+                server_clock=server_clock,
+                ended=self._writer_ended,
+            )
+        )
         self.destination = self._made_destination(connect, link)
         self.line = Line(clock, lock, shutdown, self.gate, self.buffer, self.store, waiters, self.destination)
         parts = Parts(
@@ -113,31 +149,12 @@ class Pipeline:
         self.closing = Closing(parts, self.carrying, self.health)
         self._put = self.store.put
 
-    def _made_destination(self, connect: Callable[[Config], Transport], link: OpenLink | None) -> Destination:
+    def _made_destination(self, connect: Callable[[Config], Connection], link: OpenLink | None) -> Destination:
         if self._config.relay is None or not self._config.enabled:
             return Togai(self._config, connect)
         from .relay.handover import Relay, opened  # noqa: PLC0415  who has no relay needs no redis-py
 
         return Relay(self._config, self._runtime, self.lock, self.shutdown, self.log, link or opened)
-
-    def _made_store(self, waiters: Waiters, server_clock: ServerClock) -> Store:
-        if self._config.spool is None or not self._config.enabled:  # nothing is sent, whoever left it there
-            return Memory(self.buffer, self.flushers)
-        from .spool.writer import Spool  # noqa: PLC0415  who has no spool does not wait for sqlite3
-
-        inlet = Inlet(self.buffer, waiters, self.ledger, self.flushers)
-        return Spool(
-            self._config,
-            self._config.spool,
-            self._runtime,
-            self.lock,
-            self.shutdown,
-            inlet,
-            self.log,
-            self.callbacks,
-            server_clock,
-            ended=self._writer_ended,
-        )
 
     # --- an event comes in ---
 

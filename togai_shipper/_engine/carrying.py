@@ -99,7 +99,8 @@ class Carrying:
             is_expired = is_past_window(carried.batch, self._clock())
             if not is_expired:
                 trip = Trip(
-                    deadline=lambda: self._deadline(until),
+                    # Where it was taken from us (its store has to leave it to another), time is up.
+                    deadline=lambda: self._deadline(until) if self._buffer.holds(batch) else -FOREVER,
                     note=lambda as_it_stands: self._buffer.note(batch, as_it_stands),
                     woke=lambda planned: self._woke(planned, until),
                     failing=self.on_failing,
@@ -116,9 +117,9 @@ class Carrying:
 
     def _put_back(self, batch: Batch, carried: Carried) -> None:
         with self._lock:
+            if batch.probe:  # one that was answered is over already
+                self._gate.parking.abandon_probe()
             if self._buffer.holds(batch):
-                if batch.probe:
-                    self._gate.parking.abandon_probe()
                 self._line.settle(batch, Settlement(again=[carried.history()]))
                 self._ring()
 

@@ -12,7 +12,6 @@ from togai_shipper._config import Config
 from togai_shipper._secret import Secret
 
 from .batching import Batch
-from .transport import Transport
 from .verdict import Reply
 
 
@@ -69,7 +68,7 @@ class Togai:
     keeps = False
     held = 0
 
-    def __init__(self, config: Config, connect: Callable[[Config], Transport]) -> None:
+    def __init__(self, config: Config, connect: Callable[[Config], Connection]) -> None:
         self._config = config
         self._connect = connect
 

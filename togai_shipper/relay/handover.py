@@ -28,7 +28,7 @@ from togai_shipper._secret import Secret
 from .entries import MARK_BYTES, fields_of
 from .errors import Forbidden, Foreign, Full, Newer, RelayError, Unreachable
 from .hold import Hold, Parcel
-from .keeper import Keeper
+from .hold_keeper import Keeper
 from .link import Added, Link, Standing
 from .watch import Watch
 

@@ -1,165 +1,104 @@
-"""The keeper of a producer's hold: asks Redis who it is when nobody else does, and hands over again.
-
-It is one thread, there while something is held, or waits in the relay. What a flusher hears from Redis does
-for it; a producer that is idle has to ask.
-"""
+"""The keeper of a drainer's lease: it asks Redis, and says whether a request may go."""
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Callable
-from typing import Protocol
+import os
+import socket
+from collections.abc import Callable, Mapping
 
-from togai_shipper._config import Config
-from togai_shipper._engine.log import Log
-from togai_shipper._engine.runtime import Runtime
-from togai_shipper._engine.shutdown import Shutdown
-from togai_shipper._engine.threads import Threads
-from togai_shipper._plural import counted
-from togai_shipper._process.signals import without_sigpipe
+from togai_shipper._engine.bell import Bell
+from togai_shipper._engine.runtime import FOREVER
 
-from .errors import RelayError
-from .hold import Hold, Parcel
-from .watch import Watch
-
-
-class Hand(Protocol):
-    """What the keeper hands over by, and asks. Used by one thread."""
-
-    def give(self, parcel: Parcel, time_left: float) -> None:
-        """Hand a parcel over. Raises ``RelayError``."""
-
-    def look(self, time_left: float) -> None:
-        """Ask how the relay stands. Raises ``RelayError``."""
-
-    def close(self) -> None:
-        """Close the connection."""
+from .errors import Foreign
+from .lease import WAIT, Lease
+from .link import Link, another_key
 
 
 class Keeper:
-    """Keeps the hold of one shipper in one process. What it decides by changes under the shipper's lock."""
+    """Keeps the lease for one drainer. One thread calls ``step``; any may ask the rest."""
 
     def __init__(
         self,
-        config: Config,
-        runtime: Runtime,
-        lock: threading.RLock,
-        shutdown: Shutdown,
-        log: Log,
-        hold: Hold,
-        watch: Watch,
-        connect: Callable[[], Hand],
+        link: Link,
+        owner: str,
+        clock: Callable[[], float],
+        bell: Bell,
+        *,
+        fingerprint: str,
+        base_url: str,
+        new_key: bool = False,
     ) -> None:
-        self._config = config
-        self._clock = runtime.clock
-        self._random = runtime.random
-        self._lock = lock
-        self._shutdown = shutdown
-        self._log = log
-        self._hold = hold
-        self._watch = watch
-        self._connect = connect
-        self._bell = runtime.bell()
-        self._wakes_at = 0.0  # monotonic seconds until which it waits
-        self._failures = 0  # in a row
-        self._threads = Threads(
-            1,
-            runtime,
-            lock,
-            cannot_start="no thread can be started for the relay's hold",
-            work=self.work,
-            failed=self._failed,
-            ended=self.ensure,
+        self._link = link
+        self._clock = clock
+        self._fingerprint = fingerprint
+        self._base_url = base_url
+        self._new_key = new_key  # until it was taken with that
+        self.bell = bell  # rung when requests may go
+        self.lease = Lease(owner)  # replaced as a whole: it is read without a lock
+
+    @property
+    def owner(self) -> str:
+        """Who we are."""
+        return self.lease.owner
+
+    def may_send(self) -> bool:
+        """Whether a request may go now."""
+        return self.lease.may_send(self._clock())
+
+    def wait_to_send(self, seconds: float) -> bool:
+        """Return whether a request may go; wait for that, so many seconds at most."""
+        until = self._clock() + seconds
+        while True:
+            rings = self.bell.rings
+            now, lease = self._clock(), self.lease
+            if lease.may_send(now) or now >= until:
+                return lease.may_send(now)
+            self.bell.wait(rings, min(until - now, max(0.0, lease.taken + WAIT - now) or until - now))
+
+    def step(self) -> None:
+        """Look, take or renew, if that is due. Raises ``RelayError``."""
+        lease, now = self.lease, self._clock()
+        if now < lease.due_at():
+            return
+        act = lease.next_act(now)
+        self.lease = lease.unanswered(now)
+        word, said = self._link.lease(
+            act,
+            lease.owner,
+            lease.said or "",
+            fingerprint=self._fingerprint,
+            new_key=self._new_key,
+            base_url=self._base_url,
         )
+        is_held = word == "held"
+        self.lease = lease.answered(now, self._clock(), is_held=is_held, said=said)
+        if is_held:
+            self._new_key = False
+            self.bell.ring()
 
-    def ensure(self) -> None:
-        """See to it that somebody keeps what is held: called without the lock, whenever that has grown."""
-        with self._lock:
-            wait = self._wait()
-            is_early = wait is not None and self._clock() + wait < self._wakes_at
-        if is_early:
-            self._bell.ring()
-        if wait is not None and not self._threads.alive:
-            self._threads.start_if(lambda: self._wait() is not None)
+    def check(self, facts: Mapping[str, str]) -> None:
+        """Raise ``Foreign`` where we shall not get the lease: the relay has another base URL, or key."""
+        if self.lease.is_held:
+            return
+        if facts.get("base_url", self._base_url) != self._base_url:
+            raise Foreign(f"the relay is for {facts['base_url']}, and we ship to {self._base_url}")
+        known = facts.get("key", self._fingerprint)
+        if known != self._fingerprint and not self._new_key:
+            raise another_key(known, self._fingerprint)
 
-    def end(self) -> None:
-        """All is over."""
-        self._bell.ring()
+    def note_lost(self, said: str) -> None:
+        """Note that somebody else has it, as the answer to something else says."""
+        now = self._clock()
+        self.lease = self.lease.answered(now, now, is_held=False, said=said)
 
-    def _wait(self) -> float | None:
-        """Seconds until there is something to do; ``None``: there is not. Called under the lock."""
-        if self._shutdown.is_done:
-            return None
-        if self._hold.owed:
-            return 0.0
-        times = [at for at in (self._hold.due_at, self._watch.due_at) if at is not None]
-        return max(0.0, min(times) - self._clock()) if times else None
+    def release(self) -> None:
+        """Let another one take it at once; nothing is sent from now on. Raises ``RelayError``."""
+        lease = self.lease
+        self.lease = Lease(lease.owner, asked=FOREVER)
+        if lease.is_held or lease.holder == lease.owner:
+            self._link.lease("release", lease.owner)
 
-    # --- on its thread ---
 
-    def work(self) -> None:
-        """Ask and hand over again, as it becomes due, until there is nothing more."""
-        hand = self._connect()
-        try:
-            while True:
-                rings = self._bell.rings
-                with self._lock:
-                    wait = self._wait()
-                    self._wakes_at = self._clock() + (wait or 0.0)
-                if wait is None:
-                    return
-                if wait > 0.0:
-                    self._bell.wait(rings, wait)
-                elif not self._try(hand, self._config.timeout[1]):
-                    self._bell.wait(self._bell.rings, self._backoff())
-        finally:
-            hand.close()
-
-    def settle(self) -> None:
-        """Hand over, on this thread, what is owed, until the shutdown's deadline."""
-        hand = self._connect()
-        try:
-            while (left := self._shutdown.deadline - self._clock()) > 0 and self._hold.owed:
-                rings = self._bell.rings
-                if not self._try(hand, left, only_owed=True):
-                    self._bell.wait(rings, min(self._backoff(), left / 4))
-        finally:
-            hand.close()
-
-    def _try(self, hand: Hand, time_left: float, *, only_owed: bool = False) -> bool:
-        """Do the next thing that is due; return whether it was done."""
-        with self._lock:
-            parcel = self._hold.take_owed()
-        if parcel is None and only_owed:
-            return False  # another thread has it in hand
-        is_done = False
-        try:
-            with without_sigpipe():
-                if parcel is None:
-                    hand.look(time_left)
-                else:
-                    hand.give(parcel, time_left)
-            is_done = True
-        except RelayError as error:
-            self._note_failure(str(error))
-        finally:
-            with self._lock:
-                if parcel is not None:
-                    (self._hold.settle_owed if is_done else self._hold.put_back)(parcel)
-                self._failures = 0 if is_done else self._failures + 1
-        return is_done
-
-    def _backoff(self) -> float:
-        most = min(self._config.backoff_max, self._config.backoff_initial * 2.0 ** min(self._failures, 16))
-        return most * (0.5 + self._random() / 2)
-
-    def _note_failure(self, message: str) -> None:
-        if self._hold.owed:
-            text = "%s, which the relay may have lost, cannot be handed over again (%s); it is tried again"
-            waiting = counted(self._hold.owed, "event")
-            self._log.complain("relay owed", text, waiting, message)
-
-    def _failed(self, error: BaseException) -> None:
-        text = f"the keeper of the relay's hold was ended by {type(error).__name__}; another takes its place"
-        self._log.complain("relay keeper", text, level=logging.ERROR, exc_info=True)
+def new_owner(wall: Callable[[], float]) -> str:
+    """Return a name for this drainer that no other one has: host, process, and when it has begun."""
+    return f"{socket.gethostname()}/{os.getpid()}/{wall():.6f}"
