@@ -160,6 +160,7 @@ class Link:
             answer = self._run(client, SETTLE, ("events", "relay", "dead", "lease"), arguments)
         if answer[0] == b"lost":
             return Removed(lost_to=_text(answer[1]))
+        self._check(_text(answer[0]), (), "")
         return Removed(_texts(answer[1]), _texts(answer[2]))
 
     def lease(
@@ -228,6 +229,8 @@ class Link:
             raise Foreign(f"the relay is for {said[0]}, and we ship to {base_url}")
         if word == "newer":
             raise Newer(f"the relay has format {said[0]}, and this version reads {FORMAT}; update it")
+        if word == "damaged":
+            raise Foreign(f"something else has written to {self.keys['relay']}: its figures are no numbers")
         if word not in good:
             raise Foreign(f"the relay answers {word[:40]!r}")
 
