@@ -6,6 +6,7 @@ Whatever goes wrong is raised as a ``RelayError``. Nothing is tried again here: 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 Source: TypeAlias = "str | Callable[[], Client]"
 CONNECT = 5.0  # seconds until a connection is made
 OLDEST = (7, 0)  # the oldest Redis whose scripts can be told to write though memory is short
+_INFO = b"INFO"  # as bytes, redis-py leaves alone what it answers: reading all of it costs as much as an ADD
+_RUN_ID = re.compile(r"^run_id:(\w+)", re.MULTILINE)
+_REPLICATION_ID = re.compile(r"^master_replid:(\w+)", re.MULTILINE)
 _NOT_READY = (
     "READONLY",
     "LOADING",
@@ -208,7 +212,7 @@ class Link:
     def server(self) -> Server | None:
         """Return which Redis answers; ``None`` where it does not say. Raises ``RelayError``."""
         with self._asking() as client:
-            return _server(client.execute_command("INFO", "server", "replication"))
+            return _server(client.execute_command(_INFO, "server", "replication"))
 
     def ask(self, *command: Any) -> Any:
         """Return what Redis answers to any other command. Raises ``RelayError``."""
@@ -292,7 +296,7 @@ class Link:
         if waits and self._has_waitaof:
             pipeline.execute_command("WAITAOF", 1, replicas, int(patience * 1000))
         if self._says_who_it_is:
-            pipeline.execute_command("INFO", "server", "replication")
+            pipeline.execute_command(_INFO, "server", "replication")
         answer, *others = pipeline.execute(raise_on_error=False)
         if isinstance(answer, redis.exceptions.NoScriptError):
             client.execute_command("SCRIPT LOAD", script.text)
@@ -339,12 +343,10 @@ def _translated(error: Exception, *, is_sent: bool) -> RelayError:
 
 
 def _server(said: Any) -> Server | None:
-    """Return who it is, by what INFO says, which redis-py has read already or not."""
-    if isinstance(said, (bytes, str)):
-        lines = [line.partition(":") for line in _text(said).splitlines()]
-        said = {name: value for name, _, value in lines}
-    run_id, replication_id = said.get("run_id"), said.get("master_replid")
-    return Server(str(run_id), str(replication_id)) if run_id and replication_id else None
+    """Return who it is, by what INFO says."""
+    text = _text(said)
+    run_id, replication_id = _RUN_ID.search(text), _REPLICATION_ID.search(text)
+    return Server(run_id[1], replication_id[1]) if run_id and replication_id else None
 
 
 def _pairs(found: Any) -> dict[bytes, bytes]:
