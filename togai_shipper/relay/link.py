@@ -6,6 +6,7 @@ Whatever goes wrong is raised as a ``RelayError``. Nothing is tried again here: 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 Source: TypeAlias = "str | Callable[[], Client]"
 CONNECT = 5.0  # seconds until a connection is made
 OLDEST = (7, 0)  # the oldest Redis whose scripts can be told to write though memory is short
+_INFO = b"INFO"  # as bytes, redis-py leaves alone what it answers: reading all of it costs as much as an ADD
+_RUN_ID = re.compile(r"^run_id:(\w+)", re.MULTILINE)
+_REPLICATION_ID = re.compile(r"^master_replid:(\w+)", re.MULTILINE)
 _NOT_READY = (
     "READONLY",
     "LOADING",
@@ -207,7 +211,7 @@ class Link:
         """Raise ``Forbidden`` where this Redis cannot be a relay, as far as it says."""
         with self._asking() as client:
             try:
-                said = _info(client.execute_command("INFO", "server", "memory"))
+                said = _info(client.execute_command(_INFO, "server", "memory"))
             except redis.exceptions.NoPermissionError:
                 return
         version, policy = said.get("redis_version", ""), said.get("maxmemory_policy", "")
@@ -230,6 +234,7 @@ class Link:
             answer = self._run(client, SETTLE, ("events", "relay", "dead", "lease"), arguments)
         if answer[0] == b"lost":
             return Removed(lost_to=_text(answer[1]))
+        self._check(_text(answer[0]), (), "")
         return Removed(_texts(answer[1]), _texts(answer[2]))
 
     def lease(
@@ -277,7 +282,7 @@ class Link:
             return None
         try:
             with self._asking() as client:
-                return _server(client.execute_command("INFO", "server", "replication"))
+                return _server(client.execute_command(_INFO, "server", "replication"))
         except Forbidden:
             self._says_who_it_is = False
             return None
@@ -309,6 +314,8 @@ class Link:
             raise Foreign(f"the relay is for {said[0]}, and we ship to {base_url}")
         if word == "newer":
             raise Newer(f"the relay has format {said[0]}, and this version reads {FORMAT}; update it")
+        if word == "damaged":
+            raise Foreign(f"something else has written to {self.keys['relay']}: its figures are no numbers")
         if word not in good:
             raise Foreign(f"the relay answers {word[:40]!r}")
 
@@ -378,7 +385,7 @@ class Link:
         if waits and self._has_waitaof:
             pipeline.execute_command("WAITAOF", 1, replicas, int(patience * 1000))
         if self._says_who_it_is:
-            pipeline.execute_command("INFO", "server", "replication")
+            pipeline.execute_command(_INFO, "server", "replication")
         answer, *others = pipeline.execute(raise_on_error=False)
         if script is not None and isinstance(answer, redis.exceptions.NoScriptError):
             client.execute_command("SCRIPT LOAD", script.text)
@@ -454,9 +461,9 @@ def _answered(said: str, text: str) -> RelayError | None:
 
 def _server(said: Any) -> Server | None:
     """Return who it is, by what INFO says."""
-    facts = _info(said)
-    run_id, replication_id = facts.get("run_id"), facts.get("master_replid")
-    return Server(run_id, replication_id) if run_id and replication_id else None
+    text = _text(said)
+    run_id, replication_id = _RUN_ID.search(text), _REPLICATION_ID.search(text)
+    return Server(run_id[1], replication_id[1]) if run_id and replication_id else None
 
 
 def _info(said: Any) -> dict[str, str]:
