@@ -13,12 +13,12 @@ from pathlib import Path
 
 from togai_shipper._plural import counted
 
-from . import beside, cost, fleet, growth, imports, memory, send, spool, throughput, track
+from . import beside, cost, fleet, growth, imports, memory, relay, send, spool, throughput, track
 from .contenders import absent
 from .rounds import PEER_ROUNDS
 from .sections import Section, goals_table
 
-SCRIPTS = (track, cost, throughput, memory, growth, imports, beside, spool, send, fleet)
+SCRIPTS = (track, cost, throughput, memory, growth, imports, beside, spool, send, relay, fleet)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 PEERS_TXT = Path(__file__).with_name("peers.txt")
 

@@ -12,7 +12,8 @@ import re
 import sys
 import time as real_time
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -20,21 +21,29 @@ import attrs
 
 from togai_shipper import Event, Shipper
 from togai_shipper._config import Config
+from togai_shipper._engine.batching import Batch
 from togai_shipper._engine.runtime import Runtime
 from togai_shipper._engine.verdict import Reply
+from togai_shipper._event import encode
 from togai_shipper._pipeline import Pipeline
+from togai_shipper.relay.drainer import Drainer, load
 from togai_shipper.sandbox.quota import TokenBucket
 from togai_shipper.testing import FakeTogai
 
 from .sections import Goal, Section, run, table
 from .virtual import Time, VirtualBell
+from .virtual_relay import VirtualRelay
 
 QUOTA = 50.0  # requests a second that Togai takes at one endpoint from one account
 CAPACITY = 500 * QUOTA  # events a second, all batches being full
 LATENCY = 0.2  # seconds that a reply takes
 BURSTS = 50.0  # times a second at most that one application tracks, each time as many events as are due
+BASE_URL = "http://127.0.0.1:1"
+WALL = 1_790_000_000.0  # what clocks on walls say at the start
+LEAD = 15.0  # seconds that drainers are there before the fleet
 PATIENCE = 7200.0  # seconds after the last event in which all have to be delivered
 STEADY_AFTER = 5.0  # seconds of a lone worker that do not count
+EVENT = encode("api_call", "acme", {"count": 1}, {}, "2026-01-01T00:00:00.000Z", "ID").replace(b"ID", b"%d")
 IDS = re.compile(rb'"id":"(\d+)"')
 
 
@@ -49,6 +58,7 @@ class Fleet:
     retry_after: float | None = None  # what a 429 says
     unlike: float = 10.0  # the busiest tracks at most so many times as much as the quietest
     seed: int = 1
+    relay: bool = False  # they hand over, and a drainer sends; another stands by
 
 
 class Account:
@@ -69,8 +79,13 @@ class Account:
         number = len(self.taken)
         self.taken.append(0)
         self._tracked.append((worker, self._time.now))
-        if pipeline.put(b'{"id":"%d"}' % number) is not None:
+        if pipeline.put(EVENT % number) is not None:
             self.refused.add(number)
+
+    @property
+    def waits(self) -> bool:
+        """Whether events that were accepted are yet to come."""
+        return self.taken.count(0) > len(self.refused)
 
     def open(self) -> None:
         """There is no session."""
@@ -78,11 +93,11 @@ class Account:
     def close(self) -> None:
         """Likewise."""
 
-    def send(self, path: str, body: bytes, key: str, time_left: float, may_begin: Any = None) -> Reply:  # noqa: ARG002  a transport's
+    def send(self, batch: Batch, key: str, time_left: float, may_begin: Any = None) -> Reply:  # noqa: ARG002  a transport's
         """One request."""
         self._time.sleep(LATENCY / 2)
-        bucket = self._buckets.setdefault(path, TokenBucket(self._time))
-        ids = list(map(int, IDS.findall(body))) if bucket.take(QUOTA) else []
+        bucket = self._buckets.setdefault(batch.path, TokenBucket(self._time))
+        ids = list(map(int, IDS.findall(batch.body()))) if bucket.take(QUOTA) else []
         self.requests.append((self._time.now, len(ids)))
         self._time.sleep(LATENCY / 2)
         for number in ids:
@@ -123,33 +138,62 @@ def simulate(fleet: Fleet, *, steady_after: float = 0.0) -> Found:
     """Run a fleet until all is delivered."""
     time, chance = Time(), random.Random(fleet.seed)  # noqa: S311  it guards no secret
     account = Account(time, fleet.retry_after)
-    config = Config.load({}, api_key="key", base_url="http://127.0.0.1:1", **fleet.options)
     runtime = Runtime(
         clock=time,
-        wall=time,
+        wall=lambda: WALL + time(),
         random=chance.random,
         bell=lambda: VirtualBell(time),
         start_thread=time.start_thread,
     )
-    pipelines = [
-        Pipeline(
-            config,
-            runtime,
-            lambda _: account,  # type: ignore[arg-type,return-value]  # it sends, and closes
-        )
-        for _ in range(fleet.workers)
-    ]
+    pipelines, drainers = (
+        _relayed(fleet, account, time, runtime) if fleet.relay else _alone(fleet, account, runtime)
+    )
+    begun = time.now
     weights = [fleet.unlike ** chance.random() for _ in pipelines]
     for worker, (pipeline, weight) in enumerate(zip(pipelines, weights, strict=True)):
-        _work(worker, pipeline, account, time, chance, fleet.rate * weight / sum(weights), fleet.seconds)
+        _work(
+            worker, pipeline, account, time, chance, fleet.rate * weight / sum(weights), begun + fleet.seconds
+        )
     time.sleep(fleet.seconds)
-    while any(pipeline.pending for pipeline in pipelines):
-        assert time.now < fleet.seconds + PATIENCE, "events wait for ever"
+    while any(pipeline.pending for pipeline in pipelines) or account.waits:
+        assert time.now < begun + fleet.seconds + PATIENCE, "events wait for ever"
         time.sleep(0.1)
-    late = time.now - fleet.seconds
+    late = time.now - begun - fleet.seconds
     for pipeline in pipelines:
         pipeline.close(10)
-    return _found(fleet, account, steady_after, late)
+    for drainer in drainers:
+        drainer.close()
+    return _found(fleet, account, begun, steady_after, late)
+
+
+def _alone(fleet: Fleet, account: Account, runtime: Runtime) -> tuple[list[Pipeline], list[Drainer]]:
+    config = Config.load({}, api_key="key", base_url=BASE_URL, **fleet.options)
+    # It sends, and closes.
+    return [Pipeline(config, runtime, _sends_by(account)) for _ in range(fleet.workers)], []
+
+
+def _relayed(
+    fleet: Fleet, account: Account, time: Time, runtime: Runtime
+) -> tuple[list[Pipeline], list[Drainer]]:
+    relay: Any = VirtualRelay(time, BASE_URL)
+    config = Config.load({}, relay="redis://127.0.0.1:1", base_url=BASE_URL, **fleet.options)
+    pipelines = [Pipeline(config, runtime, link=relay.open) for _ in range(fleet.workers)]
+    drainers = []
+    for number in range(2):
+        options = load({}, api_key="key", base_url=BASE_URL)
+        of_its_own = attrs.evolve(runtime, wall=partial(_wall, time, number))
+        drainers.append(Drainer(options, relay, "togai", runtime=of_its_own, connect=_sends_by(account)))
+        drainers[-1].start()
+    time.sleep(LEAD)
+    return pipelines, drainers
+
+
+def _wall(time: Time, ahead: float) -> float:
+    return WALL + time() + ahead  # the name of a drainer has it
+
+
+def _sends_by(account: Account) -> Any:
+    return lambda _: account
 
 
 def _work(
@@ -180,8 +224,9 @@ def _work(
     later()
 
 
-def _found(fleet: Fleet, account: Account, since: float, late: float) -> Found:
-    during = [(at, events) for at, events in account.requests if since <= at < fleet.seconds]
+def _found(fleet: Fleet, account: Account, begun: float, since: float, late: float) -> Found:
+    requests = [(at - begun, events) for at, events in account.requests]
+    during = [(at, events) for at, events in requests if since <= at < fleet.seconds]
     last = [events for at, events in during if at >= fleet.seconds * 2 / 3]
     taken = [at for at, events in during if events]
     span = fleet.seconds - since
@@ -261,6 +306,13 @@ BEYOND = (
 )
 
 
+RELAYED = (
+    Fleet(200, CAPACITY / 10, 60.0, relay=True),
+    Fleet(1000, CAPACITY / 10, 60.0, relay=True),
+    Fleet(1000, CAPACITY * 0.8, 30.0, relay=True),
+)
+
+
 def measure(_: int) -> Section:
     """One worker at full speed, fleets under the quota, fleets that ask for more; no rounds: it is exact."""
     logging.getLogger("togai_shipper").setLevel(logging.CRITICAL)  # virtual complaints
@@ -270,7 +322,8 @@ def measure(_: int) -> Section:
     ]
     shared = [(fleet, simulate(fleet)) for fleet in SHARED]
     beyond = [(fleet, simulate(fleet)) for fleet in BEYOND]
-    every = [found for _, found in (*alone, *shared, *beyond)]
+    relayed = [(fleet, simulate(fleet)) for fleet in RELAYED]
+    every = [found for _, found in (*alone, *shared, *beyond, *relayed)]
     rows = [
         (
             options["max_in_flight"],
@@ -301,6 +354,8 @@ def measure(_: int) -> Section:
             table(HEADS, [_row(*one) for one in shared]),
             "More workers than `50 * flush_interval`; and what options do:",
             table(HEADS, [_row(*one) for one in beyond]),
+            "Workers that hand over to a relay, with a drainer and another that stands by:",
+            table(HEADS, [_row(*one) for one in relayed]),
             ledger,
         ]
     )
@@ -314,8 +369,18 @@ def measure(_: int) -> Section:
             15,
             unit=" s",
         ),
+        *_goals_of_the_relay(*(found for _, found in relayed)),
     ]
     return Section("Workers that share one quota", text, goals)
+
+
+def _goals_of_the_relay(few: Found, _: Found, many: Found) -> Iterator[Goal]:
+    yield Goal("200 workers with a relay, 2,500 events/s, p99", share(few.delays, 0.99), 1.5, unit=" s")
+    what = "1,000 workers with a relay, 20,000 events/s"
+    yield Goal(f"{what}, p50", share(many.delays, 0.5), 1.5, unit=" s")
+    yield Goal(f"{what}, p99", share(many.delays, 0.99), 5, unit=" s")
+    yield Goal(f"{what}, 429", many.throttled, 0, unit=" %")
+    yield Goal(f"{what}, requests in the busiest second", many.busiest_second, 50)
 
 
 # --- real processes ---

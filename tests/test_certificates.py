@@ -33,7 +33,7 @@ def reply(url: str, **facts: Any) -> Reply:
         return made
 
     transport = Transport(url, (5, 5), session if facts else None)
-    said = transport.send("/ingest", b"{}", Secret("secret"), 1e6)
+    said = transport.post("/ingest", b"{}", Secret("secret"), 1e6)
     transport.close()
     return said
 

@@ -61,6 +61,11 @@ OPTIONS: list[tuple[str, Any, Any, str | None]] = [
     ("session_factory", None, hook, None),
     ("spool", None, "/var/lib/app/spool", "/var/lib/app/spool"),
     ("max_spool_bytes", 1024**3, 1, "1"),
+    ("relay", None, "redis://:pw@cache:6379/1", "redis://:pw@cache:6379/1"),
+    ("relay_name", "togai", "togai-eu.2", "togai-eu.2"),
+    ("relay_replicas", 0, 1, "1"),
+    ("relay_hold", 10.0, 0.0, "0"),
+    ("max_relay_bytes", 256 * 1024**2, 1, "1"),
 ]
 NAMES = [option for option, *_ in OPTIONS]
 
@@ -424,3 +429,38 @@ def test_whatever_an_argument_is_it_is_an_option_or_a_configuration_error(option
     end = loaded_or_refused({}, **{option: value})
 
     assert isinstance(end, Config) or str(end).startswith((option, "backoff_max"))
+
+
+# --- a relay ------------------------------------------------------------------------------------------------
+
+
+def test_with_a_relay_there_is_no_key_and_no_quota_and_batches_go_soon() -> None:
+    config = load({"TOGAI_RELAY": "redis://cache"}, rate_limit=20, single_ingest_limit=5)
+
+    assert (config.api_key, config.rate_limit, config.single_ingest_limit) == (None, None, 0)
+    assert config.flush_interval == 0.5
+    assert Config.load({}, relay="redis://cache").flush_interval == 0.5, "no key is needed"
+    assert load(relay="redis://cache", flush_interval=5.0).flush_interval == 5.0
+    assert load({"TOGAI_FLUSH_INTERVAL": "5"}, relay="redis://cache").flush_interval == 5.0
+    assert load({"TOGAI_RELAY": "redis://cache"}, relay=None).api_key == Secret(KEY)
+
+
+@pytest.mark.parametrize(
+    "url", ["cache:6379", "http://cache", "redis://", "unix://", "redis://c:99999", "redis://a b", 7, b"x"]
+)
+def test_what_is_no_url_of_a_relay_is_refused_without_its_password(url: Any) -> None:
+    with pytest.raises(ConfigurationError, match="relay: must be a redis://, rediss:// or unix:// URL"):
+        load(relay=url)
+    with pytest.raises(ConfigurationError) as error:
+        load(relay="redis://:hunter2@cache:0")
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["", "a{b}", "a b", "a\n", "x" * 101, None, "ä"])
+def test_the_name_of_a_relay_is_a_plain_word(name: Any) -> None:
+    with pytest.raises(ConfigurationError, match="relay_name: must be 1 to 100 letters"):
+        load(relay="redis://cache", relay_name=name)
+
+
+def test_the_url_of_a_relay_is_in_no_repr() -> None:
+    assert "hunter2" not in repr(load(relay="redis://:hunter2@cache"))

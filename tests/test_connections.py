@@ -30,7 +30,7 @@ LARGE = b"x" * 4_000_000  # more than the system takes before the server reads
 
 
 def send(transport: Transport, time_left: float = 1e6, body: bytes = BODY) -> Reply:
-    return transport.send("/ingest", body, Secret("secret"), time_left)
+    return transport.post("/ingest", body, Secret("secret"), time_left)
 
 
 def connections(*script: Say | bytes, count: int = 3) -> list[int]:
@@ -435,7 +435,7 @@ def test_where_no_adapter_is_mounted_nothing_was_sent() -> None:
 def test_what_was_given_up_while_a_connection_was_made_is_not_sent() -> None:
     with raw_server() as server:
         transport = Transport(server.url, (1, 1))
-        reply = transport.send("/ingest", BODY, Secret("secret"), 1e6, lambda: False)
+        reply = transport.post("/ingest", BODY, Secret("secret"), 1e6, lambda: False)
         transport.close()
 
     assert reply == Reply(None, error="no reply: given up before it was sent", sent=False)
@@ -454,7 +454,7 @@ def test_what_was_given_up_is_not_sent_by_connections_of_the_sessions_own_either
         made.mount("http://", Nowhere())
         return made
 
-    reply = Transport("http://127.0.0.1:9", (1, 1), session).send(
+    reply = Transport("http://127.0.0.1:9", (1, 1), session).post(
         "/ingest", BODY, Secret("secret"), 9, lambda: False
     )
 

@@ -34,5 +34,14 @@ def test_workers_that_are_told_how_long_to_wait_share_the_quota_too() -> None:
     assert found.longest[-1] < 6.0
 
 
+def test_workers_that_hand_over_to_a_relay_are_never_refused_and_lose_nothing() -> None:
+    found = simulate(Fleet(workers=20, rate=1000, seconds=20, options=GREEDY.options, relay=True))
+
+    assert (found.lost, found.twice, found.refused, found.silent) == (0, 0, 0, 0)
+    assert found.throttled == 0.0
+    assert found.busiest_second <= 50
+    assert found.delays[-1] < 1.5
+
+
 def test_a_run_depends_on_its_seed_alone() -> None:
     assert simulate(FRUGAL) == simulate(FRUGAL)

@@ -130,7 +130,7 @@ def test_where_nothing_tells_the_interpreter_is_taken_for_the_main_one(tmp_path:
 def test_events_are_delivered_from_memory(names: str, togai: FakeTogai) -> None:
     done = without(names, "-c", TRACKING.format(key="secret", url=togai.url))
 
-    assert done.stdout == "FlushReport(delivered=1, rejected=0, dropped=0, pending=0)\n"
+    assert done.stdout == "FlushReport(delivered=1, rejected=0, dropped=0, pending=0, relayed=0, held=0)\n"
     assert togai.ledger.accepted == 1
 
 
@@ -259,7 +259,7 @@ def test_a_spool_is_refused_there_and_what_its_process_called_durable_is_on_disk
 def test_events_are_delivered_from_memory_there(kind: str, togai: FakeTogai) -> None:
     said = beside(kind, TRACKING.format(key="secret", url=togai.url) + "print(end='', flush=True)")
 
-    assert said == ["FlushReport(delivered=1, rejected=0, dropped=0, pending=0)"]
+    assert said == ["FlushReport(delivered=1, rejected=0, dropped=0, pending=0, relayed=0, held=0)"]
     assert togai.ledger.accepted == 1
 
 

@@ -178,9 +178,9 @@ def test_the_frames_that_send_a_request_do_not_show_the_key_though_it_is_sent() 
 
     with raw_server() as server:
         transport = Transport(server.url, (5, 5))
-        assert transport.send("/ingest", b"{}", Secret(KEY), 5).status == 202
+        assert transport.post("/ingest", b"{}", Secret(KEY), 5).status == 202
         with pytest.raises(KeyboardInterrupt) as raised:
-            transport.send("/ingest", b"{}", Secret(KEY), 5, interrupted)
+            transport.post("/ingest", b"{}", Secret(KEY), 5, interrupted)
         transport.close()
 
     assert len(list(frames_of(raised.value))) > 8, "requests, urllib3 and http.client, too"

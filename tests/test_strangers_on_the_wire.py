@@ -22,7 +22,7 @@ Factory = Callable[[], requests.Session]
 
 
 def send(transport: Transport) -> Reply:
-    return transport.send("/ingest", BODY, Secret("secret"), 1e6)
+    return transport.post("/ingest", BODY, Secret("secret"), 1e6)
 
 
 def with_cookies() -> requests.Session:

@@ -35,7 +35,7 @@ def transport(togai: FakeTogai) -> Iterator[Transport]:
 
 
 def send(transport: Transport, time_left: float = LONG, body: bytes = BODY) -> Reply:
-    return transport.send("/ingest", body, Secret("secret"), time_left)
+    return transport.post("/ingest", body, Secret("secret"), time_left)
 
 
 def test_a_reply_comes_back_with_its_status_and_body(transport: Transport) -> None:

@@ -79,14 +79,14 @@ class Server:
 
     def send(
         self,
-        path: str,
-        body: bytes,
+        batch: Batch,
         key: Secret[str],
         time_left: float,
         may_begin: Callable[[], bool] = lambda: True,
     ) -> Reply:
         if not may_begin():
             return Reply(None, sent=False)
+        path, body = batch.path, batch.body()
         content = json.loads(body)
         events = content["events"] if path == "/ingestBatch" else [content["event"]]
         ids = tuple(event["id"] for event in events)
@@ -155,7 +155,10 @@ class World:
 
 
 def world(replies: Iterable[Any] = (), **options: Any) -> World:
-    """A world in which nothing has happened; ``random`` is 0.5 each time."""
+    """A world in which nothing has happened; ``random`` is 0.5 each time.
+
+    ``link``: makes of the clock what opens a link to a relay.
+    """
     clock = Clock()
     server = Server(clock, replies)
     runtime = Runtime(
@@ -166,6 +169,7 @@ def world(replies: Iterable[Any] = (), **options: Any) -> World:
         start_thread=options.pop("thread", None),
         boot=options.pop("boot", lambda: "the same boot"),
     )
+    link = options.pop("link", lambda _: None)(clock)
     options = {"api_key": "secret", "base_url": "http://127.0.0.1:1", **options}
     connect: Any = lambda _: server  # noqa: E731  it sends, and closes
-    return World(clock, server, Pipeline(Config.load({}, **options), runtime, connect))
+    return World(clock, server, Pipeline(Config.load({}, **options), runtime, connect, link))

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import Enum
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,9 +23,13 @@ from ._secret import Secret, hidden
 from .exceptions import ConfigurationError, TogaiShipperError
 
 if TYPE_CHECKING:
+    import redis
     import requests
 
     from ._event import Event
+
+
+RELAY_INTERVAL = 0.5  # seconds of flush_interval before a relay, where batches are filled anyway
 
 
 class Unset(Enum):
@@ -40,6 +45,7 @@ UNSET = Unset.UNSET
 
 ApiKey: TypeAlias = str | Callable[[], str]
 Overflow: TypeAlias = Literal["drop_new", "block", "raise"]
+RelaySource: TypeAlias = "str | Callable[[], redis.Redis]"
 SessionFactory: TypeAlias = "Callable[[], requests.Session]"
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -99,6 +105,11 @@ class Options(TypedDict, total=False):
     session_factory: SessionFactory | None
     spool: str | os.PathLike[str] | None
     max_spool_bytes: int
+    relay: RelaySource | None
+    relay_name: str
+    relay_replicas: int
+    relay_hold: float
+    max_relay_bytes: int
 
 
 @attrs.frozen(kw_only=True)
@@ -133,6 +144,13 @@ class Config:
     session_factory: Any = attrs.field(default=None, repr=False, metadata=_HOOK)
     spool: str | None = _option(None, values.directory, str)
     max_spool_bytes: int = _option(1024**3, values.whole(1), int)
+    relay: Secret[RelaySource] | None = attrs.field(
+        default=None, repr=False, metadata={"check": values.relay, "read": str}
+    )
+    relay_name: str = _option("togai", values.name, str)
+    relay_replicas: int = _option(0, values.whole(0, 100), int)
+    relay_hold: float = _option(10.0, values.seconds(zero=True), float)
+    max_relay_bytes: int = _option(256 * 1024**2, values.whole(1), int)
 
     @classmethod
     def load(cls, environ: Mapping[str, str], **arguments: Any) -> Config:
@@ -149,8 +167,19 @@ class Config:
                 for field in attrs.fields(cls)
             }
         )
+        if config.relay is not None and config.enabled:
+            has_interval = given.get(
+                "flush_interval", left_out
+            ).reveal() is not UNSET or environment.reveal().get("TOGAI_FLUSH_INTERVAL")
+            config = config.as_producer(config.flush_interval if has_interval else RELAY_INTERVAL)
         config.check_together()
         return config
+
+    def as_producer(self, flush_interval: float) -> Config:
+        """Return these options for a shipper that hands over to a relay: it has no key, and no quota."""
+        return attrs.evolve(
+            self, flush_interval=flush_interval, api_key=None, rate_limit=None, single_ingest_limit=0
+        )
 
     @classmethod
     def readable(cls, environ: Mapping[str, str]) -> Config:
@@ -163,7 +192,10 @@ class Config:
 
     def check_together(self) -> None:
         """Check what no option can be checked for alone; raises ``ConfigurationError``."""
-        if self.enabled and self.api_key is None:
+        if self.enabled and self.relay is not None:
+            if find_spec("redis") is None:
+                raise ConfigurationError("relay: needs redis-py; pip install 'togai-shipper[redis]'")
+        elif self.enabled and self.api_key is None:
             raise ConfigurationError("api_key: missing; give api_key=, or set TOGAI_API_KEY")
         plain = urlsplit(self.base_url).scheme == "http"
         if plain and not self.allow_insecure and not values.is_loopback(self.base_url):

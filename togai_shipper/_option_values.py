@@ -21,6 +21,9 @@ Check: TypeAlias = Callable[[Any], Any]
 
 LONGEST = 2_000_000.0  # seconds of any option (23 days); a socket's timeout overflows at 2**31 milliseconds
 MAX_SHOWN = 200  # characters of a value in a message
+LONGEST_NAME = 100
+RELAY_SCHEMES = ("redis", "rediss", "unix")
+_NAME = frozenset(string.ascii_letters + string.digits + ".-_")
 _HOST = string.ascii_letters + string.digits + ".-"
 
 # --- what a value must be ---------------------------------------------------------------------------------
@@ -113,6 +116,31 @@ def directory(value: Any) -> str | None:
         raise ValueError("an absolute path, for there is no current directory") from None
 
 
+def relay(value: Any) -> Secret[Any] | None:
+    """Return a relay's URL, hidden since it may have a password, or what makes a connection to it."""
+    if value is None or callable(value):
+        return None if value is None else Secret(value)
+    wanted = "a redis://, rediss:// or unix:// URL, or a function that returns a redis.Redis"
+    if not isinstance(value, str) or not value.isprintable() or " " in value:
+        raise ValueError(wanted)
+    try:
+        parts = urlsplit(value)
+        place = parts.path if parts.scheme == "unix" else parts.hostname
+        well_formed = parts.scheme in RELAY_SCHEMES and place and parts.port != 0
+    except ValueError:
+        well_formed = False
+    if not well_formed:
+        raise ValueError(wanted)
+    return Secret(value)
+
+
+def name(value: Any) -> str:
+    wanted = "1 to 100 letters, digits, dots, hyphens or underscores"
+    if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_NAME or not set(value) <= _NAME:
+        raise ValueError(wanted)
+    return value
+
+
 def base_url(value: Any) -> str:
     wanted = "an http(s) URL without query, fragment or credentials"
     if not isinstance(value, str) or not value.isprintable() or any(mark in value for mark in " ?#@\\"):
@@ -187,7 +215,7 @@ def read_rate(text: str) -> float | None:
 
 def shown(name: str, value: Any) -> str:
     """Write a value for a message: not too long, and of a URL nothing that may be a secret."""
-    if name == "base_url":
+    if name in ("base_url", "relay"):
         return _shown_url(value)
     try:
         text = repr(value)
@@ -201,7 +229,10 @@ def _shown_url(value: Any) -> str:
     if not isinstance(value, str):
         return f"a {type(value).__name__}"
     scheme, mark, rest = value.partition("://")
-    if not mark or scheme.lower() not in ("http", "https", "ftp", "ws", "wss"):
+    if not mark or scheme.lower() not in (
+        *("http", "https", "ftp", "ws", "wss"),
+        *RELAY_SCHEMES,
+    ):
         return f"a str of {len(value)} characters without a scheme"
     host = "" if "@" in rest or "%40" in rest else rest[: len(rest) - len(rest.lstrip(_HOST))]
     text = f"{scheme}://{host}"[:MAX_SHOWN]

@@ -13,7 +13,7 @@ from .exceptions import DeliveryError, TogaiShipperError
 Refusal: TypeAlias = Literal["invalid", "full", "closed", "filtered", "disabled", "feedback", "misconfigured"]
 REFUSALS: tuple[Refusal, ...] = get_args(Refusal)
 
-Status: TypeAlias = Literal["delivered", "rejected", "dropped", "refused", "pending"]
+Status: TypeAlias = Literal["delivered", "relayed", "rejected", "dropped", "refused", "pending"]
 State: TypeAlias = Literal["open", "parked", "closing", "closed"]
 
 
@@ -23,6 +23,13 @@ class Delivered:
 
     events: Sequence[bytes]
     duplicates: int = 0
+
+
+@attrs.frozen
+class Relayed:
+    """A relay took these events; whether Togai takes them is seen where it is drained."""
+
+    events: Sequence[bytes]
 
 
 @attrs.frozen
@@ -43,7 +50,7 @@ class Dropped:
 
 
 #: Events that have their outcome, all the same one.
-Settled: TypeAlias = Delivered | Rejected | Dropped
+Settled: TypeAlias = Delivered | Relayed | Rejected | Dropped
 
 
 @attrs.frozen
@@ -52,7 +59,8 @@ class Outcome:
 
     Attributes:
         event_id: the event's id; ``None`` where it was refused before it had one.
-        status: ``"delivered"``; ``"rejected"``: Togai refused it for good; ``"dropped"``: given up;
+        status: ``"delivered"``; ``"relayed"``: the relay has it, and nobody has billed it yet;
+            ``"rejected"``: Togai refused it for good; ``"dropped"``: given up;
             ``"refused"``: never accepted; ``"pending"``: kept in the spool by ``close()``, and delivered by
             the next process with the same directory.
         reason: why it was refused or dropped, as in ``stats()``; ``None`` for the others.
@@ -73,14 +81,17 @@ class Outcome:
 
 @attrs.frozen
 class Stats:
-    """A snapshot of one shipper in this process; ``accepted == delivered + rejected + dropped + pending``.
+    """A snapshot of one shipper in this process.
+
+    ``accepted == delivered + relayed + rejected + dropped + pending``.
 
     Attributes:
         accepted: calls of ``track()`` that returned an id to be delivered.
         delivered: events that Togai took, ``duplicates`` of them reported as already there.
+        relayed: events that a relay took, which it is yet to deliver.
         rejected: events that Togai refused for good.
         dropped: events given up, by reason.
-        pending: events neither delivered, rejected nor dropped, ``in_flight`` of them held by a flusher.
+        pending: events that have no outcome yet, ``in_flight`` of them held by a flusher.
         refused: events never accepted, by reason.
         retries: requests that repeated an earlier one.
         requests: requests made.
@@ -97,6 +108,13 @@ class Stats:
             been sent before, and the clocks do not tell how long ago. A file of another user's counts as one.
         corrupt_rows: events found damaged on disk, which are not sent.
         dead_letters: events kept on disk that were not delivered and will not be, until replayed or purged.
+        relay_held: relayed events that are kept in memory, since the Redis that took them has not shown since
+            that it is still the same one; this and what follows is 0 or false without ``relay``.
+        relay_repeated: events handed over once more, since another Redis answered, which may not have them.
+        relay_unproven: relayed events that left memory before that was shown, for want of room there.
+        relay_events: events in the relay, everybody's, when this process last handed over or looked.
+        relay_dead: dead letters in the relay, likewise.
+        relay_stalled: the relay holds events, and none has left it for 10 minutes: nobody drains it.
         last_error: why delivery last failed, or why ``healthy`` is false; ``None`` when all is well.
         state: ``"open"``, ``"parked"``, ``"closing"`` or ``"closed"``.
 
@@ -105,6 +123,7 @@ class Stats:
     accepted: int = 0
     delivered: int = 0
     duplicates: int = 0
+    relayed: int = 0
     rejected: int = 0
     dropped: Mapping[str, int] = attrs.field(factory=dict)
     pending: int = 0
@@ -123,6 +142,12 @@ class Stats:
     stranded: int = 0
     corrupt_rows: int = 0
     dead_letters: int = 0
+    relay_held: int = 0
+    relay_repeated: int = 0
+    relay_unproven: int = 0
+    relay_events: int = 0
+    relay_dead: int = 0
+    relay_stalled: bool = False
     last_error: str | None = None
     state: State = "open"
 
@@ -131,13 +156,16 @@ class Stats:
 class FlushReport:
     """What became of events since ``flush()`` or ``close()`` was called.
 
-    True only when nothing that the call waited for is undelivered.
+    True only when everything that the call waited for is delivered, or relayed.
 
     Attributes:
         delivered: events delivered since the call began.
         rejected: events refused for good by Togai since then.
         dropped: events given up since then.
         pending: events accepted before the call that are still undelivered.
+        relayed: events that a relay took since then, which it is yet to deliver.
+        held: events relayed by now that would be handed over once more if the relay lost them: what took them
+            has not shown since that it still has them.
 
     """
 
@@ -145,6 +173,8 @@ class FlushReport:
     rejected: int = 0
     dropped: int = 0
     pending: int = 0
+    relayed: int = 0
+    held: int = 0
 
     def __bool__(self) -> bool:
         return not (self.rejected or self.dropped or self.pending)

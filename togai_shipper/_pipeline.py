@@ -1,6 +1,6 @@
 """An event's way through one shipper, in one process: everything is put together here.
 
-    put -> store -> buffer -> carrying -> delivery -> transport -> verdict -> settlement -> ledger, reporter
+    put -> store -> buffer -> carrying -> delivery -> destination -> verdict -> settlement -> ledger, reporter
 
 A forked child makes a new pipeline and leaves its parent's alone. A pipeline has no reference to its
 ``Shipper``, so one that is garbage-collected unclosed still delivers.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._config import ApiKey, Config
 from ._engine.buffer import Buffer, PutAnswer
@@ -19,6 +19,7 @@ from ._engine.callbacks import Callbacks
 from ._engine.carrying import Carrying
 from ._engine.closing import TELLING, Closing
 from ._engine.delivery import Delivery
+from ._engine.destination import Connection, Destination, Togai
 from ._engine.flushers import Flushers
 from ._engine.gate import Gate
 from ._engine.health import Health
@@ -32,14 +33,38 @@ from ._engine.reporting import Reporter
 from ._engine.runtime import Runtime
 from ._engine.server_clock import ServerClock
 from ._engine.shutdown import Shutdown
-from ._engine.store import Inlet, Memory, Store
-from ._engine.transport import Transport, connected
+from ._engine.store import Inlet, MakeStore, Memory, Store, Surroundings
+from ._engine.transport import connected
 from ._engine.waiters import Waiter, Waiters
 from ._event import id_of
 from ._outcome import FlushReport, Refusal
 from ._process import exits
 from ._process.this_process import this_process
 from ._secret import Secret
+
+if TYPE_CHECKING:
+    from .relay.handover import OpenLink
+
+
+def stored(around: Surroundings) -> Store:
+    """Make the store that the options ask for."""
+    config = around.config
+    if config.spool is None or not config.enabled:  # nothing is sent, whoever left it there
+        return Memory(around.buffer, around.flushers)
+    from .spool.writer import Spool  # noqa: PLC0415  who has no spool does not wait for sqlite3
+
+    return Spool(
+        config,
+        config.spool,
+        around.runtime,
+        around.lock,
+        around.shutdown,
+        around.inlet,
+        around.log,
+        around.callbacks,
+        around.server_clock,
+        ended=around.ended,
+    )
 
 
 class Pipeline:
@@ -49,7 +74,9 @@ class Pipeline:
         self,
         config: Config,
         runtime: Runtime | None = None,
-        connect: Callable[[Config], Transport] = connected,
+        connect: Callable[[Config], Connection] = connected,
+        link: OpenLink | None = None,
+        make_store: MakeStore = stored,
     ) -> None:
         self.process = this_process()
         self._config = config
@@ -57,7 +84,7 @@ class Pipeline:
         self._clock = clock = runtime.clock
         self.lock = lock = threading.RLock()
         self.shutdown = shutdown = Shutdown()
-        self.key = Key(config.api_key or "")
+        self.key = Key(config.api_key)
         self.receipts = Receipts()
         self.ledger = Ledger(self.receipts)
         self.log = Log(clock)
@@ -81,8 +108,23 @@ class Pipeline:
         self.callbacks = Callbacks(config, clock, self.receipts, self.log, self.flushers.in_callback)
         self.reporter = Reporter(self.log, self.callbacks)
         server_clock = ServerClock(clock)
-        self.store = self._made_store(waiters, server_clock)
-        self.line = Line(clock, lock, shutdown, self.gate, self.buffer, self.store, waiters)
+        self.store = make_store(
+            Surroundings(
+                config=config,
+                runtime=runtime,
+                lock=lock,
+                shutdown=shutdown,
+                buffer=self.buffer,
+                flushers=self.flushers,
+                inlet=Inlet(self.buffer, waiters, self.ledger, self.flushers),
+                log=self.log,
+                callbacks=self.callbacks,
+                server_clock=server_clock,
+                ended=self._writer_ended,
+            )
+        )
+        self.destination = self._made_destination(connect, link)
+        self.line = Line(clock, lock, shutdown, self.gate, self.buffer, self.store, waiters, self.destination)
         parts = Parts(
             config=config,
             runtime=runtime,
@@ -99,31 +141,20 @@ class Pipeline:
             store=self.store,
             line=self.line,
             flushers=self.flushers,
+            destination=self.destination,
             delivery=Delivery(config, runtime, shutdown, self.gate, self.ledger, self.key, server_clock),
         )
         self.health = Health(parts)
-        self.carrying = Carrying(parts, connect)
+        self.carrying = Carrying(parts)
         self.closing = Closing(parts, self.carrying, self.health)
         self._put = self.store.put
 
-    def _made_store(self, waiters: Waiters, server_clock: ServerClock) -> Store:
-        if self._config.spool is None or not self._config.enabled:  # nothing is sent, whoever left it there
-            return Memory(self.buffer, self.flushers)
-        from .spool.writer import Spool  # noqa: PLC0415  who has no spool does not wait for sqlite3
+    def _made_destination(self, connect: Callable[[Config], Connection], link: OpenLink | None) -> Destination:
+        if self._config.relay is None or not self._config.enabled:
+            return Togai(self._config, connect)
+        from .relay.handover import Relay, opened  # noqa: PLC0415  who has no relay needs no redis-py
 
-        inlet = Inlet(self.buffer, waiters, self.ledger, self.flushers)
-        return Spool(
-            self._config,
-            self._config.spool,
-            self._runtime,
-            self.lock,
-            self.shutdown,
-            inlet,
-            self.log,
-            self.callbacks,
-            server_clock,
-            ended=self._writer_ended,
-        )
+        return Relay(self._config, self._runtime, self.lock, self.shutdown, self.log, link or opened)
 
     # --- an event comes in ---
 
@@ -234,7 +265,9 @@ class Pipeline:
                 waiter.woke(now + wait, self._clock())
 
     def sync(self, timeout: float) -> bool:
-        """Whether all that was accepted so far is on disk; waits for that, ``timeout`` seconds at most."""
+        """Whether all accepted so far is on disk, or relayed; waits for that, ``timeout`` seconds at most."""
+        if self.destination.keeps and self.store.place is None:
+            return bool(self.flush(timeout))
         return self.store.sync(timeout, waits=not self.closing.must_not_wait())
 
     def begin_closing(self, timeout: float) -> None:

@@ -38,6 +38,7 @@ _RECORDING: Options = {
     "rate_limit": None,
     "session_factory": None,
     "spool": None,
+    "relay": None,
     "handle_sigterm": False,
 }
 _SHOWN = 3  # events in a message: arbitrary, what one reads
@@ -50,7 +51,7 @@ class _Recorder(Transport):
         super().__init__(config.base_url, config.timeout)
         self._events = events
 
-    def send(
+    def post(
         self,
         path: str,  # noqa: ARG002  as a transport is called
         body: bytes,

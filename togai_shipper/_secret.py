@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
-_MAY_BE_SECRET = ("api_key", "base_url", "session_factory")  # a URL may have a password; a factory, a proxy's
+# A URL may have a password; a factory, a proxy's.
+_MAY_BE_SECRET = ("api_key", "base_url", "session_factory", "relay")
 
 
 class Secret(Generic[T]):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 import attrs
 
-from ._config import ApiKey, Config, Overflow, SessionFactory, unset_when_left_out
+from ._config import ApiKey, Config, Overflow, RelaySource, SessionFactory, unset_when_left_out
 from ._engine.runtime import Runtime
 from ._event import Attributes, Event
 from ._intake import Intake
@@ -47,15 +47,16 @@ class Shipper:
 
     Args:
         api_key: Togai's secret key or token, or a callable that returns one (called on a flusher, outside
-            locks, and again after a 401). Required unless ``enabled=False``.
+            locks, and again after a 401). Required unless ``enabled=False`` or with ``relay``.
         base_url: where requests go (default ``https://api.togai.com``); Togai's sandbox is
             ``https://sandbox-api.togai.com``. Plain ``http`` only to loopback.
         allow_insecure: allow plain ``http`` to any host, and by a proxy (default false).
         batch_size: events a call of ``/ingestBatch``, 1 to 500 (default 500).
         max_batch_bytes: bytes of a request's body (default 900,000). A single event that needs more is
             invalid.
-        flush_interval: seconds that the oldest pending event waits at most before its batch goes (default 5);
-            after replies of 429 up to a minute, so that processes which share a quota send less often.
+        flush_interval: seconds that the oldest pending event waits at most before its batch goes (default 5;
+            0.5 with ``relay``); after replies of 429 up to a minute, so that processes sharing a quota send
+            less often.
         max_queue_size: pending events, in flight included, before the buffer is full (default 100,000).
         max_queue_bytes: the same in bytes (default 64 MiB); whichever is reached first.
         overflow: what ``track()`` does when the buffer is full (default ``"drop_new"``: it returns ``None``).
@@ -94,6 +95,14 @@ class Shipper:
             until it is settled: it survives the process, which a later one with the same directory delivers.
         max_spool_bytes: bytes of pending events there (default 1 GiB); at that ``overflow`` decides. Where a
             program that reads a file keeps it from getting smaller, new events stay in memory alone at that.
+        relay: a Redis, by its URL (``redis://``, ``rediss://``, ``unix://``) or a function that returns a
+            ``redis.Redis``: batches are handed over to it, and ``togai-shipper drain`` delivers them for all
+            processes of an account. No key is needed then, and there is no ``rate_limit``.
+        relay_name: which relay it is in that Redis (default ``"togai"``): one account has one.
+        relay_replicas: replicas of Redis that must have a batch before it counts as relayed (default 0).
+        relay_hold: seconds after which the Redis that took a batch must show that it is still the same one
+            (default 10); until then the batch is kept in memory, and handed over again if it is another.
+        max_relay_bytes: bytes of events in the relay (default 256 MiB); at that they wait here.
 
     Raises:
         ConfigurationError: an option is missing or wrong; the message names it and its value, never the key.
@@ -136,10 +145,20 @@ class Shipper:
         session_factory: SessionFactory | None = None,
         spool: str | os.PathLike[str] | None = None,
         max_spool_bytes: int = 1024**3,
+        relay: RelaySource | None = None,
+        relay_name: str = "togai",
+        relay_replicas: int = 0,
+        relay_hold: float = 10.0,
+        max_relay_bytes: int = 256 * 1024**2,
     ) -> None:
         options = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         hide(options)
-        del api_key, base_url, session_factory  # a traceback may be shown with all that its frames hold
+        del (
+            api_key,
+            base_url,
+            session_factory,
+            relay,
+        )  # a traceback may be shown with all that its frames hold
         self._config = Config.load(os.environ, **options)
         self._own: PerProcess[Intake] = PerProcess(partial(_opened, self._config, None))
         if self._config.handle_sigterm and self._config.enabled:
@@ -244,7 +263,7 @@ class Shipper:
 
         Returns:
             A future of this process (a forked child's copy never ends). It has an ``Outcome`` once the
-            event is delivered, rejected, dropped or refused; at the latest when ``close()`` returns.
+            event is delivered, relayed, rejected, dropped or refused; at the latest when ``close()`` returns.
 
         Raises:
             InvalidEvent: with ``strict=True`` alone.
@@ -255,7 +274,7 @@ class Shipper:
         ...     receipt = shipper.submit("plan_bought", "acme", {"seats": 5}, idempotency_key="order 7")
         ...     shipper.flush()
         ...     receipt.result().status
-        FlushReport(delivered=1, rejected=0, dropped=0, pending=0)
+        FlushReport(delivered=1, rejected=0, dropped=0, pending=0, relayed=0, held=0)
         'delivered'
 
         """
@@ -399,7 +418,7 @@ class Shipper:
             timeout: seconds to wait at most (default ``close_timeout``).
 
         Returns:
-            A ``FlushReport``: true only if every event accepted before the call is delivered.
+            A ``FlushReport``: true only if every event accepted before the call is delivered, or relayed.
 
         """
         return self._pipeline.flush(self._seconds(timeout))
@@ -413,7 +432,8 @@ class Shipper:
             timeout: seconds to wait at most (default ``close_timeout``).
 
         Returns:
-            Whether it is: it now survives the process, and a power cut. Without ``spool``, false.
+            Whether it is: it now survives the process, and a power cut. With ``relay`` and no spool: whether
+            the relay has it. Without both, false.
 
         """
         return self._pipeline.sync(self._seconds(timeout))
@@ -437,7 +457,7 @@ class Shipper:
             timeout: seconds that all of this may take (default ``close_timeout``).
 
         Returns:
-            A ``FlushReport``: true only if everything was delivered.
+            A ``FlushReport``: true only if everything was delivered, or relayed.
 
         """
         return self._pipeline.close(self._seconds(timeout))
@@ -524,7 +544,8 @@ class Shipper:
         False while parked; while every attempt of the last minute failed; while the oldest pending event is
         older than 5 minutes; while an event is set aside on which Togai keeps failing, or that a gateway
         refuses; while callbacks that do not return hold up every flusher; while no thread can be started;
-        while the spool does not work, or holds events that are not sent from here.
+        while the spool does not work, or holds events that are not sent from here. With ``relay`` it speaks
+        of the hand-over alone: ``stats()`` has ``relay_stalled`` and ``relay_dead``.
         """
         return self._pipeline.health.complaint() is None
 

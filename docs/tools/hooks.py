@@ -23,6 +23,7 @@ SECURITY = README.with_name("SECURITY.md")
 #: Where the README's links to its own sections lead here.
 PAGES = {
     "#how-many-workers-one-account-carries": "explanation/sizing.md",
+    "#many-hosts-one-account": "operations/relay.md",
     "#what-it-costs": "explanation/sizing.md",
     "#durability": "explanation/durability.md",
     "#working-with-the-spool": "operations/dead-letters.md",

@@ -33,6 +33,8 @@ ORDER = [
     "cli.doctor.spool_checks",
     "cli.doctor.package_checks",
     "cli.doctor.command",
+    "cli.watching",
+    "cli.drain_relay",
     "cli.drain",
     "cli.send.line_fields",
     "cli.send.columns",

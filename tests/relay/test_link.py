@@ -83,6 +83,24 @@ def test_what_belongs_to_another_is_refused(link: Link, redis_server: RedisServe
         link.add(entry("b"), BASE, 10_000)
 
 
+@pytest.mark.parametrize("figure", ["bytes", "events", "oldest", "in", "lost"])
+@pytest.mark.parametrize("text", ["x", "1.5", "nan", "9" * 17])
+def test_where_a_figure_is_damaged_nothing_is_appended_and_it_is_told(
+    link: Link, redis_server: RedisServer, figure: str, text: str
+) -> None:
+    link.add(entry("a"), BASE, 10_000)
+    redis_server.client().hset("{togai}:relay", figure, text)
+    redis_server.client().set("{togai}:lease", "me:1")
+    (only,) = (read(*each) for each in link.read("0", 10))
+
+    with pytest.raises(Foreign, match=r"something else has written to \{togai\}:relay"):
+        link.add(entry("b"), BASE, 10_000)
+    if figure not in {"oldest", "in"}:  # what SETTLE does not count
+        with pytest.raises(Foreign, match=r"something else has written to \{togai\}:relay"):
+            link.settle("me", [Done(only.id, only.mark, 1, only.size)], 100)
+        assert link.length() == 1
+
+
 def test_a_stream_that_is_gone_is_counted_as_lost(link: Link, redis_server: RedisServer) -> None:
     link.add(entry("a", "b"), BASE, 10_000)
     redis_server.client().delete("{togai}:events")
@@ -112,3 +130,25 @@ def test_a_redis_that_is_not_there_is_unreachable() -> None:
     with pytest.raises(Unreachable) as told:
         Link("redis://127.0.0.1:1", "togai").add(entry("a"), BASE, 10_000)
     assert not told.value.may_be_done
+
+
+def test_a_dead_letter_of_a_repeated_batch_counts_once(link: Link) -> None:
+    link.add(entry("a"), BASE, 10_000)
+    link.add(entry("a"), BASE, 10_000)
+    link.lease("take", "me", "", fingerprint="f", base_url=BASE)
+    found = [read(*each) for each in link.read("0", 10)]
+
+    link.settle("me", [Done(each.id, each.mark, 1, each.size, {"a": b"{}"}) for each in found], 10)
+
+    assert (link.facts()["dead"], link.length()) == ("1", 0)
+
+
+@pytest.mark.parametrize("time", ["nan", "0x10", "1e3", "9" * 400])
+def test_a_stranger_s_time_is_not_the_oldest(link: Link, redis_server: RedisServer, time: str) -> None:
+    redis_server.client().xadd("{togai}:events", {"t": time})
+    link.add(entry("a", t=7), BASE, 10_000)
+    link.lease("take", "me", "", fingerprint="f", base_url=BASE)
+
+    link.settle("me", [], 10)
+
+    assert link.facts()["oldest"] == "7"

@@ -9,10 +9,12 @@
 - who may send, and when: ``parking``, ``gate``
 - where events wait in memory: ``buffer``
 - who carries them: ``threads``, ``flushers``
-- where all of them wait: ``store`` (the seam to what is durable), ``line`` (buffer, store, and who waits)
+- what keeps them beyond memory: ``store`` (the seam to what is durable)
 - one request: ``key``, ``server_clock``, ``whole_reply`` (read strictly), ``exchange`` (its time, and how
   far it is), ``guarded_head`` (who may read it), ``timed_http`` (inside urllib3), ``certificates``,
   ``transport``
+- where batches go: ``destination`` (the seam: Togai, or a relay)
+- where all events wait: ``line`` (buffer, store, and who waits)
 - one batch until its verdict: ``delivery``
 - the shipper as a whole: ``parts``, ``health``, ``carrying`` (from the line, and back into it), ``closing``
 """

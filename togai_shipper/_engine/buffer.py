@@ -443,10 +443,21 @@ class Buffer:
 
         Called under the lock.
         """
+        held = [self.as_known(self._held.get(batch, batch)) for batch in self._held]
+        left = [*held, *self.give_up_waiting()]
+        self._held.clear()
+        self._taken = self._taken_bytes = 0
+        return left
+
+    def give_up_waiting(self) -> list[Batch]:
+        """Return what is left and no flusher carries; the buffer has it no longer. Called under the lock."""
         while self._fresh:
             self._again.append(self._pop_fresh())
-        left = [self.as_known(self._held.get(batch, batch)) for batch in self._taken_batches()]
-        for place in (self._held, self._again, self._singles, self._aside):
+        places = (self._again, self._singles, self._aside)
+        left = [self.as_known(batch) for place in places for batch in place]
+        for place in places:
             place.clear()
-        self._taken = self._taken_bytes = 0
+        events = [event for batch in left for event in batch.events]
+        self._taken -= len(events)
+        self._taken_bytes -= sum(map(len, events))
         return left

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-
-from togai_shipper._config import Config
 
 from .batching import Batch
 from .buffer import Wait
 from .delivery import Carried, Trip
+from .destination import Connection
 from .parts import Parts
 from .runtime import FOREVER
 from .settlement import LET_OTHERS_GO, Circumstances, Settlement, is_past_window, settle
 from .telling import Telling
 from .threads import RESTART_AFTER
-from .transport import Transport
 from .verdict import Accepted, Park, is_page
 from .waiters import Waiter
 
@@ -23,9 +20,8 @@ from .waiters import Waiter
 class Carrying:
     """Carries batches, on a flusher or on a thread that flushes or closes."""
 
-    def __init__(self, parts: Parts, connect: Callable[[Config], Transport]) -> None:
+    def __init__(self, parts: Parts) -> None:
         self._clock = parts.runtime.clock
-        self._config = parts.config
         self._lock = parts.lock
         self._shutdown = parts.shutdown
         self._gate = parts.gate
@@ -38,7 +34,7 @@ class Carrying:
         self._log = parts.log
         self._callbacks = parts.callbacks
         self._reporter = parts.reporter
-        self._connect = connect
+        self._destination = parts.destination
 
     # --- batch after batch ---
 
@@ -74,7 +70,7 @@ class Carrying:
             self._gate.turn.wait(rings, left)
 
     def _carry_all(self, until: Waiter | None) -> None:
-        transport = self._connect(self._config)
+        connection = self._destination.connect()
         bell = self._flushers.bell
         try:
             while True:
@@ -90,25 +86,26 @@ class Carrying:
                     continue
                 if self._line.is_full_batch_waiting:
                     self._flushers.wake()
-                self._carry_one(work, transport, until)
+                self._carry_one(work, connection, until)
                 self._callbacks.make_deferred()
         finally:
-            transport.close()
+            connection.close()
 
     # --- one batch ---
 
-    def _carry_one(self, batch: Batch, transport: Transport, until: Waiter | None) -> None:
+    def _carry_one(self, batch: Batch, connection: Connection, until: Waiter | None) -> None:
         carried = Carried(self._buffer.as_known(batch))
         try:
             is_expired = is_past_window(carried.batch, self._clock())
             if not is_expired:
                 trip = Trip(
-                    deadline=lambda: self._deadline(until),
+                    # Where it was taken from us (its store has to leave it to another), time is up.
+                    deadline=lambda: self._deadline(until) if self._buffer.holds(batch) else -FOREVER,
                     note=lambda as_it_stands: self._buffer.note(batch, as_it_stands),
                     woke=lambda planned: self._woke(planned, until),
                     failing=self.on_failing,
                 )
-                self._delivery.deliver(carried, transport, trip)
+                self._delivery.deliver(carried, connection, trip)
             if is_expired and batch.probe:
                 with self._lock:
                     self._gate.parking.abandon_probe()
@@ -120,9 +117,9 @@ class Carrying:
 
     def _put_back(self, batch: Batch, carried: Carried) -> None:
         with self._lock:
+            if batch.probe:  # one that was answered is over already
+                self._gate.parking.abandon_probe()
             if self._buffer.holds(batch):
-                if batch.probe:
-                    self._gate.parking.abandon_probe()
                 self._line.settle(batch, Settlement(again=[carried.history()]))
                 self._ring()
 
@@ -177,7 +174,7 @@ class Carrying:
             self._ring()
         with self._callbacks.telling(telling):
             if is_opened:
-                self._reporter.tell_opened(self._line.pending)
+                self._reporter.tell_opened(self._destination.name, self._line.pending)
             if learnt:
                 self._reporter.tell_learnt(learnt)
             self._tell(settlement, parked)

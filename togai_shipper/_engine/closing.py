@@ -38,6 +38,7 @@ class Closing:
         self._gate = parts.gate
         self._buffer = parts.buffer
         self._store = parts.store
+        self._destination = parts.destination
         self._line = parts.line
         self._flushers = parts.flushers
         self._carrying = carrying
@@ -137,6 +138,7 @@ class Closing:
     def _close_or_give_up(self) -> None:
         try:
             self._deliver_the_rest()
+            self._destination.settle()
             if not self._flushers.alive:  # else they make those calls when they end
                 self._call(self._callbacks.make_deferred)
         except BaseException:
@@ -264,6 +266,7 @@ class Closing:
         self._line.progress.ring()
         try:
             self._store.finish()
+            self._destination.finish()
             self._reporter.tell_closed(outcomes, why, kept=kept, where=self._store.place)
             self._call(self._callbacks.make_last)
         finally:

@@ -19,6 +19,7 @@ from togai_shipper._process.signals import as_application, without_sigpipe
 from togai_shipper._secret import Secret
 
 from .batching import Batch
+from .destination import Connection
 from .exchange import while_waiting
 from .gate import Gate
 from .key import Key, KeySource, KeyUnavailable
@@ -27,7 +28,7 @@ from .runtime import FOREVER, Runtime
 from .server_clock import ServerClock
 from .settlement import MAX_SERVER_ERRORS, is_past_window, lets_others_try
 from .shutdown import Shutdown
-from .transport import NoSession, Transport
+from .transport import NoSession
 from .verdict import (
     Park,
     Reply,
@@ -137,7 +138,7 @@ class Delivery:
         self._key = key
         self._server_clock = server_clock
 
-    def deliver(self, carried: Carried, transport: Transport, trip: Trip) -> None:
+    def deliver(self, carried: Carried, connection: Connection, trip: Trip) -> None:
         """Send until there is a verdict other than "try later", or no time to try on, or no use in it.
 
         ``carried`` has what came of it.
@@ -149,7 +150,7 @@ class Delivery:
             sleep=lambda seconds: self._sleep(seconds, carried, trip),
             retry_error_callback=lambda _: None,
         )
-        retrying(self._attempt, carried, transport, trip)
+        retrying(self._attempt, carried, connection, trip)
         if self._is_to_be_recut(carried) or self._is_to_let_others_try(carried):
             # Where others get through, this one is too long, or is the cause itself, and they need not wait.
             failed = min(carried.batch.attempts, self._gate.failed_in_a_row)
@@ -164,11 +165,11 @@ class Delivery:
     def _is_to_let_others_try(self, carried: Carried) -> bool:
         return not self._shutdown.has_begun and lets_others_try(carried.batch, carried.verdict)
 
-    def _attempt(self, carried: Carried, transport: Transport, trip: Trip) -> Verdict:
+    def _attempt(self, carried: Carried, connection: Connection, trip: Trip) -> Verdict:
         batch, gate, source = carried.batch, self._gate, self._key.source
         carried.begin_attempt(self._shutdown.deadline)
         with gate.attempt():
-            key = self._ready(transport)
+            key = self._ready(connection)
             if not isinstance(key, Secret):
                 with gate.lock:
                     self._on_verdict(carried, key, None, source, trip)
@@ -177,12 +178,12 @@ class Delivery:
         if not turn:
             return carried.verdict
         with gate.attempt():
-            return self._in_turn(carried, transport, key, turn, source, trip)
+            return self._in_turn(carried, connection, key, turn, source, trip)
 
     def _in_turn(
         self,
         carried: Carried,
-        transport: Transport,
+        connection: Connection,
         key: Secret[str],
         turn: int,
         source: KeySource,
@@ -193,7 +194,7 @@ class Delivery:
         try:
             # Asked this late: the process may have been frozen for weeks in a backoff, or while it waited.
             is_expired = is_past_window(carried.history(), self._clock())
-            verdict = None if is_expired else self._exchange(carried, transport, key, trip)
+            verdict = None if is_expired else self._exchange(carried, connection, key, trip)
         finally:
             with gate.lock:
                 gate.step_out(None if verdict is None or _may_be_sent(verdict) else batch.path)
@@ -201,7 +202,7 @@ class Delivery:
                     self._on_verdict(carried, verdict, turn, source, trip)
         return verdict or carried.verdict
 
-    def _ready(self, transport: Transport) -> Secret[str] | Verdict:
+    def _ready(self, connection: Connection) -> Secret[str] | Verdict:
         """The key, and a session; or why there is none.
 
         Asked for before our turn, since the application's code may take its time: what stops the line
@@ -209,7 +210,7 @@ class Delivery:
         """
         try:
             with as_application():
-                transport.open()
+                connection.open()
             return self._key.current()
         except NoSession as error:
             return TryLater(None, str(error), maybe_read=False)
@@ -228,29 +229,28 @@ class Delivery:
         trip.note(carried.history())
 
     def _exchange(
-        self, carried: Carried, transport: Transport, key: Secret[str], trip: Trip
+        self, carried: Carried, connection: Connection, key: Secret[str], trip: Trip
     ) -> Verdict | None:
         """One request; where the key is refused and there is another by now, one more. ``None``: not sent."""
         batch = carried.batch
-        verdict = self._send(carried, transport, key, trip)
+        verdict = self._send(carried, connection, key, trip)
         if isinstance(verdict, Park) and verdict.on_key:
             try:
                 renewed = self._key.renewed(key)
             except KeyUnavailable as error:
                 return Park(None, str(error), on_key=True)
             if renewed and self._gate.enter(batch.path, trip.deadline, probe=batch.probe, again=True):
-                return self._send(carried, transport, renewed, trip) or verdict
+                return self._send(carried, connection, renewed, trip) or verdict
         return verdict
 
-    def _send(self, carried: Carried, transport: Transport, key: Secret[str], trip: Trip) -> Verdict | None:
+    def _send(self, carried: Carried, connection: Connection, key: Secret[str], trip: Trip) -> Verdict | None:
         batch = carried.batch
-        body = batch.body()
         attempted = attrs.evolve(carried.history(), probe=batch.probe, attempts=batch.attempts + 1)
         begun_with = attrs.evolve(attempted, maybe_read=True)
         with self._gate.lock:
             if not trip.note(attempted):
                 return None
-            self._ledger.request(len(body), is_retry=batch.attempts > 0)
+            self._ledger.request(batch.size, is_retry=batch.attempts > 0)
 
         def may_begin() -> bool:  # close() may have given it up while a connection was made, as never sent
             with self._gate.lock:
@@ -260,7 +260,7 @@ class Delivery:
         time_left = trip.deadline() - begun
         try:
             with without_sigpipe(), while_waiting(lambda: trip.failing(NO_REPLY_YET)):
-                reply = transport.send(batch.path, body, key, time_left, may_begin)
+                reply = connection.send(batch, key, time_left, may_begin)
         finally:
             trip.woke(begun + min(self._config.timeout[1], time_left))
             with self._gate.lock:

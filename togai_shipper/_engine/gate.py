@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from togai_shipper._config import Config
-from togai_shipper._outcome import Delivered, Rejected, Settled
+from togai_shipper._outcome import Delivered, Rejected, Relayed, Settled
 
 from .batching import fits
 from .parking import Parking
@@ -252,7 +252,7 @@ class Gate:
     def on_outcome(self, outcome: Settled) -> Park | None:
         """Note what became of events; park, and return why, where Togai seems to refuse everything."""
         self._pages_in_a_row = 0
-        if isinstance(outcome, Delivered):
+        if isinstance(outcome, (Delivered, Relayed)):
             self._rejected_in_a_row = 0
         elif isinstance(outcome, Rejected):
             self._rejected_in_a_row += 1

@@ -24,6 +24,7 @@ class Health:
         self._buffer = parts.buffer
         self._store = parts.store
         self._line = parts.line
+        self._destination = parts.destination
         self._flushers = parts.flushers
         self._callbacks = parts.callbacks
 
@@ -73,6 +74,7 @@ class Health:
                 accepted=ledger.settled + pending,
                 delivered=ledger.delivered,
                 duplicates=ledger.duplicates,
+                relayed=ledger.relayed,
                 rejected=ledger.rejected,
                 dropped=dict(ledger.dropped),
                 pending=pending,
@@ -87,4 +89,5 @@ class Health:
                 last_error=self.last_error(),
                 state=self.state,
                 **self._store.figures(),
+                **self._destination.figures(),
             )

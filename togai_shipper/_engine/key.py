@@ -21,7 +21,7 @@ class KeyUnavailable(Exception):  # noqa: N818  a state of the world; never leav
 class KeySource:
     """A key as it was handed over, and what it came to, once asked."""
 
-    given: Secret[ApiKey] = attrs.field(converter=hidden)
+    given: Secret[ApiKey | None] = attrs.field(converter=hidden)
     known: Secret[str] | None = None
 
     def current(self) -> Secret[str]:
@@ -37,9 +37,9 @@ class KeySource:
 
 
 class Key:
-    """The key in use. Its source is another object after each ``replace``."""
+    """The key in use; ``None``: nobody wants one. Its source is another object after each ``replace``."""
 
-    def __init__(self, given: ApiKey | Secret[Any]) -> None:
+    def __init__(self, given: ApiKey | Secret[Any] | None) -> None:
         self.source = KeySource(given)
 
     def current(self) -> Secret[str]:
@@ -66,7 +66,9 @@ class Key:
         self.source = KeySource(given)
 
 
-def _ask(given: Secret[ApiKey]) -> Secret[str]:
+def _ask(given: Secret[ApiKey | None]) -> Secret[str]:
+    if given.reveal() is None:
+        return Secret("")
     try:
         with as_application():
             return check_key(_asked(given))
@@ -76,6 +78,6 @@ def _ask(given: Secret[ApiKey]) -> Secret[str]:
         raise KeyUnavailable(f"the api_key callable raised {type(error).__name__}") from error
 
 
-def _asked(given: Secret[ApiKey]) -> Secret[Any]:
+def _asked(given: Secret[ApiKey | None]) -> Secret[Any]:
     made: Any = given  # no local holds what is revealed
     return Secret(made.reveal()()) if callable(made.reveal()) else given

@@ -1,12 +1,12 @@
 """The ledger of one shipper: how many events came to which outcome.
 
-``accepted == delivered + rejected + dropped + pending`` holds by construction: accepted is the sum of what
-was settled and of what is still pending, so no count can drift from the others.
+``accepted == delivered + relayed + rejected + dropped + pending`` holds by construction: accepted is the sum
+of what was settled and of what is still pending, so no count can drift from the others.
 """
 
 from __future__ import annotations
 
-from togai_shipper._outcome import REFUSALS, Delivered, Rejected, Settled
+from togai_shipper._outcome import REFUSALS, Delivered, Rejected, Relayed, Settled
 
 from .receipts import Receipts
 from .telling import Telling
@@ -22,6 +22,7 @@ class Ledger:
         self._receipts = receipts
         self.delivered = 0
         self.duplicates = 0
+        self.relayed = 0
         self.rejected = 0
         self.dropped: dict[str, int] = {}
         self.refused: dict[str, int] = dict.fromkeys(REFUSALS, 0)
@@ -34,7 +35,7 @@ class Ledger:
     @property
     def settled(self) -> int:
         """Events that have their outcome."""
-        return self.delivered + self.rejected + sum(self.dropped.values())
+        return self.delivered + self.relayed + self.rejected + sum(self.dropped.values())
 
     def record(self, outcome: Settled, telling: Telling | None = None) -> None:
         """Count one outcome, and note it for who holds a receipt; ``telling`` tells of it."""
@@ -44,6 +45,8 @@ class Ledger:
             case Delivered(duplicates=duplicates):
                 self.delivered += count
                 self.duplicates += duplicates
+            case Relayed():
+                self.relayed += count
             case Rejected():
                 self.rejected += count
             case _:

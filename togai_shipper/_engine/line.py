@@ -12,6 +12,7 @@ from togai_shipper._outcome import FlushReport
 
 from .batching import Batch
 from .buffer import Buffer, Wait, Work
+from .destination import Destination
 from .gate import Gate
 from .settlement import Settlement
 from .shutdown import Shutdown
@@ -32,6 +33,7 @@ class Line:
         buffer: Buffer,
         store: Store,
         waiters: Waiters,
+        destination: Destination,
     ) -> None:
         self._clock = clock
         self._lock = lock
@@ -40,6 +42,7 @@ class Line:
         self._buffer = buffer
         self._store = store
         self._waiters = waiters
+        self._destination = destination
         self.progress = waiters.progress  # rung when events were settled
 
     @property
@@ -140,7 +143,14 @@ class Line:
     def report(self, waiter: Waiter) -> FlushReport:
         """What became of the events that ``waiter`` waits for."""
         with self._lock:
-            return FlushReport(waiter.delivered, waiter.rejected, waiter.dropped, self.outstanding(waiter))
+            return FlushReport(
+                waiter.delivered,
+                waiter.rejected,
+                waiter.dropped,
+                self.outstanding(waiter),
+                waiter.relayed,
+                self._destination.held,
+            )
 
     def give_up(self) -> list[Batch]:
         """End: return what is lost, even what a flusher still carries (its late reply changes nothing).

@@ -65,6 +65,8 @@ class Parking:
         if self.cause is None:  # a probe sent before the line was opened by another reply
             return
         first, longest = KEY_PROBES if self.cause.status == UNAUTHORIZED else LINE_PROBES
+        if self.cause.every is not None:
+            first = longest = self.cause.every
         wait = min(longest, first * 2.0 ** min(self._probes[first], 16))
         if self.cause.on_key:
             wait *= 0.5 + self._random()

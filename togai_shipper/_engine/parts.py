@@ -11,6 +11,7 @@ from togai_shipper._config import Config
 from .buffer import Buffer
 from .callbacks import Callbacks
 from .delivery import Delivery
+from .destination import Destination
 from .flushers import Flushers
 from .gate import Gate
 from .key import Key
@@ -43,4 +44,5 @@ class Parts:
     store: Store
     line: Line
     flushers: Flushers
+    destination: Destination
     delivery: Delivery

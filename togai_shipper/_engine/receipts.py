@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import TypeAlias
 
 from togai_shipper._event import id_of
-from togai_shipper._outcome import Delivered, Outcome, Rejected, Settled
+from togai_shipper._outcome import Delivered, Outcome, Rejected, Relayed, Settled
 
 from .telling import Telling
 
@@ -91,6 +91,8 @@ def _outcome(event_id: str, settled: Settled) -> Outcome:
     match settled:
         case Delivered(duplicates=duplicates):
             return Outcome(event_id, "delivered", duplicate=duplicates > 0)
+        case Relayed():
+            return Outcome(event_id, "relayed")
         case Rejected(error=error):
             return Outcome(event_id, "rejected", error=error)
         case _:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from togai_shipper._event import id_of
-from togai_shipper._outcome import Delivered, Dropped, Settled
+from togai_shipper._outcome import Delivered, Dropped, Relayed, Settled
 from togai_shipper._plural import counted
 from togai_shipper.exceptions import DeliveryError, Unauthorized
 
@@ -30,7 +30,7 @@ class Reporter:
         self._callbacks.resolve_receipts()
         if isinstance(outcome, Delivered):
             self._callbacks.delivered(outcome.events)
-        else:
+        elif not isinstance(outcome, Relayed):
             kind = f"{type(outcome).__name__} {outcome.error.status}"
             event_id = id_of(outcome.events[0])
             self._log.complain(kind, "event %s undelivered: %s", event_id, outcome.error, loss=True)
@@ -71,10 +71,10 @@ class Reporter:
         if self._log.complain(f"parked {cause.status}", text, error, waiting, mend, level=logging.ERROR):
             self.tell_undelivered(error)
 
-    def tell_opened(self, pending: int) -> None:
-        """Tell that a parked line is open."""
+    def tell_opened(self, name: str, pending: int) -> None:
+        """Tell that a parked line is open: who is called ``name`` takes events."""
         waiting = counted(pending, "waits", "wait")
-        self._log.write(logging.INFO, "Togai takes events again; %s", waiting)
+        self._log.write(logging.INFO, "%s takes events again; %s", name, waiting)
 
     def tell_closed(
         self, outcomes: Sequence[Dropped], why: str | None, *, kept: int = 0, where: str | None = None

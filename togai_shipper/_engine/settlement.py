@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import attrs
 
 from togai_shipper._event import ChosenId, id_of
-from togai_shipper._outcome import Delivered, Dropped, Rejected, Settled
+from togai_shipper._outcome import Delivered, Dropped, Rejected, Relayed, Settled
 from togai_shipper.exceptions import EventDropped, EventRejected, PayloadTooLarge
 
 from .batching import Batch, halves, singles
@@ -75,8 +75,8 @@ def settle(batch: Batch, verdict: Verdict, at: Circumstances) -> Settlement:
         batch, probe=False, not_before=0.0, why_aside="", maybe_read=batch.maybe_read or _may_be_read(verdict)
     )
     match verdict:
-        case Accepted():
-            return Settlement([Delivered(batch.events)])
+        case Accepted(relayed=relayed):
+            return Settlement([Relayed(batch.events) if relayed else Delivered(batch.events)])
         case Partly():
             return _settle_partly(batch, later, verdict, at)
         case Refused() if len(batch) > 1:
@@ -252,4 +252,4 @@ def _unpark(batch: Batch, later: Batch, verdict: Park, at: Circumstances) -> Set
 def _is_of_the_key(batch: Batch, verdict: Park, at: Circumstances) -> bool:
     """Whether it is the key that is refused: not where others were accepted since this batch was refused."""
     is_first = verdict.status is None or batch.refused_at < 0
-    return verdict.on_key and (is_first or at.accepted <= batch.refused_at)
+    return verdict.for_all or (verdict.on_key and (is_first or at.accepted <= batch.refused_at))

@@ -8,15 +8,24 @@ nobody else knows which one it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
+import attrs
+
+from togai_shipper._config import Config
 from togai_shipper._outcome import Settled
 
 from .batching import Batch
 from .buffer import Buffer, PutAnswer
+from .callbacks import Callbacks
 from .flushers import Flushers
 from .ledger import Ledger
+from .log import Log
+from .runtime import Runtime
+from .server_clock import ServerClock
+from .shutdown import Shutdown
 from .waiters import Waiters
 
 
@@ -141,6 +150,35 @@ class Inlet:
     def lose(self, count: int) -> None:
         """Note that so many events belong to another process now: no flush() reports them as delivered."""
         self._waiters.count_lost(count)
+
+    def withdraw(self, *, on_its_way: bool = True) -> None:
+        """Take events out of the buffer, for good: they belong to another process now.
+
+        ``on_its_way``: those that flushers carry, too; a reply that still comes for one changes nothing.
+        """
+        buffer = self._buffer
+        left = buffer.give_up() if on_its_way else buffer.give_up_waiting()
+        self.lose(sum(map(len, left)))
+
+
+@attrs.frozen
+class Surroundings:
+    """What a store may need of the pipeline that it belongs to; ``ended``: a thread of the store's has."""
+
+    config: Config
+    runtime: Runtime
+    lock: threading.RLock
+    shutdown: Shutdown
+    buffer: Buffer
+    flushers: Flushers
+    inlet: Inlet
+    log: Log
+    callbacks: Callbacks
+    server_clock: ServerClock
+    ended: Callable[[], None]
+
+
+MakeStore: TypeAlias = Callable[[Surroundings], Store]
 
 
 class Memory:

@@ -26,6 +26,7 @@ from togai_shipper._printable import printable
 from togai_shipper._secret import HiddenText, Secret
 from togai_shipper._version import __version__
 
+from .batching import Batch
 from .blanking import blanked, passwords_of
 from .certificates import missing, trusted
 from .exchange import CHUNK, MAX_IDLE, Exchange, exchange
@@ -99,6 +100,16 @@ class Transport:
         return self._session
 
     def send(
+        self,
+        batch: Batch,
+        key: Secret[str],
+        time_left: float,
+        may_begin: Callable[[], bool] = lambda: True,
+    ) -> Reply:
+        """Send a batch, as ``post`` does."""
+        return self.post(batch.path, batch.body(), key, time_left, may_begin)
+
+    def post(
         self,
         path: str,
         body: bytes,

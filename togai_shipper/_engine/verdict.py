@@ -49,11 +49,14 @@ class Reply:
     )
     doubt: str = ""  # why it may not be the word on this request, though it is whole
     blank: Callable[[str], str] = attrs.field(default=str, eq=False, repr=False)  # what hides secrets in text
+    verdict: Verdict | None = None  # what it means, where it is none of HTTP's
 
 
 @attrs.frozen
 class Accepted:
-    """Togai took them all."""
+    """Togai took them all; ``relayed``: a relay did, which is yet to deliver them."""
+
+    relayed: bool = False
 
 
 @attrs.frozen
@@ -99,11 +102,16 @@ class TryLater:
 
 @attrs.frozen
 class Park:
-    """Nothing can be delivered until the key (``on_key``) or the line is mended."""
+    """Nothing can be delivered until the key (``on_key``) or the line is mended.
+
+    ``for_all``: no event can be the cause. ``every``: seconds between probes (default: less and less often).
+    """
 
     status: int | None
     message: str
     on_key: bool
+    for_all: bool = False
+    every: float | None = None
 
 
 Verdict: TypeAlias = Accepted | Partly | Refused | TryLater | Park
@@ -115,6 +123,8 @@ def judge(reply: Reply, event_id: str | None = None) -> Verdict:
 
     ``event_id``: of the only event of the request, where it had only one.
     """
+    if reply.verdict is not None:
+        return reply.verdict
     if _is_page_of_success(reply):
         return TryLater(reply.status, f"a {reply.status} that is not Togai's word")
     verdict = _judge(reply, event_id)

@@ -6,7 +6,7 @@ import sys
 
 import attrs
 
-from togai_shipper._outcome import Delivered, Rejected, Settled
+from togai_shipper._outcome import Delivered, Rejected, Relayed, Settled
 
 from .batching import Batch
 from .bell import Bell
@@ -22,7 +22,7 @@ class Waiter:
         target: how many events were accepted before it began.
         deadline: monotonic seconds at which it stops waiting.
         left: how many of those events are not settled.
-        delivered, rejected, dropped: what became of the others since it began.
+        delivered, relayed, rejected, dropped: what became of the others since it began.
         tellings: what the application is told of those.
         was_frozen: the process was, past the deadline, and so has got another one: once.
 
@@ -34,6 +34,7 @@ class Waiter:
     delivered: int = 0
     rejected: int = 0
     dropped: int = 0
+    relayed: int = 0
     tellings: list[Telling] = attrs.field(factory=list)
     was_frozen: bool = False
 
@@ -53,6 +54,8 @@ class Waiter:
         self.left -= count
         if isinstance(outcome, Delivered):
             self.delivered += count
+        elif isinstance(outcome, Relayed):
+            self.relayed += count
         elif isinstance(outcome, Rejected):
             self.rejected += count
         else:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import click
-from rich.console import RenderableType
-from rich.spinner import Spinner
 
 from togai_shipper import Shipper, Stats
 from togai_shipper._config import Config
@@ -23,13 +18,12 @@ from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.ownership import Refusal
 
 from .display import display_on
+from .drain_relay import drain_relay, is_relay
 from .formats import plural
 from .spool.directory import directory_argument, open_folder
 from .spool.files import ASIDE, FOREIGN, OK, read_files
-from .terminal import Screen, print_json, print_line, styled
-
-LOOK_EVERY = 0.25  # seconds
-LINE_EVERY = 5.0  # seconds between two lines where there is no terminal
+from .terminal import Screen, print_json, print_line
+from .watching import DrainPicture, SpacedLines, stopped_by_signals, watch
 
 
 @attrs.frozen
@@ -161,69 +155,14 @@ def _closed_to_us(folder: Folder) -> int:
     return len(folder.others()) if os.geteuid() else 0
 
 
-@contextmanager
-def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """Set ``stop`` at Ctrl-C and SIGTERM; a second one acts as it would without us."""
-    before: dict[int, Any] = {}
-
-    def ask(number: int, _: object) -> None:
-        signal.signal(number, before[number])
-        stop.set()
-
-    for each in (signal.SIGINT, signal.SIGTERM):
-        before[each] = signal.signal(each, ask)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def watch(
-    see: Callable[[], Drained], say: Callable[[str], None], stop: threading.Event, *, once: bool
-) -> Drained:
-    """Look again and again until nothing is left (only if ``once``), or ``stop`` is set."""
-    while True:
-        now = see()
-        say(now.line())
-        if (once and now.is_empty) or stop.wait(LOOK_EVERY):
-            return now
-
-
-class DrainPicture:
-    """Draws a spinner, and a line beside it."""
-
-    def __init__(self) -> None:
-        self._spinner = Spinner("dots")
-
-    def draw(self, line: str) -> RenderableType:
-        """Return the picture with this line."""
-        self._spinner.update(text=styled(line))
-        return self._spinner
-
-
-class SpacedLines:
-    """Prints a line every few seconds, if it differs from the one before."""
-
-    def __init__(self, screen: Screen, clock: Callable[[], float] = time.monotonic) -> None:
-        self._screen = screen
-        self._clock = clock
-        self._said = ""
-        self._next = 0.0
-
-    def print(self, line: str) -> None:
-        """Print the line if it is due."""
-        now = self._clock()
-        if line != self._said and now >= self._next:
-            self._said, self._next = line, now + LINE_EVERY
-            self._screen.say(line)
-
-
 @click.command()
 @directory_argument
 @click.option("--once", is_flag=True, help="Stop once nothing is left.")
 @click.option("--base-url", help="Where to deliver to.  [default: TOGAI_BASE_URL, or Togai]")
 @click.option("--rate-limit", type=float, help="Requests a second.  [default: TOGAI_RATE_LIMIT, or 45]")
+@click.option("--name", help="A relay's name.  [default: TOGAI_RELAY_NAME, or togai]")
+@click.option("--on-error", metavar="PKG:FUNCTION", help="A relay's: called with what is not delivered.")
+@click.option("--new-key", is_flag=True, help="A relay's: our key is another one of the same account, once.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON; the progress goes to stderr."
 )
@@ -236,21 +175,40 @@ def drain(
     once: bool,
     base_url: str | None,
     rate_limit: float | None,
+    name: str | None,
+    on_error: str | None,
+    new_key: bool,
     as_json: bool,
 ) -> None:
-    """Deliver what is left in a spool whose application is gone.
+    """Deliver what a relay holds, or what is left in a spool whose application is gone.
 
-    It takes over every file in DIR that has no living owner, and delivers its events, with the ids that they
-    have had from the start, until it is stopped (Ctrl-C, SIGTERM) or, with --once, until nothing is left. The
-    files of living processes are left to them. The key is read from TOGAI_API_KEY.
+    DIR is a spool's directory: it takes over every file there that has no living owner, and delivers its
+    events, with the ids that they have had from the start, until it is stopped (Ctrl-C, SIGTERM) or, with
+    --once, until nothing is left. The files of living processes are left to them. The key is read from
+    TOGAI_API_KEY.
 
-    Exit status: 0 if all is delivered, else 1.
+    DIR is a relay's URL (redis://, rediss://, unix://), or PKG:FUNCTION, which returns a redis.Redis: it
+    delivers what producers hand over. Run it on two hosts or three: one leads, the others stand by.
+
+    Exit status: 0 if all is delivered, else 1. A relay's: 0, too, where it was stopped, since all else is in
+    the relay; with --once, 3 where nothing but entries that are not ours is left.
 
     \b
     Examples:
       togai-shipper drain --once /var/lib/app/togai-spool
       TOGAI_BASE_URL=https://sandbox-api.togai.com togai-shipper drain DIR
+      togai-shipper drain redis://redis.internal
     """  # noqa: D301  \b is click's sign for "keep these lines"
+    if is_relay(directory):
+        given = {"base_url": base_url, "rate_limit": rate_limit}
+        ctx.exit(
+            drain_relay(
+                directory, given, once=once, name=name, on_error=on_error, new_key=new_key, as_json=as_json
+            )
+        )
+    for option, value in (("--name", name), ("--on-error", on_error), ("--new-key", new_key)):
+        if value:
+            raise click.UsageError(f"{option} is for a relay, and {directory} is none")
     folder, screen = open_folder(directory), Screen(stderr=as_json)
     if isinstance(use := folder.use(), Refusal):
         raise click.ClickException(f"{directory}: {use.why}")

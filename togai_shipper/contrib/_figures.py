@@ -1,7 +1,8 @@
 """Every figure of ``Stats`` under the name by which it is measured: one table for all who export it.
 
 Counts only grow while a process lives. What was accepted is no count among them, since a file of a spool may
-be taken over by another process, with its events: it is what is delivered, rejected, dropped and pending.
+be taken over by another process, with its events: it is what is delivered, relayed, rejected, dropped and
+pending.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def _one(figure: Callable[[Stats], float]) -> Callable[[Stats, bool], Readings]:
 def _ends(stats: Stats, _: bool) -> Readings:  # noqa: FBT001  as every figure is read
     yield ("delivered", ""), stats.delivered - stats.duplicates
     yield ("delivered", "duplicate"), stats.duplicates
+    yield ("relayed", ""), stats.relayed
     yield ("rejected", ""), stats.rejected
     for reason, count in {**dict.fromkeys(DROPS, 0), **stats.dropped}.items():
         yield ("dropped", reason), count
@@ -62,7 +64,8 @@ FIGURES = (
         "togai_shipper.events",
         "counter",
         "{event}",
-        "Events that met their end. refused: never accepted. delivered, duplicate: Togai had them already.",
+        "Events that met their end here. refused: never accepted. delivered, duplicate: Togai had them already. "
+        "relayed: the relay has them, and is yet to deliver them.",
         _ends,
         ("outcome", "reason"),
     ),
@@ -186,6 +189,48 @@ FIGURES = (
         "{event}",
         "Events kept on disk that were not delivered and will not be, until replayed or purged.",
         _one(lambda stats: stats.dead_letters),
+    ),
+    Figure(
+        "togai_shipper.relay.held",
+        "gauge",
+        "{event}",
+        "Relayed events kept in memory until the Redis that took them shows that it is still the same one.",
+        _one(lambda stats: stats.relay_held),
+    ),
+    Figure(
+        "togai_shipper.relay.repeated",
+        "counter",
+        "{event}",
+        "Events handed over once more, since another Redis answered, which may not have them.",
+        _one(lambda stats: stats.relay_repeated),
+    ),
+    Figure(
+        "togai_shipper.relay.unproven",
+        "counter",
+        "{event}",
+        "Relayed events that left memory before that was shown, for want of room.",
+        _one(lambda stats: stats.relay_unproven),
+    ),
+    Figure(
+        "togai_shipper.relay.events",
+        "gauge",
+        "{event}",
+        "Events in the relay, everybody's, when this process last looked.",
+        _one(lambda stats: stats.relay_events),
+    ),
+    Figure(
+        "togai_shipper.relay.dead_letters",
+        "gauge",
+        "{event}",
+        "Dead letters in the relay, everybody's, when this process last looked.",
+        _one(lambda stats: stats.relay_dead),
+    ),
+    Figure(
+        "togai_shipper.relay.stalled",
+        "gauge",
+        "",
+        "Whether the relay holds events and none has left it for 10 minutes: 1, or 0.",
+        _one(lambda stats: stats.relay_stalled),
     ),
 )
 

@@ -5,6 +5,10 @@
 
 Each file knows those before it.
 
-- ``errors`` (what can be wrong), ``entries`` (a batch in the stream), ``scripts`` (what Redis runs for us)
-- ``link`` (the way to Redis; the only one that knows redis-py)
+- ``errors`` (what can be wrong), ``entries`` (a batch in the stream), ``letters`` (a dead letter), ``url``
+  (where it is), ``scripts`` (what Redis runs for us)
+- ``link`` (the way to Redis; the only one that knows redis-py), ``dead_letters`` (by it, for operators)
+- ``lease`` (who drains), ``keeper`` (keeps the lease), ``leased`` (sends only while it is ours)
+- ``reading`` (which entries are ours, and young enough), ``shelf`` (which of them are in memory), ``losses``
+- ``stream`` (the store of a drainer), ``drainer`` (puts it together)
 """

@@ -6,17 +6,21 @@ Whatever goes wrong is raised as a ``RelayError``. Nothing is tried again here: 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import attrs
 
+from togai_shipper._engine.blanking import blanked
+from togai_shipper._secret import Secret
 from togai_shipper.exceptions import ConfigurationError
 
 from .entries import FORMAT, size_of
 from .errors import Forbidden, Foreign, Full, Newer, RelayError, Unreachable
 from .scripts import ADD, LEASE, SETTLE, Script
+from .url import checked_name, checked_url, secrets_of
 
 try:
     import redis
@@ -31,6 +35,9 @@ if TYPE_CHECKING:
 Source: TypeAlias = "str | Callable[[], Client]"
 CONNECT = 5.0  # seconds until a connection is made
 OLDEST = (7, 0)  # the oldest Redis whose scripts can be told to write though memory is short
+_INFO = b"INFO"  # as bytes, redis-py leaves alone what it answers: reading all of it costs as much as an ADD
+_RUN_ID = re.compile(r"^run_id:(\w+)", re.MULTILINE)
+_REPLICATION_ID = re.compile(r"^master_replid:(\w+)", re.MULTILINE)
 _NOT_READY = (
     "READONLY",
     "LOADING",
@@ -52,30 +59,40 @@ class Server:
     replication_id: str
 
 
-@attrs.frozen
-class Added:
-    """An entry is in the stream.
+@attrs.frozen(kw_only=True)
+class Standing:
+    """How the relay stands.
 
     Attributes:
-        id: its id there.
-        epoch: names the relay, as long as Redis does not lose it.
+        epoch: names the relay, as long as Redis does not lose it; empty where there is none yet.
         events: how many events the relay holds.
         out: how many have left it, ever.
         dead: how many dead letters it has.
-        replicas: on how many replicas the entry is.
-        on_disk: on how many of these, and the server itself, it is on disk; ``None`` before Redis 7.2.
         server: who has answered; ``None`` where it does not say.
 
     """
 
+    epoch: str = ""
+    events: int = 0
+    out: int = 0
+    dead: int = 0
+    server: Server | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Added(Standing):
+    """An entry is in the stream.
+
+    Attributes:
+        id: its id there.
+        replicas: on how many replicas the entry is.
+        on_disk: on how many of these, and the server itself, it is on disk; ``None`` before Redis 7.2.
+
+    """
+
     id: str
-    epoch: str
-    events: int
-    out: int
-    dead: int
     replicas: int = 0
     on_disk: int | None = None
-    server: Server | None = None
 
 
 @attrs.frozen
@@ -105,15 +122,22 @@ Act: TypeAlias = Literal["look", "take", "renew", "release"]
 
 
 class Link:
-    """One connection to a relay. Used by one thread at a time; made when it is first used."""
+    """One connection to a relay. Used by one thread at a time; made when it is first used.
 
-    def __init__(self, source: Source, name: str, timeout: float = 30.0) -> None:
-        self._source = source
+    ``client_name``: by it Redis lists this connection. Raises ``ConfigurationError``.
+    """
+
+    def __init__(self, source: Source, name: str, timeout: float = 30.0, client_name: str = "") -> None:
+        self._source = Secret(source if callable(source) else _checked(source))
+        self._secrets = [] if callable(source) else secrets_of(source)
         self._timeout = timeout
+        self._client_name = client_name
         self._client: Any = None
         self._has_waitaof = True  # until a server says that it has not
         self._says_who_it_is = True  # likewise
-        self.keys = {part: f"{{{name}}}:{part}" for part in ("events", "relay", "dead", "lease")}
+        self.keys = {
+            part: f"{{{checked_name(name)}}}:{part}" for part in ("events", "relay", "dead", "lease")
+        }
 
     # --- what is asked ---
 
@@ -142,13 +166,63 @@ class Link:
         ]
         with self._asking() as client:
             answer, reached, on_disk, server = self._together(
-                client, ADD, ("events", "relay"), arguments, replicas, patience
+                client, self._call(ADD, ("events", "relay"), arguments), replicas, patience, ADD
             )
         word, *said = _texts(answer)
         if word == "full":
             raise Full(f"the relay has {int(said[0]):,} bytes, and max_relay_bytes is {max_bytes:,}")
         self._check(word, said, base_url)
-        return Added(said[0], said[1], int(said[2]), int(said[3]), int(said[4]), reached, on_disk, server)
+        events, out, dead = map(int, said[2:5])
+        return Added(
+            id=said[0],
+            epoch=said[1],
+            events=events,
+            out=out,
+            dead=dead,
+            replicas=reached,
+            on_disk=on_disk,
+            server=server,
+        )
+
+    def confirm(self, added: Added, replicas: int, patience: float) -> Added:
+        """Wait once more until ``replicas`` have an entry. Raises ``RelayError``; also for another Redis.
+
+        A write that changes nothing comes first: WAIT is about those of its own connection, and this may be
+        another one than that of the entry. What is written later is replicated later.
+        """
+        with self._asking() as client:
+            write = ("HINCRBY", self.keys["relay"], "in", 0)
+            _, reached, on_disk, server = self._together(client, write, replicas, patience)
+        if added.server is None or server != added.server:
+            raise Unreachable("no relay: another Redis answers than the one that took the batch")
+        return attrs.evolve(added, replicas=reached, on_disk=on_disk)
+
+    def look(self) -> Standing:
+        """Return how the relay stands. Raises ``RelayError``."""
+        ask = ("HMGET", self.keys["relay"], "epoch", "events", "out", "dead")
+        with self._asking() as client:
+            said, _, _, server = self._together(client, ask, 0, 0)
+        epoch, events, out, dead = (_text(each or b"") for each in said)
+        return Standing(
+            epoch=epoch, events=int(events or 0), out=int(out or 0), dead=int(dead or 0), server=server
+        )
+
+    def check(self) -> None:
+        """Raise ``Forbidden`` where this Redis cannot be a relay, as far as it says."""
+        with self._asking() as client:
+            try:
+                said = _info(client.execute_command(_INFO, "server", "memory"))
+            except redis.exceptions.NoPermissionError:
+                return
+        version, policy = said.get("redis_version", ""), said.get("maxmemory_policy", "")
+        if policy.startswith("allkeys"):
+            raise Forbidden(
+                f"Redis would throw events away where memory is short: set maxmemory-policy noeviction"
+                f" (it is {policy})"
+            )
+        numbers = version.split(".")[:2]
+        if all(map(str.isdigit, numbers)) and tuple(map(int, numbers)) < OLDEST:
+            raise Forbidden(f"Redis {version} is too old for a relay: 7 or newer is needed")
 
     def settle(self, owner: str, done: Sequence[Done], max_dead: int) -> Removed:
         """Remove entries, and keep their dead letters, if ``owner`` has the lease. Raises ``RelayError``."""
@@ -160,6 +234,7 @@ class Link:
             answer = self._run(client, SETTLE, ("events", "relay", "dead", "lease"), arguments)
         if answer[0] == b"lost":
             return Removed(lost_to=_text(answer[1]))
+        self._check(_text(answer[0]), (), "")
         return Removed(_texts(answer[1]), _texts(answer[2]))
 
     def lease(
@@ -180,10 +255,7 @@ class Link:
         with self._asking() as client:
             word, said = _texts(self._run(client, LEASE, ("lease", "relay"), arguments))
         if word == "key":
-            raise Foreign(
-                f"another key has drained this relay (fingerprint {said}, ours is {fingerprint});"
-                " if it is the same account's new key, give --new-key once"
-            )
+            raise another_key(said, fingerprint)
         self._check(word, [said], base_url, good=("seen", "held", "lost", "released"))
         return word, said
 
@@ -206,17 +278,31 @@ class Link:
 
     def server(self) -> Server | None:
         """Return which Redis answers; ``None`` where it does not say. Raises ``RelayError``."""
-        with self._asking() as client:
-            return _server(client.execute_command("INFO", "server", "replication"))
+        if not self._says_who_it_is:
+            return None
+        try:
+            with self._asking() as client:
+                return _server(client.execute_command(_INFO, "server", "replication"))
+        except Forbidden:
+            self._says_who_it_is = False
+            return None
 
     def ask(self, *command: Any) -> Any:
         """Return what Redis answers to any other command. Raises ``RelayError``."""
         with self._asking() as client:
             return client.execute_command(*command)
 
+    def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> list[str]:
+        """Return what Redis answers to another script, about some of our ``keys``. Raises ``RelayError``."""
+        with self._asking() as client:
+            return _texts(self._run(client, script, keys, arguments))
+
     def close(self) -> None:
         """Close the connection; the next one is made when something is asked."""
         client, self._client = self._client, None
+        self._has_waitaof = self._says_who_it_is = (
+            True  # the next one may be another server, or have new rights
+        )
         if client is not None:
             with suppress(Exception):
                 client.close()
@@ -228,6 +314,8 @@ class Link:
             raise Foreign(f"the relay is for {said[0]}, and we ship to {base_url}")
         if word == "newer":
             raise Newer(f"the relay has format {said[0]}, and this version reads {FORMAT}; update it")
+        if word == "damaged":
+            raise Foreign(f"something else has written to {self.keys['relay']}: its figures are no numbers")
         if word not in good:
             raise Foreign(f"the relay answers {word[:40]!r}")
 
@@ -243,57 +331,65 @@ class Link:
             raise
         except Exception as error:
             self.close()
-            raise _translated(error, is_sent=is_sent) from error
+            raise _translated(error, self._secrets, is_sent=is_sent) from error
 
     def _made(self) -> Any:
         client: Any
-        if callable(self._source):
-            client = self._source()
+        source = self._source.reveal()
+        if callable(source):
+            client = source()
         else:
             client = redis.Redis.from_url(
-                self._source,
+                source,
                 socket_connect_timeout=min(CONNECT, self._timeout),
                 socket_timeout=self._timeout,
                 retry=Retry(NoBackoff(), 0),
-                single_connection_client=True,
             )
         if hasattr(client, "get_node_from_key"):  # a Cluster: all that we keep lies on one of its nodes
             node = client.get_node_from_key(self.keys["events"])
             client = client.get_redis_connection(node)
+        client.ping()  # a connection that cannot be made has done nothing
+        if client.get_encoder().decode_responses:
+            raise ConfigurationError("relay: the Redis client must be made without decode_responses")
+        if self._client_name:
+            with suppress(redis.exceptions.ResponseError):  # only people read it, and not all may set it
+                client.execute_command("CLIENT SETNAME", self._client_name)
         return client
 
     def _run(self, client: Any, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        names = [self.keys[key] for key in keys]
+        call = self._call(script, keys, arguments)
         try:
-            return client.execute_command("EVALSHA", script.sha, len(names), *names, *arguments)
+            return client.execute_command(*call)
         except redis.exceptions.NoScriptError:
             client.execute_command("SCRIPT LOAD", script.text)
-            return client.execute_command("EVALSHA", script.sha, len(names), *names, *arguments)
+            return client.execute_command(*call)
+
+    def _call(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> tuple[Any, ...]:
+        names = [self.keys[key] for key in keys]
+        return ("EVALSHA", script.sha, len(names), *names, *arguments)
 
     def _together(
         self,
         client: Any,
-        script: Script,
-        keys: Sequence[str],
-        arguments: Sequence[Any],
+        command: tuple[Any, ...],
         replicas: int,
         patience: float,
+        script: Script | None = None,
     ) -> tuple[Any, int, int | None, Server | None]:
-        """Run a script, and ask in the same breath how safe that is, and who has answered."""
-        names = [self.keys[key] for key in keys]
+        """Run a command, and ask in the same breath how safe that is, and who has answered."""
         waits = replicas > 0
         pipeline = client.pipeline(transaction=False)
-        pipeline.execute_command("EVALSHA", script.sha, len(names), *names, *arguments)
+        pipeline.execute_command(*command)
         if waits:
             pipeline.execute_command("WAIT", replicas, int(patience * 1000))
         if waits and self._has_waitaof:
             pipeline.execute_command("WAITAOF", 1, replicas, int(patience * 1000))
         if self._says_who_it_is:
-            pipeline.execute_command("INFO", "server", "replication")
+            pipeline.execute_command(_INFO, "server", "replication")
         answer, *others = pipeline.execute(raise_on_error=False)
-        if isinstance(answer, redis.exceptions.NoScriptError):
+        if script is not None and isinstance(answer, redis.exceptions.NoScriptError):
             client.execute_command("SCRIPT LOAD", script.text)
-            return self._together(client, script, keys, arguments, replicas, patience)
+            return self._together(client, command, replicas, patience)
         if isinstance(answer, Exception):
             raise answer
         reached, on_disk, server = 0, None, None
@@ -310,38 +406,72 @@ class Link:
         return answer, reached, on_disk, server
 
 
+def another_key(known: str, ours: str) -> Foreign:
+    """Return the error that says whose relay it is."""
+    return Foreign(
+        f"another key has drained this relay (fingerprint {known}, ours is {ours});"
+        " if it is the same account's new key, give --new-key once"
+    )
+
+
 def _or_raise(said: Any) -> int:
     if isinstance(said, Exception):
         raise said
     return int(said)
 
 
-def _translated(error: Exception, *, is_sent: bool) -> RelayError:
-    text = f"{type(error).__name__}: {error}"
+def _checked(url: str) -> str:
+    """Return the URL if redis-py can make a connection of it, without one. Raises ``ConfigurationError``."""
+    url = checked_url(url)
+    try:
+        redis.ConnectionPool.from_url(url).make_connection()
+    except (ValueError, TypeError) as error:
+        why = blanked(str(error), secrets_of(url))
+        raise ConfigurationError(f"relay: redis-py does not take the URL: {why}") from None
+    return url
+
+
+def _translated(error: Exception, secrets: Sequence[Secret[str]], *, is_sent: bool) -> RelayError:
+    text = blanked(f"{type(error).__name__}: {error}", secrets)
     if isinstance(error, (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError)):
         return Forbidden(f"Redis does not let us in: {text}")
     if isinstance(error, redis.exceptions.NoPermissionError):
         return Forbidden(f"Redis does not let this user do it: {text}")
     if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM " in str(error):
         return Full("Redis has no memory left")
-    is_answer = isinstance(error, redis.exceptions.ResponseError)
-    if is_answer and str(error).startswith("WRONGTYPE"):
-        return Foreign(f"there is something else under the relay's names: {text}")
     if isinstance(error, ConfigurationError):
         return Forbidden(str(error))
+    is_answer = isinstance(error, redis.exceptions.ResponseError)
+    if is_answer and (found := _answered(str(error), text)) is not None:
+        return found
     # What is answered was not done, but for a script that has written before it failed.
     return Unreachable(
         f"no relay: {text}", may_be_done=is_sent and not (is_answer and text.find(_NOT_READY[0]) >= 0)
     )
 
 
+def _answered(said: str, text: str) -> RelayError | None:
+    """Return what is the matter by an error that Redis has answered; ``None`` where it is not known."""
+    if "unexpected symbol near '#'" in said:  # how an older one reads a script's flags
+        return Forbidden("this Redis is too old: a relay needs version 7 or newer")
+    if said.startswith("WRONGTYPE"):
+        return Foreign(f"there is something else under the relay's names: {text}")
+    return None
+
+
 def _server(said: Any) -> Server | None:
-    """Return who it is, by what INFO says, which redis-py has read already or not."""
+    """Return who it is, by what INFO says."""
+    text = _text(said)
+    run_id, replication_id = _RUN_ID.search(text), _REPLICATION_ID.search(text)
+    return Server(run_id[1], replication_id[1]) if run_id and replication_id else None
+
+
+def _info(said: Any) -> dict[str, str]:
+    """Return what INFO says, which redis-py has read already or not."""
     if isinstance(said, (bytes, str)):
         lines = [line.partition(":") for line in _text(said).splitlines()]
-        said = {name: value for name, _, value in lines}
-    run_id, replication_id = said.get("run_id"), said.get("master_replid")
-    return Server(str(run_id), str(replication_id)) if run_id and replication_id else None
+        return {name: value for name, _, value in lines}
+    return {str(name): str(value) for name, value in said.items()}
 
 
 def _pairs(found: Any) -> dict[bytes, bytes]:

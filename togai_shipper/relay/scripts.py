@@ -1,4 +1,4 @@
-"""The three scripts that Redis runs for us. Each is atomic, and safe to repeat.
+"""The scripts that Redis runs for us. Each is atomic, and safe to repeat.
 
 What they keep, under a relay's name, in braces, so that all of it lies on one node of a Cluster:
 
@@ -29,53 +29,73 @@ class Script:
         return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
+# No script is undone when it fails in its middle, so each looks first at all that it will write to, and does
+# all of it, or nothing. Else an ADD that is tried again and again would append again and again.
+_NUMBER = """
+local function number(text)
+  return #text <= 16 and string.match(text, '^%-?%d+$') and tonumber(text)
+end
+"""
+
 # KEYS: events, relay. ARGV: base URL, epoch for a new relay, max_relay_bytes, count, size, t; then what the
 # entry holds, each field's name and value.
 #
 # Without the right to read the stream it cannot ask for its length: a stream that is gone is noticed by
 # NOMKSTREAM, one that was trimmed by the drainer.
-ADD = Script("""#!lua
-local facts = redis.call('HMGET', KEYS[2], 'v', 'base_url', 'bytes', 'events', 'oldest')
+ADD = Script(
+    "#!lua"
+    + _NUMBER
+    + """
+local facts = redis.call('HMGET', KEYS[2], 'v', 'base_url', 'bytes', 'events', 'oldest', 'in', 'lost')
 local count, size, accepted = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-if not facts[1] then
-  redis.call('HSET', KEYS[2], 'v', 1, 'epoch', ARGV[2], 'base_url', ARGV[1], 'bytes', 0, 'events', 0,
-    'in', 0, 'out', 0, 'lost', 0, 'dead', 0, 'oldest', accepted)
-  facts = {'1', ARGV[1], '0', '0', tostring(accepted)}
-end
+local is_new = not facts[1]
+if is_new then facts = {'1', ARGV[1]} end
 if facts[2] ~= ARGV[1] then return {'foreign', facts[2]} end
-if tonumber(facts[3]) + size > tonumber(ARGV[3]) then return {'full', facts[3]} end
+for i = 3, 7 do
+  facts[i] = number(facts[i] or '0')
+  if not facts[i] then return {'damaged'} end
+end
+local bytes, events, oldest = facts[3], facts[4], facts[5]
+if bytes + size > tonumber(ARGV[3]) then return {'full', bytes} end
 local fields = {}
 for i = 7, #ARGV do fields[#fields + 1] = ARGV[i] end
 local id = redis.call('XADD', KEYS[1], 'NOMKSTREAM', '*', unpack(fields))
-local gone = 0
 if not id then
-  gone = tonumber(facts[4])
-  if gone > 0 then
-    redis.call('HSET', KEYS[2], 'bytes', 0, 'events', 0)
-    redis.call('HINCRBY', KEYS[2], 'lost', gone)
-    facts[4] = '0'
-  end
   id = redis.call('XADD', KEYS[1], '*', unpack(fields))
+  if events > 0 then redis.call('HINCRBY', KEYS[2], 'lost', events) end
+  if events ~= 0 then redis.call('HSET', KEYS[2], 'events', 0, 'bytes', 0) end
+  events = 0
+end
+if is_new then
+  redis.call('HSET', KEYS[2], 'v', 1, 'epoch', ARGV[2], 'base_url', ARGV[1], 'bytes', 0, 'events', 0,
+    'in', 0, 'out', 0, 'lost', 0, 'dead', 0, 'oldest', accepted)
 end
 redis.call('HINCRBY', KEYS[2], 'events', count)
 redis.call('HINCRBY', KEYS[2], 'bytes', size)
 redis.call('HINCRBY', KEYS[2], 'in', count)
-if tonumber(facts[4]) == 0 or accepted < tonumber(facts[5]) then
+if events == 0 or accepted < oldest then
   redis.call('HSET', KEYS[2], 'oldest', accepted)
 end
 local now = redis.call('HMGET', KEYS[2], 'epoch', 'events', 'out', 'dead')
 return {'ok', id, now[1], now[2], now[3], now[4]}
-""")
+"""
+)
 
 # KEYS: events, relay, dead, lease. ARGV: owner, max_dead, number of entries; then for each entry its id, its
 # mark, count, size, number of dead letters, and for each of those its id and its text.
 #
 # An entry is removed only where its mark agrees: after a failover another one may have got its id. A full
 # Redis must be drained, so it may write where memory is short.
-SETTLE = Script("""#!lua flags=allow-oom
+SETTLE = Script(
+    "#!lua flags=allow-oom"
+    + _NUMBER
+    + """
 local lease = redis.call('GET', KEYS[4])
 if not lease or string.match(lease, '^(.*):%d+$') ~= ARGV[1] then return {'lost', lease or ''} end
-local most, at = tonumber(ARGV[2]), 4
+for _, fact in ipairs({'events', 'bytes', 'out', 'dead', 'lost'}) do
+  if not number(redis.call('HGET', KEYS[2], fact) or '0') then return {'damaged'} end
+end
+local buried, most, at = redis.call('HLEN', KEYS[3]), tonumber(ARGV[2]), 4
 local removed, kept = {}, {}
 for _ = 1, tonumber(ARGV[3]) do
   local id, mark, count, size, letters = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]),
@@ -88,13 +108,14 @@ for _ = 1, tonumber(ARGV[3]) do
       if found[2][i] == 'k' and found[2][i + 1] == mark then is_it = true end
     end
   end
-  if is_it and letters > 0 and redis.call('HLEN', KEYS[3]) + letters > most then
+  if is_it and letters > 0 and buried + letters > most then
     kept[#kept + 1] = id
   elseif is_it then
     local new = 0
     for i = 0, letters - 1 do
       new = new + redis.call('HSET', KEYS[3], ARGV[at + 2 * i], ARGV[at + 2 * i + 1])
     end
+    buried = buried + new
     redis.call('XDEL', KEYS[1], id)
     redis.call('HINCRBY', KEYS[2], 'events', -count)
     redis.call('HINCRBY', KEYS[2], 'bytes', -size)
@@ -107,8 +128,9 @@ end
 local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
 if first then
   for i = 1, #first[2], 2 do
-    if first[2][i] == 't' and tonumber(first[2][i + 1]) then
-      redis.call('HSET', KEYS[2], 'oldest', first[2][i + 1])
+    local value = first[2][i + 1]
+    if first[2][i] == 't' and #value <= 15 and string.match(value, '^%d+$') then
+      redis.call('HSET', KEYS[2], 'oldest', value)
     end
   end
 else
@@ -117,7 +139,8 @@ else
   if left ~= 0 then redis.call('HSET', KEYS[2], 'events', 0, 'bytes', 0) end
 end
 return {'ok', removed, kept}
-""")
+"""
+)
 
 # KEYS: lease, relay. ARGV: what to do, owner, what was seen; and to take it: the key's fingerprint, whether
 # another key than before is meant, the base URL, the format, an epoch for a new relay.
@@ -149,3 +172,48 @@ redis.call('HSET', KEYS[2], 'key', ARGV[4])
 redis.call('SET', KEYS[1], owner .. ':1')
 return {'held', owner .. ':1'}
 """)
+
+# KEYS: events, relay, dead. ARGV: the newest format that we read, number of letters; then of each its id and
+# the SHA-1 of its text; then, to replay them: count, size, t, and what the entry holds, each field's name and
+# value. Without these they are removed for ever.
+#
+# A letter is taken only as it was seen: another operator may have replayed it meanwhile, and it may be dead
+# again. An entry is put in only where all of its letters are taken, in the same moment: so no letter is in
+# two entries, however often it is asked for. A full Redis refuses a replay, and lets letters be removed.
+_TAKE_LETTERS = """
+local facts = redis.call('HMGET', KEYS[2], 'v', 'events', 'oldest')
+local letters, rest = {}, 3 + 2 * tonumber(ARGV[2])
+local is_replay = rest <= #ARGV
+if is_replay and not facts[1] then return {'none', ''} end
+if facts[1] and tonumber(facts[1]) > tonumber(ARGV[1]) then return {'newer', facts[1]} end
+for at = 3, rest - 1, 2 do
+  local text = redis.call('HGET', KEYS[3], ARGV[at])
+  if text and redis.sha1hex(text) == ARGV[at + 1] then
+    letters[#letters + 1] = ARGV[at]
+  elseif is_replay then
+    return {'gone', ARGV[at]}
+  end
+end
+if is_replay then
+  local count, size, accepted = tonumber(ARGV[rest]), tonumber(ARGV[rest + 1]), tonumber(ARGV[rest + 2])
+  local fields = {}
+  for i = rest + 3, #ARGV do fields[#fields + 1] = ARGV[i] end
+  if redis.call('XLEN', KEYS[1]) == 0 and tonumber(facts[2]) > 0 then
+    redis.call('HINCRBY', KEYS[2], 'lost', facts[2])
+    redis.call('HSET', KEYS[2], 'events', 0, 'bytes', 0)
+    facts[2] = '0'
+  end
+  redis.call('XADD', KEYS[1], '*', unpack(fields))
+  redis.call('HINCRBY', KEYS[2], 'events', count)
+  redis.call('HINCRBY', KEYS[2], 'bytes', size)
+  redis.call('HINCRBY', KEYS[2], 'in', count)
+  if tonumber(facts[2]) == 0 or accepted < tonumber(facts[3]) then
+    redis.call('HSET', KEYS[2], 'oldest', accepted)
+  end
+end
+if #letters > 0 then redis.call('HDEL', KEYS[3], unpack(letters)) end
+if facts[1] then redis.call('HSET', KEYS[2], 'dead', redis.call('HLEN', KEYS[3])) end
+return {'ok', tostring(#letters)}
+"""
+REPLAY = Script("#!lua" + _TAKE_LETTERS)
+PURGE = Script("#!lua flags=allow-oom" + _TAKE_LETTERS)

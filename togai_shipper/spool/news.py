@@ -23,6 +23,10 @@ class News:
         """Log a line."""
         self._news.append(lambda: self._log.write(logging.INFO, message, *args))
 
+    def warning(self, kind: str, message: str, *args: object) -> None:
+        """Log a warning, but the same ``kind`` once a minute at most."""
+        self._news.append(lambda: self._log.complain(kind, message, *args))
+
     def error(self, kind: str, message: str, *args: object) -> None:
         """Log an error, but the same ``kind`` once a minute at most."""
         self._news.append(lambda: self._log.complain(kind, message, *args, level=logging.ERROR, loss=True))

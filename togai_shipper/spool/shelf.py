@@ -14,7 +14,7 @@ from typing import TypeAlias
 import attrs
 
 from togai_shipper._engine.batching import Batch
-from togai_shipper._outcome import Delivered, Dropped, Rejected, Settled
+from togai_shipper._outcome import Delivered, Dropped, Rejected, Relayed, Settled
 
 from .rows import ROW_BYTES, Row
 
@@ -127,7 +127,7 @@ class Shelf:
         seqs = list(map(self._rows.pop, map(id, outcome.events), repeat(None)))
         on_disk = list(compress(outcome.events, seqs))
         self.bytes -= sum(map(len, on_disk)) + ROW_BYTES * len(on_disk)
-        if isinstance(outcome, Delivered):
+        if isinstance(outcome, (Delivered, Relayed)):
             self._gone += filter(None, seqs)
         else:
             self._dying += zip(seqs, outcome.events, repeat(outcome))

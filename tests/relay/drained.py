@@ -1,0 +1,85 @@
+"""Drainers in virtual time, without threads, on a relay in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+from fake_relay import BASE_URL, FakeLink, FakeRelay
+from virtual import WALL, Clock, Server, VirtualBell
+
+from togai_shipper._engine.runtime import Runtime
+from togai_shipper._event import encode, fresh_id
+from togai_shipper.relay.drainer import Drainer, load
+
+
+@attrs.define
+class Drained:
+    """One drainer, its link and the Togai that it shares with others."""
+
+    clock: Clock
+    server: Server
+    link: FakeLink
+    drainer: Drainer
+    cut_until: float = 0.0
+
+    def run(self, seconds: float) -> None:
+        """Let time pass; all that is due is done."""
+        until = self.clock.now + seconds
+        while self.clock.now < until:
+            before = self.clock.now
+            self.drainer.stream.work_here()
+            self.drainer.pipeline.flush(min(0.1, until - before))
+            if self.clock.now == before:
+                self.clock.now += 0.05
+
+    @property
+    def stats(self) -> Any:
+        return self.drainer.pipeline.health.stats()
+
+    @property
+    def sent(self) -> list[str]:
+        return [event_id for sent in self.server.sent for event_id in sent.ids]
+
+
+def event(event_id: str = "") -> bytes:
+    return encode("api_call", "acme", {"n": 1}, {}, "2026-01-01T00:00:00.000Z", event_id or fresh_id())
+
+
+def events(*ids: str) -> list[bytes]:
+    return [event(event_id) for event_id in ids]
+
+
+class World:
+    """A relay, and drainers on it; all of them have the same clock."""
+
+    def __init__(self, replies: Iterable[Any] = ()) -> None:
+        self.relay = FakeRelay()
+        self.clock = Clock()
+        self.server = Server(self.clock, replies)
+        self.cut: set[int] = set()
+
+    def drainer(self, **options: Any) -> Drained:
+        link = self.relay.link(lambda: id(link) in self.cut)
+        made: Any = link
+        new_key = options.pop("new_key", False)
+        runtime = Runtime(
+            clock=self.clock,
+            wall=options.pop("wall", lambda: WALL + self.clock.now),
+            random=lambda: 0.5,
+            bell=lambda: VirtualBell(self.clock),
+            start_thread=None,
+        )
+        options = {"api_key": "secret", "base_url": BASE_URL, **options}
+        connect: Any = lambda _: self.server  # noqa: E731  it sends, and closes
+        drainer = Drainer(
+            load({}, **options), made, "togai", new_key=new_key, runtime=runtime, connect=connect
+        )
+        return Drained(self.clock, self.server, link, drainer)
+
+    def now_ms(self, ago: float = 0.0) -> int:
+        return int((WALL + self.clock.now - ago) * 1000)
+
+    def add(self, *ids: str, ago: float = 0.0, **options: Any) -> str:
+        return self.relay.add(events(*ids), at=self.now_ms(ago), **options)

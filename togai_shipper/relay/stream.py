@@ -1,0 +1,576 @@
+"""The store of a drainer: it reads the stream in order, and removes what has its outcome.
+
+Nothing is put into it. One thread keeps the lease, reads entries as there is room, hands their events over to
+the buffer, and settles each entry once all its events have their outcome. An entry is in the stream exactly
+as long as it is not settled: whatever ends this process, the next drainer finds it there.
+
+All that is mutable here is touched while holding the shipper's lock, but for the link and the keeper, which
+belong to who holds ``_io``. Nothing waits for Redis while holding the shipper's lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Literal, TypeAlias
+
+import attrs
+
+from togai_shipper._engine.batching import Batch
+from togai_shipper._engine.runtime import FOREVER
+from togai_shipper._engine.store import Surroundings
+from togai_shipper._engine.threads import RESTART_AFTER, Threads
+from togai_shipper._outcome import Dropped, Settled
+from togai_shipper._plural import counted
+from togai_shipper.exceptions import EventDropped
+from togai_shipper.spool.news import News
+from togai_shipper.spool.rows import PAST_WINDOW
+
+from .entries import MOST_EVENTS, NotOurs
+from .errors import Forbidden, Foreign, Newer, RelayError
+from .keeper import Keeper
+from .lease import Lease
+from .link import Link, Server
+from .losses import Sight, loss, number
+from .reading import Judge, Judged, ours
+from .shelf import Passed, Shelf
+
+READ_EVERY = 0.25  # seconds between looks for new entries: those that come in between go together
+READ_MOST = 2000  # events that are read at once, about: the lease is kept in between
+ENTRIES_MOST = 100  # likewise, entries
+SETTLE_EVERY = 0.1  # seconds for which entries that are done gather
+SETTLE_MOST = 200  # entries that are settled at once
+LOOK_EVERY = 2.0  # seconds between looks at the relay's figures
+AGAIN_EVERY = 60.0  # seconds until what had to stay is tried again
+RETRY_AFTER = 1.0  # seconds, after Redis has failed us
+FINISH = 1.0  # seconds that close() waits at most for what is asked of Redis just then
+FAILING = 60.0  # seconds without an answer, after which that is a complaint
+MAX_DEAD = 50_000  # dead letters that a relay keeps
+
+Role: TypeAlias = Literal["leads", "stands by", "waits"]
+
+
+@attrs.frozen
+class View:
+    """How a drainer and its relay stand.
+
+    Attributes:
+        role: ``leads``; ``stands by``: another one leads; ``waits``: nobody does, or nobody knows.
+        lease: what is known of the lease.
+        facts: what the relay's hash said last.
+        length: how many entries the stream had then.
+        passed: what stays in the stream, since it is not ours, or its age is not known.
+        full: entries that stay, since there are too many dead letters.
+        lost: events that Redis has lost, at least.
+        is_empty: nothing is left that could be sent.
+        failure: why Redis could not be asked; empty where it could.
+        is_refused: it will not be otherwise by itself: another key, another base URL, no rights.
+
+    """
+
+    role: Role
+    lease: Lease
+    facts: Mapping[str, str]
+    length: int
+    passed: Passed
+    full: int
+    lost: int
+    is_empty: bool
+    failure: str
+    is_refused: bool
+
+
+class Stream:
+    """One drainer's part of a relay, in one process."""
+
+    def __init__(
+        self, around: Surroundings, link: Link, keeper: Keeper, *, place: str, max_dead: int = MAX_DEAD
+    ) -> None:
+        self.place = place
+        self._config = around.config
+        self._clock = around.runtime.clock
+        self._wall = around.runtime.wall
+        self._lock = around.lock
+        self._shutdown = around.shutdown
+        self._inlet = around.inlet
+        self._log = around.log
+        self._ended = around.ended
+        self._link = link
+        self._keeper = keeper
+        self._max_dead = max_dead
+        self._io = threading.Lock()
+        self.bell = around.runtime.bell()
+        self._thread = Threads(
+            1,
+            around.runtime,
+            around.lock,
+            cannot_start="no thread can be started for the relay",
+            work=self._work,
+            failed=self._thread_failed,
+            ended=self._thread_ended,
+        )
+        self._news = News(around.log, around.callbacks)
+        self._judge = Judge(self._clock, self._wall, around.server_clock)
+        self._shelf = Shelf(self._now_ms)
+        self._facts: Mapping[str, str] = {}
+        self._length = 0
+        self._server: Server | None = None
+        self._sight = Sight()
+        self._is_all_read = False
+        self._count = 10  # entries to be read next
+        self._was_held = False
+        self._read_at = self._look_at = self._settled_at = self._again_at = 0.0
+        self._retry_at = 0.0
+        self._failing_since: float | None = None
+        self._failure = ""  # why Redis could not be asked last
+        self._is_refused = False
+        self._left = 0  # events that were in memory at the end
+        self._recovered = 0
+        self._lost = 0
+        self._is_leaving = False
+        self._is_finished = False
+
+    def _now_ms(self) -> int:
+        return int(self._wall() * 1000)
+
+    # --- callers ---
+
+    def put(self, event: bytes) -> Literal["closed"]:  # noqa: ARG002  the seam's
+        """Take nothing: what a drainer sends comes from its stream."""
+        return "closed"
+
+    def wake(self) -> None:
+        """Wake the thread, or start it."""
+        self.bell.ring()
+        self._thread.start_if(lambda: not self._shutdown.has_begun)
+        if not self._thread.alive:
+            self._inlet.wake()
+
+    def begin_flush(self, *, works: bool) -> None:
+        """Look at the relay; ``works``: this thread may do that."""
+        self.wake()
+        if works:
+            self.work_here()
+
+    def sync(self, timeout: float, *, waits: bool = True) -> bool:  # noqa: ARG002  the seam's
+        """Whatever is here is in Redis, too."""
+        return True
+
+    # --- what the line asks ---
+
+    @property
+    def waiting(self) -> int:
+        """Events that were in memory at the end, and are in the relay still."""
+        return self._left
+
+    @property
+    def coming(self) -> int:
+        """What is in the stream is nobody's until it is read."""
+        return 0
+
+    def oldest_since(self) -> None:
+        """Nothing waits here."""
+
+    def note_settled(self, outcome: Settled) -> None:
+        """Note that these events have their outcome: their entries may be done."""
+        was_done = self._shelf.done
+        self._shelf.settled(outcome)
+        if not was_done and self._shelf.done:
+            self._settled_at = self._clock()
+            self.bell.ring()
+
+    def take_back(self, left: Sequence[Batch]) -> list[Batch]:
+        """Keep all of it: it is in the stream."""
+        self._left = sum(map(len, left))
+        return []
+
+    def work_here(self) -> bool:
+        """Do the thread's work here, if there is no thread; return whether there was some."""
+        if self._thread.alive:
+            return False
+        with self._lock:
+            is_due = self._wait() <= 0.0
+        return is_due and self.step(0.0)
+
+    # --- how it stands ---
+
+    def complaint(self) -> str | None:
+        """Why events of the relay are not sent as they should be."""
+        passed = self._shelf.passed
+        if self._is_refused or self._is_failing_for_long():
+            return self._failure
+        if self._thread.failure:
+            return self._thread.failure
+        if self._shelf.full:
+            return f"the relay has {self._max_dead:,} dead letters, and no room for more; look at them, purge"
+        if passed.foreign:
+            entries = counted(passed.foreign, "entry", "entries")
+            return f"{entries} of the relay cannot be read by this version"
+        if passed.kept:
+            return (
+                f"{counted(passed.kept_events, 'event')} of the relay may have been sent before, and the"
+                " clocks do not tell how long ago: kept, not sent, until ours and Togai's agree"
+            )
+        return None
+
+    def _is_failing_for_long(self) -> bool:
+        return self._failing_since is not None and self._clock() - self._failing_since >= FAILING
+
+    def figures(self) -> dict[str, int]:
+        """The relay's part of ``Stats``."""
+        passed = self._shelf.passed
+        return {
+            "recovered": self._recovered,
+            "stranded": passed.foreign + passed.kept_events,
+            "dead_letters": number(self._facts, "dead"),
+        }
+
+    def view(self) -> View:
+        """Return how all stands."""
+        with self._lock:
+            lease = self._keeper.lease
+            role: Role = "stands by" if lease.is_another_s else "waits"
+            return View(
+                role="leads" if lease.is_held else role,
+                lease=lease,
+                facts=self._facts,
+                length=self._length,
+                passed=self._shelf.passed,
+                full=self._shelf.full,
+                lost=self._lost,
+                is_empty=self._is_empty(lease),
+                failure=self._failure,
+                is_refused=self._is_refused,
+            )
+
+    def _is_empty(self, lease: Lease) -> bool:
+        if lease.is_held:
+            return self._is_all_read and len(self._shelf) == self._shelf.full
+        return lease.is_another_s and bool(self._facts) and not number(self._facts, "events")
+
+    # --- the thread ---
+
+    def _thread_failed(self, error: BaseException) -> None:
+        self._fail("the relay's thread was ended by %s, no event is lost; another takes its place", error)
+
+    def _thread_ended(self) -> None:
+        if not self._is_finished:
+            self.wake()
+        self._inlet.progress.ring()
+        self._ended()
+
+    def _fail(self, text: str, error: BaseException) -> None:
+        """Tell of the exception under way, and let a moment pass before it can come again."""
+        self._log.complain(text, text, type(error).__name__, level=logging.ERROR, exc_info=True)
+        go_on_at = self._clock() + RESTART_AFTER
+        while (left := go_on_at - self._clock()) > 0 and not self._shutdown.has_begun:
+            self.bell.wait(self.bell.rings, left)
+
+    def _work(self) -> None:
+        while not self._is_finished:
+            try:
+                self._work_once()
+            except Exception as error:  # a bug, no memory: all is in the stream
+                self._fail("the relay's thread failed (%s), no event is lost; it goes on", error)
+
+    def _work_once(self) -> None:
+        rings = self.bell.rings
+        with self._lock:
+            wait = self._wait()
+        if wait > 0.0:
+            self.bell.wait(rings, None if wait == FOREVER else wait)
+        else:
+            self.step(FOREVER)
+
+    def _wait(self) -> float:
+        """Seconds until there is something to do; called under the lock."""
+        if self._is_finished:
+            return FOREVER
+        now, lease = self._clock(), self._keeper.lease
+        times = [lease.due_at(), max(self._retry_at, self._look_at)]
+        if lease.is_held:
+            if self._shelf.done:
+                times.append(max(self._retry_at, self._settle_due_at()))
+            if self._room():
+                times.append(max(self._retry_at, self._read_at))
+        return max(0.0, min(times) - now)
+
+    def _settle_due_at(self) -> float:
+        is_due = self._shelf.done >= SETTLE_MOST or self._shutdown.has_begun
+        return 0.0 if is_due else self._settled_at + SETTLE_EVERY
+
+    def _room(self) -> int:
+        """How many events may be read now: none, where a whole entry might not fit."""
+        config, inlet = self._config, self._inlet
+        room = config.max_queue_size - inlet.count - self._shelf.letters
+        is_over = self._is_leaving or self._shutdown.has_begun
+        is_full = is_over or inlet.size >= config.max_queue_bytes // 2
+        return 0 if is_full or room < MOST_EVENTS else room
+
+    def step(self, timeout: float) -> bool:
+        """Do all that is due, once, on this thread; return false where another is at it for too long."""
+        if not self._hold(timeout):
+            return False
+        try:
+            if not self._is_finished:
+                self._step()
+        finally:
+            self._io.release()
+            if self._news.tell():
+                self._inlet.wake()
+        return True
+
+    def _hold(self, timeout: float) -> bool:
+        return self._io.acquire(timeout=-1 if timeout == FOREVER else timeout)
+
+    def _step(self) -> None:
+        try:
+            self._keeper.step()
+            self._heed_lease()
+            if self._clock() < self._retry_at:
+                return
+            self._look()
+            if self._keeper.lease.is_held:
+                self._settle()
+                self._read()
+        except RelayError as error:
+            self._failed(error)
+        else:
+            self._failing_since, self._failure, self._is_refused = None, "", False
+
+    def _failed(self, error: RelayError) -> None:
+        now = self._clock()
+        self._retry_at = now + RETRY_AFTER
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        self._failure, self._is_refused = str(error), _is_refusal(error)
+        say = self._news.error if self._is_refused else self._news.warning
+        why = "%s; nothing is sent meanwhile, and all is kept"
+        say(f"relay: {type(error).__name__}", why, self._failure)
+
+    # --- the lease ---
+
+    def _heed_lease(self) -> None:
+        """Begin at the start where it has just become ours; forget all where it is another's."""
+        lease = self._keeper.lease
+        with self._lock:
+            has_come = lease.is_held and not self._was_held
+            self._was_held = lease.is_held
+            if has_come:
+                self._rewind()
+                self._look_at = 0.0
+            is_forgotten = lease.is_another_s and bool(len(self._shelf))
+            count = self._inlet.count
+            if is_forgotten:
+                self._shelf.forget()
+                self._inlet.withdraw()
+        if has_come:
+            self._news.info("this drainer leads from now on: %s", lease.owner)
+        if is_forgotten:
+            self._news.info(
+                "%s leads from now on; %s in memory left to it", lease.holder, counted(count, "event")
+            )
+            self._inlet.progress.ring()
+
+    def _rewind(self) -> None:
+        self._shelf.rewind()
+        self._is_all_read = False
+        self._read_at = 0.0
+
+    # --- the figures ---
+
+    def _look(self) -> None:
+        """Look at the relay's figures: whether it is another one by now, or something is gone."""
+        now = self._clock()
+        if now < self._look_at:
+            return
+        facts, length, server = self._link.facts(), self._link.length(), self._link.server()
+        sight = Sight.of(facts)
+        with self._lock:
+            gone = loss(self._sight, sight, self._shelf.events)
+            is_another = sight.epoch != self._sight.epoch or server != self._server
+            self._sight, self._server = sight.after(self._sight), server
+            self._facts, self._length = facts, length
+            if is_another or gone:
+                self._rewind()
+            if gone:
+                self._sight = sight
+                self._lost += gone.at_least
+            self._try_again(now)
+        if gone:
+            self._news.error(
+                "lost by Redis",
+                "Redis has lost events that it had confirmed, at least %d: %s; producers hand over again"
+                " what they still hold",
+                gone.at_least,
+                gone.why,
+            )
+        self._keeper.check(facts)
+        self._look_at = now + LOOK_EVERY
+
+    def _try_again(self, now: float) -> None:
+        """Let what had to stay in the stream be looked at again, now and then."""
+        if now < self._again_at:
+            return
+        self._again_at = now + AGAIN_EVERY
+        self._shelf.try_full_again()
+        if self._shelf.passed.kept:
+            self._rewind()
+
+    # --- out ---
+
+    def _settle(self) -> None:
+        """Remove the entries that are done, and keep their dead letters."""
+        while True:
+            with self._lock:
+                if self._clock() < self._settle_due_at():
+                    return
+                done = self._shelf.next_done(SETTLE_MOST)
+            if not done:
+                return
+            removed = self._link.settle(self._keeper.owner, done, self._max_dead)
+            if removed.lost_to is not None:
+                self._keeper.note_lost(removed.lost_to)
+                self._heed_lease()
+                return
+            with self._lock:
+                self._shelf.removed(done, removed.removed, removed.kept)
+            if removed.kept:
+                self._news.error(
+                    "too many dead letters",
+                    "the relay has %d dead letters, and no room for more: %s of the stream cannot leave it;"
+                    " look at them (togai-shipper spool show), replay or purge them",
+                    self._max_dead,
+                    counted(len(removed.kept), "entry", "entries"),
+                )
+
+    # --- in ---
+
+    def _read(self) -> None:
+        """Read on from the cursor, as there is room, and hand over what is found."""
+        events = 0
+        while events < READ_MOST and (found := self._read_some()) is not None:
+            events += found
+        if events:
+            self._inlet.wake()
+
+    def _read_some(self) -> int | None:
+        """Read some entries; return how many events they have, ``None`` where it is enough for now."""
+        with self._lock:
+            room, after, now = self._room(), self._shelf.cursor, self._clock()
+            if not room or now < self._read_at:
+                return None
+        length = self._link.length()
+        found = self._link.read(after, self._count)
+        if found:
+            self._is_all_read = False
+        events = 0
+        for entry_id, fields in found:
+            taken = self._take(entry_id, fields, room - events)
+            if taken is None:
+                self._read_at = now + READ_EVERY
+                break
+            events += taken
+        else:
+            self._note_read(len(found), length, now)
+        if found:
+            self._count = max(1, min(ENTRIES_MOST, READ_MOST * len(found) // max(1, events)))
+        return events
+
+    def _note_read(self, count: int, length: int, now: float) -> None:
+        """Note that all that was found is read; see whether something stands before the cursor, unread."""
+        with self._lock:
+            if count >= self._count:
+                return  # there may be more: read on at once
+            self._read_at = now + READ_EVERY
+            read_before = self._shelf.read - count
+            if length > self._shelf.read or length < read_before:
+                self._rewind()
+                return
+            self._shelf.note_all_read()
+            self._is_all_read = not count
+
+    def _take(self, entry_id: str, fields: Mapping[bytes, bytes], room: int) -> int | None:
+        """Take one entry, whatever is in it; return how many events it has, ``None`` where it has to wait."""
+        place = entry_id, fields.get(b"k", b"")
+        with self._lock:
+            if place in self._shelf:
+                self._shelf.read_up_to(entry_id)
+                return 0
+        try:
+            entry = ours(entry_id, fields)
+        except NotOurs as error:
+            why = str(error)  # alone: the error has all that was unpacked
+            with self._lock:
+                self._shelf.read_up_to(entry_id)
+                self._shelf.pass_over()
+            self._news.error(
+                f"not ours: {why}", "entry %s of the relay is not sent, and stays: %s", entry_id, why
+            )
+            return 0
+        judged = self._judge.judge(entry, is_reply_expected=self._inlet.count > 0)
+        if len(entry.events) > room or judged.decision == "wait":
+            return None
+        self._hand_in(judged)
+        return len(entry.events)
+
+    def _hand_in(self, judged: Judged) -> None:
+        entry, count = judged.entry, len(judged.entry.events)
+        error = EventDropped(None, PAST_WINDOW, 0, maybe_delivered=True)
+        outcome = Dropped(entry.events, PAST_WINDOW, error)
+        with self._lock:
+            self._shelf.read_up_to(entry.id)
+            if judged.decision == "keep":
+                self._shelf.pass_over(kept_events=count)
+                return
+            self._shelf.take(entry)
+            self._recovered += count
+            if judged.decision == "send":
+                self._inlet.add(entry.events, self._clock() - judged.seconds, known=True)
+                return
+            self.note_settled(outcome)
+            self._inlet.settle(outcome)
+        self._news.error(
+            "expired",
+            "%s of the relay may be older than Togai's memory of ids: not sent, kept with the dead letters",
+            counted(count, "event"),
+        )
+        self._news.undelivered(error, outcome.events)
+
+    # --- the end ---
+
+    def leave(self) -> None:
+        """Read no more, and leave to the next drainer all that is not on its way to Togai."""
+        with self._lock:
+            self._is_leaving = True
+            self._inlet.withdraw(on_its_way=False)
+
+    def save(self) -> None:
+        """Settle what can be, since the end is near."""
+        with suppress(Exception):  # all of it is in the stream
+            self.step(FINISH)
+
+    def finish(self) -> None:
+        """Settle what is done, let another one lead, and close the connection: nothing is sent any more."""
+        if not self._hold(FINISH):
+            self._is_finished = True  # Redis hangs: the lease is taken over as if we had been killed
+            return
+        try:
+            if not self._is_finished:
+                self._is_finished = True
+                with suppress(Exception):  # what is not settled is sent again, with the same ids
+                    if self._keeper.lease.is_held:
+                        self._settle()
+                        self._facts = self._link.facts()
+                with suppress(Exception):
+                    self._keeper.release()
+                self._link.close()
+        finally:
+            self._io.release()
+        self._news.tell()
+        self.bell.ring()
+
+
+def _is_refusal(error: RelayError) -> bool:
+    return isinstance(error, (Foreign, Forbidden, Newer))
