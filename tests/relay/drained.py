@@ -14,6 +14,7 @@ from togai_shipper._engine.bell import Bell
 from togai_shipper._engine.runtime import Runtime
 from togai_shipper._event import encode, fresh_id
 from togai_shipper.relay.drainer import Drainer, load
+from togai_shipper.relay.keeper import new_owner
 
 
 @attrs.define
@@ -75,6 +76,7 @@ class World:
 
     def drainer(self, **options: Any) -> Drained:
         link = self.relay.link(lambda: id(link) in self.cut)
+        self.clock.now += 0.001  # no two of them have the same name
         made: Any = link
         new_key = options.pop("new_key", False)
         runtime = Runtime(
@@ -87,7 +89,13 @@ class World:
         options = {"api_key": "secret", "base_url": BASE_URL, **options}
         connect: Any = lambda _: self.server  # noqa: E731  it sends, and closes
         drainer = Drainer(
-            load({}, **options), made, "togai", new_key=new_key, runtime=runtime, connect=connect
+            load({}, **options),
+            made,
+            "togai",
+            new_owner(self.clock),
+            new_key=new_key,
+            runtime=runtime,
+            connect=connect,
         )
         return Drained(self.clock, self.server, link, drainer)
 

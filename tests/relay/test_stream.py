@@ -501,7 +501,7 @@ def hurried(togai: FakeTogai) -> Iterator[Any]:
         link = relay.link()
         stand_in: Any = link
         config = load({}, api_key="secret", base_url=togai.url)
-        made.append(Drainer(config, stand_in, "togai", runtime=fast(time.time)))
+        made.append(Drainer(config, stand_in, "togai", "me/1/2", runtime=fast(time.time)))
         made[-1].start()
         return made[-1], link
 
