@@ -135,6 +135,8 @@ def test_an_entry_whose_dead_letters_have_no_room_stays_and_is_told_and_leaves_o
     assert "no room for more: 1 entry" in caplog.text
     assert "has 50,000 dead letters" in str(drained.stats.last_error)
     sent = len(drained.sent)
+    world.relay.server = RedisServer("run 2", "replication 2")  # all is read once more
+    drained.run(5.0)
     world.relay.dead.clear()
     drained.run(70.0)
     assert world.relay.stream == {}
@@ -297,6 +299,25 @@ def test_rejections_in_the_hands_of_a_leader_that_wakes_late_change_nothing(worl
     assert first.drainer.pipeline.ledger.rejected == 1
     assert (world.relay.dead, len(world.relay.stream)) == ({}, 1)
     assert (first.drainer.view().role, first.stats.pending) == ("stands by", 0)
+
+
+def test_a_batch_that_was_left_to_another_is_not_tried_again_however_long_there_is_time(world: World) -> None:
+    def lose(_: Sent) -> Reply:
+        world.relay.lease = "second:1"
+        world.clock.now += 3.0
+        first.drainer.stream.step(0.0)
+        return Reply(503)
+
+    first = leading(world)
+    world.add("a")
+    world.clock.now += 0.3
+    first.drainer.stream.step(0.0)
+    world.server.answer = lose
+    begun = world.clock.now
+    first.drainer.pipeline.flush(1000.0)
+
+    assert len(world.server.sent) == 1
+    assert world.clock.now - begun < 5.0
 
 
 def test_a_leader_that_cannot_reach_redis_sends_nothing_after_five_seconds_and_goes_on_later(
