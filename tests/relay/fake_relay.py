@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from togai_shipper.relay.entries import fields_of, size_of
 from togai_shipper.relay.errors import Foreign, RelayError, Unreachable
@@ -30,6 +31,7 @@ class FakeRelay:
         self.lease = ""
         self.server = Server(f"run {run}", f"replication {run}")
         self.trouble: RelayError | None = None  # what every question comes to
+        self.raising: list[Any] = []  # what the next looks at the stream come to, or call
 
     def add(
         self, events: Sequence[bytes], *, at: int = T0, mark: bytes | None = None, entry_id: str = ""
@@ -153,6 +155,11 @@ class FakeLink:
         return dict(self._ask().facts)
 
     def length(self) -> int:
+        if raising := self._relay.raising:
+            what = raising.pop()
+            if isinstance(what, BaseException):
+                raise what
+            what()
         return len(self._ask().stream)
 
     def server(self) -> Server:

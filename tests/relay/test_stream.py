@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from drained import Drained, World, event, events
-from fake_relay import DOWN
+from drained import Drained, World, event, events, fast
+from fake_relay import DOWN, FakeLink, FakeRelay
 from virtual import OK, Sent
 
 from togai_shipper._engine.verdict import Reply
+from togai_shipper.relay.drainer import Drainer, load
 from togai_shipper.relay.errors import Forbidden
 from togai_shipper.relay.letters import read
 from togai_shipper.relay.link import Server as RedisServer
+from togai_shipper.testing import FakeTogai
 
 DAY = 86_400.0
 BAD = Reply(400, b'{"message": "no"}')
@@ -131,6 +135,8 @@ def test_an_entry_whose_dead_letters_have_no_room_stays_and_is_told_and_leaves_o
     assert "no room for more: 1 entry" in caplog.text
     assert "has 50,000 dead letters" in str(drained.stats.last_error)
     sent = len(drained.sent)
+    world.relay.server = RedisServer("run 2", "replication 2")  # all is read once more
+    drained.run(5.0)
     world.relay.dead.clear()
     drained.run(70.0)
     assert world.relay.stream == {}
@@ -293,6 +299,25 @@ def test_rejections_in_the_hands_of_a_leader_that_wakes_late_change_nothing(worl
     assert first.drainer.pipeline.ledger.rejected == 1
     assert (world.relay.dead, len(world.relay.stream)) == ({}, 1)
     assert (first.drainer.view().role, first.stats.pending) == ("stands by", 0)
+
+
+def test_a_batch_that_was_left_to_another_is_not_tried_again_however_long_there_is_time(world: World) -> None:
+    def lose(_: Sent) -> Reply:
+        world.relay.lease = "second:1"
+        world.clock.now += 3.0
+        first.drainer.stream.step(0.0)
+        return Reply(503)
+
+    first = leading(world)
+    world.add("a")
+    world.clock.now += 0.3
+    first.drainer.stream.step(0.0)
+    world.server.answer = lose
+    begun = world.clock.now
+    first.drainer.pipeline.flush(1000.0)
+
+    assert len(world.server.sent) == 1
+    assert world.clock.now - begun < 5.0
 
 
 def test_a_leader_that_cannot_reach_redis_sends_nothing_after_five_seconds_and_goes_on_later(
@@ -483,3 +508,66 @@ def test_nothing_can_be_tracked_with_a_drainer(world: World) -> None:
 
     assert drained.drainer.pipeline.put(event("a")) == "closed"
     assert drained.drainer.pipeline.sync(0.0)
+
+
+# --- threads ---
+
+
+@pytest.fixture
+def hurried(togai: FakeTogai) -> Iterator[Any]:
+    """Makes drainers with real threads, for which time runs ten times as fast."""
+    made: list[Drainer] = []
+
+    def make(relay: FakeRelay) -> tuple[Drainer, FakeLink]:
+        link = relay.link()
+        stand_in: Any = link
+        config = load({}, api_key="secret", base_url=togai.url)
+        made.append(Drainer(config, stand_in, "togai", "me/1/2", runtime=fast(time.time)))
+        made[-1].start()
+        return made[-1], link
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.mark.parametrize("kind", [SystemExit, RuntimeError])
+def test_a_thread_that_fails_is_told_of_and_goes_on_or_is_replaced(
+    togai: FakeTogai, hurried: Any, kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    relay = FakeRelay()
+    relay.lease = "released"
+    relay.add(events("a"), at=int(time.time() * 1000))
+    relay.facts["base_url"] = togai.url
+    relay.raising.append(kind("of somebody else's making"))
+    hurried(relay)
+
+    assert togai.wait(lambda: togai.ledger.metered == 1, 30)
+    assert f"{kind.__name__}" in caplog.text
+    assert "no event is lost" in caplog.text
+
+
+def test_closing_while_redis_hangs_does_not_wait_for_it(world: World) -> None:
+    drained = leading(world)
+    world.relay.raising.append(drained.drainer.close)  # in the middle of a question
+    begun = time.monotonic()
+    drained.run(3.0)
+
+    assert time.monotonic() - begun < 10.0
+    assert drained.stats.state == "closed"
+    assert world.relay.lease != "released", "it is taken over later"
+
+
+def test_where_no_thread_can_be_started_that_is_a_complaint_and_who_flushes_does_the_work(
+    world: World,
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    world.add("a")
+    drained = world.drainer(thread=refuse)
+    drained.drainer.stream.begin_flush(works=False)
+    drained.run(5.0)
+
+    assert drained.sent == ["a"]
+    assert "can't start new thread" in str(drained.stats.last_error)

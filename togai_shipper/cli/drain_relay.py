@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -127,6 +128,7 @@ def drain_relay(
     """Drain a relay until it is stopped, or, with ``once``, until nothing is left; return the exit status."""
     # Asked for here: who has no relay needs no redis-py.
     from togai_shipper.relay.drainer import TIMEOUT, Drainer, load  # noqa: PLC0415
+    from togai_shipper.relay.keeper import new_owner  # noqa: PLC0415
     from togai_shipper.relay.link import Link  # noqa: PLC0415
 
     given = {key: value for key, value in options.items() if value is not None}
@@ -135,7 +137,8 @@ def drain_relay(
     config = load(os.environ, enabled=True, **given)
     name = checked_name(name or os.environ.get("TOGAI_RELAY_NAME") or DEFAULT_NAME)
     where = checked_url(source) if is_url(source) else imported(source, "DIR")
-    drainer = Drainer(config, Link(where, name, TIMEOUT), name, new_key=new_key)
+    owner = new_owner(time.time)
+    drainer = Drainer(config, Link(where, name, TIMEOUT), name, owner, new_key=new_key)
     screen, stop = Screen(stderr=as_json), threading.Event()
     has_led = False
 

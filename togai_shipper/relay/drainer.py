@@ -14,7 +14,7 @@ from togai_shipper._engine.transport import connected
 from togai_shipper._pipeline import Pipeline
 from togai_shipper._process import exits
 
-from .keeper import Keeper, new_owner
+from .keeper import Keeper
 from .lease import fingerprint_of
 from .leased import Leased
 from .link import Link
@@ -41,6 +41,7 @@ class Drainer:
         config: Config,
         link: Link,
         name: str,
+        owner: str,
         *,
         new_key: bool = False,
         runtime: Runtime | None = None,
@@ -50,7 +51,7 @@ class Drainer:
         self.now = runtime.clock
         keeper = Keeper(
             link,
-            new_owner(runtime.wall),
+            owner,
             runtime.clock,
             runtime.bell(),
             fingerprint=fingerprint_of(Key(config.api_key).current().reveal()),

@@ -46,11 +46,6 @@ class Judge:
         self._wall = wall
         self._server_clock = server_clock
 
-    @property
-    def knows_the_time(self) -> bool:
-        """Whether Togai has said what time it is."""
-        return self._server_clock.now() is not None
-
     def judge(self, entry: Entry, *, is_reply_expected: bool) -> Judged:
         """Say what becomes of an entry now.
 

@@ -557,15 +557,13 @@ class Stream:
             self._is_finished = True  # Redis hangs: the lease is taken over as if we had been killed
             return
         try:
-            if not self._is_finished:
-                self._is_finished = True
-                with suppress(Exception):  # what is not settled is sent again, with the same ids
-                    if self._keeper.lease.is_held:
-                        self._settle()
-                        self._facts = self._link.facts()
-                with suppress(Exception):
-                    self._keeper.release()
-                self._link.close()
+            self._is_finished = True
+            with suppress(Exception):  # what is not settled is sent again, with the same ids
+                self._settle()
+                self._facts = self._link.facts()
+            with suppress(Exception):  # it is taken over ten seconds later
+                self._keeper.release()
+            self._link.close()
         finally:
             self._io.release()
         self._news.tell()
