@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from producing import SECOND, relayed
+from producing import FIRST, SECOND, relayed
+from virtual import Clock, VirtualBell
 
 from togai_shipper import FlushReport
+from togai_shipper._config import Config
+from togai_shipper._engine.log import Log
 from togai_shipper._engine.receipts import receipt
+from togai_shipper._engine.runtime import Runtime
+from togai_shipper._engine.shutdown import Shutdown
 from togai_shipper._event import encode
+from togai_shipper._secret import Secret
 from togai_shipper.relay.errors import Forbidden, Foreign, Full, Newer, Unreachable
+from togai_shipper.relay.hold import Hold, Parcel
 from togai_shipper.relay.keeper import Keeper
+from togai_shipper.relay.watch import Watch
 
 LOST = Unreachable("no relay: ConnectionError: connection refused", may_be_done=False)
 
@@ -123,6 +133,17 @@ def test_an_event_that_is_refused_by_a_relay_again_and_again_is_never_rejected()
     assert (stats.relayed, stats.rejected) == (8, 0)
 
 
+def test_what_is_given_up_or_has_no_time_is_not_handed_over() -> None:
+    w, relay = relayed()
+    w.put(3)
+    connection, batch = w.pipeline.destination.connect(), w.take()
+
+    assert connection.send(batch, Secret(""), 0).sent is False
+    assert connection.send(batch, Secret(""), 9, lambda: False).sent is False
+    assert relay.calls == []
+    connection.close()
+
+
 # --- replicas -----------------------------------------------------------------------------------------------
 
 
@@ -222,6 +243,36 @@ def test_a_producer_that_was_frozen_does_not_take_an_old_answer_for_a_proof() ->
 
     keeper_of(w).work()
     assert len(relay.ids) == 3
+
+
+def test_an_idle_producer_asks_until_it_is_answered(caplog: pytest.LogCaptureFixture) -> None:
+    w, relay = relayed([None, LOST, LOST])
+    w.put(3)
+    w.pipeline.flush(10)
+
+    keeper_of(w).work()
+    assert relay.calls == ["check", "add", "look", "look", "look"]
+    assert w.pipeline.health.stats().relay_held == 0
+    assert caplog.text == "", "nothing is known to be lost"
+
+
+def test_close_waits_for_what_another_thread_hands_over_again_but_not_beyond_its_time() -> None:
+    clock, hold, shutdown = Clock(), Hold(10), Shutdown()
+    runtime = Runtime(clock=clock, bell=lambda: VirtualBell(clock), start_thread=None, random=lambda: 0.5)
+    config, lock, calls = Config.load({}, relay="redis://cache"), threading.RLock(), []
+    hand: Any = SimpleNamespace(close=lambda: calls.append("close"))
+    keeper = Keeper(
+        config, runtime, lock, shutdown, Log(clock), hold, Watch(), lambda: hand, blank=lambda text: text
+    )
+    hold.put(Parcel({b"e": b""}, 3), FIRST, clock.now)
+    hold.judge(SECOND, clock.now)
+    taken = hold.take_owed()
+    shutdown.begin(clock.now, 5.0, is_probing=False)
+
+    keeper.settle()
+    assert taken
+    assert clock.now == pytest.approx(1005, abs=0.1)
+    assert (calls, hold.owed) == (["close"], 3)
 
 
 def test_what_is_owed_is_tried_until_it_is_there(caplog: pytest.LogCaptureFixture) -> None:
