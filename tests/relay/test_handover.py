@@ -48,6 +48,14 @@ def test_what_is_handed_over_is_relayed_and_nobody_is_told_that_it_is_delivered(
     assert w.pipeline.close(1) == FlushReport(held=3), "since the call began"
 
 
+def test_a_key_that_is_given_to_a_producer_is_not_asked_for() -> None:
+    w, _ = relayed()
+    w.pipeline.set_api_key(Secret(lambda: 1 / 0))
+    w.put(3)
+
+    assert w.pipeline.flush(10)
+
+
 def test_an_entry_says_when_its_oldest_event_was_accepted_and_a_repeat_says_the_same() -> None:
     w, relay = relayed([LOST, LOST])
     w.put(3)
