@@ -182,7 +182,9 @@ def _relayed(
     for number in range(2):
         options = load({}, api_key="key", base_url=BASE_URL)
         of_its_own = attrs.evolve(runtime, wall=partial(_wall, time, number))
-        drainers.append(Drainer(options, relay, "togai", runtime=of_its_own, connect=_sends_by(account)))
+        connect = _sends_by(account)
+        owner = f"host/{number}/0"
+        drainers.append(Drainer(options, relay, "togai", owner, runtime=of_its_own, connect=connect))
         drainers[-1].start()
     time.sleep(LEAD)
     return pipelines, drainers

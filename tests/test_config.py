@@ -442,6 +442,7 @@ def test_with_a_relay_there_is_no_key_and_no_quota_and_batches_go_soon() -> None
     assert Config.load({}, relay="redis://cache").flush_interval == 0.5, "no key is needed"
     assert load(relay="redis://cache", flush_interval=5.0).flush_interval == 5.0
     assert load({"TOGAI_FLUSH_INTERVAL": "5"}, relay="redis://cache").flush_interval == 5.0
+    assert load(relay="redis://cache", max_batch_bytes=10**9).max_batch_bytes == 16 * 1024**2
     assert load({"TOGAI_RELAY": "redis://cache"}, relay=None).api_key == Secret(KEY)
 
 

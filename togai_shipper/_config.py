@@ -21,6 +21,7 @@ from . import _option_values as values
 from ._option_values import Check
 from ._secret import Secret, hidden
 from .exceptions import ConfigurationError, TogaiShipperError
+from .relay.entries import MOST_BYTES
 
 if TYPE_CHECKING:
     import redis
@@ -178,7 +179,12 @@ class Config:
     def as_producer(self, flush_interval: float) -> Config:
         """Return these options for a shipper that hands over to a relay: it has no key, and no quota."""
         return attrs.evolve(
-            self, flush_interval=flush_interval, api_key=None, rate_limit=None, single_ingest_limit=0
+            self,
+            flush_interval=flush_interval,
+            api_key=None,
+            rate_limit=None,
+            single_ingest_limit=0,
+            max_batch_bytes=min(self.max_batch_bytes, MOST_BYTES),  # no drainer takes more
         )
 
     @classmethod

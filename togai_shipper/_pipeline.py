@@ -149,7 +149,9 @@ class Pipeline:
         self.closing = Closing(parts, self.carrying, self.health)
         self._put = self.store.put
 
-    def _made_destination(self, connect: Callable[[Config], Connection], link: OpenLink | None) -> Destination:
+    def _made_destination(
+        self, connect: Callable[[Config], Connection], link: OpenLink | None
+    ) -> Destination:
         if self._config.relay is None or not self._config.enabled:
             return Togai(self._config, connect)
         from .relay.handover import Relay, opened  # noqa: PLC0415  who has no relay needs no redis-py

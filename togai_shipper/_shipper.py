@@ -555,6 +555,7 @@ class Shipper:
         now = self._pipeline.health.stats()
         return (
             f"<Shipper {now.state}: {now.pending} pending, {now.delivered} delivered, "
+            f"{f'{now.relayed} relayed, ' if now.relayed else ''}"
             f"{now.rejected} rejected, {sum(now.dropped.values())} dropped>"
         )
 

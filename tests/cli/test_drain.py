@@ -65,6 +65,15 @@ def test_what_several_processes_have_left_is_shipped_once(togai: FakeTogai, ship
     assert list(folder.iterdir()) == []
 
 
+def test_a_spool_is_drained_to_togai_itself_where_its_application_has_a_relay(
+    togai: FakeTogai, ship: Ship, folder: Path
+) -> None:
+    leave(ship, folder, 3)
+
+    assert drain(togai, "--once", str(folder), TOGAI_RELAY="redis://127.0.0.1:1").exit_code == 0
+    assert togai.ledger.metered == 3
+
+
 def test_what_is_no_file_of_ours_neither_ends_the_drain_nor_hides_an_event_from_it(
     togai: FakeTogai, ship: Ship, folder: Path
 ) -> None:

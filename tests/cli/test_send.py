@@ -90,6 +90,13 @@ def test_every_line_is_delivered_once(send: Send, togai: FakeTogai) -> None:
     assert togai.ledger.metered == 1200
 
 
+def test_lines_go_to_togai_itself_where_the_applications_have_a_relay(send: Send, togai: FakeTogai) -> None:
+    write("a.ndjson", line())
+
+    assert send("a.ndjson", TOGAI_RELAY="redis://127.0.0.1:1").exit_code == 0
+    assert togai.ledger.metered == 1
+
+
 def test_a_line_goes_to_togai_as_it_says(send: Send, togai: FakeTogai) -> None:
     attributes = [{"name": "n", "value": "1.50", "unit": "GB"}]
     event = {"schemaName": "s", "id": "e-1", "timestamp": AT, "accountId": "a", "attributes": attributes}

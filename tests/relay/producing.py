@@ -28,6 +28,7 @@ class FakeRelay:
         self.drained = True  # somebody takes all out, at once
         self.replicas = [9]  # how many have an entry, at each look; the last figure stays
         self.timeouts: list[float] = []
+        self.frozen = 0.0  # seconds for which the producer stands still before it reads an answer
 
     @property
     def ids(self) -> list[bytes]:
@@ -62,6 +63,7 @@ class FakeRelay:
         self._begin("add")
         self.entries.append(read(f"{len(self.entries) + 1}-0", fields))
         standing = attrs.asdict(self._standing(), recurse=False)
+        self.clock.now += self.frozen
         if self.drained:
             self.out += len(self.entries[-1].events)
         return Added(id=self.entries[-1].id, replicas=self._reached(), **standing)

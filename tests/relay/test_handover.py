@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from producing import SECOND, relayed
+from producing import FIRST, SECOND, relayed
+from virtual import Clock, VirtualBell
 
 from togai_shipper import FlushReport
+from togai_shipper._config import Config
+from togai_shipper._engine.log import Log
 from togai_shipper._engine.receipts import receipt
+from togai_shipper._engine.runtime import Runtime
+from togai_shipper._engine.shutdown import Shutdown
 from togai_shipper._event import encode
+from togai_shipper._secret import Secret
 from togai_shipper.relay.errors import Forbidden, Foreign, Full, Newer, Unreachable
+from togai_shipper.relay.hold import Hold, Parcel
 from togai_shipper.relay.keeper import Keeper
+from togai_shipper.relay.watch import Watch
 
 LOST = Unreachable("no relay: ConnectionError: connection refused", may_be_done=False)
 
@@ -36,6 +46,14 @@ def test_what_is_handed_over_is_relayed_and_nobody_is_told_that_it_is_delivered(
     assert w.server.sent == [], "nothing goes to Togai from here"
     assert w.pipeline.sync(1)
     assert w.pipeline.close(1) == FlushReport(held=3), "since the call began"
+
+
+def test_a_key_that_is_given_to_a_producer_is_not_asked_for() -> None:
+    w, _ = relayed()
+    w.pipeline.set_api_key(Secret(lambda: 1 / 0))
+    w.put(3)
+
+    assert w.pipeline.flush(10)
 
 
 def test_an_entry_says_when_its_oldest_event_was_accepted_and_a_repeat_says_the_same() -> None:
@@ -121,6 +139,17 @@ def test_an_event_that_is_refused_by_a_relay_again_and_again_is_never_rejected()
     assert w.pipeline.flush(1000)
     stats = w.pipeline.health.stats()
     assert (stats.relayed, stats.rejected) == (8, 0)
+
+
+def test_what_is_given_up_or_has_no_time_is_not_handed_over() -> None:
+    w, relay = relayed()
+    w.put(3)
+    connection, batch = w.pipeline.destination.connect(), w.take()
+
+    assert connection.send(batch, Secret(""), 0).sent is False
+    assert connection.send(batch, Secret(""), 9, lambda: False).sent is False
+    assert relay.calls == []
+    connection.close()
 
 
 # --- replicas -----------------------------------------------------------------------------------------------
@@ -217,11 +246,43 @@ def test_a_producer_that_was_frozen_does_not_take_an_old_answer_for_a_proof() ->
     w, relay = relayed()
     w.put(3)
     w.pipeline.flush(10)
-    w.clock.now += 60  # frozen, and the relay is another one meanwhile
+    relay.frozen = 60  # the first server's answer to what was asked at once is read a minute later
+    w.put(1)
+    assert w.pipeline.flush(100).held == 4
     relay.lose_everything()
 
     keeper_of(w).work()
-    assert len(relay.ids) == 3
+    assert len(relay.ids) == 4
+
+
+def test_an_idle_producer_asks_until_it_is_answered(caplog: pytest.LogCaptureFixture) -> None:
+    w, relay = relayed([None, LOST, LOST])
+    w.put(3)
+    w.pipeline.flush(10)
+
+    keeper_of(w).work()
+    assert relay.calls == ["check", "add", "look", "look", "look"]
+    assert w.pipeline.health.stats().relay_held == 0
+    assert caplog.text == "", "nothing is known to be lost"
+
+
+def test_close_waits_for_what_another_thread_hands_over_again_but_not_beyond_its_time() -> None:
+    clock, hold, shutdown = Clock(), Hold(10), Shutdown()
+    runtime = Runtime(clock=clock, bell=lambda: VirtualBell(clock), start_thread=None, random=lambda: 0.5)
+    config, lock, calls = Config.load({}, relay="redis://cache"), threading.RLock(), []
+    hand: Any = SimpleNamespace(close=lambda: calls.append("close"))
+    keeper = Keeper(
+        config, runtime, lock, shutdown, Log(clock), hold, Watch(), lambda: hand, blank=lambda text: text
+    )
+    hold.put(Parcel({b"e": b""}, 3), FIRST, clock.now)
+    hold.judge(SECOND, clock.now)
+    taken = hold.take_owed()
+    shutdown.begin(clock.now, 5.0, is_probing=False)
+
+    keeper.settle()
+    assert taken
+    assert clock.now == pytest.approx(1005, abs=0.1)
+    assert (calls, hold.owed) == (["close"], 3)
 
 
 def test_what_is_owed_is_tried_until_it_is_there(caplog: pytest.LogCaptureFixture) -> None:

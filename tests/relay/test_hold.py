@@ -44,6 +44,15 @@ def test_another_server_has_to_be_given_all_again_but_not_by_an_older_answer() -
     assert (hold.owed, hold.events, hold.repeated) == (0, 7, 3)
 
 
+def test_an_answer_that_was_asked_for_before_a_batch_went_says_nothing_of_it() -> None:
+    hold = Hold(10)
+    hold.put(parcel(), SECOND, 105)
+
+    assert hold.judge(FIRST, 104) == 0
+    assert (hold.events, hold.owed) == (3, 0)
+    assert hold.judge(FIRST, 106) == 3, "it was asked after that: the second one is gone again"
+
+
 def test_what_has_no_room_leaves_early_and_is_counted_and_what_is_owed_stays() -> None:
     size = parcel().size
     hold = Hold(10, 2 * size)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import attrs
 import pytest
+import redis
 from servers import RedisServer, needs_redis, running
 
 from togai_shipper.relay.entries import fields_of, read
-from togai_shipper.relay.errors import Foreign, Full, Unreachable
-from togai_shipper.relay.link import Done, Link
+from togai_shipper.relay.errors import Forbidden, Foreign, Full, Unreachable
+from togai_shipper.relay.link import Done, Link, Server, Standing
 
 pytestmark = needs_redis
 BASE = "https://api.togai.com"
@@ -152,3 +154,54 @@ def test_a_stranger_s_time_is_not_the_oldest(link: Link, redis_server: RedisServ
     link.settle("me", [], 10)
 
     assert link.facts()["oldest"] == "7"
+
+
+def test_an_entry_is_confirmed_by_the_server_that_has_it_and_by_no_other(link: Link) -> None:
+    added = link.add(entry("a", "b"), BASE, 10_000)
+
+    assert link.confirm(added, 0, 0.1) == added
+    assert link.facts()["in"] == "2", "what is written for that changes nothing"
+    another = attrs.evolve(added, server=Server("another", "one"))
+    for wrong in (another, attrs.evolve(added, server=None)):
+        with pytest.raises(Unreachable, match="another Redis answers"):
+            link.confirm(wrong, 0, 0.1)
+
+
+def test_replicas_that_are_not_there_are_counted_as_missing(link: Link) -> None:
+    added = link.add(entry("a"), BASE, 10_000, replicas=1, patience=0.01)
+
+    assert (added.replicas, link.length()) == (0, 1)
+    assert link.confirm(added, 1, 0.01).replicas == 0
+
+
+def test_how_a_relay_stands_is_told_also_before_there_is_one(link: Link) -> None:
+    assert link.look() == Standing(server=link.server())
+    added = link.add(entry("a", "b"), BASE, 10_000)
+    assert link.look() == Standing(epoch=added.epoch, events=2, server=added.server)
+
+
+class OldRedis:
+    """What redis-py says of a Redis that is too old, or that lets nobody ask."""
+
+    def __init__(self, said: object) -> None:
+        self._said = said
+
+    def ping(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def execute_command(self, *_: object) -> object:
+        if isinstance(self._said, Exception):
+            raise self._said
+        return self._said
+
+
+def test_a_redis_that_is_too_old_is_told_so_and_one_that_says_nothing_is_believed() -> None:
+    def check(said: object) -> None:
+        Link(lambda: OldRedis(said), "togai").check()  # type: ignore[arg-type,return-value]  # as far as it is asked
+
+    with pytest.raises(Forbidden, match=r"Redis 6\.2\.14 is too old"):
+        check({"redis_version": "6.2.14", "maxmemory_policy": "noeviction"})
+    check({"redis_version": "7.0.15"})
+    check({"redis_version": "unstable"})
+    check(redis.exceptions.NoPermissionError("NOPERM"))

@@ -273,6 +273,8 @@ class Delivery:
         verdict = judge(reply, id_of(batch.events[0]) if len(batch) == 1 else None)
         if is_togais_word(reply, verdict):
             self._server_clock.note(reply.date)
+        elif reply.verdict is not None:  # of a relay, which does not tell Togai's time: nobody waits for that
+            self._server_clock.note(None)
         return verdict
 
     # --- retrying ---

@@ -62,7 +62,9 @@ class Key:
         return None if key == refused else key
 
     def replace(self, given: ApiKey | Secret[Any]) -> None:
-        """Use another key, or another function, from now on."""
+        """Use another key, or another function, from now on; but none where nobody wants one."""
+        if self.source.given.reveal() is None:
+            return
         self.source = KeySource(given)
 
 

@@ -214,6 +214,7 @@ def drain(
         raise click.ClickException(f"{directory}: {use.why}")
     given = {"base_url": base_url, "rate_limit": rate_limit}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    options["relay"] = None  # what drains ships to Togai itself, whatever the application's environment says
     config = Config.load(os.environ, **options)
     shippers = [
         (Shipper(spool=str(path), enabled=True, **options), Folder(str(path))) for path in spools(folder)

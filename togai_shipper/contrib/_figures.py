@@ -64,8 +64,8 @@ FIGURES = (
         "togai_shipper.events",
         "counter",
         "{event}",
-        "Events that met their end here. refused: never accepted. delivered, duplicate: Togai had them already. "
-        "relayed: the relay has them, and is yet to deliver them.",
+        "Events that met their end here. refused: never accepted. delivered, duplicate: Togai had them"
+        " already. relayed: the relay has them, and is yet to deliver them.",
         _ends,
         ("outcome", "reason"),
     ),

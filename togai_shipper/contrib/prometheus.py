@@ -28,17 +28,18 @@ What the page then says, each with the label ``shipper``; nothing is counted twi
 ``togai_shipper_events_corrupt_total``         counter  found damaged on disk
 ``togai_shipper_events_stranded``              gauge    on disk, and not this shipper's to send
 ``togai_shipper_dead_letters``                 gauge    on disk, and not to be sent until replayed or purged
-``togai_shipper_relay_held``                   gauge    relayed, and kept until that is proven; this and what
-``togai_shipper_relay_repeated_total``         counter  handed over once more       follows is 0 without ``relay``
+``togai_shipper_relay_held``                   gauge    relayed, and kept until proven; this and what
+``togai_shipper_relay_repeated_total``         counter  handed over once more  follows is 0 without ``relay``
 ``togai_shipper_relay_unproven_total``         counter  left memory unproven, for want of room
 ``togai_shipper_relay_events``                 gauge    in the relay, everybody's, at the last look
 ``togai_shipper_relay_dead_letters``           gauge    dead letters there, likewise
-``togai_shipper_relay_stalled``                gauge    1: it has events, and none has left for 10 minutes
+``togai_shipper_relay_stalled``                gauge    1: it has some, none left for 10 minutes
 =============================================  =======  ====================================================
 
 An event ends with the ``outcome`` ``delivered`` (``reason`` empty, or ``duplicate``: Togai had it),
 ``relayed``, ``rejected``, ``dropped`` (``closed``, ``past dedupe window``, ``corrupt``), or was ``refused``
-by ``track()`` (``invalid``, ``full``, ``closed``, ``filtered``, ``disabled``, ``feedback``, ``misconfigured``).
+by ``track()`` (``invalid``, ``full``, ``closed``, ``filtered``, ``disabled``, ``feedback``,
+``misconfigured``).
 
 **Servers that fork** (gunicorn, uWSGI): every worker has a shipper of its own, and so figures of its own. One
 page that any worker may answer would show now this one's, now that one's counters, which Prometheus takes for

@@ -80,7 +80,9 @@ class Relay:
         self._hold = Hold(config.relay_hold)
         self._watch = Watch()
         self._is_told = False  # that Redis does not say who it is
-        self.keeper = Keeper(config, runtime, lock, shutdown, log, self._hold, self._watch, self.connect)
+        self.keeper = Keeper(
+            config, runtime, lock, shutdown, log, self._hold, self._watch, self.connect, self.blanked
+        )
 
     @property
     def held(self) -> int:
@@ -90,6 +92,12 @@ class Relay:
     def connect(self) -> Handover:
         """Return a connection for one more flusher."""
         return Handover(self, self._open_link)
+
+    def blanked(self, text: str) -> str:
+        """Return what somebody said of the relay, without its password."""
+        source: RelaySource | None = self.config.relay.reveal() if self.config.relay else None
+        secrets = passwords_of([source]) if isinstance(source, str) else []
+        return printable(blanked(text, secrets)[:MAX_WHY])
 
     def figures(self) -> Mapping[str, Any]:
         """What the relay said last, and what is held."""
@@ -184,7 +192,7 @@ class Handover:
         try:
             self.give(self._parcel(batch), time_left)
         except RelayError as error:
-            return _refusal(error, self._blanked(str(error)))
+            return _refusal(error, self._relay.blanked(str(error)))
         return TAKEN
 
     def give(self, parcel: Parcel, time_left: float) -> None:
@@ -258,11 +266,6 @@ class Handover:
             self._timeout = longest if time_left > longest else time_left / 2
             self._link = self._open_link(self._config, self._timeout)
         return self._link
-
-    def _blanked(self, text: str) -> str:
-        source: RelaySource | None = self._config.relay.reveal() if self._config.relay else None
-        secrets = passwords_of([source]) if isinstance(source, str) else []
-        return printable(blanked(text, secrets)[:MAX_WHY])
 
 
 def _refusal(error: RelayError, message: str) -> Reply:

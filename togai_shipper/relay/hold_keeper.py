@@ -19,7 +19,6 @@ from togai_shipper._engine.threads import Threads
 from togai_shipper._plural import counted
 from togai_shipper._process.signals import without_sigpipe
 
-from .errors import RelayError
 from .hold import Hold, Parcel
 from .watch import Watch
 
@@ -50,6 +49,7 @@ class Keeper:
         hold: Hold,
         watch: Watch,
         connect: Callable[[], Hand],
+        blank: Callable[[str], str],
     ) -> None:
         self._config = config
         self._clock = runtime.clock
@@ -60,6 +60,7 @@ class Keeper:
         self._hold = hold
         self._watch = watch
         self._connect = connect
+        self._blank = blank  # takes the password out of a text
         self._bell = runtime.bell()
         self._wakes_at = 0.0  # monotonic seconds until which it waits
         self._failures = 0  # in a row
@@ -123,7 +124,7 @@ class Keeper:
             while (left := self._shutdown.deadline - self._clock()) > 0 and self._hold.owed:
                 rings = self._bell.rings
                 if not self._try(hand, left, only_owed=True):
-                    self._bell.wait(rings, min(self._backoff(), left / 4))
+                    self._bell.wait(rings, min(self._backoff(), left))
         finally:
             hand.close()
 
@@ -141,8 +142,8 @@ class Keeper:
                 else:
                     hand.give(parcel, time_left)
             is_done = True
-        except RelayError as error:
-            self._note_failure(str(error))
+        except Exception as error:  # a RelayError; or a bug, and even so nothing that is owed is forgotten
+            self._note_failure(self._blank(f"{type(error).__name__}: {error}"))
         finally:
             with self._lock:
                 if parcel is not None:

@@ -35,9 +35,8 @@ if TYPE_CHECKING:
 Source: TypeAlias = "str | Callable[[], Client]"
 CONNECT = 5.0  # seconds until a connection is made
 OLDEST = (7, 0)  # the oldest Redis whose scripts can be told to write though memory is short
-_INFO = b"INFO"  # as bytes, redis-py leaves alone what it answers: reading all of it costs as much as an ADD
-_RUN_ID = re.compile(r"^run_id:(\w+)", re.MULTILINE)
-_REPLICATION_ID = re.compile(r"^master_replid:(\w+)", re.MULTILINE)
+_RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
+_REPLICATION_ID = re.compile(rb"^master_replid:(\w+)", re.MULTILINE)
 _NOT_READY = (
     "READONLY",
     "LOADING",
@@ -211,7 +210,7 @@ class Link:
         """Raise ``Forbidden`` where this Redis cannot be a relay, as far as it says."""
         with self._asking() as client:
             try:
-                said = _info(client.execute_command(_INFO, "server", "memory"))
+                said = _info(client.execute_command(b"INFO", "server", "memory"))
             except redis.exceptions.NoPermissionError:
                 return
         version, policy = said.get("redis_version", ""), said.get("maxmemory_policy", "")
@@ -282,7 +281,7 @@ class Link:
             return None
         try:
             with self._asking() as client:
-                return _server(client.execute_command(_INFO, "server", "replication"))
+                return _server(client.execute_command(b"INFO", "server", "replication"))
         except Forbidden:
             self._says_who_it_is = False
             return None
@@ -300,9 +299,7 @@ class Link:
     def close(self) -> None:
         """Close the connection; the next one is made when something is asked."""
         client, self._client = self._client, None
-        self._has_waitaof = self._says_who_it_is = (
-            True  # the next one may be another server, or have new rights
-        )
+        self._has_waitaof = self._says_who_it_is = True  # of the next one that is not known
         if client is not None:
             with suppress(Exception):
                 client.close()
@@ -385,7 +382,7 @@ class Link:
         if waits and self._has_waitaof:
             pipeline.execute_command("WAITAOF", 1, replicas, int(patience * 1000))
         if self._says_who_it_is:
-            pipeline.execute_command(_INFO, "server", "replication")
+            pipeline.execute_command(b"INFO", "server", "replication")  # as bytes: redis-py does not parse it
         answer, *others = pipeline.execute(raise_on_error=False)
         if script is not None and isinstance(answer, redis.exceptions.NoScriptError):
             client.execute_command("SCRIPT LOAD", script.text)
@@ -460,10 +457,13 @@ def _answered(said: str, text: str) -> RelayError | None:
 
 
 def _server(said: Any) -> Server | None:
-    """Return who it is, by what INFO says."""
-    text = _text(said)
-    run_id, replication_id = _RUN_ID.search(text), _REPLICATION_ID.search(text)
-    return Server(run_id[1], replication_id[1]) if run_id and replication_id else None
+    """Return who it is, by what INFO says; of that text only two lines are looked at, for speed."""
+    if isinstance(said, bytes):
+        found = _RUN_ID.search(said), _REPLICATION_ID.search(said)
+        return Server(*(match[1].decode() for match in found if match)) if all(found) else None
+    facts = _info(said)
+    run_id, replication_id = facts.get("run_id"), facts.get("master_replid")
+    return Server(run_id, replication_id) if run_id and replication_id else None
 
 
 def _info(said: Any) -> dict[str, str]:

@@ -105,6 +105,7 @@ def demo(
             base_url=togai.url,
             enabled=True,
             spool=None,
+            relay=None,
             flush_interval=0.25,
             backoff_initial=0.1,
             backoff_max=0.5,
