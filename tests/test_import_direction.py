@@ -44,6 +44,7 @@ PURE = [
     "spool.shelf",
     "relay.errors",
     "relay.entries",
+    "relay.letters",
     "relay.scripts",
     "_process.limits",
     "_option_values",
