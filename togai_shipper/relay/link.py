@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import attrs
 
+from togai_shipper._engine.blanking import blanked
+from togai_shipper._secret import Secret
 from togai_shipper.exceptions import ConfigurationError
 
 from .entries import FORMAT, size_of
 from .errors import Forbidden, Foreign, Full, Newer, RelayError, Unreachable
 from .scripts import ADD, LEASE, SETTLE, Script
+from .url import checked_name, checked_url, secrets_of
 
 try:
     import redis
@@ -105,15 +108,22 @@ Act: TypeAlias = Literal["look", "take", "renew", "release"]
 
 
 class Link:
-    """One connection to a relay. Used by one thread at a time; made when it is first used."""
+    """One connection to a relay. Used by one thread at a time; made when it is first used.
 
-    def __init__(self, source: Source, name: str, timeout: float = 30.0) -> None:
-        self._source = source
+    ``client_name``: by it Redis lists this connection. Raises ``ConfigurationError``.
+    """
+
+    def __init__(self, source: Source, name: str, timeout: float = 30.0, client_name: str = "") -> None:
+        self._source = Secret(source if callable(source) else _checked(source))
+        self._secrets = [] if callable(source) else secrets_of(source)
         self._timeout = timeout
+        self._client_name = client_name
         self._client: Any = None
         self._has_waitaof = True  # until a server says that it has not
         self._says_who_it_is = True  # likewise
-        self.keys = {part: f"{{{name}}}:{part}" for part in ("events", "relay", "dead", "lease")}
+        self.keys = {
+            part: f"{{{checked_name(name)}}}:{part}" for part in ("events", "relay", "dead", "lease")
+        }
 
     # --- what is asked ---
 
@@ -214,6 +224,11 @@ class Link:
         with self._asking() as client:
             return client.execute_command(*command)
 
+    def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> list[str]:
+        """Return what Redis answers to another script, about some of our ``keys``. Raises ``RelayError``."""
+        with self._asking() as client:
+            return _texts(self._run(client, script, keys, arguments))
+
     def close(self) -> None:
         """Close the connection; the next one is made when something is asked."""
         client, self._client = self._client, None
@@ -243,15 +258,16 @@ class Link:
             raise
         except Exception as error:
             self.close()
-            raise _translated(error, is_sent=is_sent) from error
+            raise _translated(error, self._secrets, is_sent=is_sent) from error
 
     def _made(self) -> Any:
         client: Any
-        if callable(self._source):
-            client = self._source()
+        source = self._source.reveal()
+        if callable(source):
+            client = source()
         else:
             client = redis.Redis.from_url(
-                self._source,
+                source,
                 socket_connect_timeout=min(CONNECT, self._timeout),
                 socket_timeout=self._timeout,
                 retry=Retry(NoBackoff(), 0),
@@ -260,6 +276,11 @@ class Link:
         if hasattr(client, "get_node_from_key"):  # a Cluster: all that we keep lies on one of its nodes
             node = client.get_node_from_key(self.keys["events"])
             client = client.get_redis_connection(node)
+        if client.get_encoder().decode_responses:
+            raise ConfigurationError("relay: the Redis client must be made without decode_responses")
+        if self._client_name:
+            with suppress(redis.exceptions.ResponseError):  # only people read it, and not all may set it
+                client.execute_command("CLIENT SETNAME", self._client_name)
         return client
 
     def _run(self, client: Any, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
@@ -316,23 +337,43 @@ def _or_raise(said: Any) -> int:
     return int(said)
 
 
-def _translated(error: Exception, *, is_sent: bool) -> RelayError:
-    text = f"{type(error).__name__}: {error}"
+def _checked(url: str) -> str:
+    """Return the URL if redis-py can make a connection of it, without one. Raises ``ConfigurationError``."""
+    url = checked_url(url)
+    try:
+        redis.ConnectionPool.from_url(url).make_connection()
+    except (ValueError, TypeError) as error:
+        why = blanked(str(error), secrets_of(url))
+        raise ConfigurationError(f"relay: redis-py does not take the URL: {why}") from None
+    return url
+
+
+def _translated(error: Exception, secrets: Sequence[Secret[str]], *, is_sent: bool) -> RelayError:
+    text = blanked(f"{type(error).__name__}: {error}", secrets)
     if isinstance(error, (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError)):
         return Forbidden(f"Redis does not let us in: {text}")
     if isinstance(error, redis.exceptions.NoPermissionError):
         return Forbidden(f"Redis does not let this user do it: {text}")
     if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM " in str(error):
         return Full("Redis has no memory left")
-    is_answer = isinstance(error, redis.exceptions.ResponseError)
-    if is_answer and str(error).startswith("WRONGTYPE"):
-        return Foreign(f"there is something else under the relay's names: {text}")
     if isinstance(error, ConfigurationError):
         return Forbidden(str(error))
+    is_answer = isinstance(error, redis.exceptions.ResponseError)
+    if is_answer and (found := _answered(str(error), text)) is not None:
+        return found
     # What is answered was not done, but for a script that has written before it failed.
     return Unreachable(
         f"no relay: {text}", may_be_done=is_sent and not (is_answer and text.find(_NOT_READY[0]) >= 0)
     )
+
+
+def _answered(said: str, text: str) -> RelayError | None:
+    """Return what is the matter by an error that Redis has answered; ``None`` where it is not known."""
+    if "unexpected symbol near '#'" in said:  # how an older one reads a script's flags
+        return Forbidden("this Redis is too old: a relay needs version 7 or newer")
+    if said.startswith("WRONGTYPE"):
+        return Foreign(f"there is something else under the relay's names: {text}")
+    return None
 
 
 def _server(said: Any) -> Server | None:

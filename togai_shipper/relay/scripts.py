@@ -1,4 +1,4 @@
-"""The three scripts that Redis runs for us. Each is atomic, and safe to repeat.
+"""The scripts that Redis runs for us. Each is atomic, and safe to repeat.
 
 What they keep, under a relay's name, in braces, so that all of it lies on one node of a Cluster:
 
@@ -149,3 +149,48 @@ redis.call('HSET', KEYS[2], 'key', ARGV[4])
 redis.call('SET', KEYS[1], owner .. ':1')
 return {'held', owner .. ':1'}
 """)
+
+# KEYS: events, relay, dead. ARGV: the newest format that we read, number of letters; then of each its id and
+# the SHA-1 of its text; then, to replay them: count, size, t, and what the entry holds, each field's name and
+# value. Without these they are removed for ever.
+#
+# A letter is taken only as it was seen: another operator may have replayed it meanwhile, and it may be dead
+# again. An entry is put in only where all of its letters are taken, in the same moment: so no letter is in
+# two entries, however often it is asked for. A full Redis refuses a replay, and lets letters be removed.
+_TAKE_LETTERS = """
+local facts = redis.call('HMGET', KEYS[2], 'v', 'events', 'oldest')
+local letters, rest = {}, 3 + 2 * tonumber(ARGV[2])
+local is_replay = rest <= #ARGV
+if is_replay and not facts[1] then return {'none', ''} end
+if facts[1] and tonumber(facts[1]) > tonumber(ARGV[1]) then return {'newer', facts[1]} end
+for at = 3, rest - 1, 2 do
+  local text = redis.call('HGET', KEYS[3], ARGV[at])
+  if text and redis.sha1hex(text) == ARGV[at + 1] then
+    letters[#letters + 1] = ARGV[at]
+  elseif is_replay then
+    return {'gone', ARGV[at]}
+  end
+end
+if is_replay then
+  local count, size, accepted = tonumber(ARGV[rest]), tonumber(ARGV[rest + 1]), tonumber(ARGV[rest + 2])
+  local fields = {}
+  for i = rest + 3, #ARGV do fields[#fields + 1] = ARGV[i] end
+  if redis.call('XLEN', KEYS[1]) == 0 and tonumber(facts[2]) > 0 then
+    redis.call('HINCRBY', KEYS[2], 'lost', facts[2])
+    redis.call('HSET', KEYS[2], 'events', 0, 'bytes', 0)
+    facts[2] = '0'
+  end
+  redis.call('XADD', KEYS[1], '*', unpack(fields))
+  redis.call('HINCRBY', KEYS[2], 'events', count)
+  redis.call('HINCRBY', KEYS[2], 'bytes', size)
+  redis.call('HINCRBY', KEYS[2], 'in', count)
+  if tonumber(facts[2]) == 0 or accepted < tonumber(facts[3]) then
+    redis.call('HSET', KEYS[2], 'oldest', accepted)
+  end
+end
+if #letters > 0 then redis.call('HDEL', KEYS[3], unpack(letters)) end
+if facts[1] then redis.call('HSET', KEYS[2], 'dead', redis.call('HLEN', KEYS[3])) end
+return {'ok', tostring(#letters)}
+"""
+REPLAY = Script("#!lua" + _TAKE_LETTERS)
+PURGE = Script("#!lua flags=allow-oom" + _TAKE_LETTERS)
