@@ -113,6 +113,7 @@ ORDER = [
     "spool.writer",
     "relay.link",
     "relay.dead_letters",
+    "relay.survey",
     "_pipeline",
     "_recipe",
     "_metering",

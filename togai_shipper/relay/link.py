@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Source: TypeAlias = "str | Callable[[], Client]"
 CONNECT = 5.0  # seconds until a connection is made
+DRAINERS = "togai-drain:"  # how the names of drainers' connections begin; their owner follows
 OLDEST = (7, 0)  # the oldest Redis whose scripts can be told to write though memory is short
 _NOT_READY = (
     "READONLY",

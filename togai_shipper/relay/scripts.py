@@ -194,3 +194,21 @@ return {'ok', tostring(#letters)}
 """
 REPLAY = Script("#!lua" + _TAKE_LETTERS)
 PURGE = Script("#!lua flags=allow-oom" + _TAKE_LETTERS)
+
+# KEYS: events, relay, dead, lease. Returns the commands that this user lacks to hand over, and to drain.
+RIGHTS = Script("""#!lua flags=no-writes
+local hand_over = {{'hmget', KEYS[2], 'v'}, {'hset', KEYS[2], 'v', '1'}, {'hincrby', KEYS[2], 'in', '1'},
+  {'xadd', KEYS[1], '*', 'v', '1'}}
+local drain = {{'get', KEYS[4]}, {'set', KEYS[4], 'x'}, {'hget', KEYS[2], 'v'}, {'hgetall', KEYS[2]},
+  {'hlen', KEYS[3]}, {'hset', KEYS[3], 'x', 'x'}, {'xrange', KEYS[1], '-', '+'}, {'xdel', KEYS[1], '0-1'},
+  {'xlen', KEYS[1]}}
+local function lacks(commands)
+  local found = {}
+  for _, command in ipairs(commands) do
+    local is_known, is_allowed = pcall(redis.acl_check_cmd, unpack(command))
+    if not (is_known and is_allowed) then found[#found + 1] = command[1] end
+  end
+  return table.concat(found, ' ')
+end
+return {lacks(hand_over), lacks(drain)}
+""")
