@@ -35,6 +35,7 @@ ORDER = [
     "cli.doctor.world",
     "cli.doctor.environment_checks",
     "cli.doctor.server_checks",
+    "cli.doctor.relay_checks",
     "cli.doctor.spool_checks",
     "cli.doctor.package_checks",
     "cli.doctor.command",
