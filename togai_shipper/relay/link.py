@@ -352,7 +352,9 @@ def _checked(url: str) -> str:
 def _translated(error: Exception, secrets: Sequence[Secret[str]], *, is_sent: bool) -> RelayError:
     text = blanked(f"{type(error).__name__}: {error}", secrets)
     if isinstance(error, (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError)):
-        return Forbidden(f"Redis does not let us in: {text}")
+        is_tried = "invalid" in text  # without a password it answers with advice about its protocol
+        wants = "wants a password: redis://:password@host, or redis://user:password@host"
+        return Forbidden(f"Redis does not let us in: {text}" if is_tried else f"Redis {wants}")
     if isinstance(error, redis.exceptions.NoPermissionError):
         return Forbidden(f"Redis does not let this user do it: {text}")
     if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM " in str(error):
@@ -372,6 +374,8 @@ def _answered(said: str, text: str) -> RelayError | None:
     """Return what is the matter by an error that Redis has answered; ``None`` where it is not known."""
     if "unexpected symbol near '#'" in said:  # how an older one reads a script's flags
         return Forbidden("this Redis is too old: a relay needs version 7 or newer")
+    if "executing the script can't" in said or "ACL failure in script" in said:
+        return Forbidden(f"Redis does not let this user do it: {text}")
     if said.startswith("WRONGTYPE"):
         return Foreign(f"there is something else under the relay's names: {text}")
     return None

@@ -80,7 +80,9 @@ def survey(link: Link, clock: Clock | None) -> Survey:
     Raises ``RelayError`` where not even the relay's facts can be read.
     """
     wrong = _wrong_kinds(link)
-    lacks = _allowed(lambda: link.run(RIGHTS, ("events", "relay", "dead", "lease"), []))
+    lacks = _allowed(
+        lambda: link.run(RIGHTS, ("relay",), [link.keys[part] for part in ("events", "dead", "lease")])
+    )
     return Survey(
         info=_allowed(lambda: link.ask("INFO")),
         config=_allowed(lambda: _config(link)),
