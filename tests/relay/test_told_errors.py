@@ -1,0 +1,87 @@
+"""What a Redis may answer, by what is to be done about it; in one line, without a secret."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import redis
+
+from togai_shipper.relay.errors import Forbidden, Foreign, Full, RelayError, Unreachable
+from togai_shipper.relay.link import Link
+
+
+class Refusing:
+    """A client whose every command ends in one error."""
+
+    def __init__(self, error: Exception, *, decodes: bool = False) -> None:
+        self.error = error
+        self.decode_responses = decodes
+
+    def get_encoder(self) -> Refusing:
+        return self
+
+    def set_retry(self, _: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def execute_command(self, *_: object) -> Any:
+        raise self.error
+
+
+def told(error: Exception) -> RelayError:
+    with pytest.raises(RelayError) as found:
+        Link(lambda: Refusing(error), "togai").length()  # type: ignore[arg-type, return-value]  as much of one as is asked for
+    return found.value
+
+
+E = redis.exceptions
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (E.ResponseError("Error compiling script: unexpected symbol near '#'"), Forbidden, "version 7 or newer"),
+        (E.NoPermissionError("this user has no permissions"), Forbidden, "does not let this user do it"),
+        (E.ResponseError("The user executing the script can't access a key"), Forbidden, "this user"),
+        (E.ResponseError("ACL failure in script: User x has no permissions"), Forbidden, "this user"),
+        (E.AuthenticationError("invalid username-password pair"), Forbidden, "does not let us in"),
+        (E.AuthenticationError("HELLO must be called with"), Forbidden, "wants a password"),
+        (E.ResponseError("Protocol error: unauthenticated multibulk length"), Forbidden, "wants a password"),
+        (E.OutOfMemoryError("command not allowed"), Full, "no memory left"),
+        (E.ResponseError("OOM command not allowed"), Full, "no memory left"),
+        (E.ResponseError("WRONGTYPE Operation against a key"), Foreign, "something else"),
+        (E.ConnectionError("refused"), Unreachable, "no relay: ConnectionError: refused"),
+        (E.ResponseError("MOVED 1 h:1"), Unreachable, "a function that makes a RedisCluster"),
+    ],
+)  # fmt: skip
+def test_each_answer_has_its_kind(error: Exception, kind: type[RelayError], text: str) -> None:
+    found = told(error)
+    assert type(found) is kind
+    assert text in str(found)
+
+
+@pytest.mark.parametrize(
+    ("error", "may_be_done"),
+    [
+        (E.ReadOnlyError("You can't write against a read only replica."), False),
+        (E.BusyLoadingError("Redis is loading"), False),
+        (E.ClusterDownError("The cluster is down"), False),
+        (E.ResponseError("NOREPLICAS Not enough good replicas to write."), False),
+        (E.ResponseError("MOVED 1 h:1"), False),
+        (E.ResponseError("some script failed"), True),
+        (E.TimeoutError("Timeout reading from socket"), True),
+    ],
+)
+def test_what_a_redis_that_is_not_ready_refuses_is_not_done(error: Exception, may_be_done: bool) -> None:  # noqa: FBT001  a column
+    found = told(error)
+    assert isinstance(found, Unreachable)
+    assert found.may_be_done == may_be_done
+
+
+def test_a_client_that_decodes_replies_is_refused() -> None:
+    link = Link(lambda: Refusing(ValueError(), decodes=True), "togai")  # type: ignore[arg-type, return-value]  likewise
+    with pytest.raises(Forbidden, match="without decode_responses"):
+        link.length()
