@@ -15,7 +15,7 @@ from togai_shipper.cli.doctor import relay_checks as checks
 from togai_shipper.cli.doctor.check import Check
 from togai_shipper.cli.doctor.relay_checks import Expected
 from togai_shipper.cli.doctor.world import World
-from togai_shipper.relay.errors import Foreign
+from togai_shipper.relay.errors import Forbidden, Foreign
 from togai_shipper.relay.link import Link
 from togai_shipper.relay.survey import Leader, Survey
 
@@ -147,6 +147,7 @@ def test_a_valkey_says_so() -> None:
 
 def test_somebody_elses_data_is_told_with_advice() -> None:
     assert "another relay_name" in checks.unreachable("redis://h", Foreign("there is something else")).advice
+    assert "(ACL)" in checks.unreachable("redis://h", Forbidden("Redis does not let us in")).advice
 
 
 @needs_redis

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,10 +14,12 @@ from stocked import BASE, Relay, command, event, letter
 
 from togai_shipper.cli.spool.change_request import ChangeState, WaitClock
 from togai_shipper.cli.spool.relay_changes import RelayChange
-from togai_shipper.cli.spool.relay_reader import Key
+from togai_shipper.cli.spool.relay_reader import Key, RelayReader
+from togai_shipper.cli.spool.relay_view import relay_lines
 from togai_shipper.relay.dead_letters import DeadLetters
 from togai_shipper.relay.entries import fields_of, read
 from togai_shipper.relay.link import Link
+from togai_shipper.relay.survey import Survey
 
 pytestmark = needs_redis
 GONE = "redis://:sesame-open@127.0.0.1:1"
@@ -307,3 +309,45 @@ def test_without_redis_py_it_says_what_to_install(relay: Relay) -> None:
         1,
         "Error: relay: needs redis-py; pip install 'togai-shipper[redis]'\n",
     )
+
+
+class Twice(DeadLetters):
+    """Dead letters that Redis gives twice, as it may while their hash grows."""
+
+    def each(self) -> Iterator[tuple[bytes, bytes]]:
+        for each in super().each():
+            yield from (each, each)
+
+
+def test_a_letter_that_comes_twice_is_one_letter(relay: Relay) -> None:
+    relay.bury(letter("a"), letter("b"))
+    reader = RelayReader(relay.link, Twice(relay.link))
+    for _ in range(2):
+        found = [(event.id, reader.ids[event.number - 1]) for event in reader.dead()]
+        assert sorted(found) == [("a", b"a"), ("b", b"b")]
+
+
+def test_letters_that_are_gone_before_they_are_replayed_are_told(relay: Relay) -> None:
+    class Changed(DeadLetters):
+        def replay(self, letters: Mapping[bytes, bytes], fields: Mapping[bytes, bytes]) -> bool:
+            relay.redis.hset("{togai}:dead", "a", "another text")
+            return super().replay(letters, fields)
+
+    relay.hand_over("x")
+    relay.bury(letter("a"), letter("b"))
+    key = Key("{togai}:dead")
+    (failed,) = RelayChange(Changed(relay.link), key, "replay", letter("b").dead_ms).run([b"a", b"b"])
+    assert (failed.state, failed.count) == (ChangeState.FAILED, 2)
+    (gone,) = RelayChange(DeadLetters(relay.link), key, "replay", 0).run([b"z"])
+    assert (gone.state, gone.count) == (ChangeState.FAILED, 1)
+
+
+def test_verify_of_nothing_is_well(relay: Relay) -> None:
+    assert relay.spool("verify").exit_code == 0
+
+
+def test_who_may_not_read_it_is_told_what_is_unknown() -> None:
+    found = Survey(facts={"v": "1", "events": "1", "bytes": "1"})
+    lines = list(relay_lines("redis://h", "togai", found, {}, 0))
+    assert "drained by  unknown: this user may not read the lease" in lines
+    assert "entries     unknown: this user may not read it" in lines

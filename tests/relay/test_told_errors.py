@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from typing import Any
 
 import pytest
 import redis
 
+from togai_shipper import ConfigurationError
 from togai_shipper.relay.errors import Forbidden, Foreign, Full, RelayError, Unreachable
 from togai_shipper.relay.link import Link
 
@@ -43,7 +46,7 @@ E = redis.exceptions
 @pytest.mark.parametrize(
     ("error", "kind", "text"),
     [
-        (E.ResponseError("Error compiling script: unexpected symbol near '#'"), Forbidden, "version 7 or newer"),
+        (E.ResponseError("script: unexpected symbol near '#'"), Forbidden, "version 7 or newer"),
         (E.NoPermissionError("this user has no permissions"), Forbidden, "does not let this user do it"),
         (E.ResponseError("The user executing the script can't access a key"), Forbidden, "this user"),
         (E.ResponseError("ACL failure in script: User x has no permissions"), Forbidden, "this user"),
@@ -85,3 +88,30 @@ def test_a_client_that_decodes_replies_is_refused() -> None:
     link = Link(lambda: Refusing(ValueError(), decodes=True), "togai")  # type: ignore[arg-type, return-value]  likewise
     with pytest.raises(Forbidden, match="without decode_responses"):
         link.length()
+
+
+def test_a_cluster_is_asked_at_the_node_of_the_keys() -> None:
+    class OfCluster:
+        def get_node_from_key(self, key: str) -> str:
+            return f"the node of {key}"
+
+        def get_redis_connection(self, node: str) -> Refusing:
+            return Refusing(E.ConnectionError(node))
+
+    link = Link(OfCluster, "team")  # type: ignore[arg-type]  likewise
+    with pytest.raises(Unreachable, match="the node of .team.:events"):
+        link.length()
+
+
+def test_without_redis_py_it_says_what_to_install() -> None:
+    spec = importlib.util.find_spec("togai_shipper.relay.link")
+    assert spec
+    assert spec.loader
+    missing: dict[str, Any] = {"redis": None, "redis.backoff": None, "redis.retry": None}
+    before = {name: sys.modules.get(name) for name in missing}
+    sys.modules.update(missing)
+    try:
+        with pytest.raises(ConfigurationError, match=r"pip install 'togai-shipper\[redis\]'"):
+            spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    finally:
+        sys.modules.update(before)  # type: ignore[arg-type]  all are there

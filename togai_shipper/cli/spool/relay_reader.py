@@ -37,15 +37,15 @@ class Key:
 class RelayReader:
     """Reads every event, in little memory; ``problems`` says what is not ours. All raise ``RelayError``."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, letters: DeadLetters) -> None:
         self._link = link
-        self._letters = DeadLetters(link)
+        self._letters = letters
         self.problems: list[str] = []
         self.ids: list[bytes] = []  # of the letters that were read, by their numbers
 
     def dead(self) -> Iterator[StoredEvent]:
         """Read every dead letter."""
-        key, seen = Key(self._link.keys["dead"]), set(self.ids)
+        key, seen = Key(self._link.keys["dead"]), set[bytes]()
         for event_id, text in self._letters.each():
             if event_id in seen:
                 continue

@@ -33,7 +33,8 @@ class RelaySource:
         self._name = name
         self._link = link
         self._clock = Clock(clock.now, clock.pause)
-        self._reader = RelayReader(link)
+        self._letters = DeadLetters(link)
+        self._reader = RelayReader(link, self._letters)
         self.problems = self._reader.problems
         self.dead = self._reader.dead
         self.pending = self._reader.pending
@@ -85,7 +86,7 @@ class RelaySource:
     ) -> list[ChangeResult]:
         """Change dead letters here: that is one step in Redis, whoever drains."""
         key = Key(self._link.keys["dead"])
-        change = RelayChange(DeadLetters(self._link), key, what, now_ms(), is_risky)
+        change = RelayChange(self._letters, key, what, now_ms(), is_risky)
         ids = [self._reader.ids[number - 1] for its in numbers.values() for number in its]
         return change.run(ids)
 
