@@ -91,6 +91,7 @@ def test_a_relay_in_which_all_is_well() -> None:
         ({"leader": Leader("a/1/2"), "facts": facts(events=1)}, "fail", "drainer", "nobody: a/1/2 is gone"),
         ({"drainers": ["a/1/2"]}, "warn", "stand by", "nobody"),
         ({"facts": facts(events=2, oldest=1)}, "warn", "waiting", "2 events, 0 B; the oldest for 20,717 d"),
+        ({"entries": 2}, "warn", "foreign", "2 entries, and not one event is counted"),
         ({"dead": 3}, "warn", "dead letters", "3"),
         ({"dead": None, "facts": facts(dead=4)}, "warn", "dead letters", "4"),
         ({"facts": facts(lost=5)}, "warn", "lost", "5 events that were handed over"),

@@ -279,6 +279,9 @@ def contents(found: Survey, expected: Expected, now: float) -> Iterator[Check]:
         yield Check("warn", "waiting", f"{text}; the oldest for {age(since)}", advice)
     elif found.facts:
         yield Check("ok", "waiting", text)
+    if found.entries and not waiting:
+        text = f"{plural(found.entries, 'entry', 'entries')}, and not one event is counted"
+        yield Check("warn", "foreign", text, "See what they are: togai-shipper spool verify URL")
     dead = found.number("dead") if found.dead is None else found.dead
     if dead:
         see = f"See why: togai-shipper spool ls --dead {shown(expected.url)}"
