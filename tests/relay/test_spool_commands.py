@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import attrs
 import pytest
 from servers import needs_redis
 from stocked import BASE, Relay, command, event, letter
@@ -351,3 +352,14 @@ def test_who_may_not_read_it_is_told_what_is_unknown() -> None:
     lines = list(relay_lines("redis://h", "togai", found, {}, 0))
     assert "drained by  unknown: this user may not read the lease" in lines
     assert "entries     unknown: this user may not read it" in lines
+
+
+def test_what_became_too_old_or_corrupt_after_it_was_chosen_is_not_replayed(relay: Relay) -> None:
+    relay.hand_over("x")
+    relay.bury(letter("old", days=41))
+    relay.redis.hset("{togai}:dead", "junk", "no letter")
+    change = RelayChange(DeadLetters(relay.link), Key("{togai}:dead"), "replay", letter("now").dead_ms)
+    (failed,) = change.run([b"old", b"junk"])
+    assert (failed.state, failed.count) == (ChangeState.FAILED, 2)
+    assert [each.state for each in attrs.evolve(change, is_risky=True).run([b"junk"])] == [ChangeState.FAILED]
+    assert (relay.link.length(), relay.redis.hlen("{togai}:dead")) == (1, 2)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from servers import needs_redis, running
 
 from togai_shipper import ConfigurationError
 from togai_shipper.relay.errors import Forbidden, Foreign, Full, RelayError, Unreachable
@@ -115,3 +119,25 @@ def test_without_redis_py_it_says_what_to_install() -> None:
             spec.loader.exec_module(importlib.util.module_from_spec(spec))
     finally:
         sys.modules.update(before)  # type: ignore[arg-type]  all are there
+
+
+@needs_redis
+def test_a_server_that_repeats_the_password_does_not_make_us_repeat_it(tmp_path: Path) -> None:
+    with running(tmp_path, "--rename-command", "AUTH", "") as server:
+        link = Link(f"redis://:sesame-open@127.0.0.1:{server.port}?protocol=2", "togai")
+        with pytest.raises(RelayError, match="unknown command 'AUTH'") as found:
+            link.length()
+    assert "sesame" not in str(found.value)
+
+
+class NotAgain(Retry):
+    """Retries of which not one may be made."""
+
+    def call_with_retry(self, *_: Any, **__: Any) -> Any:
+        raise AssertionError
+
+
+def test_the_retries_of_a_client_that_a_function_gives_are_turned_off() -> None:
+    link = Link(lambda: redis.Redis(port=1, retry=NotAgain(NoBackoff(), 3)), "togai")
+    with pytest.raises(Unreachable, match="refused"):
+        link.length()

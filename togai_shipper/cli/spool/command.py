@@ -14,8 +14,8 @@ def spool() -> None:
     """Look into a spool or a relay, and work with what was not delivered.
 
     DIR is the directory that the application was given as spool= or TOGAI_SPOOL, or the URL of a relay
-    (redis://, rediss://, unix://); it may be left out if TOGAI_SPOOL or TOGAI_RELAY is set. So a password
-    needs not stand in the command. All commands work while the application runs.
+    (redis://, rediss://, unix://); it may be left out if TOGAI_SPOOL or TOGAI_RELAY is set (the
+    first wins), so that no password stands in the command. All commands work while the application runs.
 
     \b
     Examples:
