@@ -121,6 +121,7 @@ ORDER = [
     "relay.reading",
     "relay.shelf",
     "relay.stream",
+    "relay.survey",
     "_pipeline",
     "relay.drainer",
     "_recipe",

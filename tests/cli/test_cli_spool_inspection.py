@@ -278,3 +278,10 @@ def test_a_wal_that_is_missing_is_told(spool: Spool) -> None:
     result = run("verify", spool.path)
 
     assert "its -wal file is missing, though its -shm file is there" in result.stdout
+
+
+def test_verify_does_not_open_what_is_no_file(spool: Spool) -> None:
+    os.mkfifo(spool.path / "host-1-deadbeef.db")
+    result = run("verify", spool.path)
+    assert result.exit_code == 1
+    assert result.stdout.startswith("PROBLEM  host-1-deadbeef.db\n")

@@ -7,8 +7,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -93,3 +93,14 @@ def running(directory: Path, *options: str) -> Iterator[RedisServer]:
         yield server
     finally:
         server.stop()
+
+
+def until(is_so: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Look again and again, at servers that ring nowhere, until it is so; an error of Redis is a no."""
+    deadline = time.monotonic() + patience
+    while True:
+        with suppress(redis.exceptions.RedisError):
+            if is_so():
+                return
+        assert time.monotonic() < deadline, "it never comes true"
+        time.sleep(0.02)

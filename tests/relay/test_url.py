@@ -44,6 +44,7 @@ def test_a_directory_is_no_url(directory: str) -> None:
         ("unix://", "path of a socket"),
         ("redis://:sesame-open@host?socket_timeout=sesame-open", "does not take"),
         ("redis://:sesame-open@host?no_such_option=1", "does not take"),
+        ("redis://:sesame-open@host?sesame-open=1", "does not take"),
     ],
 )
 def test_a_bad_url_is_refused_in_one_line_without_its_password(url: str, why: str) -> None:

@@ -20,7 +20,7 @@ from togai_shipper.exceptions import ConfigurationError
 from .entries import FORMAT, size_of
 from .errors import Forbidden, Foreign, Full, Newer, RelayError, Unreachable
 from .scripts import ADD, LEASE, SETTLE, Script
-from .url import checked_name, checked_url, secrets_of
+from .url import checked_name, checked_url, is_host_to_be_checked, secrets_of
 
 try:
     import redis
@@ -34,19 +34,17 @@ if TYPE_CHECKING:
 
 Source: TypeAlias = "str | Callable[[], Client]"
 CONNECT = 5.0  # seconds until a connection is made
+DRAINERS = "togai-drain:"  # how the names of drainers' connections begin; their owner follows
 OLDEST = (7, 0)  # the oldest Redis whose scripts can be told to write though memory is short
 _RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 _REPLICATION_ID = re.compile(rb"^master_replid:(\w+)", re.MULTILINE)
-_NOT_READY = (
-    "READONLY",
-    "LOADING",
-    "MASTERDOWN",
-    "NOREPLICAS",
-    "TRYAGAIN",
-    "CLUSTERDOWN",
-    "MOVED",
-    "ASK",
-    "BUSY",
+_UNKNOWN_USER = "Redis wants a password: redis://:password@host, or redis://user:password@host"
+_IN_A_SCRIPT = re.compile("executing the script can't|ACL failure in script")
+# What a Redis says that is not ready, or not the right one: it has done nothing. Of some, redis-py takes the
+# name away, and raises an error of that name.
+_NOT_READY = re.compile(
+    "(ReadOnly|BusyLoading|MasterDown|ClusterDown|TryAgain|Moved|Ask)Error:"
+    "|ResponseError: (MOVED|NOREPLICAS|BUSY) "
 )
 
 
@@ -341,10 +339,12 @@ class Link:
                 socket_connect_timeout=min(CONNECT, self._timeout),
                 socket_timeout=self._timeout,
                 retry=Retry(NoBackoff(), 0),
+                **({"ssl_check_hostname": True} if is_host_to_be_checked(source) else {}),
             )
         if hasattr(client, "get_node_from_key"):  # a Cluster: all that we keep lies on one of its nodes
             node = client.get_node_from_key(self.keys["events"])
             client = client.get_redis_connection(node)
+        client.set_retry(Retry(NoBackoff(), 0))  # who asks has rules for that, and a repeat is an entry more
         client.ping()  # a connection that cannot be made has done nothing
         if client.get_encoder().decode_responses:
             raise ConfigurationError("relay: the Redis client must be made without decode_responses")
@@ -430,29 +430,34 @@ def _checked(url: str) -> str:
 
 def _translated(error: Exception, secrets: Sequence[Secret[str]], *, is_sent: bool) -> RelayError:
     text = blanked(f"{type(error).__name__}: {error}", secrets)
-    if isinstance(error, (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError)):
-        return Forbidden(f"Redis does not let us in: {text}")
-    if isinstance(error, redis.exceptions.NoPermissionError):
-        return Forbidden(f"Redis does not let this user do it: {text}")
-    if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM " in str(error):
-        return Full("Redis has no memory left")
     if isinstance(error, ConfigurationError):
         return Forbidden(str(error))
-    is_answer = isinstance(error, redis.exceptions.ResponseError)
-    if is_answer and (found := _answered(str(error), text)) is not None:
-        return found
-    # What is answered was not done, but for a script that has written before it failed.
-    return Unreachable(
-        f"no relay: {text}", may_be_done=is_sent and not (is_answer and text.find(_NOT_READY[0]) >= 0)
-    )
-
-
-def _answered(said: str, text: str) -> RelayError | None:
-    """Return what is the matter by an error that Redis has answered; ``None`` where it is not known."""
-    if "unexpected symbol near '#'" in said:  # how an older one reads a script's flags
-        return Forbidden("this Redis is too old: a relay needs version 7 or newer")
-    if said.startswith("WRONGTYPE"):
+    if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM " in str(error):
+        return Full("Redis has no memory left")
+    if isinstance(error, redis.exceptions.ResponseError) and str(error).startswith("WRONGTYPE"):
         return Foreign(f"there is something else under the relay's names: {text}")
+    if (why := _why_forbidden(error, text)) is not None:
+        return Forbidden(why)
+    if "MovedError: " in text or "ResponseError: MOVED " in text:
+        text = (
+            f"another node of this Cluster has it; give relay= a function that makes a RedisCluster: {text}"
+        )
+        return Unreachable(text, may_be_done=False)
+    # What is answered was not done, but for a script that has written before it failed.
+    return Unreachable(f"no relay: {text}", may_be_done=is_sent and not _NOT_READY.match(text))
+
+
+def _why_forbidden(error: Exception, text: str) -> str | None:
+    """Return why this Redis does nothing for this user; ``None`` where it is something else."""
+    if isinstance(error, (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError)):
+        is_tried = "invalid" in text  # without a password it answers with advice about its protocol
+        return f"Redis does not let us in: {text}" if is_tried else _UNKNOWN_USER
+    if isinstance(error, redis.exceptions.NoPermissionError) or _IN_A_SCRIPT.search(text):
+        return f"Redis does not let this user do it: {text}"
+    if "unauthenticated" in text:  # how it refuses a long command of who has not said who he is
+        return _UNKNOWN_USER
+    if "unexpected symbol near '#'" in text:  # how an older one reads a script's flags
+        return "this Redis is too old: a relay needs version 7 or newer"
     return None
 
 

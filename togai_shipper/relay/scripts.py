@@ -217,3 +217,22 @@ return {'ok', tostring(#letters)}
 """
 REPLAY = Script("#!lua" + _TAKE_LETTERS)
 PURGE = Script("#!lua flags=allow-oom" + _TAKE_LETTERS)
+
+# KEYS: relay. ARGV: events, dead, lease: who may not touch a key may not name it in KEYS. Returns the
+# commands that this user lacks to hand over, and to drain.
+RIGHTS = Script("""#!lua flags=no-writes
+local hand_over = {{'hmget', KEYS[1], 'v'}, {'hset', KEYS[1], 'v', '1'}, {'hincrby', KEYS[1], 'in', '1'},
+  {'xadd', ARGV[1], '*', 'v', '1'}}
+local drain = {{'get', ARGV[3]}, {'set', ARGV[3], 'x'}, {'hget', KEYS[1], 'v'}, {'hgetall', KEYS[1]},
+  {'hlen', ARGV[2]}, {'hset', ARGV[2], 'x', 'x'}, {'xrange', ARGV[1], '-', '+'}, {'xdel', ARGV[1], '0-1'},
+  {'xlen', ARGV[1]}}
+local function lacks(commands)
+  local found = {}
+  for _, command in ipairs(commands) do
+    local is_known, is_allowed = pcall(redis.acl_check_cmd, unpack(command))
+    if not (is_known and is_allowed) then found[#found + 1] = command[1] end
+  end
+  return table.concat(found, ' ')
+end
+return {lacks(hand_over), lacks(drain)}
+""")

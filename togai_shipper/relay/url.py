@@ -56,6 +56,11 @@ def checked_name(name: str) -> str:
     return name
 
 
+def is_host_to_be_checked(url: str) -> bool:
+    """Tell whether the certificate has to name the host: redis-py 5 asks that only of who wants it."""
+    return url.startswith("rediss:") and "ssl_cert_reqs=none" not in url.lower()
+
+
 def secrets_of(url: str) -> list[Secret[str]]:
     """Return what is secret in a relay's URL, in every way in which it may be written in a message."""
     userinfo, _, _ = url.partition("://")[2].rpartition("@")

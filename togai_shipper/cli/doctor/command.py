@@ -12,8 +12,9 @@ import click
 
 from togai_shipper.cli.formats import plural
 from togai_shipper.cli.terminal import Screen, print_json, print_lines, styled
+from togai_shipper.relay.url import DEFAULT_NAME
 
-from . import environment_checks, package_checks, server_checks, spool_checks
+from . import environment_checks, package_checks, relay_checks, server_checks, spool_checks
 from .bounded import bounded
 from .check import Check, has_failed
 from .environment_checks import KEY
@@ -26,22 +27,26 @@ def examine(
     environ: Mapping[str, str], world: World, *, request: bool, check_key: bool, **given: Any
 ) -> Iterator[Check]:
     """Run every check, one after another; the options ``given`` win over the environment."""
-    key = environment_checks.key(environ)
+    relay = environ.get("TOGAI_RELAY", "")
+    key = environment_checks.key(environ, has_relay=bool(relay))
     yield key
     refused, config = environment_checks.options(environ, **given)
     yield from refused
     yield from environment_checks.unknown_names(environ)
     if not any(check.name in ("base_url", "TOGAI_BASE_URL") for check in refused):
         yield Check("ok", "base_url", config.base_url)
-        reached = []
-        for check in bounded("server", partial(server_checks.reach, config.base_url, world), world.patience):
-            reached.append(check)
-            yield check
-        if request and not has_failed(reached):
+        if not relay or environ.get(KEY):  # else this host hands over, and the drainers' hosts send
             usable = check_key and key.level == "ok"
-            sent_key = environ[KEY] if usable else None
-            asked = partial(server_checks.answers, config.base_url, sent_key, world)
-            yield from bounded("server", asked, world.patience)
+            yield from _server(config.base_url, environ[KEY] if usable else None, world, request=request)
+        if relay:
+            expected = relay_checks.Expected(
+                relay,
+                environ.get("TOGAI_RELAY_NAME") or DEFAULT_NAME,
+                config.base_url,
+                environ.get(KEY, ""),
+                environment_checks.replicas(environ),
+            )
+            yield from bounded("relay", partial(relay_checks.relay, expected, world), world.patience)
     if config.spool:
         looked = partial(spool_checks.spool, config.spool, config.base_url, config.max_spool_bytes, world)
         yield from bounded("spool", looked, world.patience)
@@ -50,9 +55,20 @@ def examine(
     yield from package_checks.packages(world.installed)
 
 
+def _server(base_url: str, key: str | None, world: World, *, request: bool) -> Iterator[Check]:
+    reached = []
+    for check in bounded("server", partial(server_checks.reach, base_url, world), world.patience):
+        reached.append(check)
+        yield check
+    if request and not has_failed(reached):
+        yield from bounded("server", partial(server_checks.answers, base_url, key, world), world.patience)
+
+
 @click.command()
 @click.option("--base-url", metavar="URL", help="Check this server instead of TOGAI_BASE_URL.")
 @click.option("--spool", metavar="DIR", help="Check this spool instead of TOGAI_SPOOL.")
+@click.option("--relay", metavar="URL", help="Check this relay instead of TOGAI_RELAY.")
+@click.option("--name", "relay_name", metavar="NAME", help="The relay's name, instead of TOGAI_RELAY_NAME.")
 @click.option("--check-key", is_flag=True, help="Check with Togai that the key is valid.")
 @click.option("--no-request", is_flag=True, help="Connect, but make no request; skips the clock, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -62,11 +78,13 @@ def doctor(
     *,
     base_url: str | None,
     spool: str | None,
+    relay: str | None,
+    relay_name: str | None,
     check_key: bool,
     no_request: bool,
     as_json: bool,
 ) -> None:
-    """Check all that delivery needs: key, options, server, clock, spool, packages.
+    """Check all that delivery needs: key, options, server, clock, spool, relay, packages.
 
     Run it where the application runs: as its user, and in its environment. It sends nothing that is billed.
     It makes one request: HEAD / without the key. Togai allows an address 5 requests without a valid key in
@@ -84,11 +102,13 @@ def doctor(
     if check_key and no_request:
         raise click.UsageError("--check-key is a request, and --no-request allows none")
     given = {name: value for name, value in (("base_url", base_url), ("spool", spool)) if value is not None}
+    named = (("TOGAI_RELAY", relay), ("TOGAI_RELAY_NAME", relay_name))
+    environ = {**os.environ, **{variable: value for variable, value in named if value is not None}}
     found = []
     screen = Screen()
     world = ctx.find_object(World) or World()
-    all_checks = partial(examine, os.environ, world, request=not no_request, check_key=check_key, **given)
-    for check in bounded("doctor", all_checks, 4 * world.patience):  # longer than its parts together
+    all_checks = partial(examine, environ, world, request=not no_request, check_key=check_key, **given)
+    for check in bounded("doctor", all_checks, 5 * world.patience):  # longer than its parts together
         found.append(check)
         if not as_json:
             show(screen, check)

@@ -20,9 +20,11 @@ KEY = "TOGAI_API_KEY"
 _OPTIONS = {field.name: bool(field.metadata["read"]) for field in attrs.fields(Config)}
 
 
-def key(environ: Mapping[str, str]) -> Check:
+def key(environ: Mapping[str, str], *, has_relay: bool = False) -> Check:
     """Check that there is a key, and that it can be sent in a header. It is never shown."""
     text = environ.get(KEY, "")
+    if not text and has_relay:
+        return Check("ok", "key", f"{KEY} is not set here: with a relay, its drainers alone need it")
     if not text:
         advice = f"Set {KEY} to a secret key of Togai, or pass api_key= in your code."
         return Check("fail", "key", f"{KEY} is not set here", advice)
@@ -33,6 +35,12 @@ def key(environ: Mapping[str, str]) -> Check:
             "fail", "key", str(error).replace("api_key: ", f"{KEY}: "), "Set it again, without a line end."
         )
     return Check("ok", "key", f"{plural(len(text), 'character')}, from {KEY}")
+
+
+def replicas(environ: Mapping[str, str]) -> int:
+    """Return how many replicas are to have what is handed over; a bad number is told elsewhere."""
+    text = environ.get("TOGAI_RELAY_REPLICAS", "")
+    return int(text) if text.isdecimal() and len(text) < 4 else 0  # noqa: PLR2004  digits
 
 
 def unknown_names(environ: Mapping[str, str]) -> Iterator[Check]:

@@ -92,6 +92,8 @@ class World:
     ask: Callable[[str, str, str | None], ServerReply] = ask
     proxy_of: Callable[[str], str | None] = proxy_of
     now: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    pause: Callable[[float], object] = time.sleep
     free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
     mounts: str = MOUNTS
     installed: Callable[[str], str | None] = installed

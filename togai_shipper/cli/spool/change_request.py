@@ -17,6 +17,8 @@ from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.requests import What, ask
 
+from .events import Holder
+
 PATIENCE = 5.0  # seconds that the owner is given; it needs about one
 PAUSE = 0.05  # seconds between two looks at whether the owner has done it
 PORTION = 1000  # dead letters in one transaction, so that the application can write between two
@@ -33,10 +35,10 @@ class ChangeState(Enum):
 
 @attrs.frozen
 class ChangeResult:
-    """What a request has done to one file.
+    """What a request has done to one file, or to a relay.
 
     Attributes:
-        path: the file.
+        path: the file, or the relay's key.
         state: how far the request got.
         count: how many dead letters the request is about.
         by: the process that has done it, or will: its pid, 0 if it cannot be seen from here, ``None`` for us.
@@ -44,7 +46,7 @@ class ChangeResult:
 
     """
 
-    path: Path
+    path: Holder
     state: ChangeState
     count: int
     by: int | None = None

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
 from togai_shipper.cli.formats import now_ms, plural
 from togai_shipper.cli.terminal import confirm, print_json, print_lines
-from togai_shipper.spool.requests import What
 from togai_shipper.spool.rows import CORRUPT, is_past_window
 
-from .change_request import ChangeRequest, ChangeResult, ChangeState, WaitClock
-from .directory import directory_argument, open_folder
-from .events import EventReader, StoredEvent
+from .change_request import ChangeResult, ChangeState, WaitClock
+from .events import Holder, StoredEvent
 from .selection import Selection, chosen, filters
+from .source import Source, opened, source_arguments
 from .view import exit_with_problems, owner_text, reasons_text
 
 
 @click.command()
-@directory_argument
+@source_arguments
 @filters
 @click.option(
     "--past-dedupe-window",
@@ -32,7 +30,9 @@ from .view import exit_with_problems, owner_text, reasons_text
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 @click.pass_context
-def replay(ctx: click.Context, /, *, directory: str, risky: bool, as_json: bool, **given: Any) -> None:
+def replay(
+    ctx: click.Context, /, *, directory: str, name: str, risky: bool, as_json: bool, **given: Any
+) -> None:
     """Make dead letters pending again, so that they are sent once more.
 
     All of them, or those that match every option. They keep their ids. Togai counts an id once in 45 days: if
@@ -42,7 +42,7 @@ def replay(ctx: click.Context, /, *, directory: str, risky: bool, as_json: bool,
     the clocks do not tell how old they are.
 
     The owner of a file makes the change, within about a second. In a file without an owner they wait for the
-    next process that starts, or for togai-shipper drain DIR.
+    next process that starts, or for togai-shipper drain DIR. In a relay they go back into the stream at once.
 
     Exit status: 0 if all is done, or the owner will do it; else 1.
 
@@ -52,23 +52,11 @@ def replay(ctx: click.Context, /, *, directory: str, risky: bool, as_json: bool,
       togai-shipper spool replay --schema api_call --newer-than 2d DIR
       togai-shipper spool replay --id order-7 DIR
     """  # noqa: D301  \b is click's sign for "keep these lines"
-    reader, selection, now = EventReader(open_folder(directory)), Selection(**given), now_ms()
-    numbers: dict[Path, list[int]] = {}
-    left: Counter[str] = Counter()
-    for event in chosen(reader.dead(), selection, now_ms()):
-        why = _why_left(event, now, risky=risky)
-        if why:
-            left[why] += 1
-        else:
-            numbers.setdefault(event.path, []).append(event.number)
-    unsure: dict[Path, list[int]] = {}
-    for event in chosen(reader.of_unsure_age(), selection, now):
-        if risky:
-            unsure.setdefault(event.path, []).append(event.number)
-        else:
-            left["of unknown age"] += event.is_kept
-    kept = _run(ctx, directory, "send", unsure)
-    letters = _run(ctx, directory, "replay", numbers, is_risky=risky)
+    selection, clock = Selection(**given), ctx.find_object(WaitClock) or WaitClock()
+    with opened(directory, name) as source:
+        numbers, unsure, left = _to_replay(source, selection, risky=risky)
+        kept = source.change("send", unsure, clock, is_risky=False) if unsure else []
+        letters = source.change("replay", numbers, clock, is_risky=risky) if numbers else []
     results = [*kept, *letters]
     if as_json:
         print_json(_results_json(results, "replayed", +left), indent=2)
@@ -76,8 +64,30 @@ def replay(ctx: click.Context, /, *, directory: str, risky: bool, as_json: bool,
         told = [] if kept and not letters else [*_told(letters, "pending again")]
         if kept:
             told += _told(kept, "to be sent, however old", "pending event")
-        print_lines((*told, *_told_left(left), *_told_where(directory, results)))
-    exit_with_problems(ctx, reader.problems, failed=_have_failed(results))
+        print_lines((*told, *_told_left(left), *source.sent_by(results)))
+    exit_with_problems(ctx, source.problems, failed=_have_failed(results))
+
+
+def _to_replay(
+    source: Source, selection: Selection, *, risky: bool
+) -> tuple[dict[Holder, list[int]], dict[Holder, list[int]], Counter[str]]:
+    """Return which letters to replay, which pending events to send, and how many are left, by reason."""
+    now = now_ms()
+    numbers: dict[Holder, list[int]] = {}
+    left: Counter[str] = Counter()
+    for event in chosen(source.dead(), selection, now_ms()):
+        why = _why_left(event, now, risky=risky)
+        if why:
+            left[why] += 1
+        else:
+            numbers.setdefault(event.path, []).append(event.number)
+    unsure: dict[Holder, list[int]] = {}
+    for event in chosen(source.of_unsure_age(), selection, now):
+        if risky:
+            unsure.setdefault(event.path, []).append(event.number)
+        else:
+            left["of unknown age"] += event.is_kept
+    return numbers, unsure, left
 
 
 def _why_left(event: StoredEvent, now: int, *, risky: bool) -> str:
@@ -89,7 +99,7 @@ def _why_left(event: StoredEvent, now: int, *, risky: bool) -> str:
 
 
 @click.command()
-@directory_argument
+@source_arguments
 @filters
 @click.option(
     "--all", "everything", is_flag=True, help="Every dead letter. Needed if no option chooses some."
@@ -98,7 +108,15 @@ def _why_left(event: StoredEvent, now: int, *, risky: bool) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 @click.pass_context
 def purge(
-    ctx: click.Context, /, *, directory: str, everything: bool, yes: bool, as_json: bool, **given: Any
+    ctx: click.Context,
+    /,
+    *,
+    directory: str,
+    name: str,
+    everything: bool,
+    yes: bool,
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Delete dead letters for ever. Their events are never billed.
 
@@ -111,36 +129,24 @@ def purge(
       togai-shipper spool purge --reason rejected --older-than 30d DIR
       togai-shipper spool purge --all --yes DIR
     """  # noqa: D301  \b is click's sign for "keep these lines"
-    reader, selection = EventReader(open_folder(directory)), Selection(**given)
+    selection, clock = Selection(**given), ctx.find_object(WaitClock) or WaitClock()
     if selection.is_everything and not everything:
         raise click.UsageError("choose some (--reason, --older-than, ...), or every dead letter with --all")
-    numbers: dict[Path, list[int]] = {}
+    numbers: dict[Holder, list[int]] = {}
     reasons: Counter[str] = Counter()
-    for event in chosen(reader.dead(), selection, now_ms()):
-        numbers.setdefault(event.path, []).append(event.number)
-        reasons[event.letter.reason if event.letter else ""] += 1
-    if numbers and not yes:
-        question = f"Delete {plural(reasons.total(), 'dead letter')} for ever ({reasons_text(reasons)})?"
-        confirm(question)
-    results = _run(ctx, directory, "purge", numbers)
+    with opened(directory, name) as source:
+        for event in chosen(source.dead(), selection, now_ms()):
+            numbers.setdefault(event.path, []).append(event.number)
+            reasons[event.letter.reason if event.letter else ""] += 1
+        if numbers and not yes:
+            question = f"Delete {plural(reasons.total(), 'dead letter')} for ever ({reasons_text(reasons)})?"
+            confirm(question)
+        results = source.change("purge", numbers, clock, is_risky=False) if numbers else []
     if as_json:
         print_json(_results_json(results, "purged", Counter()), indent=2)
     else:
         print_lines(_told(results, "deleted"))
-    exit_with_problems(ctx, reader.problems, failed=_have_failed(results))
-
-
-def _run(
-    ctx: click.Context,
-    directory: str,
-    what: What | Literal["send"],
-    numbers: dict[Path, list[int]],
-    *,
-    is_risky: bool = False,
-) -> list[ChangeResult]:
-    clock = ctx.find_object(WaitClock) or WaitClock()
-    request = ChangeRequest(open_folder(directory), what, clock, is_risky)
-    return [request.run(path, its) for path, its in numbers.items()]
+    exit_with_problems(ctx, source.problems, failed=_have_failed(results))
 
 
 def _have_failed(results: Sequence[ChangeResult]) -> bool:
@@ -185,15 +191,6 @@ def _told_left(left: Counter[str]) -> Iterator[str]:
         yield "sends them. If Togai has none of them, send them with --past-dedupe-window."
     if left["damaged"]:
         yield f"{left['damaged']:,} left: damaged on disk (reason {CORRUPT}); these are never sent."
-
-
-def _told_where(directory: str, results: Sequence[ChangeResult]) -> Iterator[str]:
-    count = sum(result.count for result in results if result.state == ChangeState.DONE and result.by is None)
-    if count:
-        yield (
-            f"{count:,} of them in files without an owner: the next process that starts sends them, or this:"
-        )
-        yield f"  togai-shipper drain {directory}"
 
 
 def _results_json(results: Sequence[ChangeResult], done: str, left: Counter[str]) -> dict[str, Any]:

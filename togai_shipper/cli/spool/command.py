@@ -11,10 +11,11 @@ from .inspection import ls, show, verify_command
 
 @click.group()
 def spool() -> None:
-    """Look into a spool, and work with what was not delivered.
+    """Look into a spool or a relay, and work with what was not delivered.
 
-    DIR is the directory that the application was given as spool= or TOGAI_SPOOL; it may be left out if
-    TOGAI_SPOOL is set. All commands work while the application runs.
+    DIR is the directory that the application was given as spool= or TOGAI_SPOOL, or the URL of a relay
+    (redis://, rediss://, unix://); it may be left out if TOGAI_SPOOL or TOGAI_RELAY is set (the
+    first wins), so that no password stands in the command. All commands work while the application runs.
 
     \b
     Examples:

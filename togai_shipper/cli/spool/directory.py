@@ -1,4 +1,4 @@
-"""The argument DIR: the directory of a spool."""
+"""The argument DIR: the directory of a spool, or the URL of a relay."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.filesystems import MOUNTS, filesystem_of, is_networked, why_not_there
 from togai_shipper.spool.folder import Folder
 
-directory_argument = click.argument("directory", metavar="DIR", envvar="TOGAI_SPOOL")
+directory_argument = click.argument("directory", metavar="DIR", envvar=["TOGAI_SPOOL", "TOGAI_RELAY"])
 
 
 def open_folder(directory: str, mounts: str = MOUNTS) -> Folder:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import attrs
 
@@ -20,13 +21,21 @@ from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.rows import DeadLetter, Row
 
 
+class Holder(Protocol):
+    """What holds events: the path of a file, or a key of a relay; as a text, all of its name."""
+
+    @property
+    def name(self) -> str:
+        """Its name in a listing."""
+
+
 @attrs.frozen(slots=False)
 class StoredEvent:
-    """One event on disk.
+    """One event, on disk or in a relay.
 
     Attributes:
-        path: its file.
-        number: its number in the file.
+        path: what holds it.
+        number: its number there.
         body: the encoded event, or what is left of a damaged one.
         accepted_ms: when it was accepted.
         letter: why it is dead; ``None`` if it is pending.
@@ -35,7 +44,7 @@ class StoredEvent:
 
     """
 
-    path: Path
+    path: Holder
     number: int
     body: bytes
     accepted_ms: int

@@ -15,14 +15,13 @@ from togai_shipper.cli.private_files import NotReplaced, new_file
 from togai_shipper.cli.terminal import print_line, printable_line
 from togai_shipper.spool.rows import CORRUPT, is_past_window
 
-from .directory import directory_argument, open_folder
-from .events import EventReader
 from .selection import Selection, chosen, filters
+from .source import Source, opened, source_arguments
 from .view import exit_with_problems
 
 
 @click.command()
-@directory_argument
+@source_arguments
 @filters
 @click.option("--pending", is_flag=True, help="Pending events, instead of dead letters.")
 @click.option(
@@ -33,11 +32,11 @@ from .view import exit_with_problems
 )
 @click.pass_context
 def export(
-    ctx: click.Context, /, *, directory: str, pending: bool, output: Path | None, **given: Any
+    ctx: click.Context, /, *, directory: str, name: str, pending: bool, output: Path | None, **given: Any
 ) -> None:
     """Write dead letters as NDJSON: one event a line, in Togai's own JSON.
 
-    All of them, or those that match every option. They stay in the spool. You can correct what is written,
+    All of them, or those that match every option. They stay where they are. You can correct what is written,
     and send it with togai-shipper send; an event that keeps its id is billed once. What is damaged on disk is
     left out.
 
@@ -47,12 +46,17 @@ def export(
       togai-shipper spool export --schema api_call --output dead.ndjson DIR
       togai-shipper spool export --pending DIR | wc -l
     """  # noqa: D301  \b is click's sign for "keep these lines"
-    selection, now = Selection(**given), now_ms()
+    selection = Selection(**given)
     if pending and selection.reasons:
         raise click.UsageError("--reason chooses dead letters, and pending events are not dead")
-    reader = EventReader(open_folder(directory))
-    count, damaged, old = 0, 0, 0
-    events = reader.pending() if pending else reader.dead()
+    with opened(directory, name) as source:
+        _write(source, selection, output, pending=pending)
+    exit_with_problems(ctx, source.problems)
+
+
+def _write(source: Source, selection: Selection, output: Path | None, *, pending: bool) -> None:
+    now, count, damaged, old = now_ms(), 0, 0, 0
+    events = source.pending() if pending else source.dead()
     with _written_to(output) as write:
         for event in chosen(events, selection, now):
             if event.letter and event.letter.reason == CORRUPT:
@@ -70,7 +74,6 @@ def export(
         )
     if damaged:
         print_line(f"{damaged:,} damaged on disk, and left out.", err=True)
-    exit_with_problems(ctx, reader.problems)
 
 
 @contextmanager

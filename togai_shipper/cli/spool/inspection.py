@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from json.encoder import encode_basestring as quoted
 from typing import Any
@@ -10,24 +9,23 @@ from typing import Any
 import click
 
 from togai_shipper.cli.formats import now_ms, plural
-from togai_shipper.cli.terminal import Screen, print_json, print_lines
+from togai_shipper.cli.terminal import print_json, print_lines
 
-from .directory import directory_argument, open_folder
-from .events import EventReader, StoredEvent
-from .files import read_files
+from .events import StoredEvent
 from .selection import Selection, chosen, filters
-from .verification import Findings, verify
-from .view import event_json, event_lines, exit_with_problems, files_json, letter_lines, show_files
+from .source import Source, opened, source_arguments
+from .verification import Findings
+from .view import event_json, event_lines, exit_with_problems, letter_lines
 
 
 @click.command()
-@directory_argument
+@source_arguments
 @click.option("--dead", is_flag=True, help="List dead letters: those that match the options below.")
 @filters
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; for dead letters, one line each.")
 @click.pass_context
-def ls(ctx: click.Context, /, *, directory: str, dead: bool, as_json: bool, **given: Any) -> None:
-    """List the files of a spool, or its dead letters.
+def ls(ctx: click.Context, /, *, directory: str, name: str, dead: bool, as_json: bool, **given: Any) -> None:
+    """List the files of a spool, or what a relay holds; or dead letters.
 
     Each process has a file of its own, and is its owner. The next process that starts takes over the files
     that have no owner. Dead letters are events that Togai refused, or that are too old to be sent again
@@ -38,23 +36,21 @@ def ls(ctx: click.Context, /, *, directory: str, dead: bool, as_json: bool, **gi
       togai-shipper spool ls /var/lib/app/togai-spool
       togai-shipper spool ls --dead --reason rejected --newer-than 1d DIR
       togai-shipper spool ls --json DIR
+      togai-shipper spool ls redis://redis.example.com
     """  # noqa: D301  \b is click's sign for "keep these lines"
-    selection, folder = Selection(**given), open_folder(directory)
-    if not dead:
-        if not selection.is_everything:
-            raise click.UsageError("these options choose dead letters: add --dead")
-        files = read_files(folder)
-        if as_json:
-            print_json(files_json(directory, files), indent=2)
+    selection = Selection(**given)
+    with opened(directory, name) as source:
+        if dead:
+            _list_dead(ctx, source, selection, as_json=as_json)
+        elif selection.is_everything:
+            source.show(as_json=as_json)
         else:
-            show_files(Screen(), directory, files, now_ms())
-            print_lines(
-                f"{path} is the spool of user {path.name}: look into it as that user, or as root."
-                for path in folder.others()
-            )
-        return
-    reader, count = EventReader(folder), 0
-    for event in chosen(reader.dead(), selection, now_ms()):
+            raise click.UsageError("these options choose dead letters: add --dead")
+
+
+def _list_dead(ctx: click.Context, source: Source, selection: Selection, *, as_json: bool) -> None:
+    count = 0
+    for event in chosen(source.dead(), selection, now_ms()):
         count += 1
         if as_json:
             print_json(event_json(event))
@@ -62,36 +58,37 @@ def ls(ctx: click.Context, /, *, directory: str, dead: bool, as_json: bool, **gi
             print_lines(letter_lines(event, now_ms()))
     if not as_json:
         print_lines(["", f"{plural(count, 'dead letter')}."] if count else ["No dead letter matches."])
-    exit_with_problems(ctx, reader.problems)
+    exit_with_problems(ctx, source.problems)
 
 
 @click.command()
 @click.argument("event_id", metavar="ID")
-@directory_argument
+@source_arguments
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a line for each place where it is.")
 @click.pass_context
-def show(ctx: click.Context, /, *, event_id: str, directory: str, as_json: bool) -> None:
+def show(ctx: click.Context, /, *, event_id: str, directory: str, name: str, as_json: bool) -> None:
     """Show the event with this ID: its content, where it is, and why.
 
     It is looked for among the pending events and the dead letters. If it is in neither (exit status 1), it
-    was delivered, or never was in this spool.
+    was delivered, or never was in this spool or relay.
 
     \b
     Examples:
       togai-shipper spool show 9f86d081884c7d659a2feaa0c55ad015 DIR
       TOGAI_SPOOL=DIR togai-shipper spool show order-7
     """  # noqa: D301  \b is click's sign for "keep these lines"
-    reader, found = EventReader(open_folder(directory)), 0
+    found = 0
     written = quoted(event_id).encode()  # as it stands in a body: so few bodies need decoding
-    for events in (reader.dead(), reader.pending()):
-        for event in events:
-            if (event.letter or written in event.body) and event.id == event_id:
-                found += 1
-                _show(event, as_json=as_json)
+    with opened(directory, name) as source:
+        for events in (source.dead(), source.pending()):
+            for event in events:
+                if (event.letter or written in event.body) and event.id == event_id:
+                    found += 1
+                    _show(event, as_json=as_json)
     if found:
         return
-    nowhere = f"{directory}: no event {event_id!r} is here"
-    exit_with_problems(ctx, [*dict.fromkeys(reader.problems), nowhere])  # each file was read twice
+    nowhere = f"{source.place}: no event {event_id!r} is here"
+    exit_with_problems(ctx, [*dict.fromkeys(source.problems), nowhere])  # each file was read twice
 
 
 def _show(event: StoredEvent, *, as_json: bool) -> None:
@@ -102,14 +99,15 @@ def _show(event: StoredEvent, *, as_json: bool) -> None:
 
 
 @click.command("verify")
-@directory_argument
+@source_arguments
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a line for each file.")
 @click.pass_context
-def verify_command(ctx: click.Context, /, *, directory: str, as_json: bool) -> None:
-    """Check each file, and the checksum of every event in it.
+def verify_command(ctx: click.Context, /, *, directory: str, name: str, as_json: bool) -> None:
+    """Check each file, and the checksum of every event in it; or each entry and dead letter of a relay.
 
     It reads everything and changes nothing; 1 GB takes about a minute. A damaged event is never sent; the
-    application keeps it as a dead letter, and logs that.
+    application keeps it as a dead letter, and logs that. What is in a relay and is not ours is named; no
+    drainer sends or deletes it.
 
     Exit status: 0 if all is whole, 1 if anything is not, or if an earlier process has set a file aside.
 
@@ -118,28 +116,27 @@ def verify_command(ctx: click.Context, /, *, directory: str, as_json: bool) -> N
       togai-shipper spool verify DIR
       togai-shipper spool verify --json DIR
     """  # noqa: D301  \b is click's sign for "keep these lines"
-    folder, wrong, checked = open_folder(directory), 0, 0
-    foreign = [Findings(left.path, problems=(left.why,)) for left in folder.foreign()]
-    paths = [*folder.paths(), *folder.set_aside()]
-    for findings in itertools.chain(foreign, (verify(folder, path) for path in paths)):
-        checked += 1
-        wrong += bool(findings.problems)
-        if as_json:
-            print_json(_findings_json(findings))
-        else:
-            print_lines(_findings_lines(findings))
+    wrong = checked = 0
+    with opened(directory, name) as source:
+        for findings in source.findings():
+            checked += 1
+            wrong += bool(findings.problems)
+            if as_json:
+                print_json(_findings_json(findings))
+            else:
+                print_lines(_findings_lines(findings))
     if not as_json:
-        print_lines(["", *_verdict(checked, wrong)] if checked else [f"{directory}: no spool file is here."])
+        verdict = ["", *_verdict(source, checked, wrong)]
+        print_lines(verdict if checked else [f"{source.place}: no spool file is here."])
     ctx.exit(1 if wrong else 0)
 
 
-def _verdict(checked: int, wrong: int) -> list[str]:
+def _verdict(source: Source, checked: int, wrong: int) -> list[str]:
+    count = plural(checked, source.part)
     if not wrong:
-        return [f"{plural(checked, 'file')} checked: all is whole."]
-    return [
-        f"{plural(checked, 'file')} checked, {wrong} with a problem. Damaged events are never sent: the",
-        "application saves what can be read of such a file, and keeps the file under another name.",
-    ]
+        return [f"{count} checked: all is whole."]
+    first, *rest = source.advice()
+    return [f"{count} checked, {wrong} with a problem. {first}", *rest]
 
 
 def _findings_lines(findings: Findings) -> Iterator[str]:

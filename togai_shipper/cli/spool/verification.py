@@ -12,15 +12,17 @@ from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import Folder
 
+from .events import Holder
+
 MAX_NAMED = 5  # complaints of SQLite that are repeated; it makes up to 100
 
 
 @attrs.frozen
 class Findings:
-    """What was found in one file.
+    """What was found in one file, or under one of a relay's keys.
 
     Attributes:
-        path: the file.
+        path: the file, or the relay's key.
         owner: the process that owns it, as in ``FileFacts``.
         pending: how many pending events are whole.
         dead: how many dead letters are whole.
@@ -29,7 +31,7 @@ class Findings:
 
     """
 
-    path: Path
+    path: Holder
     owner: int | None = None
     pending: int = 0
     dead: int = 0

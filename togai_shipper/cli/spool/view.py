@@ -164,7 +164,7 @@ def event_json(event: StoredEvent) -> dict[str, Any]:
         "schema_name": event.schema_name or None,
         "account_id": event.account_id or None,
         "accepted": moment(event.accepted_ms),
-        "file": str(event.path),
+        "file" if isinstance(event.path, Path) else "key": str(event.path),
         "number": event.number,
     }
     if event.letter:
@@ -185,7 +185,8 @@ def letter_lines(event: StoredEvent, now_ms: int) -> Iterator[str]:
     what = " for ".join(filter(None, (event.schema_name, event.account_id))) or "what it was cannot be read"
     status = "" if letter.status is None else f" ({letter.status})"
     yield f"{letter.id}  {what}"
-    yield f"  {letter.reason}{status}, {age((now_ms - letter.dead_ms) / 1000)} ago"
+    since = f", {age((now_ms - letter.dead_ms) / 1000)} ago" if letter.dead_ms else ""
+    yield f"  {letter.reason}{status}{since}"
     if letter.message:
         yield f"  {letter.message}"
 
@@ -203,7 +204,7 @@ def event_lines(event: StoredEvent, now_ms: int) -> Iterator[str]:
         "requests": str(letter.attempts) if letter else "",
         "accepted": _when(event.accepted_ms, now_ms),
         "dead": _when(letter.dead_ms, now_ms) if letter else "",
-        "file": f"{event.path}, number {event.number}",
+        "file" if isinstance(event.path, Path) else "key": f"{event.path}, number {event.number}",
     }
     for name, value in facts.items():
         if value:

@@ -1,0 +1,22 @@
+"""The rights of those who use a relay, as the documentation gives them, for the relay ``togai``."""
+
+from __future__ import annotations
+
+import redis
+
+KEYS = ("~{togai}:events", "~{togai}:relay")
+MORE_KEYS = ("~{togai}:dead", "~{togai}:lease")
+PRODUCER = (
+    *("-@all", *KEYS, "+eval", "+evalsha", "+script|load", "+ping", "+info", "+hmget", "+hset", "+xadd"),
+    *("+hincrby", "+wait", "+client|setname", "+select"),
+)
+SINCE_7_2 = ("+waitaof", "+client|setinfo")
+DRAINER = (
+    *(*PRODUCER, *MORE_KEYS, "+get", "+set", "+hget", "+hgetall", "+hlen", "+xrange", "+xdel", "+xlen"),
+)
+OPERATOR = (*DRAINER, "+hscan", "+hdel", "+type", "+config|get", "+client|list")
+
+
+def give(client: redis.Redis, user: str, rights: tuple[str, ...]) -> None:
+    """Make a user, with the password ``sesame``, who has these rights alone."""
+    client.execute_command("ACL", "SETUSER", user, "reset", "on", ">sesame", *rights)

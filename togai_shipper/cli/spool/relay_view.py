@@ -1,0 +1,98 @@
+"""Put what is known of a relay into words, and into JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from togai_shipper.cli.formats import age, moment, plural, size
+from togai_shipper.relay.survey import Leader, Survey
+
+from .view import reasons_text
+
+
+def relay_lines(url: str, name: str, found: Survey, reasons: Mapping[str, int], now_ms: int) -> Iterator[str]:
+    """Say what a relay holds, who drains it, and for whom."""
+    if found.wrong_kinds:
+        for key, kind in found.wrong_kinds.items():
+            yield f"{key} is a {kind}: somebody else uses this name in {url}."
+        return
+    if not found.facts and not found.entries and not found.dead:
+        yield f"{url}: nothing was ever handed over under the name {name}."
+        return
+    oldest = found.number("oldest")
+    rows = {
+        "entries": _count(found.entries),
+        "events": f"{found.number('events'):,}",
+        "bytes": size(found.number("bytes")),
+        "oldest": f"{age((now_ms - oldest) / 1000)}, accepted {moment(oldest)}"
+        if found.number("events")
+        else "",
+        "in": f"{found.number('in'):,} events, ever",
+        "out": f"{found.number('out'):,}",
+        "lost": f"{found.number('lost'):,}: they were in the stream when it was deleted or trimmed"
+        if found.number("lost")
+        else "none known",
+        "dead": _count(found.dead),
+        "base URL": found.facts.get("base_url", "none yet"),
+        "key": f"fingerprint {found.facts['key']}" if "key" in found.facts else "none has drained it yet",
+        "drained by": leader_text(found.leader),
+        "stand by": _standbys(found),
+    }
+    for label, text in rows.items():
+        if text:
+            yield f"{label:12}{text}"
+    if reasons:
+        yield ""
+        yield f"Dead letters: {reasons_text(reasons)}. See them:"
+        yield f"  togai-shipper spool ls --dead {url}"
+    if found.number("events") and found.leader and not found.leader.is_alive:
+        yield ""
+        waiting = plural(found.number("events"), "event waits", "events wait")
+        yield f"{waiting}, and nobody drains. Start a drainer:"
+        yield f"  togai-shipper drain {url}"
+
+
+def leader_text(leader: Leader | None) -> str:
+    """Name who drains a relay."""
+    if leader is None:
+        return "unknown: this user may not read the lease"
+    if not leader.owner:
+        return "nobody"
+    return leader.owner if leader.is_alive else f"nobody: {leader.owner} has not renewed its lease for 4 s"
+
+
+def _standbys(found: Survey) -> str:
+    leads = found.leader.owner if found.leader else ""
+    return ", ".join(each for each in found.drainers or () if each != leads)
+
+
+def _count(number: int | None) -> str:
+    return "unknown: this user may not read it" if number is None else f"{number:,}"
+
+
+def relay_json(
+    url: str, name: str, found: Survey, reasons: Mapping[str, int], problems: list[str]
+) -> dict[str, Any]:
+    """Return what is known of a relay, for JSON."""
+    oldest = found.number("oldest")
+    return {
+        "relay": url,
+        "name": name,
+        "base_url": found.facts.get("base_url"),
+        "key_fingerprint": found.facts.get("key"),
+        "epoch": found.facts.get("epoch"),
+        "leader": None if found.leader is None else found.leader.owner or None,
+        "leader_alive": None if found.leader is None else found.leader.is_alive,
+        "drainers": found.drainers,
+        "entries": found.entries,
+        "events": found.number("events"),
+        "bytes": found.number("bytes"),
+        "oldest": moment(oldest) if found.number("events") else None,
+        "in": found.number("in"),
+        "out": found.number("out"),
+        "lost": found.number("lost"),
+        "dead": found.dead,
+        "dead_by_reason": dict(reasons),
+        "problems": problems,
+    }
