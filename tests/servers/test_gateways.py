@@ -292,7 +292,7 @@ def through(proxy: Gateway) -> Callable[[], requests.Session]:
 
 
 def beyond(togai: FakeTogai) -> dict[str, Any]:
-    """Options of a shipper to which it is on another machine, that a proxy knows: to loopback none is used."""
+    """Options of a shipper to which Togai is on another machine: to loopback no proxy is used."""
     return {"base_url": f"http://togai.test:{togai.port}", "allow_insecure": True}
 
 
