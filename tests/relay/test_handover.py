@@ -22,7 +22,7 @@ from togai_shipper._event import encode
 from togai_shipper._secret import Secret
 from togai_shipper.relay.errors import Forbidden, Foreign, Full, Newer, Unreachable
 from togai_shipper.relay.hold import Hold, Parcel
-from togai_shipper.relay.keeper import Keeper
+from togai_shipper.relay.hold_keeper import Keeper
 from togai_shipper.relay.watch import Watch
 
 LOST = Unreachable("no relay: ConnectionError: connection refused", may_be_done=False)

@@ -186,6 +186,13 @@ class OldRedis:
     def __init__(self, said: object) -> None:
         self._said = said
 
+    decode_responses = False
+
+    def get_encoder(self) -> OldRedis:
+        return self
+
+    def set_retry(self, _: object) -> None: ...
+
     def ping(self) -> None: ...
 
     def close(self) -> None: ...

@@ -82,16 +82,6 @@ def test_a_function_may_give_the_connection_and_a_name_the_relay(
     assert ids(redis_server.url) == []
 
 
-def test_a_connection_that_decodes_what_redis_says_will_do(
-    produce: Callable[..., Shipper], redis_server: RedisServer
-) -> None:
-    shipper = produce(relay=lambda: redis.Redis(port=redis_server.port, decode_responses=True))
-    tracked = track(shipper)
-
-    assert shipper.flush().held == 3
-    assert ids(redis_server.url) == tracked
-
-
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc, to count threads")
 def test_close_leaves_no_thread(produce: Callable[..., Shipper]) -> None:
     def threads() -> int:

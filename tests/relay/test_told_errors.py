@@ -31,6 +31,9 @@ class Refusing:
     def set_retry(self, _: object) -> None:
         pass
 
+    def ping(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

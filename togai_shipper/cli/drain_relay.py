@@ -129,7 +129,7 @@ def drain_relay(
     # Asked for here: who has no relay needs no redis-py.
     from togai_shipper.relay.drainer import TIMEOUT, Drainer, load  # noqa: PLC0415
     from togai_shipper.relay.keeper import new_owner  # noqa: PLC0415
-    from togai_shipper.relay.link import Link  # noqa: PLC0415
+    from togai_shipper.relay.link import DRAINERS, Link  # noqa: PLC0415
 
     given = {key: value for key, value in options.items() if value is not None}
     if on_error:
@@ -138,7 +138,9 @@ def drain_relay(
     name = checked_name(name or os.environ.get("TOGAI_RELAY_NAME") or DEFAULT_NAME)
     where = checked_url(source) if is_url(source) else imported(source, "DIR")
     owner = new_owner(time.time)
-    drainer = Drainer(config, Link(where, name, TIMEOUT), name, owner, new_key=new_key)
+    drainer = Drainer(
+        config, Link(where, name, TIMEOUT, client_name=DRAINERS + owner), name, owner, new_key=new_key
+    )
     screen, stop = Screen(stderr=as_json), threading.Event()
     has_led = False
 
