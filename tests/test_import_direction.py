@@ -88,6 +88,7 @@ ORDER = [
     "_engine.closing",
     "spool.making",
     "spool.patience",
+    "spool.opening",
     "spool.connection",
     "spool.schema",
     "spool.dead_letters",

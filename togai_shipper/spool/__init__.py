@@ -5,7 +5,7 @@
 Each file knows those before it.
 
 - one file: ``rows`` (what is kept of an event), ``age`` (how old it is, by which clocks), ``errors``,
-  ``connection``, ``schema``, ``dead_letters``, ``file``
+  ``opening`` (SQLite opens what was looked at), ``connection``, ``schema``, ``dead_letters``, ``file``
 - where it lies: ``ownership`` (whose directory may be a spool), ``making`` (what we make is one user's
   alone), ``claims`` (which process has which file), ``filesystems`` (where a spool cannot be), ``folder``
 - our own: ``wal`` (what SQLite writes beside it), ``disk`` (the file, if there is one), ``shelf`` (which

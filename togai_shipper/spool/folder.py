@@ -23,6 +23,7 @@ from .errors import Refused, SpoolError
 from .file import SpoolFile
 from .filesystems import MOUNTS, filesystem_of, is_mount, is_networked, why_not_there
 from .making import make_directory
+from .opening import status_of, trusted_in
 from .ownership import ASIDE, LOCK, OURS, USERS, Place, Refusal, Use, decide, is_mixed, why_foreign
 
 TRIES = 10  # names for a new file, of which somebody who cleans up may take the lock at the wrong moment
@@ -158,7 +159,7 @@ class Folder:
         """Each thing with such a name, and what the system tells of it. Raises ``SpoolError``."""
         for place in self._places():
             for name in _names(place):
-                if pattern.fullmatch(name) and (status := _status(place / name)) is not None:
+                if pattern.fullmatch(name) and (status := status_of(place / name)) is not None:
                     yield place / name, status
 
     def _places(self) -> list[Path]:
@@ -167,15 +168,15 @@ class Folder:
 
     def _of_users(self) -> Iterator[Path]:
         for name in _names(self.given):
-            status = _status(self.given / name) if USERS.fullmatch(name) else None
+            status = status_of(self.given / name) if USERS.fullmatch(name) else None
             if status is not None and stat.S_ISDIR(status.st_mode) and status.st_uid == int(name):
                 yield self.given / name
 
     def _why_not(self, path: Path) -> str | None:
         """Say why a file is not ours to take, with its path; ``None`` where it is."""
-        trusted = _trusted(path.parent)
+        trusted = trusted_in(path.parent)
         for each in (*(Path(f"{path}{suffix}") for suffix in SUFFIXES), claims.lock_of(path)):
-            if (status := _status(each)) is None:
+            if (status := status_of(each)) is None:
                 continue
             why = why_foreign(status.st_mode, status.st_uid, trusted)
             is_ours = status.st_uid == os.geteuid()
@@ -211,7 +212,10 @@ class Folder:
                 continue
             if claim is None:
                 continue
-            if claim.path.exists():
+            if why := self._why_not(claim.path):  # it was exchanged since it was listed
+                claim.release()
+                yield Left(claim.path, why)
+            elif claim.path.exists():
                 yield claim
             else:  # its process has just removed it
                 with suppress(SpoolError):
@@ -249,24 +253,6 @@ class Folder:
 
     def _asked(self, lock: Path) -> int | None:
         return claims.ask(lock, self._flock)
-
-
-def _trusted(place: Path) -> set[int]:
-    """Return whose files we take in a directory: ours, and its owner's, unless everybody may write there."""
-    us, status = os.geteuid(), _status(place)
-    if status is None or (status.st_uid and status.st_mode & 0o002):
-        return {us}
-    return {us, status.st_uid}
-
-
-def _status(path: Path) -> os.stat_result | None:
-    """Return what the system tells of a path, not of what it links to; ``None`` where it is not there."""
-    try:
-        return path.lstat()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise SpoolError(f"{path}: {error.strerror}") from error
 
 
 def _names(place: Path) -> list[str]:
