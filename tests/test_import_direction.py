@@ -102,6 +102,7 @@ ORDER = [
     "spool.gathering",
     "spool.requests",
     "spool.orphan",
+    "spool.stranded",
     "spool.adoption",
     "spool.news",
     "spool.recovery",

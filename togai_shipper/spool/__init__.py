@@ -10,8 +10,8 @@ Each file knows those before it.
   alone), ``claims`` (which process has which file), ``filesystems`` (where a spool cannot be), ``folder``
 - our own: ``wal`` (what SQLite writes beside it), ``disk`` (the file, if there is one), ``shelf`` (which
   event is where in it), ``holdings`` (what is counted), ``gathering`` (what is not written yet)
-- others': ``requests`` (what an operator asks), ``orphan`` (one whose process is gone), ``adoption`` (the
-  search for such)
+- others': ``requests`` (what an operator asks), ``orphan`` (one whose process is gone), ``stranded`` (what
+  is not ours to send), ``adoption`` (the search for such)
 - ``news`` tells, ``recovery`` brings events back, ``upkeep`` sees to a file that fails
 - ``writer`` is the thread, and the store
 """

@@ -158,7 +158,7 @@ class Folder:
     def _named(self, pattern: re.Pattern[str]) -> Iterator[tuple[Path, os.stat_result]]:
         """Each thing with such a name, and what the system tells of it. Raises ``SpoolError``."""
         for place in self._places():
-            for name in _names(place):
+            for name in sorted(_names(place)):
                 if pattern.fullmatch(name) and (status := status_of(place / name)) is not None:
                     yield place / name, status
 
@@ -203,8 +203,13 @@ class Folder:
 
         Before them come those that are not ours to take, and among them those that cannot be claimed.
         """
-        yield from self.foreign()
-        for path in self._remains() + self.paths():
+        ours = []
+        for path, status in self._named(OURS):
+            if why := self._why_not(path):
+                yield Left(path, why)
+            else:
+                ours.append((status.st_mtime, path.name, path))
+        for path in (*self._remains(), *(path for _, _, path in sorted(ours))):
             try:
                 claim = self._taken(path)
             except SpoolError as error:
