@@ -95,6 +95,7 @@ ORDER = [
     "spool.file",
     "spool.claims",
     "spool.filesystems",
+    "spool.leading",
     "spool.folder",
     "spool.wal",
     "spool.disk",

@@ -22,6 +22,7 @@ from .claims import FLOCK, SUFFIXES, Claim
 from .errors import Refused, SpoolError
 from .file import SpoolFile
 from .filesystems import MOUNTS, filesystem_of, is_mount, is_networked, why_not_there
+from .leading import why_led_elsewhere, why_no_directory
 from .making import make_directory
 from .opening import status_of, trusted_in
 from .ownership import ASIDE, LOCK, OURS, USERS, Place, Refusal, Use, decide, is_mixed, why_foreign
@@ -75,6 +76,8 @@ class Folder:
         mixed = False
         try:
             status = self.given.stat()
+            if why := why_led_elsewhere(self.given):
+                return Refusal(why)
             with suppress(PermissionError):  # another user's; what lies in it changes nothing then
                 mixed = is_mixed(os.listdir(self.given))  # noqa: PTH208  only the names are wanted
         except OSError as error:
@@ -88,6 +91,8 @@ class Folder:
         if self.path != self.given:
             flags |= os.O_NOFOLLOW  # others, too, may put something there
         try:
+            if self.path != self.given and (why := why_no_directory(self.path)):
+                raise self._refused(why)
             make_directory(self.path)
             fd = os.open(self.path, flags)
         except PermissionError:
@@ -95,13 +100,23 @@ class Folder:
         except OSError as error:
             raise self._refused(f"{self.path}: cannot be made: {error.strerror}") from error
         try:
-            if (owner := os.fstat(fd).st_uid) != os.geteuid():
-                raise self._refused(
-                    f"{self.path}: belongs to user {owner}; remove it, or choose another directory"
-                )
+            self._check_own(os.fstat(fd))
             os.fchmod(fd, 0o700)
         finally:
             os.close(fd)
+
+    def _check_own(self, opened: os.stat_result) -> None:
+        """Raise ``SpoolError`` where what was opened is not ours, or another user's link has led us there."""
+        if self.path == self.given:
+            if isinstance(again := self.use(), Refusal):
+                raise self._refused(f"{self.given}: {again.why}")
+            now = status_of(Path(os.path.realpath(self.given)))
+            if now is None or not os.path.samestat(now, opened):
+                raise self._refused(f"{self.given}: was exchanged while it was opened")
+        if opened.st_uid != os.geteuid():
+            raise self._refused(
+                f"{self.path}: belongs to user {opened.st_uid}; remove it, or choose another directory"
+            )
 
     def _refused(self, why: str) -> Refused:
         """Say why it is refused, with what lies there."""
