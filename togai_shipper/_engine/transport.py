@@ -12,6 +12,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -120,8 +121,12 @@ class Transport:
         if not self._is_timed(session) and not may_begin():
             return Reply(None, error="no reply: given up before it was sent", sent=False)
 
-        def blank(text: str) -> str:
-            return blanked(text, [key, *self._passwords()])
+        @cache
+        def secrets() -> list[Secret[str]]:
+            return [key, *self._passwords()]
+
+        def blank(text: str) -> str:  # called for each message of a reply, which may have thousands
+            return blanked(text, secrets())
 
         connect, total = (min(limit, time_left) for limit in self._timeout)
         idle = min(MAX_IDLE, time_left * IDLE_SHARE)
@@ -297,7 +302,7 @@ def _why(error: BaseException, blank: Callable[[str], str] = str) -> str:
         parts = (getattr(cause, "reason", None), *cause.args)
         cause = next((part for part in parts if isinstance(part, BaseException)), cause)
     # First blanked, then cut: a secret that is cut would not be known any more.
-    text = blank(str(cause)[: 10 * MAX_WHY]).rsplit(": ", 1)[-1] or type(cause).__name__
+    text = blank(str(cause)).rsplit(": ", 1)[-1] or type(cause).__name__
     if not isinstance(error, _OF_THE_NETWORK):
         text = f"{type(error).__name__}: {text}"  # none of the network's: it says little without its kind
     return f"no reply: {printable(text[:MAX_WHY])}"
