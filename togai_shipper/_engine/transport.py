@@ -24,11 +24,11 @@ from requests.auth import AuthBase
 from togai_shipper._config import Config, SessionFactory
 from togai_shipper._option_values import is_loopback
 from togai_shipper._printable import printable
-from togai_shipper._secret import HiddenText, Secret
+from togai_shipper._secret import HiddenText, Secret, hidden
 from togai_shipper._version import __version__
 
 from .blanking import blanked, passwords_of
-from .certificates import missing, trusted
+from .certificates import bundle_of, missing, trusted
 from .exchange import CHUNK, MAX_IDLE, Exchange, exchange
 from .guarded_head import InTheClear
 from .timed_http import WholeResponse, is_timed, tame
@@ -161,11 +161,13 @@ class Transport:
 
     def _trusted(self, session: requests.Session) -> Any:
         is_ours = self._factory is None  # then we may have turned trust_env off, and not for this
-        return trusted(session.verify, os.environ if is_ours or session.trust_env else {})
+        return trusted(
+            session.verify, bundle_of(hidden(os.environ)) if is_ours or session.trust_env else None
+        )
 
     def _passwords(self) -> list[Secret[str]]:
         """What is secret in the URLs of proxies, the environment's and the session's."""
-        urls = [url for name, url in os.environ.items() if name.lower() in _NAMES_PROXIES]
+        urls = [os.environ[name] for name in list(os.environ) if name.lower() in _NAMES_PROXIES]
         proxies = getattr(self._session, "proxies", None) or {}
         return passwords_of([*urls, *(url for url in proxies.values() if isinstance(url, str))])
 
