@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import click
 
+from togai_shipper._option_values import shown_base_url
 from togai_shipper.cli.formats import plural
 from togai_shipper.cli.terminal import Screen, print_json, print_lines, styled
 
@@ -32,7 +33,7 @@ def examine(
     yield from refused
     yield from environment_checks.unknown_names(environ)
     if not any(check.name in ("base_url", "TOGAI_BASE_URL") for check in refused):
-        yield Check("ok", "base_url", config.base_url)
+        yield Check("ok", "base_url", shown_base_url(config.base_url))
         reached = []
         for check in bounded("server", partial(server_checks.reach, config.base_url, world), world.patience):
             reached.append(check)
