@@ -221,6 +221,32 @@ def test_a_value_that_cannot_be_shown_is_told_shortly(value: Any) -> None:
     assert len(str(error.value)) < 300
 
 
+@pytest.mark.parametrize("option", ["overflow", "batch_size", "timeout", "rate_limit", "strict", "on_error"])
+def test_a_key_in_the_place_of_another_option_is_not_shown(option: str) -> None:
+    long, short = "sk_live_51SECRETSECRET", "sk-secret"
+    for value in (long, [long], (long, 1), short):
+        with pytest.raises(ConfigurationError) as error:
+            load({"TOGAI_API_KEY": short}, **{option: value})
+
+        assert str(error.value).endswith(
+            f"not a str of {len(value)} characters"
+            if isinstance(value, str)
+            else f"not a {type(value).__name__}"
+        )
+
+
+def test_a_key_in_the_place_of_the_host_or_of_the_spool_is_not_shown() -> None:
+    for wrong in (
+        {"base_url": f"http://{KEY}"},
+        {"base_url": f"https://{KEY}:x"},
+        {"spool": f"{KEY}-secret\0"},
+    ):
+        with pytest.raises(ConfigurationError) as error:
+            load(**wrong)
+
+        assert KEY not in str(error.value)
+
+
 def test_an_option_that_does_not_exist_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"^flush_intervall: is no option$"):
         load(flush_intervall=1)
@@ -388,7 +414,7 @@ def test_credentials_in_a_base_url_are_refused_and_not_shown(url: Any) -> None:
         ("sk-secret", "a str of 9 characters without a scheme"),
         ("eyJh.eyJz.c2ln", "a str of 14 characters without a scheme"),
         ("skliveabc://", "a str of 12 characters without a scheme"),
-        ("https://user:hunter2", "'https://user…'"),
+        ("https://user:hunter2", "'https://…'"),
         ("https://togai.test:99999/x", "'https://togai.test…'"),
         ("https://user:a@hunter2", "'https://…'"),
         ("ftp://togai.test", "'ftp://togai.test'"),

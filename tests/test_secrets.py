@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -186,6 +187,34 @@ def test_the_frames_that_send_a_request_do_not_show_the_key_though_it_is_sent() 
     assert len(list(frames_of(raised.value))) > 8, "requests, urllib3 and http.client, too"
     assert not shown_by(raised.value, KEY)
     assert b"\r\nAuthorization: Bearer %s\r\n" % KEY.encode() in server.heads[0]
+
+
+def test_no_part_of_a_hidden_text_shows_it_and_whoever_sends_it_can() -> None:
+    text = HiddenText(f"Bearer {KEY}")
+
+    for part in (text[7:], text[:20], text[7], text + "x", "x" + text, (text + "x")[:-1]):
+        assert repr(part) == "<hidden>"
+    assert f"{text}" == str(text) == text.encode("latin-1").decode() == f"Bearer {KEY}"
+    assert "x" + text == f"xBearer {KEY}"
+
+
+def test_no_frame_that_looks_for_certificates_shows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOGAI_API_KEY", KEY)
+    shown: list[str] = []
+
+    def look(frame: FrameType, _event: str, _argument: object) -> None:
+        if frame.f_code.co_filename.endswith(("certificates.py", "transport.py")):
+            shown.extend(name for name, value in frame.f_locals.items() if KEY in repr(value))
+
+    transport = Transport("https://127.0.0.1:9", (1, 1))
+    sys.setprofile(look)
+    try:
+        transport.send("/ingest", b"{}", Secret(KEY), 1)
+    finally:
+        sys.setprofile(None)
+        transport.close()
+
+    assert not shown
 
 
 def test_a_shipper_that_was_not_made_can_be_shown() -> None:

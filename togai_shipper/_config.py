@@ -206,7 +206,7 @@ class Config:
         plain = urlsplit(self.base_url).scheme == "http"
         if plain and not self.allow_insecure and not values.is_loopback(self.base_url):
             raise ConfigurationError(
-                f"base_url: {self.base_url!r} would send the key unencrypted; "
+                f"base_url: {values.shown_base_url(self.base_url)!r} would send the key unencrypted; "
                 "use https, or allow_insecure=True"
             )
         if self.backoff_max < self.backoff_initial:
@@ -226,7 +226,7 @@ def _value(field: Any, given: Secret[Any], environment: Secret[Mapping[str, str]
     try:
         return field.metadata["check"](given.reveal())
     except ValueError as wanted:
-        problem = f"{source}: must be {wanted}, not {values.shown(field.name, given.reveal())}"
+        problem = f"{source}: must be {wanted}, not {values.shown(field.name, given.reveal(), environment)}"
     except ConfigurationError as wrong:
         problem = str(wrong)
     # Raised out here: within, it would lead to the frames of the check, which have seen the value itself.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -20,7 +20,8 @@ from .exceptions import ConfigurationError
 Check: TypeAlias = Callable[[Any], Any]
 
 LONGEST = 2_000_000.0  # seconds of any option (23 days); a socket's timeout overflows at 2**31 milliseconds
-MAX_SHOWN = 200  # characters of a value in a message
+MAX_SHOWN = 200  # characters of a number or a URL in a message
+MAX_WORD = 16  # characters of any other value in a message
 LONGEST_NAME = 100
 RELAY_SCHEMES = ("redis", "rediss", "unix")
 _NAME = frozenset(string.ascii_letters + string.digits + ".-_")
@@ -213,18 +214,35 @@ def read_rate(text: str) -> float | None:
 # --- how a wrong value is shown -----------------------------------------------------------------------------
 
 
-def shown(name: str, value: Any) -> str:
-    """Write a value for a message: not too long, and of a URL nothing that may be a secret."""
+def shown(name: str, value: Any, environment: Secret[Mapping[str, str]]) -> str:
+    """Write a value for a message: nothing that is the key, or is so long that it may be."""
     if name in ("base_url", "relay"):
-        return _shown_url(value)
+        return shown_url(value)
+    if isinstance(value, str):
+        is_key = value == environment.reveal().get("TOGAI_API_KEY")
+        return f"a str of {len(value)} characters" if is_key or len(value) > MAX_WORD else repr(value)
     try:
         text = repr(value)
     except Exception:  # the caller's object; or an int too long to be written
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
+        text = ""
+    if text and isinstance(value, (int, float)):
+        return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
+    return text if 0 < len(text) <= MAX_WORD else f"a {type(value).__name__}"
 
 
-def _shown_url(value: Any) -> str:
+def shown_base_url(url: str) -> str:
+    """Write a URL that can be used; not its host, if that may be a key."""
+    host = urlsplit(url).hostname or ""
+    return url if shown_host(host) == host else f"{urlsplit(url).scheme}://… ({shown_host(host)})"
+
+
+def shown_host(host: str) -> str:
+    """Write the host of a URL, which may be a key in the place of one if it has no dot."""
+    is_told = "." in host or ":" in host or host.lower() == "localhost"
+    return host if is_told else f"a host of {len(host)} characters without a dot"
+
+
+def shown_url(value: Any) -> str:
     """Write of a malformed URL scheme and host alone; it may be a key, or have a password anywhere."""
     if not isinstance(value, str):
         return f"a {type(value).__name__}"
@@ -235,5 +253,5 @@ def _shown_url(value: Any) -> str:
     ):
         return f"a str of {len(value)} characters without a scheme"
     host = "" if "@" in rest or "%40" in rest else rest[: len(rest) - len(rest.lstrip(_HOST))]
-    text = f"{scheme}://{host}"[:MAX_SHOWN]
+    text = f"{scheme}://{host if shown_host(host) == host else ''}"[:MAX_SHOWN]
     return repr(text if text == value else text + "…")

@@ -34,12 +34,25 @@ class Secret(Generic[T]):
 
 
 class HiddenText(str):
-    """Text that others have to read, a header's value, and that does not show in their tracebacks."""
+    """Text that others have to read, a header's value, and that does not show in their tracebacks.
+
+    Neither does a part of it: what shows values cuts them before it writes them. ``http.client`` encodes it,
+    but an application's adapter may format it into a request: ``str()`` and ``format()`` give the text.
+    """
 
     __slots__ = ()
 
     def __repr__(self) -> str:
         return "<hidden>"
+
+    def __getitem__(self, key: Any) -> HiddenText:
+        return HiddenText(super().__getitem__(key))
+
+    def __add__(self, other: str) -> HiddenText:
+        return HiddenText(super().__add__(other))
+
+    def __radd__(self, other: str) -> HiddenText:
+        return HiddenText(other + str(self))
 
 
 def hidden(value: Any) -> Secret[Any]:

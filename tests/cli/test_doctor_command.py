@@ -65,6 +65,17 @@ def test_a_program_reads_the_same(net: Net) -> None:
     assert KEY not in result.output
 
 
+def test_a_key_in_the_place_of_the_host_is_not_shown(net: Net) -> None:
+    def unknown(_host: str, _port: int) -> list[str]:
+        raise OSError(0, "Name or service not known")
+
+    for world in (net.world(), net.world(addresses=unknown)):
+        result = run(world, TOGAI_BASE_URL="https://sk-live-51SECRET")
+
+        assert "a host of 16 characters without a dot" in result.output
+        assert "51secret" not in result.output.lower()
+
+
 def test_no_request_is_made_where_none_is_wanted(net: Net) -> None:
     assert "TCP" in run(net.world(), "--no-request").stdout
     assert net.asked == []

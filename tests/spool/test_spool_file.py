@@ -218,7 +218,7 @@ def test_a_file_that_cannot_be_made_is_closed(path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_told() -> None:
-    with pytest.raises(SpoolError, match="unable to open"):
+    with pytest.raises(SpoolError, match="No such file"):
         SpoolFile.peek(Path("/nowhere/host-7-0123abcd.db"))
 
 

@@ -157,9 +157,18 @@ def test_close_does_not_wait_for_a_disk_that_hangs(worlds: Any) -> None:
     assert w.pipeline.store.hold(0)  # as a commit does that does not end
 
     assert not w.pipeline.sync(0.5)
-    assert w.pipeline.close(1) == FlushReport(dropped=1)
+    assert w.pipeline.close(0.2) == FlushReport(dropped=1)
     w.pipeline.store.let_go()
     assert stats(w).dropped == {"closed": 1}
+
+
+def test_close_delivers_from_memory_what_a_disk_that_hangs_does_not_take(worlds: Any) -> None:
+    w = worlds()
+    w.put(3)
+    assert w.pipeline.store.hold(0)
+
+    assert w.pipeline.close(5) == FlushReport(delivered=3)
+    w.pipeline.store.let_go()
 
 
 def test_a_disk_that_hung_until_after_close_harms_nobody(worlds: Any, folder: Path) -> None:

@@ -117,8 +117,8 @@ class Judge:
     def gave_up(self, process: Process, begun: float, timeout: float, pending: int) -> None:
         """``close()`` has given up nothing, where there was time enough at its end to send all."""
         given_up = process.pipeline.ledger.dropped.get("closed", 0)
-        if not given_up or not self._had_time(process, begun, timeout, pending):
-            return
+        if not pending or not given_up or not self._had_time(process, begun, timeout, pending):
+            return  # without anything pending, an earlier close() has given it up
         fair_since = self._world.internet.fair_since
         self.fail(
             f"{process} has given up {given_up} of {pending} events, though for the last "

@@ -33,6 +33,7 @@ from .runtime import Runtime
 from .shutdown import Shutdown
 from .verdict import Verdict
 
+LOOK_AT_STORE = 0.5  # seconds, closing, between looks whether the store has got stuck
 MARK_EVERY = 0.1  # seconds: how exactly the age of pending events is known
 
 #: What becomes of an event that is put: refused, or taken; ``"wake"``: taken, and somebody has to be woken.
@@ -353,7 +354,7 @@ class Buffer:
         if self._fresh and (coming or not self._may_go_singly(len(self._fresh))):
             return self._pop_fresh()
         if coming:
-            return Wait(left)
+            return Wait(min(left, LOOK_AT_STORE))
         return self._next_straggler(now, left)
 
     def _may_go_singly(self, count: int) -> bool:

@@ -12,14 +12,19 @@ from typing import Any
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, extract_zipped_paths
 
+from togai_shipper._secret import Secret
+
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
-def trusted(verify: Any, environ: Mapping[str, str]) -> Any:
-    """What to verify a server by: what the session says, else the environment's bundle."""
-    if verify is not True:
-        return verify
-    return next((environ[name] for name in _BUNDLES if environ.get(name)), True)
+def trusted(verify: Any, bundle: str | None) -> Any:
+    """Return what to verify a server by: what the session says, else the environment's bundle, if any."""
+    return bundle or True if verify is True else verify
+
+
+def bundle_of(environ: Secret[Mapping[str, str]]) -> str | None:
+    """Return the CA bundle that the environment names; no frame shows the rest of it, the key perhaps."""
+    return next(filter(None, map(environ.reveal().get, _BUNDLES)), None)
 
 
 def missing(verify: Any, cert: Any) -> str:

@@ -15,6 +15,9 @@ from typing import Any
 import attrs
 
 MAX_TEXT = 500  # characters of a text that are looked at
+_SAYS_SO = re.compile(
+    "already|previous|earlier|before|twice|duplicate|unique|use|taken|exist"
+)  # every way does
 
 # A plain text has words in lower case, clauses that are divided by "|", and in place of names:
 #   #  the event's id      ?  the same, where it could be a word of prose, too      @  any other name
@@ -72,12 +75,12 @@ _QUOTED = re.compile(r"(?<!\w)(['\"`])([^'\"`]{1,200})['\"`](?!\w)")
 _WITH_DIGIT = re.compile(r"(?<![\w-])[\w-]*\d[\w-]*(?:[.:][\w-]+)*")
 _EVENT_ID = re.compile(r"\bevent[._-]?id(?:entifier)?\b", re.IGNORECASE)
 _IN_PROSE = re.compile(r"\b(?:[A-Z]+(?:[_-][A-Z]+)+|(?:[A-Z][a-z]+){2,})\b")  # an error's name
-_JOINED = re.compile(r"[^\W_]+(?:[._-][^\W_]+)+")
+_JOINED = re.compile(r"(?<![^\W_])[^\W_]+(?:[._-][^\W_]+)+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_SET_OFF = re.compile(r"([\s:=,(\[<{'\"`]*)([#?])[\s,:)\]>}'\"`]*")
+_SET_OFF = re.compile(r"([\s:=,(\[<{'\"`]{0,30})([#?])[\s,:)\]>}'\"`]*")
 _AS_ID = re.compile(r"\b(?:identifier|idempotency key|dedup(?:e|lication)? (?:key|id)|uuid|guid)\b")
 _EVENT, _IT = re.compile(r"\bevent\b|#"), re.compile("^it ")
-_BETWEEN = re.compile(r"[^\w\s#?@…]+(?:\s|$)|(?:^|\s)[^\w\s#?@…]+|\b(?:because|since)\b")
+_BETWEEN = re.compile(r"(?<![^\w\s#?@…])[^\w\s#?@…]+(?:\s|$)|(?:^|\s)[^\w\s#?@…]+|\b(?:because|since)\b")
 
 
 def says_duplicate(texts: Iterable[Any], event_id: str | None) -> bool:
@@ -85,8 +88,9 @@ def says_duplicate(texts: Iterable[Any], event_id: str | None) -> bool:
 
     ``event_id``: of the event that is meant. Without it, whatever looks like an id is taken for its.
     """
+    telling = [text for text in texts if isinstance(text, str) and _SAYS_SO.search(text[:MAX_TEXT].lower())]
     grammar = _grammar(knows_id=event_id is not None)
-    return any(_is_said(list(_clauses(plain)), grammar) for plain in _all_readings(texts, event_id))
+    return any(_is_said(list(_clauses(plain)), grammar) for plain in _all_readings(telling, event_id))
 
 
 def names_another(texts: Iterable[Any]) -> bool:
@@ -103,7 +107,7 @@ def _all_readings(texts: Iterable[Any], event_id: str | None) -> Iterator[str]:
 def _is_said(clauses: Sequence[str], grammar: _Grammar) -> bool:
     """Whether one of the clauses says it, and none after it takes that back."""
     for number, clause in enumerate(clauses):
-        if grammar.fits(clause):
+        if _SAYS_SO.search(clause) and grammar.fits(clause):
             return not any(
                 _TAKES_BACK.search(each) or _OTHER.fullmatch(each) for each in clauses[number + 1 :]
             )

@@ -12,6 +12,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,12 +24,12 @@ from requests.auth import AuthBase
 from togai_shipper._config import Config, SessionFactory
 from togai_shipper._option_values import is_loopback
 from togai_shipper._printable import printable
-from togai_shipper._secret import HiddenText, Secret
+from togai_shipper._secret import HiddenText, Secret, hidden
 from togai_shipper._version import __version__
 
 from .batching import Batch
 from .blanking import blanked, passwords_of
-from .certificates import missing, trusted
+from .certificates import bundle_of, missing, trusted
 from .exchange import CHUNK, MAX_IDLE, Exchange, exchange
 from .guarded_head import InTheClear
 from .timed_http import WholeResponse, is_timed, tame
@@ -131,8 +132,12 @@ class Transport:
         if not self._is_timed(session) and not may_begin():
             return Reply(None, error="no reply: given up before it was sent", sent=False)
 
-        def blank(text: str) -> str:
-            return blanked(text, [key, *self._passwords()])
+        @cache
+        def secrets() -> list[Secret[str]]:
+            return [key, *self._passwords()]
+
+        def blank(text: str) -> str:  # called for each message of a reply, which may have thousands
+            return blanked(text, secrets())
 
         connect, total = (min(limit, time_left) for limit in self._timeout)
         idle = min(MAX_IDLE, time_left * IDLE_SHARE)
@@ -167,11 +172,13 @@ class Transport:
 
     def _trusted(self, session: requests.Session) -> Any:
         is_ours = self._factory is None  # then we may have turned trust_env off, and not for this
-        return trusted(session.verify, os.environ if is_ours or session.trust_env else {})
+        return trusted(
+            session.verify, bundle_of(hidden(os.environ)) if is_ours or session.trust_env else None
+        )
 
     def _passwords(self) -> list[Secret[str]]:
         """What is secret in the URLs of proxies, the environment's and the session's."""
-        urls = [url for name, url in os.environ.items() if name.lower() in _NAMES_PROXIES]
+        urls = [os.environ[name] for name in list(os.environ) if name.lower() in _NAMES_PROXIES]
         proxies = getattr(self._session, "proxies", None) or {}
         return passwords_of([*urls, *(url for url in proxies.values() if isinstance(url, str))])
 
@@ -308,7 +315,7 @@ def _why(error: BaseException, blank: Callable[[str], str] = str) -> str:
         parts = (getattr(cause, "reason", None), *cause.args)
         cause = next((part for part in parts if isinstance(part, BaseException)), cause)
     # First blanked, then cut: a secret that is cut would not be known any more.
-    text = blank(str(cause)[: 10 * MAX_WHY]).rsplit(": ", 1)[-1] or type(cause).__name__
+    text = blank(str(cause)).rsplit(": ", 1)[-1] or type(cause).__name__
     if not isinstance(error, _OF_THE_NETWORK):
         text = f"{type(error).__name__}: {text}"  # none of the network's: it says little without its kind
     return f"no reply: {printable(text[:MAX_WHY])}"

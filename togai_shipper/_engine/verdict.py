@@ -273,7 +273,7 @@ def _message(reply: Reply, answer: dict[str, Any] | None, status: int) -> str:
     if not isinstance(said, str) or not said:
         return f"HTTP {status}"
     # First blanked, then cut: a secret that is cut would not be known any more.
-    return printable(reply.blank(said[: 2 * MAX_MESSAGE])[:MAX_MESSAGE])
+    return printable(reply.blank(said)[:MAX_MESSAGE])
 
 
 def _is_duplicate(status: int, answer: Mapping[str, Any], event_id: str | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from togai_shipper._plural import counted
@@ -14,8 +14,10 @@ from .errors import Damaged, Forged, HoldsNothing, Refused, SpoolError
 from .file import SpoolFile
 from .folder import Folder, Left
 from .orphan import Haul, Orphan
+from .stranded import Stranded
 
 ADOPT_EVERY = 60.0  # seconds between looks for such files, and up to half as much again, at random
+LOOK_MOST = 300  # files looked at in one go: our own events are written before the next ones
 
 
 class Adoption:
@@ -37,10 +39,12 @@ class Adoption:
         self._found: Iterator[Claim | Left] | None = None
         self._orphan: Orphan | None = None
         self.next_at = float("-inf")  # monotonic seconds
-        # path -> events in it that are not ours to send. Never changed, but replaced as a whole: it is read
-        # under the shipper's lock, and written under the file's.
-        self.stranded: Mapping[str, int] = {}
-        self.kept: Mapping[str, int] = {}  # likewise, events that stay since the clocks do not tell their age
+        # Events that are not ours to send. Never changed, but replaced as a whole: it is read under the
+        # shipper's lock, and written under the file's.
+        self.stranded = Stranded()
+        self._seen = Stranded()  # likewise, by the look that is under way
+        # Likewise: path -> events that stay since the clocks do not tell their age.
+        self.kept: Mapping[str, int] = {}
         self._forged: Mapping[str, str] = {}  # likewise: a file that was set aside, and why nothing was read
 
     @property
@@ -51,13 +55,13 @@ class Adoption:
     @property
     def count(self) -> int:
         """How many events in such files are not sent from here, for now."""
-        return sum(self.stranded.values()) + sum(self.kept.values())
+        return self.stranded.count + sum(self.kept.values())
 
     def complaint(self) -> str | None:
         """Why they are not."""
         if stranded := self.stranded:
-            waiting = counted(sum(stranded.values()), "event on disk is", "events on disk are")
-            return f"{waiting} not ours to send; in {min(stranded)}"
+            waiting = counted(stranded.count, "event on disk is", "events on disk are")
+            return f"{waiting} not ours to send; in {min(stranded.files)}"
         if forged := self._forged:
             return forged[min(forged)]
         if kept := self.kept:
@@ -69,29 +73,43 @@ class Adoption:
         return None
 
     def find(self, now_ms: int) -> bool:
-        """Whether there is something to be moved. Raises ``SpoolError`` where the directory is none."""
+        """Whether there is something to be moved. Raises ``SpoolError`` where the directory is none.
+
+        A call looks at some of the files; where it finds nothing, and ``next_at`` has come, others are left.
+        """
         if self._orphan is not None:
             return True
         if self._clock() < self.next_at:
             return False
         if self._found is None:
-            self._folder.prepare()
-            self.stranded = self.kept = {}
-            self._forged = {path: why for path, why in self._forged.items() if os.path.exists(path)}  # noqa: PTH110  Path's raises where it cannot be told
-            self._found = self._folder.orphans()
-        for found in self._found:
-            if isinstance(found, Left):
-                self._leave(found)
-                continue
-            self._orphan = self._opened(found, now_ms)
-            if self._orphan is not None:
-                return True
-        self.pause()
+            self._found = self._begun()
+        left: list[Left] = []
+        try:
+            for _ in range(LOOK_MOST):
+                found = next(self._found, None)
+                if found is None:
+                    self.pause()
+                    break
+                if isinstance(found, Left):
+                    left.append(found)
+                    continue
+                self._orphan = self._opened(found, now_ms)
+                if self._orphan is not None:
+                    return True
+        finally:
+            self._leave(left, is_over=self._found is None)
         return False
+
+    def _begun(self) -> Iterator[Claim | Left]:
+        """Begin a look at all files."""
+        self._folder.prepare()
+        self._seen, self.kept = Stranded(), {}
+        self._forged = {path: why for path, why in self._forged.items() if os.path.exists(path)}  # noqa: PTH110  Path's raises where it cannot be told
+        return self._folder.orphans()
 
     def note_refused(self, refused: Refused) -> None:
         """Note what lies in a directory that cannot be a spool."""
-        self.stranded = refused.lying
+        self.stranded = Stranded().more(refused.lying.items())
 
     def look_now(self) -> None:
         """Look at once, not only in a minute: what could not be read may be readable again."""
@@ -144,10 +162,21 @@ class Adoption:
             self._tell(f"left {orphan.claim.path}", f"{error}; it is left as it is")
             return ""
 
-    def _leave(self, left: Left) -> None:
-        """Tell of a file that is not ours to take; it has one event at least, as far as we may know."""
-        self.stranded = {**self.stranded, str(left.path): 1}
-        self._tell(f"foreign to {self._folder.given}", f"{left.why}; what is in it is not sent from here")
+    def _leave(self, left: Sequence[Left], *, is_over: bool) -> None:
+        """Tell of files that are not ours to take; each has one event at least, as far as we may know."""
+        self._count_stranded(((str(each.path), 1) for each in left), is_over=is_over)
+        if left:
+            more = f"; so it is with {counted(len(left) - 1, 'more file')}" if len(left) > 1 else ""
+            self._tell(
+                f"foreign to {self._folder.given}",
+                f"{left[0].why}; what is in it is not sent from here{more}",
+            )
+
+    def _count_stranded(self, found: Iterable[tuple[str, int]], *, is_over: bool = False) -> None:
+        """Count them; until the look is over, what the last one has seen is not taken for gone."""
+        self._seen = self._seen.more(found)
+        if is_over or self._seen.count >= self.stranded.count:
+            self.stranded = self._seen
 
     def _opened(self, claim: Claim, now_ms: int) -> Orphan | None:
         """What was claimed, if it is ours to send; else it is left, or set aside, and told."""
@@ -164,7 +193,7 @@ class Adoption:
             self._set_aside(claim, error, now_ms)
         except SpoolError as error:
             claim.release()
-            self.stranded = {**self.stranded, str(path): 0}
+            self._count_stranded([(str(path), 0)])
             self._tell(f"left {path}", f"{error}; it is left alone")
         return None
 
@@ -183,7 +212,7 @@ class Adoption:
             whose = orphan.file.meta().get("base_url", "nobody")
             if whose == self._base_url:
                 return orphan
-            self.stranded = {**self.stranded, str(path): orphan.file.pending()[0]}
+            self._count_stranded([(str(path), orphan.file.pending()[0])])
         except SpoolError:
             orphan.file.close()
             raise

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 
 from .errors import Damaged, Endless, SpoolError, SpoolFull
 from .making import make_file
+from .opening import Opening
 from .patience import OPERATIONS, Patience
 
 # Seconds that a statement waits for another connection. Whoever writes does not wait long: events go on from
@@ -40,7 +41,8 @@ class Connection:
         self.path = path
         self._timeout = STATEMENT_TIMEOUT[mode]
         self._patience = Patience(clock)
-        with _translated(path):
+        self._opening = Opening(path)
+        with _translated(path), self._opening.watched():
             self._sqlite = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode={mode}",
                 uri=True,
@@ -93,6 +95,10 @@ class Connection:
             execute("PRAGMA mmap_size = 0")
             execute("PRAGMA cell_size_check = ON")
             execute("PRAGMA trusted_schema = OFF")
+
+    def check_beside(self) -> None:
+        """Once it has read: what it has opened beside the file is that file's. Raises ``NotOurs``."""
+        self._opening.check_beside()
 
     def refuse_long_values(self) -> None:
         """Read no value of the file that would take up much memory."""

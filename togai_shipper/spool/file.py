@@ -64,6 +64,7 @@ class SpoolFile:
             connection.distrust()
             connection.refuse_long_values()
             schema.check(connection)
+            connection.check_beside()
             connection.make_durable()
             return cls(connection, _last_seq(connection) + 1, _clock(connection))
 
@@ -75,6 +76,7 @@ class SpoolFile:
             connection.distrust()
             connection.refuse_long_values()
             schema.check(connection)
+            connection.check_beside()
             return cls(connection, clock=_clock(connection))
 
     @classmethod
@@ -84,6 +86,7 @@ class SpoolFile:
             connection.distrust()
             connection.refuse_long_values()
             schema.check(connection)
+            connection.check_beside()
             return cls(connection, clock=_clock(connection))
 
     # --- pending events ---

@@ -22,7 +22,9 @@ from .claims import FLOCK, SUFFIXES, Claim
 from .errors import Refused, SpoolError
 from .file import SpoolFile
 from .filesystems import MOUNTS, filesystem_of, is_mount, is_networked, why_not_there
+from .leading import why_led_elsewhere, why_no_directory
 from .making import make_directory
+from .opening import status_of, trusted_in
 from .ownership import ASIDE, LOCK, OURS, USERS, Place, Refusal, Use, decide, is_mixed, why_foreign
 
 TRIES = 10  # names for a new file, of which somebody who cleans up may take the lock at the wrong moment
@@ -74,6 +76,8 @@ class Folder:
         mixed = False
         try:
             status = self.given.stat()
+            if why := why_led_elsewhere(self.given):
+                return Refusal(why)
             with suppress(PermissionError):  # another user's; what lies in it changes nothing then
                 mixed = is_mixed(os.listdir(self.given))  # noqa: PTH208  only the names are wanted
         except OSError as error:
@@ -87,6 +91,8 @@ class Folder:
         if self.path != self.given:
             flags |= os.O_NOFOLLOW  # others, too, may put something there
         try:
+            if self.path != self.given and (why := why_no_directory(self.path)):
+                raise self._refused(why)
             make_directory(self.path)
             fd = os.open(self.path, flags)
         except PermissionError:
@@ -94,13 +100,23 @@ class Folder:
         except OSError as error:
             raise self._refused(f"{self.path}: cannot be made: {error.strerror}") from error
         try:
-            if (owner := os.fstat(fd).st_uid) != os.geteuid():
-                raise self._refused(
-                    f"{self.path}: belongs to user {owner}; remove it, or choose another directory"
-                )
+            self._check_own(os.fstat(fd))
             os.fchmod(fd, 0o700)
         finally:
             os.close(fd)
+
+    def _check_own(self, opened: os.stat_result) -> None:
+        """Raise ``SpoolError`` where what was opened is not ours, or another user's link has led us there."""
+        if self.path == self.given:
+            if isinstance(again := self.use(), Refusal):
+                raise self._refused(f"{self.given}: {again.why}")
+            now = status_of(Path(os.path.realpath(self.given)))
+            if now is None or not os.path.samestat(now, opened):
+                raise self._refused(f"{self.given}: was exchanged while it was opened")
+        if opened.st_uid != os.geteuid():
+            raise self._refused(
+                f"{self.path}: belongs to user {opened.st_uid}; remove it, or choose another directory"
+            )
 
     def _refused(self, why: str) -> Refused:
         """Say why it is refused, with what lies there."""
@@ -157,8 +173,8 @@ class Folder:
     def _named(self, pattern: re.Pattern[str]) -> Iterator[tuple[Path, os.stat_result]]:
         """Each thing with such a name, and what the system tells of it. Raises ``SpoolError``."""
         for place in self._places():
-            for name in _names(place):
-                if pattern.fullmatch(name) and (status := _status(place / name)) is not None:
+            for name in sorted(_names(place)):
+                if pattern.fullmatch(name) and (status := status_of(place / name)) is not None:
                     yield place / name, status
 
     def _places(self) -> list[Path]:
@@ -167,15 +183,15 @@ class Folder:
 
     def _of_users(self) -> Iterator[Path]:
         for name in _names(self.given):
-            status = _status(self.given / name) if USERS.fullmatch(name) else None
+            status = status_of(self.given / name) if USERS.fullmatch(name) else None
             if status is not None and stat.S_ISDIR(status.st_mode) and status.st_uid == int(name):
                 yield self.given / name
 
     def _why_not(self, path: Path) -> str | None:
         """Say why a file is not ours to take, with its path; ``None`` where it is."""
-        trusted = _trusted(path.parent)
+        trusted = trusted_in(path.parent)
         for each in (*(Path(f"{path}{suffix}") for suffix in SUFFIXES), claims.lock_of(path)):
-            if (status := _status(each)) is None:
+            if (status := status_of(each)) is None:
                 continue
             why = why_foreign(status.st_mode, status.st_uid, trusted)
             is_ours = status.st_uid == os.geteuid()
@@ -202,8 +218,13 @@ class Folder:
 
         Before them come those that are not ours to take, and among them those that cannot be claimed.
         """
-        yield from self.foreign()
-        for path in self._remains() + self.paths():
+        ours = []
+        for path, status in self._named(OURS):
+            if why := self._why_not(path):
+                yield Left(path, why)
+            else:
+                ours.append((status.st_mtime, path.name, path))
+        for path in (*self._remains(), *(path for _, _, path in sorted(ours))):
             try:
                 claim = self._taken(path)
             except SpoolError as error:
@@ -211,7 +232,10 @@ class Folder:
                 continue
             if claim is None:
                 continue
-            if claim.path.exists():
+            if why := self._why_not(claim.path):  # it was exchanged since it was listed
+                claim.release()
+                yield Left(claim.path, why)
+            elif claim.path.exists():
                 yield claim
             else:  # its process has just removed it
                 with suppress(SpoolError):
@@ -249,24 +273,6 @@ class Folder:
 
     def _asked(self, lock: Path) -> int | None:
         return claims.ask(lock, self._flock)
-
-
-def _trusted(place: Path) -> set[int]:
-    """Return whose files we take in a directory: ours, and its owner's, unless everybody may write there."""
-    us, status = os.geteuid(), _status(place)
-    if status is None or (status.st_uid and status.st_mode & 0o002):
-        return {us}
-    return {us, status.st_uid}
-
-
-def _status(path: Path) -> os.stat_result | None:
-    """Return what the system tells of a path, not of what it links to; ``None`` where it is not there."""
-    try:
-        return path.lstat()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise SpoolError(f"{path}: {error.strerror}") from error
 
 
 def _names(place: Path) -> list[str]:

@@ -48,6 +48,7 @@ from .upkeep import Upkeep
 FORGET_EVERY = 0.1
 FORGET_MOST = 2000  # settled events that are forgotten at once without waiting longer
 FINISH = 1.0  # seconds that close() waits at most for a commit under way
+HANGS = 1.0  # seconds after which, while closing, the disk is not waited for any longer
 
 
 class Spool:
@@ -203,11 +204,26 @@ class Spool:
 
     def work_here(self) -> bool:
         """Do the writer's work on this thread, if there is no writer; return whether there was some."""
-        if self._writer.alive:
-            return False
+        if not self._writer.alive:
+            with self._lock:
+                is_due = bool(self._gathering) or self._wait() <= 0.0
+            if is_due and self.step(0.0):
+                return True
+        return self._pass_by_a_disk_that_hangs()
+
+    def _pass_by_a_disk_that_hangs(self) -> bool:
+        """While closing, let events be delivered that the disk does not take; return whether there were some.
+
+        If it takes them after all, they stay in the file, and are sent once more, with the same ids.
+        """
         with self._lock:
-            is_due = bool(self._gathering) or self._wait() <= 0.0
-        return is_due and self.step(0.0)
+            is_stuck = self._gathering and self._clock() - self._gathering.since > HANGS
+            if not (self._shutdown.has_begun and is_stuck):
+                return False
+            for part in self._gathering.give_up():
+                self._inlet.add(part.events, part.since, known=part.maybe_read)
+        self._inlet.wake()
+        return True
 
     # --- how it stands ---
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -145,31 +146,45 @@ def test_what_cannot_be_moved_stays_where_it_is_and_is_told(shared: Path) -> Non
     assert path.exists()
 
 
-def test_what_was_exchanged_while_it_moved_is_not_taken(shared: Path) -> None:
+def test_what_was_exchanged_after_it_was_listed_is_not_taken_where_it_has_moved(shared: Path) -> None:
     """Others may write to the directory from which it comes."""
-
-    class Exchanging(Folder):
-        def prepare(self, *mounts: str) -> None:
-            super().prepare(*mounts)
-            path.with_name("host-1-0123abcd.db-wal").mkdir()
-
-        def paths(self) -> list[Path]:
-            return [path]
-
-    path = leave(shared)
-    folder = Exchanging(str(shared))
+    first, path = leave(shared, "host-0-0123abcd"), leave(shared)
+    os.utime(first, (0, 0))
+    folder = Folder(str(shared))
     folder.prepare()
+    found = folder.orphans()
 
-    (_, left) = folder.orphans()
+    claim = next(found)
+    path.with_name("host-1-0123abcd.db-wal").mkdir()
 
-    assert left == Left(path, f"{folder.path / path.name}-wal: is no regular file")
+    assert isinstance(claim, Claim)
+    claim.release()
+    assert list(found) == [Left(path, f"{folder.path / path.name}-wal: is no regular file")]
 
 
-def test_a_link_in_the_place_of_our_own_is_refused(shared: Path, tmp_path: Path) -> None:
-    (shared / str(os.geteuid())).symlink_to(tmp_path)
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda path: path.symlink_to(path.parent.parent), "a link"),
+        (lambda path: path.symlink_to("nowhere"), "a link"),
+        (os.mkfifo, "a FIFO"),
+        (Path.touch, "a file"),
+    ],
+    ids=["a link", "a link to nowhere", "a FIFO", "a file"],
+)
+def test_what_is_in_the_place_of_our_own_is_refused_with_whose_it_is(
+    shared: Path, make: Callable[[Path], None], what: str
+) -> None:
+    us = os.geteuid()
+    make(shared / str(us))
 
-    with pytest.raises(Refused, match=f"{shared}/{os.geteuid()}: cannot be made: "):
+    with pytest.raises(Refused) as refused:
         Folder(str(shared)).prepare()
+
+    assert str(refused.value) == (
+        f"{shared}/{us}: is {what} of user {us}, where a directory of ours has to be; remove it, or choose"
+        " another directory"
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")

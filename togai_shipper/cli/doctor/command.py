@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import click
 
+from togai_shipper._option_values import shown_base_url
 from togai_shipper.cli.formats import plural
 from togai_shipper.cli.terminal import Screen, print_json, print_lines, styled
 from togai_shipper.relay.url import DEFAULT_NAME
@@ -34,7 +35,7 @@ def examine(
     yield from refused
     yield from environment_checks.unknown_names(environ)
     if not any(check.name in ("base_url", "TOGAI_BASE_URL") for check in refused):
-        yield Check("ok", "base_url", config.base_url)
+        yield Check("ok", "base_url", shown_base_url(config.base_url))
         if not relay or environ.get(KEY):  # else this host hands over, and the drainers' hosts send
             usable = check_key and key.level == "ok"
             yield from _server(config.base_url, environ[KEY] if usable else None, world, request=request)

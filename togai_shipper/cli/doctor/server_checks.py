@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import requests
 
 from togai_shipper._engine.verdict import date_of
+from togai_shipper._option_values import shown_host
 from togai_shipper.cli.formats import age, moment
 
 from .check import Check
@@ -28,24 +29,25 @@ def reach(url: str, world: World) -> Iterator[Check]:
         advice = "Correct HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY."
         yield Check("fail", "proxy", "the environment names one that is no URL", advice)
         return
+    told = shown_host(host)
     if proxy:
-        yield Check("ok", "proxy", f"{host}:{port}, from the environment; the next checks are about it")
+        yield Check("ok", "proxy", f"{told}:{port}, from the environment; the next checks are about it")
     try:
         found = world.addresses(host, port)
     except (OSError, UnicodeError) as error:
         advice = "Is the name right? Can this machine resolve other names?"
         why = error.strerror or error if isinstance(error, OSError) else "there can be no such name"
-        yield Check("fail", "DNS", f"{host}: {why}", advice)
+        yield Check("fail", "DNS", f"{told}: {why}", advice)
         return
-    yield Check("ok", "DNS", f"{host} is {', '.join(found[:3])}{', ...' if len(found) > 3 else ''}")  # noqa: PLR2004  of many
+    yield Check("ok", "DNS", f"{told} is {', '.join(found[:3])}{', ...' if len(found) > 3 else ''}")  # noqa: PLR2004  of many
     try:
         connection = world.connect(host, port)
     except OSError as error:
         advice = "Is the server running? Does a firewall block the way to it?"
-        yield Check("fail", "TCP", f"{host}:{port}: {error.strerror or error}", advice)
+        yield Check("fail", "TCP", f"{told}:{port}: {error.strerror or error}", advice)
         return
     with connection:
-        yield Check("ok", "TCP", f"{host}:{port} accepts connections")
+        yield Check("ok", "TCP", f"{told}:{port} accepts connections")
         if proxy:  # it hides the server's certificate
             return
         if scheme == "http":
