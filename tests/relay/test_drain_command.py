@@ -154,6 +154,18 @@ def test_a_redis_that_is_not_there_ends_it_where_it_is_to_run_once(togai: FakeTo
     assert result.output.splitlines()[-1].startswith("Error: no relay: ConnectionError")
 
 
+def test_a_redis_that_throws_away_what_it_has_no_room_for_is_refused(
+    togai: FakeTogai, link: Link, redis_server: RedisServer
+) -> None:
+    redis_server.client().config_set("maxmemory-policy", "allkeys-lru")
+    result = drain(togai, redis_server.url, "--once")
+    redis_server.client().config_set("maxmemory-policy", "noeviction")
+
+    assert (result.exit_code, togai.requests) == (1, ())
+    assert "set maxmemory-policy noeviction" in result.output
+    assert link.facts() == {}
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

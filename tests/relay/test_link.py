@@ -10,7 +10,7 @@ import redis
 from servers import RedisServer, needs_redis, running
 
 from togai_shipper.relay.entries import fields_of, read
-from togai_shipper.relay.errors import Forbidden, Foreign, Full, Unreachable
+from togai_shipper.relay.errors import Forbidden, Foreign, Full, Newer, Unreachable
 from togai_shipper.relay.link import Done, Link, Server, Standing
 
 pytestmark = needs_redis
@@ -212,3 +212,55 @@ def test_a_redis_that_is_too_old_is_told_so_and_one_that_says_nothing_is_believe
     check({"redis_version": "7.0.15"})
     check({"redis_version": "unstable"})
     check(redis.exceptions.NoPermissionError("NOPERM"))
+
+
+def test_the_newer_protocol_of_redis_gives_the_same(redis_server: RedisServer) -> None:
+    redis_server.client().flushall()
+    link = Link(redis_server.url + "?protocol=3", "togai")
+
+    added = link.add(entry("a"), BASE, 10_000)
+
+    assert added.server == link.server()
+    assert (link.facts()["events"], [read(*each).events for each in link.read("0", 9)]) == (
+        "1",
+        [[b'{"id":"a"}']],
+    )
+
+
+def test_a_user_who_may_not_ask_who_the_server_is_hands_over_without_it(redis_server: RedisServer) -> None:
+    redis = redis_server.client()
+    redis.flushall()
+    redis.execute_command("ACL SETUSER", "blind", "on", ">blind", "~*", "+@all", "-info")
+    url = redis_server.url.replace("redis://", "redis://blind:blind@")
+    link = Link(url, "togai")
+
+    assert link.add(entry("a"), BASE, 10_000).server is None
+    assert link.add(entry("b"), BASE, 10_000).server is None
+    asks_first = Link(url, "togai")
+    assert (asks_first.server(), asks_first.server()) == (None, None)
+    redis.execute_command("ACL DELUSER", "blind")
+
+
+def test_a_relay_of_a_newer_format_is_left_to_newer_drainers(link: Link, redis_server: RedisServer) -> None:
+    link.add(entry("a"), BASE, 10_000)
+    redis_server.client().hset("{togai}:relay", "v", 2)
+
+    with pytest.raises(Newer, match="format 2"):
+        link.lease("take", "me", "", fingerprint="f", base_url=BASE)
+
+
+class Odd(OldRedis):
+    """What nobody knows answers so."""
+
+    def execute_command(self, *command: object) -> object:
+        if command[0] == b"INFO":
+            return {"run_id": "one", "master_replid": "two"}
+        return [b"odd", b"answer"]
+
+
+def test_an_answer_that_nobody_knows_is_told_and_what_a_client_has_read_is_taken() -> None:
+    link = Link(lambda: Odd(None), "togai")  # type: ignore[arg-type,return-value]  # as far as it is asked
+
+    with pytest.raises(Foreign, match="the relay answers 'odd'"):
+        link.lease("look", "me")
+    assert link.server() == Server("one", "two")

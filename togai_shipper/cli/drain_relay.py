@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import attrs
 import click
 
 from togai_shipper import Stats
+from togai_shipper.relay.errors import Forbidden, Unreachable
 from togai_shipper.relay.url import DEFAULT_NAME, checked_name, checked_url, is_url
 
 from .display import display_on
@@ -23,6 +25,7 @@ from .terminal import Screen, print_json, print_line
 from .watching import DrainPicture, SpacedLines, stopped_by_signals, watch
 
 if TYPE_CHECKING:
+    from togai_shipper.relay.link import Link
     from togai_shipper.relay.stream import View
 
 FOREIGN_ALONE = 3  # the exit status where nothing but entries that are not ours is left
@@ -138,9 +141,10 @@ def drain_relay(
     name = checked_name(name or os.environ.get("TOGAI_RELAY_NAME") or DEFAULT_NAME)
     where = checked_url(source) if is_url(source) else imported(source, "DIR")
     owner = new_owner(time.time)
-    drainer = Drainer(
-        config, Link(where, name, TIMEOUT, client_name=DRAINERS + owner), name, owner, new_key=new_key
-    )
+    link = Link(where, name, TIMEOUT, client_name=DRAINERS + owner)
+    with suppress(Unreachable):  # it is waited for
+        _refuse_what_cannot_be_a_relay(link)
+    drainer = Drainer(config, link, name, owner, new_key=new_key)
     screen, stop = Screen(stderr=as_json), threading.Event()
     has_led = False
 
@@ -170,6 +174,13 @@ def drain_relay(
     if as_json:
         print_json(end.as_json())
     return last.status if once and not stop.is_set() else 0
+
+
+def _refuse_what_cannot_be_a_relay(link: Link) -> None:
+    try:
+        link.check()
+    except Forbidden as error:
+        raise click.ClickException(str(error)) from error
 
 
 def imported(text: str, option: str) -> Callable[..., Any]:
