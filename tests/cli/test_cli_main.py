@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,44 @@ def test_every_line_of_help_fits_a_terminal() -> None:
         text = CliRunner().invoke(cli, [*command, "--help"]).output
 
         assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "doctor --no-request",
+        "doctor --no-request --json",
+        "spool ls .",
+        "send --dry-run --job x -",
+        "--help",
+        "-V",
+    ],
+)
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        (">/dev/full", "standard output: cannot be written: No space left on device"),
+        (">&-", "standard output is closed"),
+    ],
+)
+def test_where_standard_output_is_full_or_closed_a_command_says_so_in_one_line(
+    command: str, output: str, why: str, tmp_path: Path
+) -> None:
+    line = f'exec "$0" -m togai_shipper {command} {output} < /dev/null'
+    done = subprocess.run(
+        ["/bin/sh", "-c", line, sys.executable],
+        env={**os.environ, "TOGAI_API_KEY": "k", "TOGAI_BASE_URL": "http://127.0.0.1:9"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"Error: {why}"
+    assert "Traceback" not in done.stderr
+    assert "fault of togai-shipper" not in done.stderr
 
 
 @pytest.mark.parametrize("module", ["click", "rich", "uvicorn", "starlette"])

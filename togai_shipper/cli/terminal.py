@@ -27,11 +27,44 @@ from togai_shipper._printable import printable, printable_traceback
 _SIZE = re.compile("[1-9][0-9]{0,4}")  # of a terminal, in COLUMNS and LINES
 
 
+class _StandardOutput(io.FileIO):
+    """Standard output, which may be a file on a full disk: the first write that fails ends the command.
+
+    What is written after that is gone: else what is left in the buffer would fail once more at the exit.
+    """
+
+    _has_failed = False
+
+    def write(self, data: Any) -> int:
+        """Write, or raise ``click.ClickException``, which no handler takes for an error of another file."""
+        if self._has_failed:
+            return len(data)
+        try:
+            return super().write(data)
+        except BrokenPipeError:  # whoever reads it has seen enough: click ends without a word
+            raise
+        except OSError as error:
+            self._has_failed = True
+            raise click.ClickException(f"standard output: cannot be written: {error.strerror}") from error
+
+
 def prepare_streams() -> None:
     """Have this process write escapes for what its streams cannot encode, and tracebacks that are printable.
 
-    For a process that is a command and nothing else.
+    For a process that is a command and nothing else. Exits where there is no standard output: a file that is
+    opened later would be in its place.
     """
+    if sys.stdout is None:
+        click.echo("Error: standard output is closed", err=True)
+        sys.exit(1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.flush()
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(_StandardOutput(sys.stdout.fileno(), "wb", closefd=False)),
+            sys.stdout.encoding,
+            line_buffering=sys.stdout.line_buffering,
+            write_through=sys.stdout.write_through,
+        )
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None where it is closed
             stream.reconfigure(errors="backslashreplace")

@@ -79,8 +79,6 @@ def _write(source: Source, selection: Selection, output: Path | None, *, pending
 @contextmanager
 def _written_to(output: Path | None) -> Iterator[Callable[[bytes], object]]:
     """Give what writes a line to standard output, or to a new file."""
-    if output is None and sys.stdout is None:
-        raise click.ClickException("standard output is closed")
     try:
         if output is None:
             yield _on_standard_output(sys.stdout.buffer)
