@@ -94,6 +94,18 @@ def test_where_standard_output_is_full_or_closed_a_command_says_so_in_one_line(
     assert "fault of togai-shipper" not in done.stderr
 
 
+def test_where_standard_error_is_closed_a_command_does_what_it_does() -> None:
+    done = run(
+        "-c",
+        "import os, sys; os.close(2); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])",
+        "-m",
+        "togai_shipper",
+        "-V",
+    )
+
+    assert (done.returncode, done.stdout) == (0, f"togai-shipper, version {__version__}\n")
+
+
 @pytest.mark.parametrize("module", ["click", "rich", "uvicorn", "starlette"])
 def test_without_its_extra_it_says_in_one_line_how_to_get_it(module: str) -> None:
     done = run(WITHOUT, module, "--version")

@@ -57,17 +57,14 @@ def prepare_streams() -> None:
     if sys.stdout is None:
         click.echo("Error: standard output is closed", err=True)
         sys.exit(1)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.flush()
-        sys.stdout = io.TextIOWrapper(
-            io.BufferedWriter(_StandardOutput(sys.stdout.fileno(), "wb", closefd=False)),
-            sys.stdout.encoding,
-            line_buffering=sys.stdout.line_buffering,
-            write_through=sys.stdout.write_through,
-        )
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None where it is closed
-            stream.reconfigure(errors="backslashreplace")
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(_StandardOutput(sys.stdout.fileno(), "wb", closefd=False)),
+        sys.stdout.encoding,
+        "backslashreplace",
+        line_buffering=bool(sys.stdout.line_buffering),
+    )
+    if isinstance(sys.stderr, io.TextIOWrapper):  # None where it is closed
+        sys.stderr.reconfigure(errors="backslashreplace")
     sys.excepthook = _print_exception
     threading.excepthook = lambda given: _print_exception(
         given.exc_type, given.exc_value, given.exc_traceback
