@@ -33,18 +33,16 @@ class _StandardOutput(io.FileIO):
     What is written after that is gone: else what is left in the buffer would fail once more at the exit.
     """
 
-    _has_failed = False
-
     def write(self, data: Any) -> int:
         """Write, or raise ``click.ClickException``, which no handler takes for an error of another file."""
-        if self._has_failed:
-            return len(data)
         try:
             return super().write(data)
         except BrokenPipeError:  # whoever reads it has seen enough: click ends without a word
             raise
         except OSError as error:
-            self._has_failed = True
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, self.fileno())
+            os.close(nothing)
             raise click.ClickException(f"standard output: cannot be written: {error.strerror}") from error
 
 
