@@ -10,6 +10,7 @@ import pytest
 from other_users import needs_root
 
 from togai_shipper.spool.claims import Claim
+from togai_shipper.spool.connection import Connection
 from togai_shipper.spool.errors import NotOurs, SpoolError
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import Folder, Left
@@ -90,6 +91,20 @@ def test_what_was_a_link_for_a_moment_and_is_back_is_not_used(path: Path, elsewh
     with pytest.raises(NotOurs, match=EXCHANGED), Opening(path).watched():
         opened = os.open(elsewhere, os.O_RDONLY)  # as SQLite does, which follows the link
     os.close(opened)
+
+
+def test_what_was_exchanged_is_closed_at_once(tmp_path: Path, path: Path) -> None:
+    """Open still, it would have the next opening look right."""
+    SpoolFile.create(path, {}).close()
+    none = tmp_path / "none"
+    none.mkdir()
+
+    with pytest.raises(NotOurs, match=EXCHANGED) as kept:
+        Connection(path, "ro", opening=Opening(path, str(none)))
+
+    with pytest.raises(NotOurs, match=EXCHANGED), Opening(path).watched():
+        pass
+    del kept
 
 
 @pytest.mark.parametrize("pin", [PIN, 0])

@@ -36,20 +36,17 @@ class Connection:
     """An open SQLite file. Every method raises ``SpoolError``, and has then changed nothing."""
 
     def __init__(
-        self, path: Path, mode: Literal["rw", "ro"], clock: Callable[[], float] = time.monotonic
+        self,
+        path: Path,
+        mode: Literal["rw", "ro"],
+        clock: Callable[[], float] = time.monotonic,
+        opening: Opening | None = None,
     ) -> None:
         self.path = path
         self._timeout = STATEMENT_TIMEOUT[mode]
         self._patience = Patience(clock)
-        self._opening = Opening(path)
-        with _translated(path), self._opening.watched():
-            self._sqlite = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={mode}",
-                uri=True,
-                timeout=BUSY_TIMEOUT[mode],
-                isolation_level=None,
-                check_same_thread=False,
-            )
+        self._opening = opening or Opening(path)
+        self._sqlite = _connected(path, mode, self._opening)
         self._sqlite.set_progress_handler(self._patience.is_over, OPERATIONS)
         self._sqlite.text_factory = bytes  # the bodies' text, as it is, damaged or not
         if mode == "rw":  # never destroyed, only closed: a forked child would, at its end, close its parent's
@@ -167,6 +164,24 @@ class Connection:
         """Close the connection; what was written stays."""
         with suppress(sqlite3.Error):
             self._sqlite.close()
+
+
+def _connected(path: Path, mode: Literal["rw", "ro"], opening: Opening) -> sqlite3.Connection:
+    sqlite = None
+    try:
+        with _translated(path), opening.watched():
+            sqlite = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=BUSY_TIMEOUT[mode],
+                isolation_level=None,
+                check_same_thread=False,
+            )
+    except BaseException:
+        if sqlite is not None:  # at once: while it is open, another opening of that file looks right
+            sqlite.close()
+        raise
+    return sqlite
 
 
 def as_text(raw: Any) -> str:

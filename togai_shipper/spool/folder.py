@@ -95,10 +95,10 @@ class Folder:
                 raise self._refused(why)
             make_directory(self.path)
             fd = os.open(self.path, flags)
-        except PermissionError:
-            raise self._refused(f"{self.given}: cannot be written to") from None
         except OSError as error:
-            raise self._refused(f"{self.path}: cannot be made: {error.strerror}") from error
+            made = f"{self.path}: cannot be made: {error.strerror}"  # something has come there meanwhile
+            is_closed = isinstance(error, PermissionError)
+            raise self._refused(f"{self.given}: cannot be written to" if is_closed else made) from error
         try:
             self._check_own(os.fstat(fd))
             os.fchmod(fd, 0o700)
