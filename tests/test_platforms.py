@@ -105,7 +105,7 @@ def test_a_spool_is_refused_by_a_configuration_error_that_says_what_is_missing(
     done = without(names, "-c", SPOOLING.format(directory=str(tmp_path)))
 
     why = f"a spool needs POSIX, and this Python has no {names.partition(',')[0]}"
-    assert done.stdout == f"spool: must be None here ({why}), not '{tmp_path}'\n"
+    assert done.stdout == f"spool: must be None here ({why}), not a str of {len(str(tmp_path))} characters\n"
 
 
 def test_so_is_one_that_the_environment_names(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_a_spool_is_refused_there_and_what_its_process_called_durable_is_on_disk
     )
 
     why = "a spool needs the main interpreter, and this is a sub-interpreter"
-    assert said == [f"spool: must be None here ({why}), not '{tmp_path}'"]
+    assert said == [f"spool: must be None here ({why}), not a str of {len(str(tmp_path))} characters"]
     assert ids_on_disk(tmp_path) == set(ids.split())
 
 

@@ -209,7 +209,7 @@ def test_no_frame_that_looks_for_certificates_shows_the_environment(monkeypatch:
     transport = Transport("https://127.0.0.1:9", (1, 1))
     sys.setprofile(look)
     try:
-        transport.send("/ingest", b"{}", Secret(KEY), 1)
+        transport.post("/ingest", b"{}", Secret(KEY), 1)
     finally:
         sys.setprofile(None)
         transport.close()

@@ -74,3 +74,16 @@ def test_with_nothing_pending_attempts_that_failed_long_ago_are_no_complaint() -
 
     assert w.pipeline.pending == 0
     assert w.pipeline.health.complaint() is None
+
+
+def test_what_grows_too_old_between_its_turn_and_its_request_is_not_sent() -> None:
+    w = world([LOST])
+    w.put(1)
+    w.pipeline.flush(0.001)
+
+    def freeze() -> None:
+        w.clock.now += 41 * 86_400.0
+
+    w.server.open = freeze  # type: ignore[method-assign]  # a session takes its time
+    assert w.pipeline.flush(90 * 86_400.0) == FlushReport(dropped=1)
+    assert len(w.server.sent) == 1

@@ -571,3 +571,13 @@ def test_where_no_thread_can_be_started_that_is_a_complaint_and_who_flushes_does
 
     assert drained.sent == ["a"]
     assert "can't start new thread" in str(drained.stats.last_error)
+
+
+def test_where_no_thread_can_be_started_that_is_the_complaint(world: World) -> None:
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    drained = world.drainer(thread=refuse)
+    drained.drainer.start()
+
+    assert "no thread can be started for the relay" in str(drained.drainer.pipeline.store.complaint())

@@ -314,7 +314,7 @@ class Stream:
         if not self._hold(timeout):
             return False
         try:
-            if not self._is_finished:
+            if not self._is_finished:  # pragma: no branch  it was finished while we waited
                 self._step()
         finally:
             self._io.release()
