@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ._event import Event
 
 
+RELAY_BACKOFF = 2.0  # seconds between attempts at most: it has no quota, and should not stand idle
 RELAY_INTERVAL = 0.5  # seconds of flush_interval before a relay, where batches are filled anyway
 
 
@@ -183,6 +184,8 @@ class Config:
             flush_interval=flush_interval,
             api_key=None,
             rate_limit=None,
+            backoff_initial=min(self.backoff_initial, RELAY_BACKOFF),
+            backoff_max=min(self.backoff_max, RELAY_BACKOFF),
             single_ingest_limit=0,
             max_batch_bytes=min(self.max_batch_bytes, MOST_BYTES),  # no drainer takes more
         )

@@ -382,3 +382,27 @@ def test_without_redis_py_the_error_names_the_extra(monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(ConfigurationError, match=r"pip install 'togai-shipper\[redis\]'"):
         Shipper(relay="redis://cache")
+
+
+def test_close_hands_over_again_what_a_redis_that_came_back_empty_had_taken(tmp_path: Path) -> None:
+    with running(tmp_path / "redis") as server:
+        shipper = Shipper(relay=server.url, **QUICK)
+        tracked = track(shipper, 50)
+        assert shipper.flush(10).held == 50
+        server.come_back_empty()
+
+        assert shipper.close(10)
+        assert sorted(ids(server.url)) == sorted(tracked)
+
+
+def test_close_tells_where_it_cannot_know_whether_redis_has_lost_what_it_took(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(tmp_path / "redis") as server:
+        shipper = Shipper(relay=server.url, **QUICK)
+        track(shipper, 50)
+        assert shipper.flush(10).held == 50
+        server.kill()
+
+        shipper.close(2)
+    assert "closed while Redis, which had taken 50 relayed events, does not answer" in caplog.text

@@ -111,8 +111,8 @@ class Relay:
         }
 
     def settle(self) -> None:
-        """Hand over again what it is known to have lost, until the shutdown's deadline."""
-        if self._hold.owed:
+        """Ask whether it is the same one still, and hand over again what it has lost, until the deadline."""
+        if self._hold.events:
             self.keeper.settle()
 
     def finish(self) -> None:
@@ -272,7 +272,7 @@ def _refusal(error: RelayError, message: str) -> Reply:
     """Return what a relay's error means for the batch, and for all others."""
     match error:
         case Full():
-            later = TryLater(503, message, FULL_AFTER, throttled=True, maybe_read=False)
+            later = TryLater(503, message, FULL_AFTER, maybe_read=False)
             return Reply(503, verdict=later)
         case Forbidden() | Newer():
             return Reply(403, verdict=Park(None, message, on_key=False, for_all=True))

@@ -22,6 +22,8 @@ from togai_shipper._process.signals import without_sigpipe
 from .hold import Hold, Parcel
 from .watch import Watch
 
+LAST_LOOK = 1.0  # seconds at most for asking, at the end, whether Redis is the same one still
+
 
 class Hand(Protocol):
     """What the keeper hands over by, and asks. Used by one thread."""
@@ -118,9 +120,15 @@ class Keeper:
             hand.close()
 
     def settle(self) -> None:
-        """Hand over, on this thread, what is owed, until the shutdown's deadline."""
+        """Ask Redis once who it is, and hand over on this thread what is owed, until the deadline."""
         hand = self._connect()
         try:
+            left = min(LAST_LOOK, self._shutdown.deadline - self._clock())
+            if left > 0 and not self._hold.owed and not self._try(hand, left):
+                text = (
+                    "closed while Redis, which had taken %s, does not answer: if it has lost them, so have we"
+                )
+                self._log.write(logging.WARNING, text, counted(self._hold.events, "relayed event"))
             while (left := self._shutdown.deadline - self._clock()) > 0 and self._hold.owed:
                 rings = self._bell.rings
                 if not self._try(hand, left, only_owed=True):

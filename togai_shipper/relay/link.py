@@ -38,7 +38,7 @@ DRAINERS = "togai-drain:"  # how the names of drainers' connections begin; their
 OLDEST = (7, 0)  # the oldest Redis whose scripts can be told to write though memory is short
 _RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 _REPLICATION_ID = re.compile(rb"^master_replid:(\w+)", re.MULTILINE)
-_UNKNOWN_USER = "Redis wants a password: redis://:password@host, or redis://user:password@host"
+_UNKNOWN_USER = "Redis wants a password: a relay's URL has it before the host, with an @ between them"
 _IN_A_SCRIPT = re.compile("executing the script can't|ACL failure in script")
 # What a Redis says that is not ready, or not the right one: it has done nothing. Of some, redis-py takes the
 # name away, and raises an error of that name.
