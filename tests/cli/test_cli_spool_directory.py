@@ -80,3 +80,15 @@ def test_the_directory_may_come_from_the_environment(spool: Spool) -> None:
     assert result.exit_code == 0
     assert "a is pending" in result.stdout
     assert CliRunner().invoke(cli, ["spool", "ls"], env={"TOGAI_SPOOL": ""}).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis:/u:sesame@host", "redis//u:sesame@host", "redis+sentinel://u:sesame@h/1", " redis://u:sesame@h"],
+)
+def test_a_relay_s_url_that_is_spelled_wrong_is_told_without_its_password(url: str) -> None:
+    result = run("ls", Path(url))
+
+    assert result.exit_code == 1
+    assert "no relay's URL" in result.stderr
+    assert "sesame" not in result.output

@@ -24,6 +24,11 @@ def open_folder(directory: str, mounts: str = MOUNTS) -> Folder:
     try:
         os.listdir(path)  # noqa: PTH208  only this asks whether it can be listed
     except OSError as error:
+        if "@" in directory:  # a URL that is spelled wrong, with a password
+            raise click.ClickException(
+                f"no directory, and no relay's URL ({len(directory)} characters): it begins with redis://,"
+                " rediss:// or unix://"
+            ) from error
         raise click.ClickException(f"{path}: {_why(error, path)}") from error
     kind = filesystem_of(path, mounts)
     if is_networked(kind):
