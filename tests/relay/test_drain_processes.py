@@ -22,7 +22,7 @@ from togai_shipper.relay.errors import RelayError
 from togai_shipper.relay.link import Link
 from togai_shipper.testing import FakeTogai, Received, faults
 
-pytestmark = [needs_redis, pytest.mark.processes]
+pytestmark = [needs_redis, pytest.mark.night]
 SMALL = {"TOGAI_BATCH_SIZE": "10"}  # so that the quota is reached by few events
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -114,15 +116,20 @@ def leave(spool: str, base_url: str) -> Callable[[], None]:
 
 
 def put_file(spool: Path, base_url: str, owner: int) -> Path:
-    path = spool / "host-1-deadbeef.db"
+    with tempfile.TemporaryDirectory() as apart:
+        _fill(Path(apart, "host-1-deadbeef.db"), base_url)
+        for each in Path(apart).iterdir():
+            shutil.move(each, spool)
+            os.chown(spool / each.name, owner, owner)
+    return spool / "host-1-deadbeef.db"
+
+
+def _fill(path: Path, base_url: str) -> None:
     file = SpoolFile.create(path, {"base_url": base_url})
     bodies = [Event("api_call", "victim", {"count": 1}, id=f"forged-{n}").encode() for n in range(5)]
     now = int(time.time() * 1000)
     file.append([(now, True, body) for body in bodies])
     file.close()
-    for each in spool.glob(f"{path.name}*"):
-        os.chown(each, owner, owner)
-    return path
 
 
 def drain(togai: FakeTogai, spool: Path, *, close_timeout: str = "20") -> tuple[int, str]:
