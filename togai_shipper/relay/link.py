@@ -322,8 +322,6 @@ class Link:
             client = self._client = self._client or self._made()
             is_sent = True
             yield client
-        except RelayError:
-            raise
         except Exception as error:
             self.close()
             raise _translated(error, self._secrets, is_sent=is_sent) from error
@@ -479,12 +477,8 @@ def _info(said: Any) -> dict[str, str]:
     return {str(name): str(value) for name, value in said.items()}
 
 
-def _pairs(found: Any) -> dict[bytes, bytes]:
-    """Return pairs, which the protocol's version 3 gives as such, and version 2 as a list."""
-    if isinstance(found, dict):
-        return {_bytes(name): _bytes(value) for name, value in found.items()}
-    parts = [_bytes(part) for part in found]
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+def _pairs(found: Mapping[Any, Any]) -> dict[bytes, bytes]:
+    return {_bytes(name): _bytes(value) for name, value in found.items()}
 
 
 def _bytes(value: Any) -> bytes:
