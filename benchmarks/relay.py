@@ -21,8 +21,9 @@ import attrs
 import redis
 
 from togai_shipper import Event
+from togai_shipper.relay.answers import Done
 from togai_shipper.relay.entries import MARK_BYTES, fields_of, read
-from togai_shipper.relay.link import Done, Link
+from togai_shipper.relay.link import Link
 
 from .child import percentile
 from .contenders import DIMENSIONS, SCHEMA

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
+from togai_shipper.relay.answers import Added, Done, Removed, Server, Standing
 from togai_shipper.relay.entries import size_of
-from togai_shipper.relay.link import Added, Done, Removed, Server, Standing
 
 from .virtual import Time
 

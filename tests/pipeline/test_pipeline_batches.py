@@ -181,7 +181,6 @@ ODD = {
     "201": Reply(201),
     "206": Reply(206, b"part"),
     "425": Reply(425),
-    "503": Reply(503),
     "511": Reply(511, b"<html>"),
     "600": Reply(600),
     "in doubt": Reply(202, b'{"success": true}', doubt="two replies"),
@@ -203,6 +202,25 @@ def test_an_event_that_is_never_settled_while_others_are_waits_aside_whatever_is
     assert w.pipeline.pending == 1
     assert "set aside" in str(w.pipeline.health.complaint())
     assert {*ids} - {strange} <= set(w.server.metered)
+
+
+def test_a_batch_that_meets_503_each_time_stops_no_other_and_is_not_set_aside() -> None:
+    """As where a gateway limits the rate: whom it meets, and how often, says nothing of what he holds."""
+    w = world()
+    ids = w.put(40)
+    w.server.answer = lambda sent: Reply(503) if set(ids) & set(sent.ids) else OK
+
+    later = []
+    for _ in range(40):
+        later += w.put(1)
+        w.pipeline.flush(60)
+    assert set(w.server.metered) <= set(later)
+    assert len(w.server.metered) > 35, "others go in between"
+    assert "set aside" not in str(w.pipeline.health.complaint())
+    w.server.answer = lambda _: OK
+    before = len(w.server.sent)
+    assert w.pipeline.flush(60)
+    assert any(set(ids) <= set(sent.ids) for sent in w.server.sent[before:]), "it was not divided"
 
 
 def test_an_event_that_alone_is_refused_for_the_key_does_not_park_the_line_for_ever() -> None:

@@ -10,14 +10,14 @@ from stocked import Relay
 
 
 @pytest.fixture(scope="module")
-def one_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with running(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 
 @pytest.fixture
-def relay(one_redis: RedisServer) -> Relay:
-    client = one_redis.client()
+def relay(redis_server: RedisServer) -> Relay:
+    client = redis_server.client()
     client.config_set("maxmemory", 0)
     client.flushall()
-    return Relay(one_redis)
+    return Relay(redis_server)

@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from togai_shipper.relay.answers import Done, Removed, Server
 from togai_shipper.relay.entries import fields_of, size_of
 from togai_shipper.relay.errors import Foreign, RelayError, Unreachable
-from togai_shipper.relay.link import Done, Removed, Server
 
 BASE_URL = "http://127.0.0.1:1"
 T0 = 1_790_000_000_000

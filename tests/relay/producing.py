@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 from virtual import Clock, World, world
 
+from togai_shipper.relay.answers import Added, Server, Standing
 from togai_shipper.relay.entries import Entry, read
 from togai_shipper.relay.errors import RelayError
-from togai_shipper.relay.link import Added, Server, Standing
 
 FIRST, SECOND = Server("first", "one"), Server("second", "two")
 

@@ -103,4 +103,4 @@ def until(is_so: Callable[[], object], patience: float = PATIENCE) -> None:
             if is_so():
                 return
         assert time.monotonic() < deadline, "it never comes true"
-        time.sleep(0.02)
+        time.sleep(0.02)  # between looks at what rings nowhere

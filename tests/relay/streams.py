@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 
 from togai_shipper.relay.entries import Entry, read
 from togai_shipper.relay.link import Link
-
-PATIENCE = 30.0
 
 
 def entries(url: str, name: str = "togai") -> list[Entry]:
@@ -26,11 +22,3 @@ def entries(url: str, name: str = "togai") -> list[Entry]:
 def ids(url: str, name: str = "togai") -> list[str]:
     """The ids of all events, in their order; some may be there twice."""
     return [json.loads(event)["id"] for entry in entries(url, name) for event in entry.events]
-
-
-def until(is_so: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Look at what rings nowhere, until it is so."""
-    deadline = time.monotonic() + patience
-    while not is_so():
-        assert time.monotonic() < deadline, "it is never so"
-        time.sleep(0.02)

@@ -14,9 +14,10 @@ from stocked import BASE, Relay, command, event, letter
 
 from togai_shipper.cli.doctor.world import World
 from togai_shipper.relay import letters
+from togai_shipper.relay.answers import Done
 from togai_shipper.relay.entries import fields_of, read
 from togai_shipper.relay.errors import Forbidden
-from togai_shipper.relay.link import Done, Link
+from togai_shipper.relay.link import Link
 from togai_shipper.relay.survey import Clock, Leader, survey
 
 pytestmark = needs_redis
@@ -181,6 +182,6 @@ def test_who_is_not_let_in_is_told_so_in_one_line(relay: Relay, url_of: UrlOf, l
     assert "sesame" not in line
 
 
-def test_a_database_with_another_number_is_another_relay(one_redis: RedisServer, relay: Relay) -> None:
+def test_a_database_with_another_number_is_another_relay(redis_server: RedisServer, relay: Relay) -> None:
     relay.hand_over("a")
-    assert "nothing was ever" in command("spool", "ls", f"{one_redis.url}/3").stdout
+    assert "nothing was ever" in command("spool", "ls", f"{redis_server.url}/3").stdout

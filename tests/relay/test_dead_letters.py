@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from servers import RedisServer, needs_redis, running
+from servers import RedisServer, needs_redis
 
 from togai_shipper.relay.dead_letters import DeadLetters
 from togai_shipper.relay.entries import fields_of, read
@@ -15,12 +13,6 @@ from togai_shipper.relay.link import Link
 pytestmark = needs_redis
 BASE = "https://api.togai.com"
 MARK = b"m" * 16
-
-
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from redis.sentinel import Sentinel
 from servers import REDIS, RedisServer, free_port, needs_redis, running, until
 from stocked import BASE, command, event
 
+from togai_shipper.relay.answers import Added, Done
 from togai_shipper.relay.entries import fields_of
 from togai_shipper.relay.errors import RelayError, Unreachable
-from togai_shipper.relay.link import Added, Done, Link
+from togai_shipper.relay.link import Link
 
 pytestmark = needs_redis
 PEM = Path(__file__).parents[1] / "loopback.pem"  # names localhost and 127.0.0.1

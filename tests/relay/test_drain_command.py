@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from filled import add, hand_over
-from servers import RedisServer, needs_redis, running
+from servers import RedisServer, needs_redis
 
 from togai_shipper import Event
 from togai_shipper.cli.app import cli
@@ -23,12 +23,6 @@ from togai_shipper.relay.link import Link
 from togai_shipper.testing import FakeTogai
 
 pytestmark = needs_redis
-
-
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 @pytest.fixture
@@ -247,7 +241,7 @@ def test_how_a_drain_stands_is_one_line() -> None:
     from togai_shipper.cli.drain_relay import RelayDrained  # noqa: PLC0415
     from togai_shipper.relay.lease import Lease  # noqa: PLC0415
     from togai_shipper.relay.shelf import Passed  # noqa: PLC0415
-    from togai_shipper.relay.stream import View  # noqa: PLC0415
+    from togai_shipper.relay.view import View  # noqa: PLC0415
 
     lease = Lease("me", said="host/7/1:3")
     values: dict[str, Any] = {"length": 9, "full": 0, "is_empty": True, "failure": "", "is_refused": False}

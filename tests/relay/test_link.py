@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import attrs
 import pytest
 import redis
-from servers import RedisServer, needs_redis, running
+from servers import RedisServer, needs_redis
 
+from togai_shipper.relay.answers import Done, Server, Standing
 from togai_shipper.relay.entries import fields_of, read
 from togai_shipper.relay.errors import Forbidden, Foreign, Full, Newer, Unreachable
-from togai_shipper.relay.link import Done, Link, Server, Standing
+from togai_shipper.relay.link import Link
 
 pytestmark = needs_redis
 BASE = "https://api.togai.com"
-
-
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 @pytest.fixture

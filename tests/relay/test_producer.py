@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import redis
-from servers import RedisServer, needs_redis, running
-from streams import entries, ids, until
+from servers import RedisServer, needs_redis, running, until
+from streams import entries, ids
 
 from togai_shipper import ConfigurationError, FlushReport, Shipper
 
@@ -19,18 +19,13 @@ pytestmark = needs_redis
 QUICK: dict[str, Any] = {"backoff_initial": 0.01, "backoff_max": 0.1, "flush_interval": 0.02}
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
 @pytest.fixture
-def redis_server(shared: RedisServer) -> RedisServer:
-    shared.client().flushall()
-    shared.client().config_set("maxmemory", 0)
-    shared.client().config_set("maxmemory-policy", "noeviction")
-    return shared
+def redis_server(redis_server: RedisServer) -> RedisServer:
+    client = redis_server.client()
+    client.flushall()
+    client.config_set("maxmemory", 0)
+    client.config_set("maxmemory-policy", "noeviction")
+    return redis_server
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from servers import RedisServer, needs_redis, running
-from streams import ids, until
+from servers import RedisServer, needs_redis, running, until
+from streams import ids
 
 pytestmark = [needs_redis, pytest.mark.night]
 ROOT = Path(__file__).parent.parent.parent

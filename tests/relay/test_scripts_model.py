@@ -21,9 +21,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from hypothesis.stateful import run_state_machine_as_test as run_as_test
 from servers import RedisServer, needs_redis, running
 
+from togai_shipper.relay.answers import Done
 from togai_shipper.relay.entries import MARK_BYTES, OVERHEAD, NotOurs, fields_of, read
 from togai_shipper.relay.errors import Foreign, Full
-from togai_shipper.relay.link import Done, Link
+from togai_shipper.relay.link import Link
 
 pytestmark = needs_redis
 EXAMPLES = int(os.environ.get("TOGAI_TEST_EXAMPLES", "60"))

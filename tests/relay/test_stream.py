@@ -13,10 +13,10 @@ from fake_relay import DOWN, FakeLink, FakeRelay
 from virtual import OK, Sent
 
 from togai_shipper._engine.verdict import Reply
+from togai_shipper.relay.answers import Server as RedisServer
 from togai_shipper.relay.drainer import Drainer, load
 from togai_shipper.relay.errors import Forbidden
 from togai_shipper.relay.letters import read
-from togai_shipper.relay.link import Server as RedisServer
 from togai_shipper.testing import FakeTogai
 
 DAY = 86_400.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from togai_shipper.relay.link import Standing
+from togai_shipper.relay.answers import Standing
 from togai_shipper.relay.watch import Watch
 
 

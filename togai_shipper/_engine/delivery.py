@@ -40,6 +40,7 @@ from .verdict import (
     is_refused_for_size,
     is_togais_word,
     judge,
+    may_be_the_request,
     may_be_too_long,
 )
 
@@ -83,7 +84,7 @@ class Carried:
             batch,
             attempts=batch.attempts + 1,
             maybe_read=self._maybe_read,
-            server_errors=errors + (is_choking(verdict) or (has_arrived(verdict) and is_others_turn)),
+            server_errors=errors + (is_choking(verdict) or (may_be_the_request(verdict) and is_others_turn)),
             tried_at=accepted,
         )
         self.verdict = verdict

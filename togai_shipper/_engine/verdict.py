@@ -195,15 +195,20 @@ def is_choking(verdict: Verdict) -> bool:
 
 
 def has_arrived(verdict: Verdict) -> bool:
-    """Whether the request may have come to somebody, who did not settle it, nor ask for patience.
-
-    Where others are accepted meanwhile, what it holds may be the cause, whatever is answered.
-    """
+    """Whether the request may have come to somebody, who did not settle it, nor ask for patience."""
     return (
         isinstance(verdict, TryLater)
         and not verdict.throttled
         and (verdict.status is not None or verdict.maybe_read)
     )
+
+
+def may_be_the_request(verdict: Verdict) -> bool:
+    """Whether, where others are accepted meanwhile, what the request holds may be the cause.
+
+    Not where somebody is overloaded, or has nobody behind him: that meets any request, now and then.
+    """
+    return has_arrived(verdict) and not (isinstance(verdict, TryLater) and verdict.status in (502, 503, 504))
 
 
 def is_refused_for_size(verdict: Verdict) -> bool:

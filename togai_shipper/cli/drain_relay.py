@@ -26,7 +26,7 @@ from .watching import DrainPicture, SpacedLines, stopped_by_signals, watch
 
 if TYPE_CHECKING:
     from togai_shipper.relay.link import Link
-    from togai_shipper.relay.stream import View
+    from togai_shipper.relay.view import View
 
 FOREIGN_ALONE = 3  # the exit status where nothing but entries that are not ours is left
 _FUNCTION = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")

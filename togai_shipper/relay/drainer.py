@@ -18,7 +18,8 @@ from .keeper import Keeper
 from .lease import fingerprint_of
 from .leased import Leased
 from .link import Link
-from .stream import Stream, View
+from .stream import Stream
+from .view import View
 
 TIMEOUT = 3.0  # seconds for an answer of Redis: a renewal that waits for one before it has to begin in time
 IN_MEMORY = 20_000  # events at most

@@ -32,3 +32,11 @@ class Foreign(RelayError):  # noqa: N818  named by what is the matter
 
 class Newer(RelayError):  # noqa: N818  named by what is the matter
     """The relay holds a format that only a newer version reads."""
+
+
+def another_key(known: str, ours: str) -> Foreign:
+    """Return the error that says whose relay it is."""
+    return Foreign(
+        f"another key has drained this relay (fingerprint {known}, ours is {ours});"
+        " if it is the same account's new key, give --new-key once"
+    )

@@ -25,11 +25,12 @@ from togai_shipper._printable import printable
 from togai_shipper._process.signals import as_application
 from togai_shipper._secret import Secret
 
+from .answers import Added, Standing
 from .entries import MARK_BYTES, fields_of
 from .errors import Forbidden, Foreign, Full, Newer, RelayError, Unreachable
 from .hold import Hold, Parcel
 from .hold_keeper import Keeper
-from .link import Added, Link, Standing
+from .link import Link
 from .watch import Watch
 
 MAX_WHY = 300  # characters of an error's text that we keep

@@ -17,7 +17,7 @@ import attrs
 from .entries import size_of
 
 if TYPE_CHECKING:
-    from .link import Server
+    from .answers import Server
 
 MOST_BYTES = 32 * 1024**2  # of what is held, packed: some 600,000 events
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from togai_shipper._engine.bell import Bell
 from togai_shipper._engine.runtime import FOREVER
 
-from .errors import Foreign
+from .errors import Foreign, another_key
 from .lease import WAIT, Lease
-from .link import Link, another_key
+from .link import Link
 
 
 class Keeper:

@@ -1,4 +1,4 @@
-"""The way to Redis: what a relay is asked for, and what it answers. No other module knows redis-py.
+"""The way to Redis: what a relay is asked for. But for ``refusals``, no other module knows redis-py.
 
 Whatever goes wrong is raised as a ``RelayError``. Nothing is tried again here: who asks has rules for that.
 """
@@ -6,7 +6,6 @@ Whatever goes wrong is raised as a ``RelayError``. Nothing is tried again here: 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -17,8 +16,9 @@ from togai_shipper._engine.blanking import blanked
 from togai_shipper._secret import Secret
 from togai_shipper.exceptions import ConfigurationError
 
+from .answers import Added, Done, Removed, Server, Standing, info_of, pairs_of, server_of, text_of, texts_of
 from .entries import FORMAT, size_of
-from .errors import Forbidden, Foreign, Full, Newer, RelayError, Unreachable
+from .errors import Forbidden, Foreign, Full, Newer, Unreachable, another_key
 from .scripts import ADD, LEASE, SETTLE, Script
 from .url import checked_name, checked_url, is_host_to_be_checked, secrets_of
 
@@ -26,6 +26,8 @@ try:
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
+
+    from .refusals import translated
 except ImportError as error:
     raise ConfigurationError("relay: needs redis-py; pip install 'togai-shipper[redis]'") from error
 
@@ -36,84 +38,6 @@ Source: TypeAlias = "str | Callable[[], Client]"
 CONNECT = 5.0  # seconds until a connection is made
 DRAINERS = "togai-drain:"  # how the names of drainers' connections begin; their owner follows
 OLDEST = (7, 0)  # the oldest Redis whose scripts can be told to write though memory is short
-_RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
-_REPLICATION_ID = re.compile(rb"^master_replid:(\w+)", re.MULTILINE)
-_UNKNOWN_USER = "Redis wants a password: a relay's URL has it before the host, with an @ between them"
-_IN_A_SCRIPT = re.compile("executing the script can't|ACL failure in script")
-# What a Redis says that is not ready, or not the right one: it has done nothing. Of some, redis-py takes the
-# name away, and raises an error of that name.
-_NOT_READY = re.compile(
-    "(ReadOnly|BusyLoading|MasterDown|ClusterDown|TryAgain|Moved|Ask)Error:"
-    "|ResponseError: (MOVED|NOREPLICAS|BUSY) "
-)
-
-
-@attrs.frozen
-class Server:
-    """Which Redis has answered: another one may have lost what the one before had confirmed."""
-
-    run_id: str
-    replication_id: str
-
-
-@attrs.frozen(kw_only=True)
-class Standing:
-    """How the relay stands.
-
-    Attributes:
-        epoch: names the relay, as long as Redis does not lose it; empty where there is none yet.
-        events: how many events the relay holds.
-        out: how many have left it, ever.
-        dead: how many dead letters it has.
-        server: who has answered; ``None`` where it does not say.
-
-    """
-
-    epoch: str = ""
-    events: int = 0
-    out: int = 0
-    dead: int = 0
-    server: Server | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Added(Standing):
-    """An entry is in the stream.
-
-    Attributes:
-        id: its id there.
-        replicas: on how many replicas the entry is.
-        on_disk: on how many of these, and the server itself, it is on disk; ``None`` before Redis 7.2.
-
-    """
-
-    id: str
-    replicas: int = 0
-    on_disk: int | None = None
-
-
-@attrs.frozen
-class Done:
-    """An entry whose events all have their outcome; ``letters``: its dead letters, as JSON, by their ids."""
-
-    id: str
-    mark: bytes
-    count: int
-    size: int
-    letters: Mapping[str, bytes] = attrs.field(factory=dict)
-
-
-@attrs.frozen
-class Removed:
-    """What ``settle`` did: ``removed`` entries, and those ``kept`` since there are too many dead letters.
-
-    ``lost_to``: the lease is another's; nothing was done.
-    """
-
-    removed: Sequence[str] = ()
-    kept: Sequence[str] = ()
-    lost_to: str | None = None
-
 
 Act: TypeAlias = Literal["look", "take", "renew", "release"]
 
@@ -165,7 +89,7 @@ class Link:
             answer, reached, on_disk, server = self._together(
                 client, self._call(ADD, ("events", "relay"), arguments), replicas, patience, ADD
             )
-        word, *said = _texts(answer)
+        word, *said = texts_of(answer)
         if word == "full":
             raise Full(f"the relay has {int(said[0]):,} bytes, and max_relay_bytes is {max_bytes:,}")
         self._check(word, said, base_url)
@@ -199,7 +123,7 @@ class Link:
         ask = ("HMGET", self.keys["relay"], "epoch", "events", "out", "dead")
         with self._asking() as client:
             said, _, _, server = self._together(client, ask, 0, 0)
-        epoch, events, out, dead = (_text(each or b"") for each in said)
+        epoch, events, out, dead = (text_of(each or b"") for each in said)
         return Standing(
             epoch=epoch, events=int(events or 0), out=int(out or 0), dead=int(dead or 0), server=server
         )
@@ -208,7 +132,7 @@ class Link:
         """Raise ``Forbidden`` where this Redis cannot be a relay, as far as it says."""
         with self._asking() as client:
             try:
-                said = _info(client.execute_command(b"INFO", "server", "memory"))
+                said = info_of(client.execute_command(b"INFO", "server", "memory"))
             except redis.exceptions.NoPermissionError:
                 return
         version, policy = said.get("redis_version", ""), said.get("maxmemory_policy", "")
@@ -230,9 +154,9 @@ class Link:
         with self._asking() as client:
             answer = self._run(client, SETTLE, ("events", "relay", "dead", "lease"), arguments)
         if answer[0] == b"lost":
-            return Removed(lost_to=_text(answer[1]))
-        self._check(_text(answer[0]), (), "")
-        return Removed(_texts(answer[1]), _texts(answer[2]))
+            return Removed(lost_to=text_of(answer[1]))
+        self._check(text_of(answer[0]), (), "")
+        return Removed(texts_of(answer[1]), texts_of(answer[2]))
 
     def lease(
         self,
@@ -250,7 +174,7 @@ class Link:
         """
         arguments = [act, owner, seen, fingerprint, int(new_key), base_url, FORMAT, os.urandom(8).hex()]
         with self._asking() as client:
-            word, said = _texts(self._run(client, LEASE, ("lease", "relay"), arguments))
+            word, said = texts_of(self._run(client, LEASE, ("lease", "relay"), arguments))
         if word == "key":
             raise another_key(said, fingerprint)
         self._check(word, [said], base_url, good=("seen", "held", "lost", "released"))
@@ -260,13 +184,13 @@ class Link:
         """Return the entries after an id, ``count`` at most, each with its fields. Raises ``RelayError``."""
         with self._asking() as client:
             found = client.execute_command("XRANGE", self.keys["events"], f"({after}", "+", "COUNT", count)
-        return [(_text(entry_id), _pairs(fields)) for entry_id, fields in found]
+        return [(text_of(entry_id), pairs_of(fields)) for entry_id, fields in found]
 
     def facts(self) -> dict[str, str]:
         """Return what the relay's hash says. Raises ``RelayError``."""
         with self._asking() as client:
             found = client.execute_command("HGETALL", self.keys["relay"])
-        return {_text(name): _text(value) for name, value in _pairs(found).items()}
+        return {text_of(name): text_of(value) for name, value in pairs_of(found).items()}
 
     def length(self) -> int:
         """Return how many entries the stream has, ours or not. Raises ``RelayError``."""
@@ -279,7 +203,7 @@ class Link:
             return None
         try:
             with self._asking() as client:
-                return _server(client.execute_command(b"INFO", "server", "replication"))
+                return server_of(client.execute_command(b"INFO", "server", "replication"))
         except Forbidden:
             self._says_who_it_is = False
             return None
@@ -292,7 +216,7 @@ class Link:
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> list[str]:
         """Return what Redis answers to another script, about some of our ``keys``. Raises ``RelayError``."""
         with self._asking() as client:
-            return _texts(self._run(client, script, keys, arguments))
+            return texts_of(self._run(client, script, keys, arguments))
 
     def close(self) -> None:
         """Close the connection; the next one is made when something is asked."""
@@ -324,7 +248,7 @@ class Link:
             yield client
         except Exception as error:
             self.close()
-            raise _translated(error, self._secrets, is_sent=is_sent) from error
+            raise translated(error, self._secrets, is_sent=is_sent) from error
 
     def _made(self) -> Any:
         client: Any
@@ -397,16 +321,8 @@ class Link:
         if self._says_who_it_is:
             said = others.pop(0)
             self._says_who_it_is = not isinstance(said, Exception)
-            server = None if isinstance(said, Exception) else _server(said)
+            server = None if isinstance(said, Exception) else server_of(said)
         return answer, reached, on_disk, server
-
-
-def another_key(known: str, ours: str) -> Foreign:
-    """Return the error that says whose relay it is."""
-    return Foreign(
-        f"another key has drained this relay (fingerprint {known}, ours is {ours});"
-        " if it is the same account's new key, give --new-key once"
-    )
 
 
 def _or_raise(said: Any) -> int:
@@ -424,70 +340,3 @@ def _checked(url: str) -> str:
         why = blanked(str(error), secrets_of(url))
         raise ConfigurationError(f"relay: redis-py does not take the URL: {why}") from None
     return url
-
-
-def _translated(error: Exception, secrets: Sequence[Secret[str]], *, is_sent: bool) -> RelayError:
-    text = blanked(f"{type(error).__name__}: {error}", secrets)
-    if isinstance(error, ConfigurationError):
-        return Forbidden(str(error))
-    if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM " in str(error):
-        return Full("Redis has no memory left")
-    if isinstance(error, redis.exceptions.ResponseError) and str(error).startswith("WRONGTYPE"):
-        return Foreign(f"there is something else under the relay's names: {text}")
-    if (why := _why_forbidden(error, text)) is not None:
-        return Forbidden(why)
-    if "MovedError: " in text or "ResponseError: MOVED " in text:
-        text = (
-            f"another node of this Cluster has it; give relay= a function that makes a RedisCluster: {text}"
-        )
-        return Unreachable(text, may_be_done=False)
-    # What is answered was not done, but for a script that has written before it failed.
-    return Unreachable(f"no relay: {text}", may_be_done=is_sent and not _NOT_READY.match(text))
-
-
-def _why_forbidden(error: Exception, text: str) -> str | None:
-    """Return why this Redis does nothing for this user; ``None`` where it is something else."""
-    if isinstance(error, (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError)):
-        is_tried = "invalid" in text  # without a password it answers with advice about its protocol
-        return f"Redis does not let us in: {text}" if is_tried else _UNKNOWN_USER
-    if isinstance(error, redis.exceptions.NoPermissionError) or _IN_A_SCRIPT.search(text):
-        return f"Redis does not let this user do it: {text}"
-    if "unauthenticated" in text:  # how it refuses a long command of who has not said who he is
-        return _UNKNOWN_USER
-    if "unexpected symbol near '#'" in text:  # how an older one reads a script's flags
-        return "this Redis is too old: a relay needs version 7 or newer"
-    return None
-
-
-def _server(said: Any) -> Server | None:
-    """Return who it is, by what INFO says; of that text only two lines are looked at, for speed."""
-    if isinstance(said, bytes):
-        found = _RUN_ID.search(said), _REPLICATION_ID.search(said)
-        return Server(*(match[1].decode() for match in found if match)) if all(found) else None
-    facts = _info(said)
-    run_id, replication_id = facts.get("run_id"), facts.get("master_replid")
-    return Server(run_id, replication_id) if run_id and replication_id else None
-
-
-def _info(said: Any) -> dict[str, str]:
-    """Return what INFO says, which redis-py has read already or not."""
-    if isinstance(said, (bytes, str)):
-        lines = [line.partition(":") for line in _text(said).splitlines()]
-        return {name: value for name, _, value in lines}
-    return {str(name): str(value) for name, value in said.items()}
-
-
-def _pairs(found: Mapping[Any, Any]) -> dict[bytes, bytes]:
-    return {_bytes(name): _bytes(value) for name, value in found.items()}
-
-
-def _bytes(value: Any) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode()
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
-
-
-def _texts(values: Any) -> list[str]:
-    return [_text(value) for value in values]

@@ -16,9 +16,9 @@ from togai_shipper._event import id_of
 from togai_shipper._outcome import Delivered, Dropped, Rejected, Settled
 from togai_shipper.spool.rows import DeadLetter
 
+from .answers import Done
 from .entries import Entry
 from .letters import encode
-from .link import Done
 
 START = "0"  # the cursor before all entries
 Place: TypeAlias = tuple[str, bytes]  # an entry's id and its mark

@@ -1,4 +1,4 @@
-"""The store of a drainer: it reads the stream in order, and removes what has its outcome.
+"""The store of a drainer: what is in the stream is handed on, and removed once it has its outcome.
 
 Nothing is put into it. One thread keeps the lease, reads entries as there is room, hands their events over to
 the buffer, and settles each entry once all its events have their outcome. An entry is in the stream exactly
@@ -10,36 +10,31 @@ belong to who holds ``_io``. Nothing waits for Redis while holding the shipper's
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Literal, TypeAlias
-
-import attrs
+from typing import Literal
 
 from togai_shipper._engine.batching import Batch
+from togai_shipper._engine.rounds import Rounds
 from togai_shipper._engine.runtime import FOREVER
 from togai_shipper._engine.store import Surroundings
-from togai_shipper._engine.threads import RESTART_AFTER, Threads
-from togai_shipper._outcome import Dropped, Settled
+from togai_shipper._engine.threads import Threads
+from togai_shipper._outcome import Settled
 from togai_shipper._plural import counted
-from togai_shipper.exceptions import EventDropped
 from togai_shipper.spool.news import News
-from togai_shipper.spool.rows import PAST_WINDOW
 
-from .entries import MOST_EVENTS, NotOurs
+from .answers import Server
+from .entries import MOST_EVENTS
 from .errors import Forbidden, Foreign, Newer, RelayError
 from .keeper import Keeper
 from .lease import Lease
-from .link import Link, Server
+from .link import Link
 from .losses import Sight, loss, number
-from .reading import Judge, Judged, ours
-from .shelf import Passed, Shelf
+from .reader import Reader
+from .shelf import Shelf
+from .view import Role, View
 
-READ_EVERY = 0.25  # seconds between looks for new entries: those that come in between go together
-READ_MOST = 2000  # events that are read at once, about: the lease is kept in between
-ENTRIES_MOST = 100  # likewise, entries
 SETTLE_EVERY = 0.1  # seconds for which entries that are done gather
 SETTLE_MOST = 200  # entries that are settled at once
 LOOK_EVERY = 2.0  # seconds between looks at the relay's figures
@@ -48,38 +43,6 @@ RETRY_AFTER = 1.0  # seconds, after Redis has failed us
 FINISH = 1.0  # seconds that close() waits at most for what is asked of Redis just then
 FAILING = 60.0  # seconds without an answer, after which that is a complaint
 MAX_DEAD = 50_000  # dead letters that a relay keeps
-
-Role: TypeAlias = Literal["leads", "stands by", "waits"]
-
-
-@attrs.frozen
-class View:
-    """How a drainer and its relay stand.
-
-    Attributes:
-        role: ``leads``; ``stands by``: another one leads; ``waits``: nobody does, or nobody knows.
-        lease: what is known of the lease.
-        facts: what the relay's hash said last.
-        length: how many entries the stream had then.
-        passed: what stays in the stream, since it is not ours, or its age is not known.
-        full: entries that stay, since there are too many dead letters.
-        lost: events that Redis has lost, at least.
-        is_empty: nothing is left that could be sent.
-        failure: why Redis could not be asked; empty where it could.
-        is_refused: it will not be otherwise by itself: another key, another base URL, no rights.
-
-    """
-
-    role: Role
-    lease: Lease
-    facts: Mapping[str, str]
-    length: int
-    passed: Passed
-    full: int
-    lost: int
-    is_empty: bool
-    failure: str
-    is_refused: bool
 
 
 class Stream:
@@ -95,13 +58,21 @@ class Stream:
         self._lock = around.lock
         self._shutdown = around.shutdown
         self._inlet = around.inlet
-        self._log = around.log
         self._ended = around.ended
         self._link = link
         self._keeper = keeper
         self._max_dead = max_dead
         self._io = threading.Lock()
-        self.bell = around.runtime.bell()
+        self._rounds = Rounds(
+            around.runtime,
+            around.lock,
+            around.shutdown,
+            around.log,
+            failing="the relay's thread failed (%s), no event is lost; it goes on",
+            wait=self._wait,
+            step=lambda: self.step(FOREVER),
+        )
+        self.bell = self._rounds.bell
         self._thread = Threads(
             1,
             around.runtime,
@@ -112,22 +83,21 @@ class Stream:
             ended=self._thread_ended,
         )
         self._news = News(around.log, around.callbacks)
-        self._judge = Judge(self._clock, self._wall, around.server_clock)
         self._shelf = Shelf(self._now_ms)
+        self._reader = Reader(
+            around, link, self._shelf, self._news, room=self._room, settled=self.note_settled
+        )
         self._facts: Mapping[str, str] = {}
         self._length = 0
         self._server: Server | None = None
         self._sight = Sight()
-        self._is_all_read = False
-        self._count = 10  # entries to be read next
         self._was_held = False
-        self._read_at = self._look_at = self._settled_at = self._again_at = 0.0
+        self._look_at = self._settled_at = self._again_at = 0.0
         self._retry_at = 0.0
         self._failing_since: float | None = None
         self._failure = ""  # why Redis could not be asked last
         self._is_refused = False
         self._left = 0  # events that were in memory at the end
-        self._recovered = 0
         self._lost = 0
         self._is_leaving = False
         self._is_finished = False
@@ -222,7 +192,7 @@ class Stream:
         """The relay's part of ``Stats``."""
         passed = self._shelf.passed
         return {
-            "recovered": self._recovered,
+            "recovered": self._reader.recovered,
             "stranded": passed.foreign + passed.kept_events,
             "dead_letters": number(self._facts, "dead"),
         }
@@ -247,13 +217,15 @@ class Stream:
 
     def _is_empty(self, lease: Lease) -> bool:
         if lease.is_held:
-            return self._is_all_read and len(self._shelf) == self._shelf.full
+            return self._reader.is_all_read and len(self._shelf) == self._shelf.full
         return lease.is_another_s and bool(self._facts) and not number(self._facts, "events")
 
     # --- the thread ---
 
     def _thread_failed(self, error: BaseException) -> None:
-        self._fail("the relay's thread was ended by %s, no event is lost; another takes its place", error)
+        self._rounds.fail(
+            "the relay's thread was ended by %s, no event is lost; another takes its place", error
+        )
 
     def _thread_ended(self) -> None:
         if not self._is_finished:
@@ -261,28 +233,8 @@ class Stream:
         self._inlet.progress.ring()
         self._ended()
 
-    def _fail(self, text: str, error: BaseException) -> None:
-        """Tell of the exception under way, and let a moment pass before it can come again."""
-        self._log.complain(text, text, type(error).__name__, level=logging.ERROR, exc_info=True)
-        go_on_at = self._clock() + RESTART_AFTER
-        while (left := go_on_at - self._clock()) > 0 and not self._shutdown.has_begun:
-            self.bell.wait(self.bell.rings, left)
-
     def _work(self) -> None:
-        while not self._is_finished:
-            try:
-                self._work_once()
-            except Exception as error:  # a bug, no memory: all is in the stream
-                self._fail("the relay's thread failed (%s), no event is lost; it goes on", error)
-
-    def _work_once(self) -> None:
-        rings = self.bell.rings
-        with self._lock:
-            wait = self._wait()
-        if wait > 0.0:
-            self.bell.wait(rings, None if wait == FOREVER else wait)
-        else:
-            self.step(FOREVER)
+        self._rounds.go_on(lambda: self._is_finished)
 
     def _wait(self) -> float:
         """Seconds until there is something to do; called under the lock."""
@@ -294,7 +246,7 @@ class Stream:
             if self._shelf.done:
                 times.append(max(self._retry_at, self._settle_due_at()))
             if self._room():
-                times.append(max(self._retry_at, self._read_at))
+                times.append(max(self._retry_at, self._reader.due_at))
         return max(0.0, min(times) - now)
 
     def _settle_due_at(self) -> float:
@@ -334,7 +286,7 @@ class Stream:
             self._look()
             if self._keeper.lease.is_held:
                 self._settle()
-                self._read()
+                self._reader.read()
         except RelayError as error:
             self._failed(error)
         else:
@@ -358,7 +310,7 @@ class Stream:
             has_come = lease.is_held and not self._was_held
             self._was_held = lease.is_held
             if has_come:
-                self._rewind()
+                self._reader.rewind()
                 self._look_at = 0.0
             is_forgotten = lease.is_another_s and bool(len(self._shelf))
             count = self._inlet.count
@@ -372,11 +324,6 @@ class Stream:
                 "%s leads from now on; %s in memory left to it", lease.holder, counted(count, "event")
             )
             self._inlet.progress.ring()
-
-    def _rewind(self) -> None:
-        self._shelf.rewind()
-        self._is_all_read = False
-        self._read_at = 0.0
 
     # --- the figures ---
 
@@ -393,7 +340,7 @@ class Stream:
             self._sight, self._server = sight.after(self._sight), server
             self._facts, self._length = facts, length
             if is_another or gone:
-                self._rewind()
+                self._reader.rewind()
             if gone:
                 self._sight = sight
                 self._lost += gone.at_least
@@ -416,7 +363,7 @@ class Stream:
         self._again_at = now + AGAIN_EVERY
         self._shelf.try_full_again()
         if self._shelf.passed.kept:
-            self._rewind()
+            self._reader.rewind()
 
     # --- out ---
 
@@ -444,99 +391,6 @@ class Stream:
                     self._max_dead,
                     counted(len(removed.kept), "entry", "entries"),
                 )
-
-    # --- in ---
-
-    def _read(self) -> None:
-        """Read on from the cursor, as there is room, and hand over what is found."""
-        events = 0
-        while events < READ_MOST and (found := self._read_some()) is not None:
-            events += found
-        if events:
-            self._inlet.wake()
-
-    def _read_some(self) -> int | None:
-        """Read some entries; return how many events they have, ``None`` where it is enough for now."""
-        with self._lock:
-            room, after, now = self._room(), self._shelf.cursor, self._clock()
-            if not room or now < self._read_at:
-                return None
-        length = self._link.length()
-        found = self._link.read(after, self._count)
-        if found:
-            self._is_all_read = False
-        events = 0
-        for entry_id, fields in found:
-            taken = self._take(entry_id, fields, room - events)
-            if taken is None:
-                self._read_at = now + READ_EVERY
-                break
-            events += taken
-        else:
-            self._note_read(len(found), length, now)
-        if found:
-            self._count = max(1, min(ENTRIES_MOST, READ_MOST * len(found) // max(1, events)))
-        return events
-
-    def _note_read(self, count: int, length: int, now: float) -> None:
-        """Note that all that was found is read; see whether something stands before the cursor, unread."""
-        with self._lock:
-            if count >= self._count:
-                return  # there may be more: read on at once
-            self._read_at = now + READ_EVERY
-            read_before = self._shelf.read - count
-            if length > self._shelf.read or length < read_before:
-                self._rewind()
-                return
-            self._shelf.note_all_read()
-            self._is_all_read = not count
-
-    def _take(self, entry_id: str, fields: Mapping[bytes, bytes], room: int) -> int | None:
-        """Take one entry, whatever is in it; return how many events it has, ``None`` where it has to wait."""
-        place = entry_id, fields.get(b"k", b"")
-        with self._lock:
-            if place in self._shelf:
-                self._shelf.read_up_to(entry_id)
-                return 0
-        try:
-            entry = ours(entry_id, fields)
-        except NotOurs as error:
-            why = str(error)  # alone: the error has all that was unpacked
-            with self._lock:
-                self._shelf.read_up_to(entry_id)
-                self._shelf.pass_over()
-            self._news.error(
-                f"not ours: {why}", "entry %s of the relay is not sent, and stays: %s", entry_id, why
-            )
-            return 0
-        judged = self._judge.judge(entry, is_reply_expected=self._inlet.count > 0)
-        if len(entry.events) > room or judged.decision == "wait":
-            return None
-        self._hand_in(judged)
-        return len(entry.events)
-
-    def _hand_in(self, judged: Judged) -> None:
-        entry, count = judged.entry, len(judged.entry.events)
-        error = EventDropped(None, PAST_WINDOW, 0, maybe_delivered=True)
-        outcome = Dropped(entry.events, PAST_WINDOW, error)
-        with self._lock:
-            self._shelf.read_up_to(entry.id)
-            if judged.decision == "keep":
-                self._shelf.pass_over(kept_events=count)
-                return
-            self._shelf.take(entry)
-            self._recovered += count
-            if judged.decision == "send":
-                self._inlet.add(entry.events, self._clock() - judged.seconds, known=True)
-                return
-            self.note_settled(outcome)
-            self._inlet.settle(outcome)
-        self._news.error(
-            "expired",
-            "%s of the relay may be older than Togai's memory of ids: not sent, kept with the dead letters",
-            counted(count, "event"),
-        )
-        self._news.undelivered(error, outcome.events)
 
     # --- the end ---
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .link import Standing
+    from .answers import Standing
 
 STALLED = 600.0  # seconds
 LOOK_EVERY = 60.0  # seconds between the looks of a producer that has nothing to hand over

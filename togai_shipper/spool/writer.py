@@ -10,7 +10,6 @@ holds ``_io``. Nothing waits for the disk while holding the shipper's lock.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,11 +19,12 @@ from togai_shipper._engine.batching import Batch
 from togai_shipper._engine.buffer import PutAnswer
 from togai_shipper._engine.callbacks import Callbacks
 from togai_shipper._engine.log import Log
+from togai_shipper._engine.rounds import Rounds
 from togai_shipper._engine.runtime import FOREVER, Runtime
 from togai_shipper._engine.server_clock import ServerClock
 from togai_shipper._engine.shutdown import Shutdown
 from togai_shipper._engine.store import Inlet
-from togai_shipper._engine.threads import RESTART_AFTER, Threads
+from togai_shipper._engine.threads import Threads
 from togai_shipper._event import ChosenId, id_of
 from togai_shipper._outcome import Dropped, Settled
 from togai_shipper._plural import counted
@@ -77,8 +77,16 @@ class Spool:
         self._shutdown = shutdown
         self._inlet = inlet
         self._ended = ended  # called when the writer has ended: it may have been the last thread of all
-        self._log = log
-        self.bell = runtime.bell()  # rung when there may be something to do
+        self._rounds = Rounds(
+            runtime,
+            lock,
+            shutdown,
+            log,
+            failing="the spool's writer failed (%s), no event is lost; it goes on",
+            wait=self._wait,
+            step=lambda: self.step(FOREVER),
+        )
+        self.bell = self._rounds.bell  # rung when there may be something to do
         self._io = threading.Lock()
         self._owner: int | None = None  # the thread that holds it
         self._writer = Threads(
@@ -258,7 +266,9 @@ class Spool:
     # --- the thread ---
 
     def _writer_failed(self, error: BaseException) -> None:
-        self._fail("the spool's writer was ended by %s, no event is lost; another takes its place", error)
+        self._rounds.fail(
+            "the spool's writer was ended by %s, no event is lost; another takes its place", error
+        )
 
     def _writer_ended(self) -> None:
         """Start another one for what is left to be done; nobody may ever track an event again."""
@@ -269,33 +279,8 @@ class Spool:
         self._inlet.progress.ring()
         self._ended()
 
-    def _complain(self, text: str, error: BaseException) -> None:
-        self._log.complain(text, text, type(error).__name__, level=logging.ERROR, exc_info=True)
-
-    def _fail(self, text: str, error: BaseException) -> None:
-        """Tell of the exception under way, and let a moment pass before it can come again."""
-        self._complain(text, error)
-        go_on_at = self._clock() + RESTART_AFTER
-        while (left := go_on_at - self._clock()) > 0 and not self._shutdown.has_begun:
-            self.bell.wait(self.bell.rings, left)
-
     def _work(self) -> None:
-        while not self._is_over():
-            try:
-                self._work_once()
-            except Exception as error:  # a bug, no memory: nothing is on disk, or all of it
-                self._fail("the spool's writer failed (%s), no event is lost; it goes on", error)
-                if self._shutdown.has_begun:  # it may fail each time: close() writes, or tells, what is left
-                    return
-
-    def _work_once(self) -> None:
-        rings = self.bell.rings
-        with self._lock:
-            wait = self._wait()
-        if wait > 0.0:
-            self.bell.wait(rings, None if wait == FOREVER else wait)
-        else:
-            self.step(FOREVER)
+        self._rounds.go_on(self._is_over)
 
     def _is_over(self) -> bool:
         with self._lock:
@@ -451,7 +436,7 @@ class Spool:
         try:
             self.step(FINISH)
         except Exception as error:  # a bug, no memory: close() gives up, and tells, what is not on disk
-            self._complain("the spool could not be written at the end (%s)", error)
+            self._rounds.complain("the spool could not be written at the end (%s)", error)
 
     def finish(self) -> None:
         """Forget what was settled last, and let go of the files: the buffer is closed."""
@@ -472,7 +457,7 @@ class Spool:
         try:
             self._forget()
         except Exception as error:  # what is on disk still is sent again, by who adopts it, with the same ids
-            self._complain("the spool could not forget what was settled last (%s)", error)
+            self._rounds.complain("the spool could not forget what was settled last (%s)", error)
         with suppress(SpoolError):
             self._upkeep.make_room()
 

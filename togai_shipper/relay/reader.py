@@ -1,0 +1,152 @@
+"""Reads the stream of a relay on from where it has stopped, and hands over what may be sent.
+
+The link is asked without the shipper's lock; all else is touched while holding it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from togai_shipper._engine.store import Surroundings
+from togai_shipper._outcome import Dropped, Settled
+from togai_shipper._plural import counted
+from togai_shipper.exceptions import EventDropped
+from togai_shipper.spool.news import News
+from togai_shipper.spool.rows import PAST_WINDOW
+
+from .entries import NotOurs
+from .link import Link
+from .reading import Judge, Judged, ours
+from .shelf import Shelf
+
+READ_EVERY = 0.25  # seconds between looks for new entries: those that come in between go together
+READ_MOST = 2000  # events that are read at once, about: the lease is kept in between
+ENTRIES_MOST = 100  # likewise, entries
+
+
+class Reader:
+    """Reads for one drainer.
+
+    ``room`` is asked how many events may be handed over now; ``settled`` is told of outcomes.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        link: Link,
+        shelf: Shelf,
+        news: News,
+        *,
+        room: Callable[[], int],
+        settled: Callable[[Settled], None],
+    ) -> None:
+        self._clock = around.runtime.clock
+        self._lock = around.lock
+        self._inlet = around.inlet
+        self._link = link
+        self._shelf = shelf
+        self._news = news
+        self._room = room
+        self._settled = settled
+        self._judge = Judge(around.runtime.clock, around.runtime.wall, around.server_clock)
+        self._count = 10  # entries to be read next
+        self.due_at = 0.0  # monotonic seconds before which nothing is read
+        self.is_all_read = False  # nothing stands behind the cursor
+        self.recovered = 0  # events that were taken out of the stream, ever
+
+    def rewind(self) -> None:
+        """Begin at the start again. Called under the lock."""
+        self._shelf.rewind()
+        self.is_all_read = False
+        self.due_at = 0.0
+
+    def read(self) -> None:
+        """Read on from the cursor, as there is room, and hand over what is found."""
+        events = 0
+        while events < READ_MOST and (found := self._read_some()) is not None:
+            events += found
+        if events:
+            self._inlet.wake()
+
+    def _read_some(self) -> int | None:
+        """Read some entries; return how many events they have, ``None`` where it is enough for now."""
+        with self._lock:
+            room, after, now = self._room(), self._shelf.cursor, self._clock()
+            if not room or now < self.due_at:
+                return None
+        length = self._link.length()
+        found = self._link.read(after, self._count)
+        if found:
+            self.is_all_read = False
+        events = 0
+        for entry_id, fields in found:
+            taken = self._take(entry_id, fields, room - events)
+            if taken is None:
+                self.due_at = now + READ_EVERY
+                break
+            events += taken
+        else:
+            self._note_read(len(found), length, now)
+        if found:
+            self._count = max(1, min(ENTRIES_MOST, READ_MOST * len(found) // max(1, events)))
+        return events
+
+    def _note_read(self, count: int, length: int, now: float) -> None:
+        """Note that all that was found is read; see whether something stands before the cursor, unread."""
+        with self._lock:
+            if count >= self._count:
+                return  # there may be more: read on at once
+            self.due_at = now + READ_EVERY
+            read_before = self._shelf.read - count
+            if length > self._shelf.read or length < read_before:
+                self.rewind()
+                return
+            self._shelf.note_all_read()
+            self.is_all_read = not count
+
+    def _take(self, entry_id: str, fields: Mapping[bytes, bytes], room: int) -> int | None:
+        """Take one entry, whatever is in it; return how many events it has, ``None`` where it has to wait."""
+        place = entry_id, fields.get(b"k", b"")
+        with self._lock:
+            if place in self._shelf:
+                self._shelf.read_up_to(entry_id)
+                return 0
+        try:
+            entry = ours(entry_id, fields)
+        except NotOurs as error:
+            why = str(error)  # alone: the error has all that was unpacked
+            with self._lock:
+                self._shelf.read_up_to(entry_id)
+                self._shelf.pass_over()
+            self._news.error(
+                f"not ours: {why}", "entry %s of the relay is not sent, and stays: %s", entry_id, why
+            )
+            return 0
+        judged = self._judge.judge(entry, is_reply_expected=self._inlet.count > 0)
+        if len(entry.events) > room or judged.decision == "wait":
+            return None
+        self._hand_in(judged)
+        return len(entry.events)
+
+    def _hand_in(self, judged: Judged) -> None:
+        entry, count = judged.entry, len(judged.entry.events)
+        error = EventDropped(None, PAST_WINDOW, 0, maybe_delivered=True)
+        outcome = Dropped(entry.events, PAST_WINDOW, error)
+        with self._lock:
+            self._shelf.read_up_to(entry.id)
+            if judged.decision == "keep":
+                self._shelf.pass_over(kept_events=count)
+                return
+            self._shelf.take(entry)
+            self.recovered += count
+            if judged.decision == "send":
+                self._inlet.add(entry.events, self._clock() - judged.seconds, known=True)
+                return
+            self._settled(outcome)
+            self._inlet.settle(outcome)
+        self._news.error(
+            "expired",
+            "%s of the relay may be older than Togai's memory of ids: not sent, kept with the dead letters",
+            counted(count, "event"),
+        )
+        self._news.undelivered(error, outcome.events)
