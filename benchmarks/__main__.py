@@ -13,12 +13,54 @@ from pathlib import Path
 
 from togai_shipper._plural import counted
 
-from . import beside, cost, fleet, growth, imports, memory, relay, send, spool, throughput, track
+from . import (
+    beside,
+    calls,
+    command_line,
+    cost,
+    culprits,
+    curves,
+    fleet,
+    growth,
+    imports,
+    intervals,
+    journal,
+    lookups,
+    memory,
+    relay,
+    send,
+    spool,
+    spool_curves,
+    throughput,
+    track,
+    verify,
+)
 from .contenders import absent
 from .rounds import PEER_ROUNDS
 from .sections import Section, goals_table
 
-SCRIPTS = (track, cost, throughput, memory, growth, imports, beside, spool, send, relay, fleet)
+SCRIPTS = (
+    track,
+    calls,
+    cost,
+    throughput,
+    memory,
+    growth,
+    curves,
+    imports,
+    command_line,
+    beside,
+    spool,
+    spool_curves,
+    journal,
+    send,
+    verify,
+    lookups,
+    relay,
+    intervals,
+    culprits,
+    fleet,
+)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 PEERS_TXT = Path(__file__).with_name("peers.txt")
 

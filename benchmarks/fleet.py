@@ -1,25 +1,21 @@
 """How many workers share one account's quota: the real pipeline in virtual time, hours of it in minutes.
 
-Run: ``python -m benchmarks.fleet``; with ``--real``, 8 real processes beside the sandbox, half a minute.
+Run: ``python -m benchmarks.fleet``; with ``--real``, real processes: see ``real``.
 """
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import random
 import re
 import sys
-import time as real_time
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from multiprocessing.connection import Connection
 from typing import Any
 
 import attrs
 
-from togai_shipper import Event, Shipper
 from togai_shipper._config import Config
 from togai_shipper._engine.batching import Batch
 from togai_shipper._engine.runtime import Runtime
@@ -28,7 +24,6 @@ from togai_shipper._event import encode
 from togai_shipper._pipeline import Pipeline
 from togai_shipper.relay.drainer import Drainer, load
 from togai_shipper.sandbox.quota import TokenBucket
-from togai_shipper.testing import FakeTogai
 
 from .sections import Goal, Section, run, table
 from .virtual import Time, VirtualBell
@@ -385,56 +380,11 @@ def _goals_of_the_relay(few: Found, _: Found, many: Found) -> Iterator[Goal]:
     yield Goal(f"{what}, requests in the busiest second", many.busiest_second, 50)
 
 
-# --- real processes ---
-
-PROCESSES, RATE, SECONDS = 8, 250.0, 20.0  # and events a second of each
-FLUSH_INTERVAL = 0.1  # seconds: 80 requests a second of all, where 50 are taken
-
-
-def _process(url: str, worker: int, pipe: Connection) -> None:
-    tracked, delays = array("d"), array("d")
-
-    def delivered(events: tuple[Event, ...]) -> None:
-        now = real_time.monotonic()
-        delays.extend(now - tracked[int(event.id.partition("-")[2])] for event in events)
-
-    start = real_time.monotonic()
-    with Shipper("secret", base_url=url, flush_interval=FLUSH_INTERVAL, on_delivered=delivered) as shipper:
-        while (now := real_time.monotonic()) < start + SECONDS:
-            while len(tracked) < (now - start) * RATE:
-                tracked.append(now)
-                shipper.track("api_call", "acme", {"n": 1}, event_id=f"{worker}-{len(tracked) - 1}")
-            real_time.sleep(0.01)
-        report = shipper.close(60)
-    pipe.send((len(tracked), sorted(delays), report.pending + report.dropped + report.rejected))
-
-
-def measure_real(_: int) -> Section:
-    """Eight processes beside the sandbox and its quota, judged by its ledger."""
-    spawn, rows, ids = multiprocessing.get_context("spawn"), [], set()
-    with FakeTogai("secret", rate_limit=QUOTA) as togai:
-        pipes = []
-        for worker in range(PROCESSES):
-            ours, theirs = multiprocessing.Pipe()
-            spawn.Process(target=_process, args=(togai.url, worker, theirs), daemon=True).start()
-            pipes.append(ours)
-        for worker, pipe in enumerate(pipes):
-            tracked, delays, undelivered = pipe.recv()
-            ids |= {f"{worker}-{number}" for number in range(tracked)}
-            parts = (f"{share(delays, part):.2f}" for part in (0.5, 0.99, 1))
-            rows.append((worker, tracked, len(delays), undelivered, *parts))
-        statuses = [answered.status for answered in togai.requests]
-        lost, twice = len(togai.ledger.lost(ids)), len(togai.ledger.billed_twice)
-    text = table(("process", "tracked", "delivered", "not", "delay s p50", "p99", "max"), rows)
-    text += (
-        f"\n\n{len(statuses)} requests, {statuses.count(202) / SECONDS:.0f} a second taken, "
-        f"{100 * statuses.count(429) / len(statuses):.0f} % got 429. By the sandbox's ledger "
-        f"{len(ids):,} events: {lost} lost, {twice} billed twice."
-    )
-    return Section(f"{PROCESSES} real processes that share one quota", text)
-
-
 if __name__ == "__main__":
-    if is_real := "--real" in sys.argv:
+    if "--real" in sys.argv:
         sys.argv.remove("--real")
-    run(measure_real if is_real else measure)
+        from .real import main
+
+        main()
+    else:
+        run(measure)

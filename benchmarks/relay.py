@@ -23,6 +23,7 @@ import redis
 from togai_shipper import Event
 from togai_shipper.relay.answers import Done
 from togai_shipper.relay.entries import MARK_BYTES, fields_of, read
+from togai_shipper.relay.journal import counted
 from togai_shipper.relay.link import Link
 
 from .child import percentile
@@ -49,6 +50,7 @@ class Figures:
     p99: float
     memory: float  # bytes an event
     reading: float
+    counting: float  # the same, with what the journal is told
 
 
 @contextmanager
@@ -102,7 +104,10 @@ def once(length: int) -> Figures:
             taken.append(time.perf_counter() - before)
         wall, cpu = time.perf_counter() - start, time.process_time() - cpu
         memory = client.info("memory")["used_memory"] - memory
-        reading = _drain(link, count + 1)
+        half = (count + 1) // 2
+        link.lease("take", "benchmark", "", fingerprint="f", base_url=BASE)
+        reading = _drain(link, half, is_counted=False)
+        counting = _drain(link, count + 1 - half, is_counted=True)
         assert link.facts()["events"] == "0"
     events = length * count
     return Figures(
@@ -111,18 +116,20 @@ def once(length: int) -> Figures:
         percentile(taken, 0.5) * 1e3,
         percentile(taken, 0.99) * 1e3,
         memory / events,
-        reading / events * 1e6,
+        reading / (length * half) * 1e6,
+        counting / (length * (count + 1 - half)) * 1e6,
     )
 
 
-def _drain(link: Link, count: int) -> float:
-    """Read and settle all; return the CPU's seconds."""
-    link.lease("take", "benchmark", "", fingerprint="f", base_url=BASE)
+def _drain(link: Link, count: int, *, is_counted: bool) -> float:
+    """Read and settle so many entries; return the CPU's seconds."""
     cpu, after = time.process_time(), "0"
     while count:
-        entries = [read(*each) for each in link.read(after, AT_ONCE)]
-        done = [Done(each.id, each.mark, len(each.events), each.size) for each in entries]
-        assert len(link.settle("benchmark", done, 0).removed) == len(done)
+        entries = [read(*each) for each in link.read(after, min(AT_ONCE, count))]
+        done = [Done(each.id, each.mark, len(each.events), each.size, {}, each.events) for each in entries]
+        leaving = (each.delivered for each in done)
+        counts = counted(leaving, "delivered", int(time.time() * 1000)) if is_counted else None
+        assert len(link.settle("benchmark", done, 0, counts).removed) == len(done)
         count, after = count - len(done), entries[-1].id
     return time.process_time() - cpu
 
@@ -146,6 +153,7 @@ def measure(rounds: int) -> Section:
             f"{one.p50:.2f} / {one.p99:.2f}",
             f"{one.memory:.0f}",
             f"{one.reading:.1f}",
+            f"{one.counting:.1f}",
         )
         for length, one in found.items()
     ]
@@ -156,6 +164,7 @@ def measure(rounds: int) -> Section:
         "ms an entry, p50 / p99",
         "bytes of Redis an event",
         "us of CPU an event, read and settled",
+        "the same, counted by the journal",
     )
     goals = [
         *(Goal(f"handed over, entries of {n}, events/s", found[n].events, RATES[n], True) for n in RATES),  # noqa: FBT003  at least

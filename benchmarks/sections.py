@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable, Sequence
 
 import attrs
@@ -69,7 +70,7 @@ def goals_table(goals: Iterable[Goal]) -> str:
 
 
 def run(measure: Callable[[int], Section]) -> None:
-    """Measure, and print what was found."""
+    """Measure, and print what was found; it fails where a goal is not met."""
     parser = argparse.ArgumentParser(description=measure.__doc__)
     parser.add_argument(
         "--rounds", type=int, default=5, help="each figure is the median of so many (default 5)"
@@ -80,3 +81,5 @@ def run(measure: Callable[[int], Section]) -> None:
         print(f"\n{goals_table(section.goals)}")
     if missing := absent():
         print(f"\n{missing}")
+    if not all(goal.is_met for goal in section.goals):
+        sys.exit(1)

@@ -48,7 +48,7 @@ def _serve(connection: socket.socket, state: _State, latency: float) -> None:
                 buffer += chunk
             dialect = DIALECTS.get(buffer.split(b" ", 2)[1], NOT_FOUND)
             head = buffer[:end].lower()
-            length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+            length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)  # none: a look-up
             parts, got = [buffer[end + 4 :]], len(buffer) - end - 4
             while got < length:
                 parts.append(connection.recv(1 << 20))

@@ -99,7 +99,17 @@ class VirtualRelay:
             return "held", self._lease
         return "seen", self._lease
 
-    def settle(self, owner: str, done: Sequence[Done], max_dead: int) -> Removed:  # noqa: ARG002  nobody is dead
+    def tell_key(self, *_said: Any, **_more: Any) -> str:
+        """Answer as where Togai has taken something with the drainers' key."""
+        return "taken"
+
+    def settle(
+        self,
+        owner: str,
+        done: Sequence[Done],
+        max_dead: int,  # noqa: ARG002  nobody is dead
+        counts: object = None,  # noqa: ARG002  there is no journal
+    ) -> Removed:
         """Remove entries."""
         self._time.sleep(TRIP)
         if self._lease.rpartition(":")[0] != owner:

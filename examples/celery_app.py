@@ -26,7 +26,6 @@ togai_shipper.contrib.celery.meter(
     lambda run: run.arguments["account"],
     {"pages": lambda run: len(run.result)},
     duration="took",
-    failures=False,
 )
 
 

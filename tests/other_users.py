@@ -8,7 +8,11 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import click
 import pytest
+
+from togai_shipper.cli.app import cli
+from togai_shipper.cli.spool.command import spool
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
 NEW_MOUNTS, BIND, PRIVATE, RECURSIVE = 0x20000, 4096, 1 << 18, 16384  # of <sched.h> and <sys/mount.h>
@@ -25,6 +29,9 @@ def as_user(
 
     ``volumes`` are directories, by the path where the child sees each.
     """
+    for group in (cli, spool):  # now: that user may not be allowed to read where Python's modules are
+        for name in group.list_commands(click.Context(group)):
+            group.get_command(click.Context(group), name)
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:

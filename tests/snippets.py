@@ -25,7 +25,7 @@ import attrs
 _FENCE = re.compile(r"^( *)```([^\n`]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _NOT_RUN = re.compile(r"\*Not run by the tests: [^*]+\*$")
 RUNNABLE = ("python", "pycon", "console")
-SHOWN = ("text", "json", "yaml", "ini", "csv", "dockerfile")
+SHOWN = ("text", "sh", "json", "yaml", "ini", "csv", "dockerfile", "sql")
 TIMEOUT = 60  # seconds; bounds a failure alone
 
 
@@ -73,7 +73,7 @@ def run(path: Path, port: str) -> None:
             if not snippet.is_run:
                 continue
             if snippet.is_file:
-                Path(snippet.title).write_text(snippet.text, "utf-8")
+                Path(snippet.title).write_text(snippet.text.rstrip("\n") + "\n", "utf-8")
             elif snippet.language == "python":
                 program = compile("\n" * snippet.line + snippet.text, str(path), "exec")
                 exec(program, names)  # noqa: S102  that is what this is for

@@ -104,11 +104,10 @@ def test_the_password_of_a_proxy_is_told_by_no_error_however_its_url_is_read(
     monkeypatch.setenv("https_proxy", url)
     shipper = Shipper("secret", base_url="https://togai.invalid", close_timeout=0)
     shipper.track("api_call", "acme", {"count": 1})
-    shipper.flush(2)
-    told = shipper.stats().last_error
+    while (told := shipper.stats().last_error) is None:
+        shipper.flush(0.1)
     shipper.close()
 
-    assert told is not None
     assert "55word" not in told
     assert "55word" not in blanked(f"407: {url}", passwords_of([url]))
     assert not passwords_of(["http://proxy.test:3128", "socks5h://proxy.test", ""])

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 from interrupting import each_line_of, lines_of
-from virtual import OK, world
+from virtual import OK, World, world
 
 from togai_shipper import FlushReport
+from togai_shipper._engine.batching import Batch
 from togai_shipper._engine.buffer import Buffer, Wait
+from togai_shipper._engine.gate import BURST
+from togai_shipper._engine.runtime import FOREVER
 from togai_shipper._engine.verdict import Reply
 
 
@@ -149,3 +152,59 @@ def test_close_counts_an_event_that_came_into_the_line_after_it_had_begun() -> N
     w.clock.now += 5
 
     assert w.pipeline.close(1) == FlushReport(dropped=1)
+
+
+def test_an_event_that_follows_a_batch_at_once_waits_for_company_from_its_own_time_on() -> None:
+    w = world(flush_interval=0.05)
+    w.put(1)
+    with w.pipeline.lock:
+        w.clock.now += 0.058
+        w.put(1)
+        assert isinstance(w.pipeline.line.take(), Batch)
+        w.clock.now += 0.002
+        w.put(1)
+
+        assert w.pipeline.line.take() == Wait(pytest.approx(0.05))
+
+
+def test_what_a_full_batch_leaves_over_is_hardly_older_to_the_line_than_it_is() -> None:
+    w = world(flush_interval=0.05, batch_size=10)
+    for _ in range(15):
+        w.clock.now += 0.002
+        w.put(1)
+    with w.pipeline.lock:
+        assert isinstance(w.pipeline.line.take(), Batch)
+
+        assert w.pipeline.line.take() == Wait(pytest.approx(0.04, abs=0.006))
+
+
+def send_as_many_as_may_go_at_once(w: World) -> None:
+    for _ in range(BURST):
+        assert w.pipeline.gate.enter("/ingestBatch", lambda: FOREVER)
+        w.pipeline.gate.step_out()
+
+
+def test_a_batch_goes_on_filling_while_it_waits_for_its_turn_by_the_rate() -> None:
+    w = world(flush_interval=0.01, rate_limit=1)
+    send_as_many_as_may_go_at_once(w)
+    with w.pipeline.lock:
+        w.put(1)
+        w.clock.now += 0.5  # it is long due
+        assert w.pipeline.line.take() == Wait(pytest.approx(0.5))
+        w.put(2)
+        w.clock.now += 0.5
+
+        batch = w.pipeline.line.take()
+    assert isinstance(batch, Batch)
+    assert len(batch) == 3
+
+
+def test_a_full_batch_waits_for_its_turn_with_a_flusher_that_is_ready() -> None:
+    w = world(rate_limit=1, batch_size=3)
+    send_as_many_as_may_go_at_once(w)
+    with w.pipeline.lock:
+        w.put(4)
+
+        assert isinstance(w.pipeline.line.take(), Batch)
+        w.pipeline.line.begin_flush(w.clock.now + 10)
+        assert w.pipeline.line.take() == Wait(pytest.approx(1.0))

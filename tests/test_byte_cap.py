@@ -266,7 +266,8 @@ def test_a_refusal_is_told_when_requests_become_shorter_and_once() -> None:
         told += [cap.learn(full, TOO_LARGE[2])]
         told += [cap.learn(sized(30_000, split=split), TAKEN) for _ in range(2)]
 
-    assert [each for each in told if each] == [Learnt(60_000, 30_000, is_refused=True)]
+    said = "HTTP 413, a page that is not Togai's"
+    assert [each for each in told if each] == [Learnt(60_000, 30_000, is_refused=True, refusal=said)]
 
 
 def test_silence_is_told_once_longer_requests_fail_while_shorter_ones_are_taken() -> None:

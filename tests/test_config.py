@@ -61,11 +61,14 @@ OPTIONS: list[tuple[str, Any, Any, str | None]] = [
     ("session_factory", None, hook, None),
     ("spool", None, "/var/lib/app/spool", "/var/lib/app/spool"),
     ("max_spool_bytes", 1024**3, 1, "1"),
+    ("journal", "counts", "ids", "ids"),
     ("relay", None, "redis://:pw@cache:6379/1", "redis://:pw@cache:6379/1"),
     ("relay_name", "togai", "togai-eu.2", "togai-eu.2"),
     ("relay_replicas", 0, 1, "1"),
     ("relay_hold", 10.0, 0.0, "0"),
     ("max_relay_bytes", 256 * 1024**2, 1, "1"),
+    ("verify", 0.1, 2.5, "2.5"),
+    ("on_unbilled", None, hook, None),
 ]
 NAMES = [option for option, *_ in OPTIONS]
 

@@ -10,8 +10,10 @@ from unittest.mock import MagicMock
 
 import pytest
 from celery import Celery
+from celery.app.trace import trace_task
 from celery.exceptions import Ignore
 from celery.signals import worker_process_shutdown
+from rq.job import Job
 from virtual import Clock
 
 import togai_shipper
@@ -148,6 +150,14 @@ def test_an_rq_worker_that_does_not_fork_goes_on_with_its_shippers(ship: Ship, n
     assert shipper.stats().state == "open"
 
 
+def test_a_job_of_rq_has_one_key_in_all_its_runs_and_another_in_each_turn_of_a_repeat() -> None:
+    job = Job.create(rq.job_key, connection=MagicMock(), id="7")
+    keys = [rq.job_key(), job.perform(), job.perform()]
+    job.repeats_left = 1
+
+    assert [*keys, job.perform()] == [None, "rq 7", "rq 7", "rq 7 1"]
+
+
 # --- tasks of Celery ---
 
 
@@ -237,17 +247,76 @@ def test_a_task_that_is_retried_is_one_event_at_its_last_try(
     recorded_events.assert_tracked("run", times=1)
 
 
-def test_a_task_that_fails_is_an_event_unless_told_otherwise(
+def test_a_task_that_fails_is_an_event_if_told_or_if_each_run_is_one(
     app: Celery, recorded_events: RecordedEvents
 ) -> None:
-    celery.meter(
-        recorded_events.shipper, "task", account, (), {"error": lambda run: type(run.error).__name__}
-    )
-    celery.meter(recorded_events.shipper, "success", account, failures=False)
-    app.tasks["render"].apply(args=["acme"], kwargs={"fails": 9})
+    def error(run: celery.TaskRun) -> str:
+        return type(run.error).__name__
 
-    recorded_events.assert_tracked("task", account="acme", dimensions={"error": "LookupError"}, times=1)
+    celery.meter(recorded_events.shipper, "success", account)
+    celery.meter(recorded_events.shipper, "long", account, when=lambda run: run.seconds > 3600)
+    celery.meter(recorded_events.shipper, "task", account, (), {"error": error}, failures=True)
+    celery.meter(recorded_events.shipper, "run", account, idempotency_key=None)
+    for _ in range(2):
+        app.tasks["render"].apply(args=["acme"], kwargs={"fails": 9}, task_id="the same")
+
     recorded_events.assert_tracked("success", times=0)
+    recorded_events.assert_tracked("long", times=0)
+    recorded_events.assert_tracked("task", account="acme", dimensions={"error": "LookupError"}, times=1)
+    recorded_events.assert_tracked("run", times=2)
+
+
+def test_a_run_that_failed_leaves_the_id_to_the_run_that_ends_well(
+    app: Celery, togai: FakeTogai, ship: Ship
+) -> None:
+    shipper = ship(flush_interval=60)
+    celery.meter(shipper, "task", account, {"pages": lambda run: len(run.result or [])})
+    for fails in (9, 0):  # a message that is delivered again after its task has failed
+        app.tasks["render"].apply(args=["acme", 12], kwargs={"fails": fails}, task_id="the same")
+        assert shipper.flush()
+
+    (row,) = togai.ledger.bill
+    assert (row.events, row.sums) == (1, (("pages", "", "12"),))
+
+
+def test_a_run_that_goes_on_after_it_asked_for_its_retry_leaves_the_id_to_the_retry(
+    app: Celery, recorded_events: RecordedEvents
+) -> None:
+    celery.meter(recorded_events.shipper, "task", account, {"pages": lambda run: run.result})
+    app.conf.broker_url = "memory://"
+
+    @app.task(name="swallow", shared=False, bind=True)
+    def swallow(self: Any, account: str) -> int:
+        app.send_task("another", args=[account])
+        if not self.request.retries:
+            self.retry(throw=False)
+            return 0
+        return 12
+
+    for retries in (0, 1):  # as a worker runs it, and then its retry
+        trace_task(swallow, "7", ["acme"], {}, {"id": "7", "retries": retries}, app=app)
+
+    recorded_events.assert_tracked("task", attributes={"pages": 12}, times=1)
+
+
+def test_a_task_whose_error_goes_to_its_caller_is_no_event(
+    app: Celery, recorded_events: RecordedEvents
+) -> None:
+    celery.meter(recorded_events.shipper, "run", account, idempotency_key=None)
+    app.conf.task_eager_propagates = True
+    with pytest.raises(LookupError):
+        app.tasks["render"].apply(args=["acme"], kwargs={"fails": 9}, retries=2)
+
+    recorded_events.assert_nothing_tracked()
+
+
+def test_what_celery_does_for_itself_is_no_event(app: Celery, recorded_events: RecordedEvents) -> None:
+    celery.meter(recorded_events.shipper, "task", "acme")
+    assert app.tasks["celery.accumulate"].apply(args=[1, 2]).get() == (1, 2)
+    recorded_events.assert_nothing_tracked()
+
+    app.tasks["celery.map"].apply(args=[app.tasks["render"].s(), ["acme", "beta"]])
+    recorded_events.assert_tracked("task", times=1)
 
 
 def test_a_task_that_asks_to_be_ignored_is_no_event_nor_is_one_without_account(

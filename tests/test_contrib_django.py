@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from wsgiref.util import FileWrapper, setup_testing_defaults
 
-import django
+import django_project  # noqa: F401  the settings, before anything of Django is asked for
 import pytest
 from asgiref.sync import iscoroutinefunction
 from django.apps import apps
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished
@@ -94,6 +93,10 @@ def acme(exchange: Exchange) -> str:
     return "acme"
 
 
+def was_found(exchange: Exchange) -> bool:
+    return exchange.status != 404
+
+
 TOGAI = {
     "schema_name": "api_call",
     "account_id": account,
@@ -106,14 +109,15 @@ TOGAI = {
     "outcome": "outcome",
 }
 
-settings.configure(
-    ALLOWED_HOSTS=["*"],
-    INSTALLED_APPS=["togai_shipper.contrib.django"],
-    MIDDLEWARE=["togai_shipper.contrib.django.TogaiMiddleware"],
-    ROOT_URLCONF=__name__,
-    TOGAI=TOGAI,
+PROJECT = override_settings(
+    MIDDLEWARE=["togai_shipper.contrib.django.TogaiMiddleware"], ROOT_URLCONF=__name__, TOGAI=TOGAI
 )
-django.setup()
+
+
+@pytest.fixture(autouse=True)
+def _project() -> Iterator[None]:
+    with PROJECT:
+        yield
 
 
 @pytest.fixture
@@ -297,6 +301,13 @@ def test_a_bad_event_is_refused_and_the_request_answered(recorded_events: Record
     assert shipper.stats().refused["invalid"] == 1
 
 
+def test_a_function_says_which_requests_count(recorded_events: RecordedEvents) -> None:
+    answered(HttpResponseNotFound(), when=f"{__name__}.was_found")
+    answered(HttpResponse(), when=f"{__name__}.was_found")
+
+    recorded_events.assert_tracked("api_call", dimensions={"status": "200"}, times=1)
+
+
 def test_a_function_may_be_where_to_import_it_from(recorded_events: RecordedEvents) -> None:
     answered(HttpResponse(), account_id=f"{__name__}.acme")
 
@@ -309,6 +320,7 @@ def test_a_function_may_be_where_to_import_it_from(recorded_events: RecordedEven
         ({"schema_name": "api_call"}, "TOGAI must say account_id"),
         ({**TOGAI, "acount": 1, "x": 1}, "TOGAI must not have 'acount', 'x'"),
         ({**TOGAI, "account_id": "os.nobody"}, r"TOGAI\['account_id'\]: .*nobody"),
+        ({**TOGAI, "when": True}, "TOGAI: when must be a function that returns a bool, not bool"),
     ],
 )
 def test_wrong_settings_are_an_error_at_start(wrong: dict[str, Any], message: str) -> None:

@@ -101,6 +101,8 @@ def test_a_page_says_what_became_of_each_event(
     for account in ("acme", "acme", "bad"):
         shipper.track("api_call", account)
     shipper.track("", "acme")
+    with shipper.measure("api_call", None):
+        pass
     assert not shipper.flush(10)
 
     samples = page.read()
@@ -111,6 +113,8 @@ def test_a_page_says_what_became_of_each_event(
     assert of(samples, EVENTS, outcome="rejected", reason="") == 1
     assert of(samples, EVENTS, outcome="refused", reason="invalid") == 1
     assert of(samples, EVENTS, outcome="dropped", reason="closed") == 0
+    assert of(samples, "togai_shipper_left_out_total", reason="no account") == 1
+    assert of(samples, "togai_shipper_left_out_total", reason="slash redirect") == 0
     assert of(samples, "togai_shipper_events_pending") == 0
 
 
@@ -181,6 +185,20 @@ def test_a_page_says_what_is_on_disk(
     assert of(samples, "togai_shipper_spool_bytes") == shipper.stats().spool_bytes > 0
     shipper.close(10)
     assert of(page.read(), "togai_shipper_dead_letters") == 1
+
+
+def test_a_page_says_how_full_each_bound_is(ship: Ship, page_of: Callable[..., Page], tmp_path: Path) -> None:
+    shipper = ship(flush_interval=60, max_queue_size=10, spool=tmp_path)
+    page = page_of(shipper)
+    shipper.track("api_call", "acme")
+    assert shipper.sync(10)
+
+    samples = page.read()
+    assert of(samples, "togai_shipper_limit", bound="max_queue_size") == 10
+    assert of(samples, "togai_shipper_limit_used", bound="max_queue_size") == 1
+    used = of(samples, "togai_shipper_limit_used", bound="max_spool_bytes")
+    assert 0 < used == of(samples, "togai_shipper_spool_bytes")
+    assert used < of(samples, "togai_shipper_limit", bound="max_spool_bytes")
 
 
 def test_no_counter_ever_falls_while_events_meet_every_end(

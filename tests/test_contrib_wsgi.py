@@ -230,7 +230,21 @@ def test_failures_are_not_counted_if_told(recorded_events: RecordedEvents) -> No
     assert len(recorded_events) == 1
 
 
-def teststart_response_takes_exc_info_and_the_last_status_counts(recorded_events: RecordedEvents) -> None:
+def test_a_function_says_which_requests_count(recorded_events: RecordedEvents) -> None:
+    was_found: Any = lambda exchange: exchange.status < 400  # noqa: E731  short
+    Metered(answering([], "404 Not Found"), when=was_found).ask()
+    Metered(answering([]), when=was_found).ask()
+
+    assert len(recorded_events) == 1
+
+
+def test_what_when_cannot_tell_counts_and_the_request_is_answered(recorded_events: RecordedEvents) -> None:
+    assert Metered(answering([b"hello"]), when=lambda exchange: exchange.nothing).ask() == [b"hello"]
+
+    assert len(recorded_events) == 1
+
+
+def test_start_response_takes_exc_info_and_the_last_status_counts(recorded_events: RecordedEvents) -> None:
     def app(environ: Any, start_response: Any) -> Any:
         start_response(OK, TEXT)
         start_response("500 Oh", TEXT, ("kind", "error", "traceback"))
@@ -381,22 +395,22 @@ def test_without_a_shipper_a_request_is_answered_and_the_log_says_so_once_a_minu
 
 
 def writing(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    start_response(OK, TEXT)(b"written, ")
+    start_response(OK, [*TEXT])(b"written, ")
     return iter([b"hel", b"lo"])
 
 
 def sending(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    start_response(OK, TEXT)
+    start_response(OK, [*TEXT])
     return environ["wsgi.file_wrapper"](io.BytesIO(b"hello"))  # type: ignore[no-any-return]
 
 
 def reading(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    start_response(OK, TEXT)
+    start_response(OK, [*TEXT])
     return [environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"] or 0))]
 
 
 def generating(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
-    start_response(OK, TEXT)
+    start_response(OK, [*TEXT])
     yield b"hel"
     yield b"lo"
 
@@ -468,3 +482,14 @@ def test_it_keeps_to_the_protocol_on_both_sides(recorded_events: RecordedEvents,
     body.close()  # type: ignore[attr-defined]  # the validator's own
 
     assert metered.exchange.complete
+
+
+def test_a_request_that_failed_leaves_the_id_of_its_key_to_the_one_that_is_answered(
+    recorded_events: RecordedEvents,
+) -> None:
+    more = {"idempotency_key": "of the client", "outcome": "outcome"}
+    for status in ("503 Service Unavailable", "500 Oh", OK, OK):
+        Metered(answering([], status), **more).ask()
+
+    recorded_events.assert_tracked("api_call", dimensions={"outcome": "error"}, times=1)
+    recorded_events.assert_tracked("api_call", dimensions={"outcome": "ok"}, times=1)

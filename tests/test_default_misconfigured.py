@@ -99,8 +99,11 @@ def test_no_function_of_the_module_but_configure_raises_where_there_is_no_key() 
     assert isinstance(outcome.error, ConfigurationError)
     assert togai_shipper.flush() == FlushReport()
     assert not togai_shipper.sync()
+    with togai_shipper.measure("block", None):
+        pass
     stats = togai_shipper.stats()
     assert stats.refused["misconfigured"] == 4
+    assert stats.left_out["no account"] == 1
     assert stats.accepted == stats.pending == 0
     assert stats.last_error == "api_key: missing; give api_key=, or set TOGAI_API_KEY"
     assert togai_shipper.close() == FlushReport()
@@ -128,6 +131,8 @@ def test_it_recovers_once_the_environment_is_right_and_keeps_its_counts(
     monkeypatch.setenv("TOGAI_BASE_URL", togai.url)
     clock.now += 0.9
     assert one.shipper().track(*EVENT) is None
+    with one.shipper().measure("block", None):
+        pass
     clock.now += 0.1
 
     event_id = one.shipper().track(*EVENT)
@@ -135,7 +140,7 @@ def test_it_recovers_once_the_environment_is_right_and_keeps_its_counts(
     assert one.shipper().close(10)
     assert togai.ledger.ids == {event_id}
     assert refused(one) == 2
-    assert one.stats().delivered == 1
+    assert (one.stats().delivered, one.stats().left_out["no account"]) == (1, 1)
 
 
 def test_the_environment_is_read_once_a_second_at_most(clock: Clock) -> None:

@@ -69,7 +69,7 @@ def test_every_event_of_eight_threads_is_metered_once_while_a_third_of_all_repli
     togai: FakeTogai, ship: Ship
 ) -> None:
     togai.on_request = everything_that_can_go_wrong(seed=7)
-    shipper = ship(timeout=(1, 0.5), batch_size=100)
+    shipper = ship(timeout=(1, 0.5), batch_size=250)
     ids: list[str] = []
 
     def work() -> None:

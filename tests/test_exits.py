@@ -222,7 +222,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("kind", ["process", "pool"])
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize(
+    "method", ["fork", *(pytest.param(each, marks=pytest.mark.processes) for each in ("spawn", "forkserver"))]
+)
 def test_a_child_of_multiprocessing_that_cannot_deliver_says_so_once(
     togai: FakeTogai, tmp_path: Path, method: str, kind: str
 ) -> None:

@@ -53,6 +53,23 @@ def test_a_thread_that_cannot_be_started_is_tried_again_once_a_second_and_told(
     assert w.pipeline.flush(10) == FlushReport(delivered=100)
 
 
+def test_it_is_told_once_that_threads_can_be_started_again(caplog: pytest.LogCaptureFixture) -> None:
+    refusals = [RuntimeError("can't start new thread")]
+
+    def start(*_: Any) -> None:
+        if refusals:
+            raise refusals.pop()
+
+    w = world(thread=start)
+    for _ in range(3):
+        w.put(50)
+        w.clock.now += 1
+
+    failed, mended = caplog.messages
+    assert failed.startswith("no flusher thread can be started: can't start new thread; tried again")
+    assert mended == "threads can be started again"
+
+
 def test_close_sends_on_its_own_thread_where_no_other_can_be_started() -> None:
     w = world(thread=Refusing())
     w.put(700)
@@ -268,7 +285,7 @@ def test_a_callback_that_never_returns_does_not_keep_close_from_its_end(
         shipper.track("api_call", "acme")
 
     assert shipper.close(1) == FlushReport(delivered=10)
-    assert "1 call of on_delivered not made: an earlier one has not returned" in caplog.text
+    assert "1 call of on_delivered not made, with 10 events: an earlier one has not returned" in caplog.text
     busy.let_go.set()
 
 

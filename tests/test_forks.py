@@ -29,7 +29,11 @@ def said(program: str, togai: FakeTogai, *arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_of_200_forks_under_load_each_process_delivers_its_own_events_and_no_other(togai: FakeTogai) -> None:
+@pytest.mark.parametrize("look_ups", ["0.1", "60"])
+def test_of_200_forks_under_load_each_process_delivers_its_own_events_and_no_other(
+    togai: FakeTogai, monkeypatch: pytest.MonkeyPatch, look_ups: str
+) -> None:
+    monkeypatch.setenv("TOGAI_VERIFY", look_ups)
     lines = [line.split() for line in said("forking.py", togai)]
 
     assert [line for line in lines if line[0] == "failed"] == []

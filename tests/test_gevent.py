@@ -73,6 +73,7 @@ def test_other_greenlets_run_while_a_slow_reply_is_awaited_and_nothing_is_lost(
         assert process.stdout is not None
         try:
             told = process.stdout.readline()
+            assert togai.wait(lambda: togai.requests, 60)  # what comes after it would be held for ever
             togai.release()
             output, errors = process.communicate(timeout=60)
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,17 +31,27 @@ PURE = [
     "_event.encoding",
     "_event.encoded",
     "_event.event",
+    "_event.traits",
     "_outcome",
     "_engine.blanking",
     "_engine.duplicates",
     "_engine.verdict",
     "_engine.batching",
     "_engine.byte_cap",
+    "_engine.dedupe_window",
     "_engine.settlement",
+    "_engine.causes",
+    "_engine.effort",
+    "_engine.look_ups",
+    "_engine.sampling",
+    "_engine.findings",
+    "_engine.self_report",
     "spool.errors",
     "spool.ownership",
     "spool.age",
     "spool.rows",
+    "spool.tally",
+    "spool.book",
     "spool.shelf",
     "relay.errors",
     "relay.answers",
@@ -50,18 +61,29 @@ PURE = [
     "relay.scripts",
     "relay.lease",
     "relay.losses",
+    "relay.strangers",
+    "relay.census",
+    "relay.key_trial",
     "relay.hold",
     "relay.watch",
     "_process.limits",
     "_option_values",
     "_config",
+    "_parameters",
     "_expected_event",
+    "_catalog.schemas",
+    "_catalog.problems",
+    "_journal.facts",
+    "_journal.errors",
+    "_journal.export",
 ]
 ORDER = [
     *PURE,
+    "_catalog.file",
     "_process.signals",
     "_process.boot",
     "_process.threads",
+    "_process.crowd",
     "_process.event_loop",
     "_process.exits",
     "_process.forks",
@@ -71,6 +93,7 @@ ORDER = [
     "_engine.shutdown",
     "_engine.telling",
     "_engine.waiters",
+    "_engine.receipt",
     "_engine.receipts",
     "_engine.ledger",
     "_engine.log",
@@ -78,10 +101,13 @@ ORDER = [
     "_engine.reporting",
     "_engine.parking",
     "_engine.gate",
+    "_engine.waiting",
+    "_engine.lane",
     "_engine.buffer",
     "_engine.threads",
     "_engine.flushers",
     "_engine.server_clock",
+    "_engine.saying",
     "_engine.rounds",
     "_engine.store",
     "_engine.key",
@@ -89,11 +115,14 @@ ORDER = [
     "_engine.exchange",
     "_engine.guarded_head",
     "_engine.timed_http",
+    "_engine.no_reply",
     "_engine.certificates",
     "_engine.transport",
     "_engine.destination",
     "_engine.line",
     "_engine.delivery",
+    "_engine.asking",
+    "_engine.verifying",
     "_engine.parts",
     "_engine.health",
     "_engine.carrying",
@@ -104,7 +133,11 @@ ORDER = [
     "spool.connection",
     "spool.schema",
     "spool.dead_letters",
+    "spool.journal",
+    "spool.moves",
     "spool.file",
+    "spool.archive",
+    "spool.moving",
     "spool.claims",
     "spool.filesystems",
     "spool.leading",
@@ -115,20 +148,26 @@ ORDER = [
     "spool.gathering",
     "spool.requests",
     "spool.orphan",
+    "spool.handful",
     "spool.stranded",
     "spool.adoption",
     "spool.news",
     "spool.recovery",
     "spool.upkeep",
+    "spool.shrinking",
     "spool.writer",
+    "_journal.reading",
     "relay.refusals",
+    "relay.journal",
     "relay.link",
     "relay.dead_letters",
-    "relay.keeper",
+    "relay.lease_keeper",
     "relay.leased",
     "relay.reading",
+    "relay.journal_reading",
     "relay.shelf",
     "relay.reader",
+    "relay.figures",
     "relay.view",
     "relay.stream",
     "relay.survey",
@@ -138,17 +177,22 @@ ORDER = [
     "relay.drainer",
     "_recipe",
     "_metering",
+    "_caller",
     "_intake",
     "_shipper",
     "_stand_in",
     "_default",
     "_recording",
 ]
-FACES = {"_event": "_event.event"}  # what hands on the names of its folder comes with the last of it
+FACES = {
+    "_event": "_event.event",
+    "_catalog": "_catalog.file",
+    "_journal": "_journal.reading",
+}  # what hands on the names of its folder comes with the last of it
 IMPURE = {"threading", "time", "requests", "tenacity", "logging", "random", "sqlite3"}
 ONLY_IN = {
-    "requests": {"_engine/timed_http", "_engine/certificates", "_engine/transport"},
-    "urllib3": {"_engine/guarded_head", "_engine/timed_http", "_engine/transport"},
+    "requests": {"_engine/timed_http", "_engine/no_reply", "_engine/certificates", "_engine/transport"},
+    "urllib3": {"_engine/guarded_head", "_engine/no_reply", "_engine/timed_http"},
     "tenacity": {"_engine/delivery"},
     "sqlite3": {"spool/connection"},
     "redis": {"relay/link", "relay/refusals"},
@@ -197,11 +241,22 @@ def ours(module: str) -> set[str]:
 
 
 def test_the_order_is_complete() -> None:
-    folders = ("", "_event/", "_engine/", "_process/", "spool/", "relay/")
+    folders = ("", "_event/", "_catalog/", "_journal/", "_engine/", "_process/", "spool/", "relay/")
     names = {name.removesuffix(".py") for name in MODULES if name[: name.rfind("/") + 1] in folders}
 
     apart = {"__init__", "__main__", "pytest_plugin", "testing"}
     assert set(ORDER) == {name.replace("/", ".") for name in names if name.rpartition("/")[2] not in apart}
+
+
+@pytest.mark.parametrize("face", [name for name in MODULES if name.count("/") == 1 and "/__init__" in name])
+def test_a_folder_says_what_each_of_its_files_is(face: str) -> None:
+    folder = (ROOT / face).parent
+    within = {
+        path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    told = re.findall(r"``(\w+)``", ast.get_docstring(ast.parse((ROOT / face).read_text("utf-8"))) or "")
+
+    assert within - {"__init__"} <= set(told)
 
 
 @pytest.mark.parametrize("module", ORDER)
@@ -254,7 +309,6 @@ SET_FROM_OUTSIDE = {
     },
     "_engine.transport": {"response.raw.enforce_content_length", "session.trust_env"},
     "spool.connection": {"self._sqlite.text_factory"},
-    "_metering": {"running.result"},  # of the function that is measured, noted where it returns
 }
 
 
@@ -291,6 +345,7 @@ SPEAKERS = {
     "_shipper.py": {"warnings.warn"},  # names a shipper by its repr, which is one line
     "cli/captured_log.py": {"logging.getLogger"},  # to listen
     "cli/spool/export.py": {"sys.stdout"},  # events as they are, where it is no terminal
+    "cli/streams.py": {"sys.stdout", "sys.stderr"},  # to guard them
     "cli/terminal.py": {"sys.stdout", "sys.stderr"},
     "sandbox/wire.py": {"logging.Logger"},  # writes nowhere
     "spool/claims.py": {"os.write"},  # into a lock

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from togai_shipper._engine.log import Log
+from togai_shipper._engine.log import MOST_KINDS, Log
 
 HOSTILE = "a\x1b]0;pwned\x07\r\nERROR forged\u202e\u2028\x9b\ufeff\ud800"
 SHOWN = "a ]0;pwned   ERROR forged     "
@@ -109,3 +109,51 @@ def test_a_handler_that_raises_reaches_nobody_and_costs_other_lines_nothing(writ
         logger.removeHandler(handler)
 
     assert written.getvalue() == "WARNING one\nWARNING two\n"
+
+
+def test_a_record_says_what_it_is_about_in_attributes_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    log().complain("refused", "no %s", "cents", about={"schema": "api_call", "reason": HOSTILE})
+
+    said = {name: value for name, value in vars(caplog.records[0]).items() if name.startswith("togai_")}
+    assert said == {"togai_kind": "refused", "togai_schema": "api_call", "togai_reason": SHOWN}
+
+
+def test_complaints_about_different_things_do_not_hide_each_other(caplog: pytest.LogCaptureFixture) -> None:
+    it = log()
+
+    said = [
+        it.complain("refused", "no", about={"caller": caller}) for caller in ("a.py:1", "b.py:2", "a.py:1")
+    ]
+
+    assert said == [True, True, False]
+    assert [record.togai_caller for record in caplog.records] == ["a.py:1", "b.py:2"]  # type: ignore[attr-defined]
+
+
+def test_an_error_is_followed_by_its_recovery_once_at_warning(caplog: pytest.LogCaptureFixture) -> None:
+    it = log()
+    it.complain("disk", "it fails", level=logging.ERROR)
+
+    it.recovered("disk", "it works again: %s", "/spool")
+    it.recovered("disk", "it works again: %s", "/spool")
+
+    said = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert said == [("ERROR", "it fails"), ("WARNING", "it works again: /spool")]
+    assert caplog.records[1].togai_kind == "disk is over"  # type: ignore[attr-defined]
+
+
+def test_what_was_no_error_has_no_recovery(caplog: pytest.LogCaptureFixture) -> None:
+    it = log()
+    it.complain("disk", "it is slow")
+
+    it.recovered("disk", "it is fast again")
+
+    assert caplog.messages == ["it is slow"]
+
+
+def test_only_so_many_complaints_are_remembered_those_that_were_logged_last() -> None:
+    it = log()
+    for number in range(MOST_KINDS + 1):
+        it.complain("refused", "no", about={"caller": number})
+
+    assert not it.complain("refused", "no", about={"caller": MOST_KINDS})
+    assert it.complain("refused", "no", about={"caller": 0}), "forgotten, and so logged anew"

@@ -7,6 +7,7 @@ import gc
 import inspect
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from decimal import Decimal
@@ -15,6 +16,8 @@ from itertools import count
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from togai_shipper import Attribute, InvalidEvent, Measure, QueueFull, Shipper
 from togai_shipper._metering import Call, metering
@@ -128,6 +131,115 @@ def test_a_call_that_raises_counts_unless_told_otherwise(
     recorded_events.assert_tracked("uncounted", times=0)
 
 
+def test_a_function_says_which_calls_and_blocks_count(
+    shipper: Shipper, recorded_events: RecordedEvents
+) -> None:
+    @shipper.metered("call", "acme", when=lambda call: call.result > 1)
+    def answer(number: int) -> int:
+        return number
+
+    for number in (1, 2):
+        answer(number)
+        with shipper.measure("block", "acme", when=lambda measured: "a" in measured.dimensions) as measured:
+            measured.dimensions["ab"[number - 1]] = "x"
+
+    recorded_events.assert_tracked("call", times=1)
+    recorded_events.assert_tracked("block", dimensions={"a": "x"}, times=1)
+    assert shipper.stats().left_out["when"] == 2
+
+
+def test_failures_is_short_for_a_function_that_leaves_out_what_failed(shipper: Shipper) -> None:
+    with pytest.raises(LookupError), shipper.measure("block", "acme", failures=False):
+        raise LookupError
+
+    assert shipper.stats().left_out["when"] == 1
+
+
+def test_what_when_cannot_tell_counts_and_the_log_says_so_once_a_minute(
+    shipper: Shipper, recorded_events: RecordedEvents, caplog: pytest.LogCaptureFixture
+) -> None:
+    function = shipper.metered("call", "acme", when=lambda call: call.result > 1)(lambda: None)
+    assert [function(), function()] == [None, None]
+
+    recorded_events.assert_tracked("call", times=2)
+    (record,) = caplog.records
+    assert record.getMessage() == "when raised TypeError for schema call: what it was asked about counts"
+
+
+async def later(call: Call) -> bool:
+    return True
+
+
+class Later:
+    async def __call__(self, call: Call) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"when": True}, "not bool"),
+        ({"when": later}, "not a coroutine function"),
+        ({"when": Later()}, "not a coroutine function"),
+        ({"when": lambda work: True, "failures": False}, "failures=False cannot stand beside when"),
+    ],
+)
+def test_what_cannot_say_which_calls_count_is_an_error_at_once(
+    shipper: Shipper, wrong: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        shipper.metered("call", "acme", **wrong)
+    with pytest.raises(TypeError, match=message):
+        shipper.measure("block", "acme", **wrong)
+
+
+@given(
+    attempts=st.lists(st.sampled_from(["fails", "ends well"]), min_size=1, max_size=6),
+    failures=st.sampled_from([None, False, True]),
+    key=st.sampled_from([None, "job 7"]),
+    is_block=st.booleans(),
+)
+def test_whatever_fails_before_or_after_it_what_ends_well_under_a_key_is_billed_once(
+    attempts: list[str],
+    failures: bool | None,  # noqa: FBT001  hypothesis passes it by name
+    key: str | None,
+    is_block: bool,  # noqa: FBT001  likewise
+) -> None:
+    with RecordedEvents() as recorded:
+        shipper = recorded.shipper
+        for attempt in attempts:
+            fails = attempt == "fails"
+            with suppress(LookupError):
+                if is_block:
+                    with shipper.measure(
+                        "job", "acme", {"pages": 12}, {"was": attempt}, failures=failures, idempotency_key=key
+                    ):
+                        work(fails=fails)
+                else:
+                    shipper.metered(
+                        "job",
+                        "acme",
+                        {"pages": lambda call: 12 if call.result else 0},
+                        {"was": attempt},
+                        failures=failures,
+                        idempotency_key=key and (lambda call: key),
+                    )(work)(fails=fails)
+        billed = Counter(event.dimensions["was"] for event in recorded.events)
+
+    expected = Counter(attempts)
+    if failures is False or (failures is None and key):
+        del expected["fails"]
+    if key:  # at most once each
+        expected = Counter(set(expected))
+    assert billed == expected
+
+
+def work(*, fails: bool) -> bool:
+    if fails:
+        raise LookupError(BODY)
+    return True
+
+
 def test_nobody_to_be_billed_is_no_event(shipper: Shipper, recorded_events: RecordedEvents) -> None:
     shipper.metered("render", lambda call: None)(lambda: None)()
     with shipper.measure("render", None):
@@ -135,6 +247,7 @@ def test_nobody_to_be_billed_is_no_event(shipper: Shipper, recorded_events: Reco
 
     recorded_events.assert_tracked("render", times=0)
     assert sum(shipper.stats().refused.values()) == 0
+    assert shipper.stats().left_out["no account"] == 2
 
 
 @pytest.mark.parametrize(
@@ -300,7 +413,7 @@ def test_a_block_may_raise_and_its_event_is_made_all_the_same(
     shipper: Shipper, recorded_events: RecordedEvents
 ) -> None:
     def chat() -> None:
-        with shipper.measure("chat", "acme", outcome="outcome", idempotency_key="7") as measured:
+        with shipper.measure("chat", "acme", outcome="outcome") as measured:
             measured.add("tokens", 12)
             raise KeyError(BODY)
 

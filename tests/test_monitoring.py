@@ -21,6 +21,8 @@ DOCS = Path(__file__).parent.parent / "docs"
 RULES = DOCS / "alerts/togai-shipper.rules.yml"
 DASHBOARD = json.loads((DOCS / "grafana/togai-shipper.json").read_text("utf-8"))
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+HEADINGS = re.findall("^#+ (.+)$", (DOCS / "operations/runbook.md").read_text("utf-8"), re.MULTILINE)
+ANCHORS = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADINGS}
 GIVEN = {"job", "instance"}  # the labels that Prometheus adds itself
 SELECTOR = re.compile(r"(togai_shipper_\w+)(?:\{([^}]*)\})?")
 MATCHER = re.compile(r'(\w+)(=~|=)"([^"]*)"')
@@ -43,10 +45,10 @@ EXPRESSIONS = sorted(set(expressions()))
 
 
 @pytest.fixture(scope="module")
-def exported() -> dict[str, dict[str, set[str]]]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, set[str]]]:
     """Metrics, their labels, and what these say of a shipper that has done nothing yet."""
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    with Shipper(enabled=False) as shipper:
+    with Shipper("key", base_url="http://127.0.0.1:9", spool=tmp_path_factory.mktemp("spool")) as shipper:
         for family in ShipperCollector(shipper).collect():
             for sample in family.samples:
                 for label, value in sample.labels.items():
@@ -88,7 +90,10 @@ def test_the_dashboard_shows_everything_that_is_exported(exported: dict[str, dic
 def test_an_alert_says_how_bad_it_is_and_what_to_do_by_labels_that_it_has(rule: dict[str, Any]) -> None:
     assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
     assert rule["labels"]["severity"] in {"critical", "warning"}
-    assert set(rule["annotations"]) == {"summary", "description"}
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+    assert page == "operations/runbook/"
+    assert anchor in {"", *ANCHORS}
     kept = {label for labels in re.findall(r"by \(([^)]*)\)", rule["expr"]) for label in labels.split(", ")}
     assert set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) <= kept
 

@@ -1,7 +1,6 @@
 """An option is written once, in ``Config``: what people and type checkers are shown says the same.
 
-That is the signature and the docstring of ``Shipper``, ``Options``, and the README's table, which the pages
-of the documentation repeat.
+That is the signature and the docstring of ``Shipper``, ``Options``, and the table of the documentation.
 """
 
 from __future__ import annotations
@@ -121,17 +120,17 @@ def test_the_docstring_tells_the_default_and_the_unit_of_an_option(option: str) 
 
 
 def table() -> dict[str, str]:
-    """The default of each option in the README's table."""
-    section = (ROOT / "README.md").read_text("utf-8").partition("\n## Options\n")[2].partition("\n## ")[0]
+    """The default of each option in the table of the documentation."""
+    section = (ROOT / "docs" / "reference" / "options.md").read_text("utf-8")
     return dict(re.findall(r"^\| `(\w+)` \| (.*?) ?\| .+ \|$", section, re.MULTILINE))
 
 
-def test_the_table_of_the_readme_has_every_option_in_order() -> None:
+def test_the_table_of_the_documentation_has_every_option_in_order() -> None:
     assert list(table()) == list(DEFAULTS)
 
 
 @pytest.mark.parametrize("option", DEFAULTS)
-def test_the_table_of_the_readme_tells_the_default_and_the_unit_of_an_option(option: str) -> None:
+def test_the_table_of_the_documentation_tells_the_default_and_the_unit_of_an_option(option: str) -> None:
     default = DEFAULTS[option]
     match default:
         case None:
@@ -146,13 +145,6 @@ def test_the_table_of_the_readme_tells_the_default_and_the_unit_of_an_option(opt
             told = re.sub("iB bytes$", "iB", told)
 
     assert table()[option] == told
-
-
-def test_the_page_of_the_documentation_repeats_the_table_of_the_readme() -> None:
-    page = (ROOT / "docs" / "reference" / "options.md").read_text("utf-8")
-
-    assert re.search(r"^\{\{ README: Options \}\}$", page, re.MULTILINE)
-    assert "::: togai_shipper.Shipper" in (ROOT / "docs" / "reference" / "shipper.md").read_text("utf-8")
 
 
 # --- an argument wins, also where it equals the default -----------------------------------------------------

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from virtual import world
 
 from togai_shipper import EventDropped, EventRejected, FlushReport, Stats
 from togai_shipper._engine.ledger import Ledger
 from togai_shipper._engine.receipts import Receipts
-from togai_shipper._outcome import REFUSALS, Delivered, Dropped, Rejected, Settled
+from togai_shipper._outcome import LEFT_OUT, REFUSALS, Delivered, Dropped, Rejected, Settled
 
 NO = EventRejected(400, "no", 1)
 CLOSED = EventDropped(None, "closed", 0)
@@ -73,14 +76,18 @@ def test_two_ledgers_count_apart() -> None:
     one.refused["full"] += 1
     one.record(Dropped([b"1"], "closed", CLOSED))
 
+    one.leave_out("preflight")
+
     assert other.refused["full"] == 0
+    assert (one.left_out["preflight"], other.left_out["preflight"]) == (1, 0)
     assert other.dropped == {}
 
 
 def test_stats_begin_with_nothing_and_are_frozen() -> None:
     stats = Stats()
 
-    assert stats == Stats(refused=dict.fromkeys(REFUSALS, 0), dropped={}, last_error=None, state="open")
+    nothing: dict[str, Any] = {"refused": dict.fromkeys(REFUSALS, 0), "left_out": dict.fromkeys(LEFT_OUT, 0)}
+    assert stats == Stats(**nothing, dropped={}, last_error=None, state="open")
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         stats.accepted = 1
     assert Stats().dropped is not Stats().dropped
@@ -93,3 +100,24 @@ def test_a_report_is_true_only_where_nothing_is_undelivered(
     report = FlushReport(delivered, rejected, dropped, pending)
 
     assert bool(report) == (rejected == dropped == pending == 0)
+
+
+def test_stats_say_which_bounds_there_are_and_what_is_taken_of_them() -> None:
+    w = world(max_queue_size=10, max_queue_bytes=5000)
+    w.put(3)
+
+    stats = w.pipeline.health.stats()
+    assert stats.limits == {"max_queue_size": 10, "max_queue_bytes": 5000}
+    assert stats.used == {"max_queue_size": 3, "max_queue_bytes": w.pipeline.buffer.size}
+    assert w.pipeline.buffer.size > 0
+
+
+def test_with_a_spool_stats_say_how_much_of_it_is_taken(tmp_path: Path) -> None:
+    w = world(spool=str(tmp_path / "spool"), max_spool_bytes=100_000)
+    w.put(3)
+    w.pipeline.sync(10)
+
+    stats = w.pipeline.health.stats()
+    assert stats.limits["max_spool_bytes"] == 100_000
+    assert stats.used["max_spool_bytes"] == stats.spool_bytes > 0
+    w.pipeline.close(0)

@@ -159,7 +159,10 @@ def test_files_are_sent_from_memory(togai: FakeTogai, tmp_path: Path) -> None:
     (tmp_path / "usage.ndjson").write_text(json.dumps(event) + "\n", "utf-8")
     arguments = ("--no-spool", "--base-url", togai.url, str(tmp_path / "usage.ndjson"))
 
-    assert without(WINDOWS, "send", *arguments).returncode == 0
+    done = without(WINDOWS, "send", *arguments)
+
+    assert done.returncode == 0
+    assert "No record of this job can be kept (a spool needs POSIX" in done.stderr
     assert togai.ledger.accepted == 1
 
 

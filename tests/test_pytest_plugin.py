@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
-from togai_shipper import Shipper, _default, testing
+from togai_shipper import ConfigurationError, Shipper, _default, testing
 
 pytest_plugins = ["pytester"]
 
@@ -512,3 +513,80 @@ def test_whoever_asks_for_the_plugin_waits_for_no_network_library_before_a_fixtu
     ).stdout.split()
 
     assert not {"requests", "tenacity", "starlette", "uvicorn", "sqlite3"} & set(loaded)
+
+
+# --- what Togai would not bill -----------------------------------------------------------------------------
+
+CATALOG = """{"version": 1, "event_schemas": [{
+    "name": "api_call", "attributes": [{"name": "count"}], "dimensions": [{"name": "region"}],
+    "usageMetersCount": 0
+}]}"""
+MISTYPED = """
+def test_serving_is_metered(recorded_events):
+    recorded_events.shipper.track("api_cal", "acme", {"count": 1}, {"region": "eu"}, event_id="order 7")
+    assert len(recorded_events) == 1
+    recorded_events.clear()
+"""
+
+
+def with_catalog(suite: pytest.Pytester, content: str = CATALOG) -> None:
+    suite.makefile(".json", **{"togai-schemas": content})
+    suite.makeini("[pytest]\nfilterwarnings = error\ntogai_catalog = togai-schemas.json")
+
+
+def test_a_typo_in_a_schemas_name_fails_the_test_that_tracks_it(suite: pytest.Pytester) -> None:
+    with_catalog(suite)
+    suite.makepyfile(MISTYPED)
+    result = suite.runpytest_inprocess()
+
+    result.assert_outcomes(passed=1, errors=1)
+    told = [line[1:].strip() for line in result.outlines if line.startswith("E ")]
+    assert told[0].endswith("Togai would take these events, and not bill them")
+    assert told[1] == "no event schema is named 'api_cal'; the nearest is 'api_call':"
+    assert told[2].startswith("'api_cal' for 'acme'")
+
+
+def test_what_the_schema_has_passes_also_where_no_meter_counts_it(suite: pytest.Pytester) -> None:
+    with_catalog(suite)
+    passes(suite, "import shop\n\ndef test_it(recorded_events):\n    shop.serve('acme')\n")
+
+
+def test_a_togai_of_ones_own_has_the_schemas_of_the_catalog(suite: pytest.Pytester) -> None:
+    with_catalog(suite, CATALOG.replace('"usageMetersCount": 0', '"usageMetersCount": 1'))
+    passes(
+        suite,
+        """
+        from togai_shipper import Shipper
+
+        def test_it(fake_togai):
+            with Shipper() as shipper:
+                for schema in ("api_call", "api_cal"):
+                    shipper.track(schema, "acme", {"count": 1}, {"region": "eu"})
+            assert (fake_togai.ledger.metered, len(fake_togai.ledger.records)) == (1, 2)
+        """,
+    )
+
+
+def test_without_the_option_no_test_is_held_to_a_catalog(suite: pytest.Pytester) -> None:
+    passes(suite, MISTYPED)
+
+
+def test_a_catalog_that_is_none_is_told(suite: pytest.Pytester) -> None:
+    with_catalog(suite, "[]")
+    suite.makepyfile(MISTYPED)
+    result = suite.runpytest_inprocess()
+
+    result.assert_outcomes(errors=1)
+    assert "ConfigurationError: catalog " in result.stdout.str()
+
+
+def test_a_catalog_may_be_given_without_pytest_and_must_be_for_the_question(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(CATALOG)
+    with testing.RecordedEvents(tmp_path / "a.json") as recorded:
+        recorded.shipper.track("api_call", "acme", {"count": 1}, {"region": "eu"})
+        recorded.assert_in_catalog()
+        recorded.shipper.track("api_call", "acme")
+        with pytest.raises(AssertionError, match="needs attribute 'count', dimension 'region':"):
+            recorded.assert_in_catalog()
+    with testing.RecordedEvents() as recorded, pytest.raises(ConfigurationError, match="catalog: missing"):
+        recorded.assert_in_catalog()

@@ -25,7 +25,8 @@ from togai_shipper import (
     Shipper,
     ShipperClosed,
 )
-from togai_shipper._engine.receipts import Receipts, receipt
+from togai_shipper._engine.receipt import Receipt
+from togai_shipper._engine.receipts import Receipts
 from togai_shipper._engine.verdict import Reply
 from togai_shipper._outcome import Delivered, Dropped
 from togai_shipper.testing import FakeTogai, faults
@@ -232,9 +233,9 @@ def test_a_receipts_callback_that_ends_its_thread_holds_up_no_other_receipt(
 def test_receipts_and_callbacks_are_called_at_close_though_one_ends_it() -> None:
     told: list[Exception] = []
     w = world([Reply(503)] * 1000, on_error=lambda error, events: told.append(error))
-    receipts = [receipt() for _ in range(3)]
-    for held in receipts:
-        w.pipeline.put(Event("api_call", "acme").encode(), held)
+    receipts = [Receipt() for _ in range(3)]
+    for number, held in enumerate(receipts):
+        w.pipeline.put(Event("api_call", "acme", id=f"{number}").encode(), held, f"{number}")
     for held in receipts[:2]:
         held.add_done_callback(end_this_thread)
 
@@ -263,6 +264,20 @@ def test_every_receipt_of_four_threads_is_answered_when_close_returns(togai: Fak
     assert togai.ledger.metered == 800
 
 
+def test_a_receipt_that_is_waited_for_and_one_that_is_not_are_both_answered(
+    togai: FakeTogai, ship: Ship
+) -> None:
+    shipper = ship(flush_interval=60)
+    receipts = [shipper.submit("api_call", "acme") for _ in range(9)]
+    told: list[Future[Outcome]] = []
+    for given in receipts[::2]:
+        given.add_done_callback(told.append)
+
+    assert shipper.flush(10)
+    assert [given.result(0).status for given in receipts] == ["delivered"] * 9
+    assert set(told) == set(receipts[::2])
+
+
 def test_an_event_too_large_for_togai_says_so(togai: FakeTogai, ship: Ship) -> None:
     togai.on_request = lambda received: faults.Refuse(413)
     receipt = ship().submit("api_call", "acme")
@@ -272,7 +287,7 @@ def test_an_event_too_large_for_togai_says_so(togai: FakeTogai, ship: Ship) -> N
 
 def test_a_damaged_event_answers_no_receipt_and_hurts_nobody() -> None:
     receipts = Receipts()
-    held = receipt()
+    held = Receipt()
     receipts.expect("x", held)
     damaged = EventDropped(None, "corrupt", 0)
 
@@ -281,3 +296,16 @@ def test_a_damaged_event_answers_no_receipt_and_hurts_nobody() -> None:
     assert receipts.pop_resolved() is None
     receipts.record(Delivered([b'{"schemaName":"a","id":"x"}']))
     assert receipts.pop_resolved() == (held, Outcome("x", "delivered"), None)
+
+
+def test_receipts_of_one_id_whose_events_stay_on_disk_are_all_pending() -> None:
+    receipts = Receipts()
+    held = [Receipt() for _ in range(3)]
+    for each in held:
+        receipts.expect("x", each)
+    receipts.end_pending()
+
+    resolved = [receipts.pop_resolved() for _ in held]
+    assert {id(each[0]) for each in resolved if each} == set(map(id, held))
+    assert {each[1] for each in resolved if each} == {Outcome("x", "pending")}
+    assert receipts.pop_resolved() is None

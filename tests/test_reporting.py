@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from virtual import OK, world
 
 from togai_shipper import Event, FlushReport, Shipper
 from togai_shipper._engine.verdict import Reply
+from togai_shipper._process.threads import start_thread
 
 FORBIDDEN = Reply(403, b'{"message": "forbidden"}')
 
@@ -35,6 +36,16 @@ def test_on_error_is_not_called_for_what_goes_wrong_inside_it() -> None:
     shipper.track("", "acme")
 
     assert (len(told), shipper.stats().refused["invalid"]) == (2, 4)
+
+
+def test_an_attempt_that_fails_after_the_end_is_not_told_since_nothing_waits(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    w = world()
+    w.pipeline.reporter.tell_failing(29.0, "timed out", 0)
+    assert caplog.messages == []
+    w.pipeline.reporter.tell_failing(29.0, "timed out", 1)
+    assert caplog.messages == ["delivery has failed for 29 s (timed out); 1 event waits, it is tried again"]
 
 
 def test_a_callback_inside_another_leaves_that_as_it_was() -> None:
@@ -250,3 +261,91 @@ def test_calls_are_deferred_until_the_last_of_those_who_defer_them_on_a_thread_h
 
     assert callbacks.make_deferred()
     assert told == [1, 1]
+
+
+def test_a_close_without_time_tells_what_failed_before_and_not_that_there_was_no_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    w = world()
+    replies = iter([Reply(503, b"<html>"), Reply(None, error="no reply: timed out")])
+    w.server.answer = lambda sent: next(replies, Reply(None, error="no reply: there was no time"))
+    w.put(5)
+    w.pipeline.close(2)
+
+    assert (
+        "5 events undelivered and given up; last error: HTTP 503, a page that is not Togai's" in caplog.text
+    )
+
+
+def test_a_close_tells_what_kept_events_from_going_though_others_got_through(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    w = world(rate_limit=1)
+    w.server.answer = lambda sent: OK if len(sent.ids) < 20 else Reply(413, b"<html>")
+    w.put(100)
+    w.pipeline.close(7)
+
+    assert "given up; last error: HTTP 413, a page that is not Togai's" in caplog.text
+
+
+def test_requests_that_become_shorter_are_told_with_what_was_said(caplog: pytest.LogCaptureFixture) -> None:
+    w = world()
+    w.server.answer = lambda sent: OK if len(sent.ids) < 80 else Reply(413, b"<html>")
+    w.put(100)
+    w.pipeline.close(50)
+
+    assert "was refused as too large (HTTP 413, a page that is not Togai's)" in caplog.text
+
+
+def bill_wrongly(shipper: Shipper) -> None:
+    shipper.track("checkout", "acme", {"count": float("nan")})
+
+
+def bill_wrongly_too(shipper: Shipper) -> None:
+    shipper.track("checkout", "acme", {"count": float("nan")})
+
+
+def line_in(function: Callable[..., object]) -> str:
+    """The first line of a function's body, as the log names it."""
+    return f"tests/test_reporting.py:{function.__code__.co_firstlineno + 1}"
+
+
+def test_a_refused_event_is_logged_with_its_schema_and_the_line_that_tracked_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bill_wrongly(unused())
+
+    (record,) = caplog.records
+    assert record.getMessage().startswith("an event was refused (invalid): attributes[")
+    assert record.getMessage().endswith(f"; schema checkout; tracked at {line_in(bill_wrongly)}")
+    said = {name: value for name, value in vars(record).items() if name.startswith("togai_")}
+    assert said == {
+        "togai_kind": "refused",
+        "togai_reason": "invalid",
+        "togai_field": "attributes",
+        "togai_schema": "checkout",
+        "togai_caller": line_in(bill_wrongly),
+    }
+
+
+def test_a_line_of_code_that_is_refused_again_and_again_does_not_hide_another(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shipper = unused()
+    for _ in range(3):
+        bill_wrongly(shipper)
+        bill_wrongly_too(shipper)
+
+    told = [message.rpartition(" at ")[2] for message in caplog.messages]
+    assert told == [line_in(bill_wrongly), line_in(bill_wrongly_too)]
+
+
+def test_an_event_that_nobody_in_sight_has_tracked_is_refused_without_a_caller(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = threading.Event()
+    shipper = unused(on_error=lambda error, events: told.set())
+    start_thread(shipper.track, ("checkout", "acme", {"count": float("nan")}))
+
+    assert told.wait(10)
+    assert caplog.messages[0].endswith("; schema checkout")

@@ -15,8 +15,8 @@ from strategies import batches
 
 from togai_shipper import EventDropped, EventRejected, PayloadTooLarge
 from togai_shipper._engine.batching import Batch
+from togai_shipper._engine.dedupe_window import DEDUPE_WINDOW
 from togai_shipper._engine.settlement import (
-    DEDUPE_WINDOW,
     LET_OTHERS_GO,
     MAX_REFUSALS,
     MAX_SERVER_ERRORS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import subprocess
@@ -72,6 +73,37 @@ def test_a_thread_of_ours_blocks_all_but_what_a_thread_does_to_itself() -> None:
 
     assert seen == [signal.valid_signals() - SYNCHRONOUS - {signal.SIGABRT, signal.SIGKILL, signal.SIGSTOP}]
     assert mask() == set()
+
+
+def test_a_thread_of_ours_is_born_with_signals_blocked_and_its_starter_has_its_own_mask_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A signal may come before it runs its first instruction, which no test can await."""
+    before, at_birth, start = mask(), [], _thread.start_new_thread
+
+    def starting(function: Callable[..., None], arguments: tuple[object, ...]) -> int:
+        at_birth.append(mask())
+        return start(function, arguments)
+
+    monkeypatch.setattr(_thread, "start_new_thread", starting)  # as gevent does
+    on_a_thread(mask)
+    assert at_birth == [
+        set(signal.valid_signals()) - SYNCHRONOUS - {signal.SIGKILL, signal.SIGSTOP, signal.SIGABRT}
+    ]
+    assert mask() == before
+
+
+def test_a_starter_has_its_own_mask_back_though_the_start_fails_and_though_a_handler_raises() -> None:
+    def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+        in_time.append("blocked until the thread is started")
+        raise RuntimeError("can't start new thread")
+
+    before, in_time = mask(), []
+    with pytest.raises(KeyboardInterrupt):
+        signals.deaf(interrupted)
+    assert in_time
+    assert mask() == before
 
 
 def test_the_application_runs_with_the_mask_of_who_started_the_thread_also_where_ours_started_it() -> None:

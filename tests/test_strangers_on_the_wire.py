@@ -59,11 +59,14 @@ def with_connections_of_its_own() -> requests.Session:
     return session
 
 
+MOVED = b"HTTP/1.1 302 There\r\nLocation: /\r\nSet-Cookie: c=3\r\nContent-Length: 0\r\n\r\n"
+
+
 @pytest.mark.parametrize(
     "factory", [None, with_cookies, with_an_adapter_that_adds_cookies, with_connections_of_its_own]
 )
 def test_no_request_has_a_cookie_whoever_set_it_and_none_is_kept(factory: Factory | None) -> None:
-    with raw_server(SETS_COOKIE, b"HTTP/1.1 302 There\r\nLocation: /\r\nSet-Cookie: c=3\r\n\r\n") as server:
+    with raw_server(SETS_COOKIE, MOVED) as server:
         transport = Transport(server.url, (5, 5), factory)
         for _ in range(4):
             send(transport)

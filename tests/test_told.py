@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from virtual import world
+from virtual import Clock, World, world
 
-from togai_shipper import EventDropped, FlushReport, Shipper
+from togai_shipper import Event, EventDropped, FlushReport, Shipper
 from togai_shipper._engine.verdict import Reply
 from togai_shipper.testing import FakeTogai, faults
 
@@ -164,3 +164,115 @@ def test_what_a_last_callback_raises_comes_out_of_close(togai: FakeTogai, ship: 
     with pytest.raises(SystemExit):
         shipper.close(0.5)
     assert shipper.stats().state == "closed"
+
+
+def undeliverable(count: int, answer: int = 503, **options: Any) -> World:
+    """A world in which ``count`` events are pending, and all is answered with that status."""
+    w = world(**options)
+    w.server.answer = lambda sent: Reply(answer)
+    w.put(count)
+    return w
+
+
+class Slow(list[int]):
+    """An ``on_error`` that takes its time, by a clock that is set later; it notes how many events it got."""
+
+    clock: Clock
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def __call__(self, error: Exception, events: tuple[Event, ...]) -> None:
+        assert all(isinstance(event, Event) for event in events)
+        self.append(len(events))
+        self.clock.now += self._seconds
+
+
+def test_a_call_of_on_error_is_given_500_events_at_most() -> None:
+    told = Slow(0.0)
+    w = undeliverable(1200, on_error=told)
+    told.clock = w.clock
+    w.pipeline.close(1)
+
+    assert sum(told) == 1200
+    assert max(told) == 500
+
+
+def test_what_close_has_no_time_to_tell_is_counted_and_said_in_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = Slow(0.2)
+    w = undeliverable(5000, on_error=told)
+    told.clock = w.clock
+    begun = w.clock.now
+
+    assert w.pipeline.close(1) == FlushReport(dropped=5000)
+    assert w.clock.now - begun < 2
+    assert told == [500, 500, 500]
+    lines = [record.getMessage() for record in caplog.records if "on_error" in record.getMessage()]
+    assert lines == [
+        "7 calls of on_error not made, with 3500 events: close() has no more time for them",
+    ]
+
+
+def test_what_is_given_up_before_the_deadline_is_told_until_the_deadline(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = Slow(0.5)
+    w = undeliverable(5000, answer=401, on_error=told, single_ingest_limit=0)
+    told.clock = w.clock
+    begun = w.clock.now
+    w.pipeline.close(30)
+
+    assert w.clock.now - begun < 10
+    assert sum(told) == 5000
+    assert "not made" not in caplog.text
+
+
+def test_who_gives_up_at_once_does_not_tell_until_a_deadline_that_is_far_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = Slow(0.2)
+    w = undeliverable(5000, on_error=told)
+    told.clock = w.clock
+    w.pipeline.begin_closing(60)
+    begun = w.clock.now
+    w.pipeline.give_up()
+
+    assert w.clock.now - begun < 1
+    assert told == [500, 500, 500]
+    assert "7 calls of on_error not made, with 3500 events" in caplog.text
+
+
+def test_what_close_has_yet_to_tell_is_not_told_behind_a_call_that_hangs(
+    togai: FakeTogai, ship: Ship, hanging: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    togai.on_request = lambda received: faults.Refuse(503)
+    shipper = ship(on_error=hanging)
+    for _ in range(1200):
+        shipper.track("api_call", "acme")
+
+    assert seconds(lambda: shipper.close(0.5)) < 0.5 + SOON
+    assert "of on_error not made, with " in caplog.text
+    assert "events: close() has no more time for them" in caplog.text
+
+
+def test_close_waits_for_calls_that_go_on_for_as_long_as_it_has_time(
+    togai: FakeTogai, ship: Ship, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[int] = []
+    togai.script(*[faults.Refuse(401)] * 10)
+
+    def slowly(error: Exception, events: tuple[Event, ...]) -> None:
+        if events:
+            threading.Event().wait(0.2)
+            told.append(len(events))
+
+    shipper = ship(on_error=slowly)
+    for _ in range(4000):
+        shipper.track("api_call", "acme")
+    shipper.close(30)
+
+    assert sum(told) == 4000
+    assert "not made" not in caplog.text

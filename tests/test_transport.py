@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import queue
 import socket
 import time
@@ -14,8 +15,9 @@ import requests
 from togai_shipper import ConfigurationError
 from togai_shipper._engine.exchange import exchange
 from togai_shipper._engine.key import Key, KeyUnavailable
+from togai_shipper._engine.no_reply import why
 from togai_shipper._engine.timed_http import _addresses, _Connections, _TimedConnection
-from togai_shipper._engine.transport import MIN_READ, Transport, _why
+from togai_shipper._engine.transport import MIN_READ, Transport
 from togai_shipper._engine.verdict import Reply
 from togai_shipper._secret import Secret
 from togai_shipper.testing import FakeTogai, faults
@@ -53,6 +55,17 @@ def test_the_key_goes_as_a_bearer_even_where_a_netrc_knows_another(
     assert togai.requests[0].headers["authorization"] == "Bearer secret"
 
 
+@pytest.mark.parametrize("event_id", ["order-7", "a/b?c=d#e f", "ü%2F", "..x"])
+def test_an_event_is_looked_up_by_its_id_whatever_that_holds(
+    togai: FakeTogai, transport: Transport, event_id: str
+) -> None:
+    send(transport, body=BODY.replace(b'"id":"1"', json.dumps({"id": event_id})[1:-1].encode()))
+    send(transport)
+
+    reply = transport.look_up(Secret("secret"), LONG, event_id=event_id)
+    assert [record["eventPayload"]["id"] for record in json.loads(reply.body)["events"]] == [event_id]
+
+
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
@@ -60,7 +73,7 @@ def test_the_key_goes_as_a_bearer_even_where_a_netrc_knows_another(
         (faults.Raw(), "without response"),
         (faults.Raw(b"garbage\r\n\r\n"), "garbage"),
         (faults.Raw(b"HTTP/1.1 202 Fine\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}"), "no reply"),
-        (faults.Raw(b"\x1b[31mFORGED\x07 line\r\n\r\n"), "no reply:  [31mFORGED  line  "),
+        (faults.Raw(b"\x1b[31mFORGED\x07 line\r\n\r\n"), "not HTTP:  [31mFORGED  line  "),
         (faults.Cut(), "cut after 8 of 17 bytes"),
         (faults.Hang(), "timed out"),
         (faults.Drip(0.01), "timed out"),
@@ -266,7 +279,7 @@ def test_an_error_whose_causes_run_in_a_circle_is_told_all_the_same() -> None:
     error.args = (Circular(error),)
     error.args[0].args = (error,)
 
-    assert _why(error) == "no reply: round and round"
+    assert why(error) == "round and round"
 
 
 def test_a_server_that_does_not_read_the_request_has_the_time_of_the_whole_reply_and_no_more() -> None:

@@ -27,8 +27,10 @@ from togai_shipper._engine.verdict import (
     TryLater,
     is_line_dead,
     is_togais_word,
+    is_word_on_a_look_up,
     judge,
     retry_after,
+    words_of,
 )
 
 PAGE = b"<html>it works</html>"  # what a gateway, a proxy or a login says
@@ -73,7 +75,7 @@ def test_a_202_with_a_json_object_or_nothing_is_accepted(body: Any) -> None:
 def test_a_202_or_207_with_anything_else_is_the_word_of_a_gateway_and_the_events_go_again(
     status: int, body: Any
 ) -> None:
-    assert judge(reply(status, body)) == TryLater(status, f"a {status} that is not Togai's word")
+    assert judge(reply(status, body)) == TryLater(status, f"HTTP {status}, a page that is not Togai's")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,8 @@ def test_a_200_that_says_so_is_accepted(body: Any) -> None:
     ids=str,
 )
 def test_a_200_with_anything_else_is_not_togais_word(body: Any) -> None:
-    assert judge(reply(200, body)) == TryLater(200, "a 200 that is not Togai's word")
+    who = "an answer" if isinstance(body, dict) or body == b"" else "a page"
+    assert judge(reply(200, body)) == TryLater(200, f"HTTP 200, {who} that is not Togai's")
 
 
 # --- taken in part ------------------------------------------------------------------------------------------
@@ -190,14 +193,15 @@ def test_a_refusal_with_a_json_object_is_of_what_the_request_holds(status: int) 
     "body", [b"", PAGE, b"[]", b"null", b'"no"', b'{"message": "cu', b"\xff\xfe", b"[" * 100_000], ids=count()
 )
 def test_a_refusal_without_a_json_object_is_as_no_reply(status: int, body: bytes) -> None:
-    assert judge(reply(status, body)) == TryLater(status, f"HTTP {status}")
+    who = ", a page that is not Togai's" if body else ""
+    assert judge(reply(status, body)) == TryLater(status, f"HTTP {status}{who}")
 
 
 @pytest.mark.parametrize(
     "status", [408, 425, 500, 501, 502, 503, 504, 507, 520, 599, 100, 101, 201, 203, 204, 206, 226]
 )
 def test_an_unknown_outcome_is_tried_later(status: int) -> None:
-    assert judge(reply(status)) == TryLater(status, "no", after=None, throttled=False, maybe_read=True)
+    assert judge(reply(status)) == TryLater(status, f"no (HTTP {status})")
 
 
 def test_no_reply_may_have_been_read_unless_it_was_never_sent() -> None:
@@ -209,13 +213,13 @@ def test_no_reply_may_have_been_read_unless_it_was_never_sent() -> None:
 def test_a_429_makes_everybody_wait_and_was_not_read(seconds: float | None) -> None:
     verdict = judge(reply(429, retry_after=seconds))
 
-    assert verdict == TryLater(429, "no", seconds, throttled=True, maybe_read=False)
+    assert verdict == TryLater(429, "no (HTTP 429)", seconds, throttled=True, maybe_read=False)
 
 
 def test_a_503_makes_everybody_wait_if_it_says_how_long() -> None:
-    assert judge(reply(503, retry_after=0.0)) == TryLater(503, "no", 0.0, throttled=True)
-    assert judge(reply(503)) == TryLater(503, "no")
-    assert judge(reply(500, retry_after=7.0)) == TryLater(500, "no")
+    assert judge(reply(503, retry_after=0.0)) == TryLater(503, "no (HTTP 503)", 0.0, throttled=True)
+    assert judge(reply(503)) == TryLater(503, "no (HTTP 503)")
+    assert judge(reply(500, retry_after=7.0)) == TryLater(500, "no (HTTP 500)")
 
 
 @pytest.mark.parametrize("body", [OBJECT, PAGE])
@@ -505,3 +509,44 @@ def test_a_date_means_the_same_as_the_seconds_to_it(seconds: int, now: int) -> N
     date = format_datetime(datetime.fromtimestamp(now + seconds, timezone.utc), usegmt=True)
 
     assert retry_after(date, now) == retry_after(str(seconds), now) == seconds
+
+
+def test_a_relay_s_reply_ends_the_asking_for_togais_time() -> None:
+    assert is_word_on_a_look_up(Reply(None, verdict=Accepted(relayed=True)))
+
+
+# --- who spoke ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            Reply(302, location="https://login.example/sso?token=secret#x"),
+            "a redirect to https://login.example/sso",
+        ),
+        (Reply(302, location="https://user:pass@login.example/"), "a redirect to https://login.example/"),
+        (Reply(301, location="/other/path?q=1"), "a redirect to /other/path"),
+        (Reply(302, location="https://[bad"), ""),
+        (Reply(302), ""),
+        (Reply(404, b"<html>", location="/elsewhere"), "a page that is not Togai's"),
+    ],
+    ids=count(),
+)
+def test_what_parks_the_line_says_who_spoke_and_where_a_redirect_goes(answer: Reply, said: str) -> None:
+    verdict = judge(answer)
+
+    assert isinstance(verdict, Park)
+    assert words_of(verdict) == f"HTTP {answer.status}" + (f", {said}" if said else "")
+
+
+@pytest.mark.parametrize("answer", [reply(202), Reply(202)], ids=count())
+def test_what_is_taken_has_no_words(answer: Reply) -> None:
+    assert words_of(judge(answer)) == ""
+
+
+def test_what_is_taken_in_part_has_the_words_on_the_whole() -> None:
+    assert (
+        words_of(judge(reply(207, {"message": "some are bad", "errors": [item("1")]})))
+        == "some are bad (HTTP 207)"
+    )

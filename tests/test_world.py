@@ -11,10 +11,18 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BUGS = (
     "a 1xx taken as final",
+    "a cause is a sentence",
     "a new id on retry",
     "delete before the reply",
+    "losses are not told",
+    "no hold",
     "no pid check",
+    "no wait after the takeover",
     "one clock",
+    "proven by age",
+    "sends without a fresh lease",
+    "settle without the mark",
+    "settles before the reply",
     "singles at two thirds",
 )
 
@@ -31,13 +39,14 @@ def world(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_in_the_first_worlds_every_promise_holds() -> None:
-    done = world("--seeds", "20")
+    done = world("--seeds", "8")
 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_world_is_the_same_each_time_it_is_told() -> None:
-    stories = [world("--story", "147").stdout for _ in range(2)]
+@pytest.mark.parametrize("seed", ["147", "204"])  # without a relay, and with one
+def test_a_world_is_the_same_each_time_it_is_told(seed: str) -> None:
+    stories = [world("--story", seed).stdout for _ in range(2)]
 
     assert "tracks" in stories[0]
     assert stories[0] == stories[1]

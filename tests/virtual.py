@@ -73,6 +73,9 @@ class Server:
         self.replies = list(replies)
         self.answer: Callable[[Sent], Reply | BaseException] = lambda sent: OK
         self.latency = latency
+        self.look_up_answer: Callable[[], Reply] = lambda: Reply(200, b"{}")  # which says no time
+        self.looked_up: list[float] = []  # when
+        self.asked_for: list[str] = []  # the events that were looked up by their ids
         self.sent: list[Sent] = []
         self.metered: dict[str, int] = {}
         self.seen: dict[str, Any] = {}
@@ -103,6 +106,21 @@ class Server:
         if reply.status == 202:
             self.take(ids)
         return reply
+
+    def look_up(
+        self,
+        key: Secret[str],
+        time_left: float,
+        may_begin: Callable[[], bool] = lambda: True,
+        event_id: str | None = None,
+    ) -> Reply:
+        if not may_begin():
+            return Reply(None, sent=False)
+        self.looked_up.append(self._clock())
+        if event_id is not None:
+            self.asked_for.append(event_id)
+        self._clock.now += min(self.latency, time_left)
+        return self.look_up_answer()
 
     def take(self, ids: Iterable[str]) -> None:
         """Meter each id once."""

@@ -1,7 +1,8 @@
 """Every option, checked once: from the caller's arguments, else from ``TOGAI_<OPTION>``, else its default.
 
 ``Config`` is where an option is written: its name, its default, and what its value must be. ``Shipper`` and
-``Options`` show it to people and to type checkers; a test holds them and the README's table to ``Config``.
+``Options`` show it to people and to type checkers; a test holds them, and the table of the documentation, to
+``Config``.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import requests
 
     from ._event import Event
+    from ._outcome import Finding
 
 
 RELAY_BACKOFF = 2.0  # seconds between attempts at most: it has no quota, and should not stand idle
@@ -47,6 +49,8 @@ UNSET = Unset.UNSET
 
 ApiKey: TypeAlias = str | Callable[[], str]
 Overflow: TypeAlias = Literal["drop_new", "block", "raise"]
+#: What is kept of the events that were delivered from a spool.
+Keeps: TypeAlias = Literal["counts", "accounts", "ids"]
 RelaySource: TypeAlias = "str | Callable[[], redis.Redis]"
 SessionFactory: TypeAlias = "Callable[[], requests.Session]"
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -105,8 +109,11 @@ class Options(TypedDict, total=False):
     before_send: Callable[[Event], Event | None] | None
     handle_sigterm: bool
     session_factory: SessionFactory | None
+    verify: float
+    on_unbilled: Callable[[Finding], object] | None
     spool: str | os.PathLike[str] | None
     max_spool_bytes: int
+    journal: Keeps
     relay: RelaySource | None
     relay_name: str
     relay_replicas: int
@@ -144,8 +151,11 @@ class Config:
     before_send: Any = attrs.field(default=None, metadata=_HOOK)
     handle_sigterm: bool = _option(default=False, check=values.flag, read=values.read_flag)
     session_factory: Any = attrs.field(default=None, repr=False, metadata=_HOOK)
+    verify: float = _option(0.1, values.look_ups, float)
+    on_unbilled: Any = attrs.field(default=None, metadata=_HOOK)
     spool: str | None = _option(None, values.directory, str)
     max_spool_bytes: int = _option(1024**3, values.whole(1), int)
+    journal: str = _option("counts", values.one_of("counts", "accounts", "ids"), str)
     relay: Secret[RelaySource] | None = attrs.field(
         default=None, repr=False, metadata={"check": values.relay, "read": str}
     )
@@ -178,7 +188,10 @@ class Config:
         return config
 
     def as_producer(self, flush_interval: float) -> Config:
-        """Return these options for a shipper that hands over to a relay: it has no key, and no quota."""
+        """Return these options for a shipper that hands over to a relay: it has no key, and no quota.
+
+        So it cannot look anything up at Togai either.
+        """
         return attrs.evolve(
             self,
             flush_interval=flush_interval,
@@ -187,6 +200,7 @@ class Config:
             backoff_initial=min(self.backoff_initial, RELAY_BACKOFF),
             backoff_max=min(self.backoff_max, RELAY_BACKOFF),
             single_ingest_limit=0,
+            verify=0.0,
             max_batch_bytes=min(self.max_batch_bytes, MOST_BYTES),  # no drainer takes more
         )
 
@@ -199,11 +213,20 @@ class Config:
                 found[field.name] = _value(field, Secret(UNSET), Secret(environ))
         return cls(**found)
 
+    def check_journal_of_a_relay(self) -> None:
+        """Refuse what a relay's journal does not keep; raises ``ConfigurationError``."""
+        if self.journal != "counts":
+            raise ConfigurationError(
+                f"journal: must be 'counts' with a relay, not {self.journal!r}: its drainers count by day and"
+                " schema in Redis, where accounts and ids have no room; a spool without a relay keeps them"
+            )
+
     def check_together(self) -> None:
         """Check what no option can be checked for alone; raises ``ConfigurationError``."""
         if self.enabled and self.relay is not None:
             if find_spec("redis") is None:
                 raise ConfigurationError("relay: needs redis-py; pip install 'togai-shipper[redis]'")
+            self.check_journal_of_a_relay()
         elif self.enabled and self.api_key is None:
             raise ConfigurationError("api_key: missing; give api_key=, or set TOGAI_API_KEY")
         plain = urlsplit(self.base_url).scheme == "http"

@@ -1,4 +1,4 @@
-"""The default shipper: one for the whole process, for applications that would rather not carry one around.
+"""The default shipper: one for the whole process, for applications that do not pass one on.
 
 What is missing or wrong in the environment raises nothing here: a stand-in refuses events, and says so, until
 the environment is right. ``configure()`` does raise.
@@ -80,14 +80,16 @@ class DefaultShipper:
             before.close()
 
     def stats(self) -> Stats:
-        """Return its counts, and what was refused before it could be made."""
+        """Return its counts, and what was refused and left out before it could be made."""
         shipper = self.shipper()
         now, stand_in = shipper.stats(), self._instead.get("of it")
         if stand_in is None or stand_in is shipper:
             return now
-        before = stand_in.stats().refused
+        before = stand_in.stats()
         return attrs.evolve(
-            now, refused={reason: count + before[reason] for reason, count in now.refused.items()}
+            now,
+            refused={reason: count + before.refused[reason] for reason, count in now.refused.items()},
+            left_out={reason: count + before.left_out[reason] for reason, count in now.left_out.items()},
         )
 
 
@@ -183,12 +185,13 @@ def metered(
     *,
     duration: str | None = None,
     outcome: str | None = None,
-    failures: bool = True,
+    failures: bool | None = None,
+    when: Callable[[Call], bool] | None = None,
     idempotency_key: Callable[[Call], str | None] | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a function as ``Shipper.metered`` does; each call asks which shipper is the default one."""
     recipe = Recipe(
-        schema_name, account_id, attributes, dimensions, duration, outcome, failures, idempotency_key
+        schema_name, account_id, attributes, dimensions, duration, outcome, failures, idempotency_key, when
     )
     return lambda function: metering(_meter, recipe, function)
 
@@ -205,7 +208,8 @@ def measure(
     *,
     duration: str | None = None,
     outcome: str | None = None,
-    failures: bool = True,
+    failures: bool | None = None,
+    when: Callable[[Measure], bool] | None = None,
     idempotency_key: str | None = None,
 ) -> Measure:
     """Track one event at the end of a block, on the default shipper, by ``Shipper.measure``."""
@@ -217,6 +221,7 @@ def measure(
         duration=duration,
         outcome=outcome,
         failures=failures,
+        when=when,
         idempotency_key=idempotency_key,
     )
 

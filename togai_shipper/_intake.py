@@ -10,11 +10,23 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from ._caller import caller
 from ._config import Config
 from ._engine.batching import ENVELOPE
-from ._engine.receipts import Receipt, receipt
-from ._event import ChosenId, Event, Stamp, chosen_id, decode, encode, fresh_id, id_of, timestamp_text
-from ._outcome import Outcome, Refusal
+from ._engine.receipt import Receipt
+from ._event import (
+    ChosenId,
+    Event,
+    Stamp,
+    chosen_id,
+    decode,
+    decode_own,
+    encode,
+    fresh_id,
+    id_of,
+    timestamp_text,
+)
+from ._outcome import LeftOut, Outcome, Refusal
 from ._plural import counted
 from ._process.event_loop import is_running
 from .exceptions import ConfigurationError, InvalidEvent, QueueFull, ShipperClosed, TogaiShipperError
@@ -22,6 +34,7 @@ from .exceptions import ConfigurationError, InvalidEvent, QueueFull, ShipperClos
 if TYPE_CHECKING:
     from ._pipeline import Pipeline
 
+MAX_NAME = 100  # characters of a schema's name that is logged; a longer one is something else
 _stamp = Stamp()
 
 
@@ -38,6 +51,7 @@ class Intake:
         self._config = config
         self._most = config.max_batch_bytes - ENVELOPE  # bytes of an event
         self._is_plain = config.enabled and config.before_send is None
+        self._is_off = not config.enabled and config.before_send is None
 
     # --- ways in ---
 
@@ -61,7 +75,11 @@ class Intake:
         except Exception as error:  # whatever the caller's objects raise
             given = (schema_name, account_id, attributes, dimensions, timestamp, event_id, idempotency_key)
             return self.refuse_invalid(error, given).event_id
-        if self._is_plain and self.pipeline.put(event) is None:
+        if self._is_plain:
+            if self.pipeline.put(event) is None:
+                return accepted_id
+        elif self._is_off:
+            self.pipeline.refuse("disabled")
             return accepted_id
         return self._hand_over(event).event_id
 
@@ -81,17 +99,17 @@ class Intake:
     def submit(self, *given: Any) -> Receipt:
         """Take an event by its parts, as ``track`` does; return the receipt that will have its outcome."""
         if self.pipeline.is_feedback():
-            return receipt(self._refused("feedback"))
+            return Receipt(self._refused("feedback"))
         try:
-            event, _ = self._encoded(*given)
+            event, event_id = self._encoded(*given)
         except Exception as error:  # whatever the caller's objects raise
-            return receipt(self.refuse_invalid(error, given))
+            return Receipt(self.refuse_invalid(error, given))
         wanted = self._wanted(event)
         if isinstance(wanted, Outcome):
-            return receipt(wanted)
-        held = receipt()
-        outcome = self._put(wanted, held)
-        return receipt(outcome) if outcome.status == "refused" else held
+            return Receipt(wanted)
+        held = Receipt()
+        refused = self._put(wanted, held, event_id if wanted is event else id_of(wanted))
+        return held if refused is None else Receipt(refused)
 
     # --- what is taken ---
 
@@ -123,7 +141,10 @@ class Intake:
     def _hand_over(self, event: bytes) -> Outcome:
         """Take an event the longer way: through ``before_send``, into a buffer that may be full."""
         wanted = self._wanted(event)
-        return wanted if isinstance(wanted, Outcome) else self._put(wanted)
+        if isinstance(wanted, Outcome):
+            return wanted
+        refused = self._put(wanted)
+        return Outcome(id_of(wanted), "pending") if refused is None else refused
 
     def _wanted(self, event: bytes) -> bytes | Outcome:
         """Return the event as it is to be sent, or the outcome where it is not to be sent."""
@@ -138,7 +159,7 @@ class Intake:
 
     def _filtered(self, event: bytes) -> bytes | Outcome:
         """Return what ``before_send`` makes of an event, or the outcome where it drops it or raises."""
-        given = decode(event)
+        given = decode_own(event)
         try:
             changed = self._config.before_send(given)
             if changed is given:
@@ -157,22 +178,25 @@ class Intake:
             return self._refuse("filtered", problem)
         return self._refused("filtered")
 
-    def _put(self, event: bytes, held: Receipt | None = None) -> Outcome:
-        refused = self.pipeline.put(event, held)
-        if refused == "full" and self._config.overflow == "block" and self._may_block():
-            refused = self.pipeline.put_waiting(event, self._config.block_timeout, held)
+    def _put(self, event: bytes, held: Receipt | None = None, event_id: str = "") -> Outcome | None:
+        """Hand an event to the store; return the outcome where it is refused."""
+        refused = self.pipeline.put(event, held, event_id)
+        cause = self.pipeline.why_full(event) if refused == "full" else None
+        may_wait = cause is None  # else room is made as Togai rejects others of its kind: too slowly
+        if refused == "full" and may_wait and self._config.overflow == "block" and self._may_block():
+            refused = self.pipeline.put_waiting(event, self._config.block_timeout, held, event_id)
         if refused is None:
-            return Outcome(id_of(event), "pending")
+            return None
         if refused == "closed":
             return self._refuse("closed", ShipperClosed("track() after close(); the event is not accepted"))
         raises = self._config.overflow == "raise"
         # Decoded only for who sees it: a full buffer must not slow its callers down as well.
         given = decode(event) if raises or self._config.on_error is not None else None
-        full = QueueFull(
-            f"the buffer is full, {counted(self.pipeline.pending, 'event waits', 'events wait')}; "
-            "the event is not accepted",
-            given,
-        )
+        waiting = counted(self.pipeline.pending, "event waits", "events wait")
+        why = f"the buffer is full, {waiting}"
+        if cause is not None:
+            why = f"Togai rejects every event that has {cause}, and too many like it wait"
+        full = QueueFull(f"{why}; the event is not accepted", given)
         if raises:
             self.pipeline.refuse("full")
             raise full
@@ -201,14 +225,33 @@ class Intake:
         """Count an event that could not be made of some work, and tell of it; raise nothing."""
         self._refuse("invalid", _invalid(error))
 
+    def leave_out(self, reason: LeftOut) -> None:
+        """Count work that was measured and is no event, since that was asked for."""
+        self.pipeline.leave_out(reason)
+
+    def tell_undecided(self, schema_name: object, error: Exception) -> None:
+        """Log that ``when`` raised, so that what it was asked about counts."""
+        text = "when raised %s for schema %s: what it was asked about counts"
+        self.pipeline.log.complain(f"when {schema_name}", text, type(error).__name__, schema_name)
+
     def tell_refused(self, reason: Refusal, error: TogaiShipperError) -> None:
-        """Log that an event was refused, and call ``on_error``; it is counted already."""
-        kind = error.field.partition("[")[0] if isinstance(error, InvalidEvent) else ""
-        level = logging.WARNING
+        """Log that an event was refused, and whose it was, and call ``on_error``; it is counted already."""
+        about: dict[str, object] = {"reason": reason}
+        args: list[object] = [reason, error]
+        level, text = logging.WARNING, "an event was refused (%s): %s"
+        if isinstance(error, InvalidEvent):
+            about["field"] = error.field.partition("[")[0]
+            if schema_name := _schema_of(error.given):
+                about["schema"] = schema_name
+                text += "; schema %s"
+                args.append(schema_name)
         if isinstance(error, ConfigurationError):  # every event is refused until somebody mends the options
-            kind, level = str(error), logging.ERROR
-        text = "an event was refused (%s): %s"
-        self.pipeline.log.complain(f"{reason} {kind}", text, reason, error, level=level, loss=True)
+            about["problem"], level = error, logging.ERROR
+        elif reason != "full" and (who := caller()):  # a full buffer refuses everybody's
+            about["caller"] = who
+            text += "; tracked at %s"
+            args.append(who)
+        self.pipeline.log.complain("refused", text, *args, level=level, loss=True, about=about)
         self.pipeline.reporter.tell_undelivered(error)
 
     def _refuse(self, reason: Refusal, error: TogaiShipperError) -> Outcome:
@@ -220,6 +263,12 @@ class Intake:
         """Count an event that nobody is told of: it is refused because that was asked for."""
         self.pipeline.refuse(reason)
         return Outcome(event_id, "refused", reason)
+
+
+def _schema_of(given: Any) -> str:
+    """Return the schema's name of what the caller handed over, if it is one."""
+    name = given.schema_name if isinstance(given, Event) else given[0] if type(given) is tuple else None
+    return name if isinstance(name, str) and 0 < len(name) <= MAX_NAME else ""
 
 
 def _invalid(error: Exception) -> InvalidEvent:

@@ -14,27 +14,19 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 import attrs
 
 from ._event import MAX_ATTRIBUTES, MAX_DIGITS, Attribute, Attributes, Number, number
+from ._parameters import Parameters
 from ._recipe import Recipe
 from .exceptions import InvalidEvent
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Meter: TypeAlias = Callable[[Recipe[Any], Any], None]  # tracks an event of some work, and never raises
+Meter: TypeAlias = Callable[[Recipe[Any], Any], object]  # tracks an event of some work, and never raises
 
 # Wide enough for a sum of any numbers that an event may hold to be exact.
 _exact = Context(prec=2 * MAX_DIGITS + 20, Emax=2 * MAX_DIGITS + 20, Emin=-2 * MAX_DIGITS - 20)
 
 # --- functions ----------------------------------------------------------------------------------------------
-
-
-def named(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """Return the arguments of a call by the names of the function's parameters, with their defaults."""
-    bound = inspect.signature(function).bind(*args, **kwargs)
-    bound.apply_defaults()
-    return bound.arguments
 
 
 @attrs.frozen
@@ -57,6 +49,9 @@ class Call:
     result: Any
     error: BaseException | None
     seconds: float
+    _parameters: Parameters = attrs.field(
+        default=attrs.Factory(lambda self: Parameters(self.function), takes_self=True), eq=False, repr=False
+    )
 
     @property
     def failed(self) -> bool:
@@ -66,7 +61,7 @@ class Call:
     @property
     def arguments(self) -> Mapping[str, Any]:
         """All arguments by the names of the function's parameters, with their defaults."""
-        return named(self.function, self.args, self.kwargs)
+        return self._parameters.named(self.args, self.kwargs)
 
 
 def metering(meter: Meter, recipe: Recipe[Call], function: Callable[P, R]) -> Callable[P, R]:
@@ -78,48 +73,41 @@ def metering(meter: Meter, recipe: Recipe[Call], function: Callable[P, R]) -> Ca
         name = getattr(function, "__qualname__", repr(function))
         raise TypeError(f"metered: {name} is a generator function; use measure() inside it")
 
+    parameters, clock = Parameters(function), time.monotonic
+
+    def note(
+        begun: float,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        result: Any,
+        error: BaseException | None,
+    ) -> None:
+        meter(recipe, Call(function, args, kwargs, result, error, clock() - begun, parameters))
+
     @wraps(function)
     def metered(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _Running(meter, recipe, function, args, kwargs) as running:
-            result = running.result = function(*args, **kwargs)
+        begun = clock()
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            note(begun, args, kwargs, None, error)
+            raise
+        note(begun, args, kwargs, result, None)
         return result
 
     @wraps(function)
     async def metered_coroutine(*args: P.args, **kwargs: P.kwargs) -> Any:
-        with _Running(meter, recipe, function, args, kwargs) as running:
-            result = running.result = await function(*args, **kwargs)  # type: ignore[misc]  # a coroutine
+        begun = clock()
+        try:
+            result = await function(*args, **kwargs)  # type: ignore[misc]  # a coroutine
+        except BaseException as error:
+            note(begun, args, kwargs, None, error)
+            raise
+        note(begun, args, kwargs, result, None)
         return result
 
     is_coroutine = any(map(inspect.iscoroutinefunction, (function, type(function).__call__)))
     return metered_coroutine if is_coroutine else metered  # type: ignore[return-value]  # the same
-
-
-class _Running:
-    """Surrounds one call, and meters it at its end."""
-
-    def __init__(
-        self,
-        meter: Meter,
-        recipe: Recipe[Call],
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.result: Any = None
-        self._meter = meter
-        self._recipe = recipe
-        self._call = (function, args, kwargs)
-        self._clock = clock
-        self._begun = clock()
-
-    def __enter__(self) -> _Running:  # noqa: PYI034  typing.Self comes with Python 3.11
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._meter(self._recipe, Call(*self._call, self.result, error, self._clock() - self._begun))
 
 
 # --- blocks -------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ LONGEST = 2_000_000.0  # seconds of any option (23 days); a socket's timeout ove
 MAX_SHOWN = 200  # characters of a number or a URL in a message
 MAX_WORD = 16  # characters of any other value in a message
 LONGEST_NAME = 100
+MOST_LOOK_UPS = 60  # a minute: Togai has room for 600, of all processes of an account and its people
 RELAY_SCHEMES = ("redis", "rediss", "unix")
 _NAME = frozenset(string.ascii_letters + string.digits + ".-_")
 _HOST = string.ascii_letters + string.digits + ".-"
@@ -78,6 +79,12 @@ def rate(value: Any) -> float | None:
         raise ValueError("requests a second, more than 0, or None") from None
 
 
+def look_ups(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MOST_LOOK_UPS:
+        raise ValueError(f"look-ups a minute, 0 to {MOST_LOOK_UPS}")
+    return float(value)
+
+
 def flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("True or False")  # noqa: TRY004  every check speaks by ValueError
@@ -121,7 +128,10 @@ def relay(value: Any) -> Secret[Any] | None:
     """Return a relay's URL, hidden since it may have a password, or what makes a connection to it."""
     if value is None or callable(value):
         return None if value is None else Secret(value)
-    wanted = "a redis://, rediss:// or unix:// URL, or a function that returns a redis.Redis"
+    wanted = (
+        "a redis://, rediss:// or unix:// URL (/ @ : # ? of a password are %2F %40 %3A %23 %3F), or a"
+        " function that returns a redis.Redis"
+    )
     if not isinstance(value, str) or not value.isprintable() or " " in value:
         raise ValueError(wanted)
     try:

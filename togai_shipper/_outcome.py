@@ -13,6 +13,11 @@ from .exceptions import DeliveryError, TogaiShipperError
 Refusal: TypeAlias = Literal["invalid", "full", "closed", "filtered", "disabled", "feedback", "misconfigured"]
 REFUSALS: tuple[Refusal, ...] = get_args(Refusal)
 
+#: Why work that was measured is no event. ``slash redirect``, ``preflight``: requests that ask for no work.
+#: ``twice``: another middleware made an event of it. ``when``: that, or ``failures=False``, said so.
+LeftOut: TypeAlias = Literal["slash redirect", "preflight", "twice", "when", "no account"]
+LEFT_OUT: tuple[LeftOut, ...] = get_args(LeftOut)
+
 Status: TypeAlias = Literal["delivered", "relayed", "rejected", "dropped", "refused", "pending"]
 State: TypeAlias = Literal["open", "parked", "closing", "closed"]
 
@@ -80,6 +85,33 @@ class Outcome:
 
 
 @attrs.frozen
+class Finding:
+    """An event that Togai took and does not bill, as ``on_unbilled`` is told.
+
+    Togai has it: track it again, and it is a second event there. ``remedy`` says what helps.
+
+    Attributes:
+        event_id: the event's id.
+        schema_name: its event schema, as it was tracked.
+        account_id: its account id or alias, as it was tracked.
+        timestamp: when it happened, as UTC text with milliseconds.
+        status: Togai's own, ``"INGESTION_FAILED_SCHEMA_NOT_DEFINED"`` for instance; or ``"duplicate_alone"``:
+            for more than 6 hours Togai has shown a repetition of it, and not the event itself.
+        description: Togai's words on that, at most 250 characters; perhaps empty.
+        remedy: what to do about it, in a sentence.
+
+    """
+
+    event_id: str
+    schema_name: str
+    account_id: str
+    timestamp: str
+    status: str
+    description: str = ""
+    remedy: str = ""
+
+
+@attrs.frozen
 class Stats:
     """A snapshot of one shipper in this process.
 
@@ -92,9 +124,17 @@ class Stats:
         rejected: events that Togai refused for good.
         dropped: events given up, by reason.
         pending: events that have no outcome yet, ``in_flight`` of them held by a flusher.
+        in_lane: those of them that wait by themselves, and are tried one at a time: Togai has rejected
+            everything lately that shares their account, schema, or names of attributes and dimensions.
         refused: events never accepted, by reason.
+        left_out: requests, calls, blocks and tasks that were measured and are no event, by reason.
+        limits: the bounds that this shipper has, by the names of their options: ``"max_queue_size"`` (events
+            in memory), ``"max_queue_bytes"`` and, with ``spool``, ``"max_spool_bytes"``.
+        used: what is taken of each of them; an event that finds no room is refused (``"full"``).
         retries: requests that repeated an earlier one.
         requests: requests made.
+        search_requests: those of them that went into finding which events Togai rejects: with a part of a
+            batch that it refused, or with events ``in_lane``.
         bytes_sent: bytes of their bodies.
         replies: requests that are over, by HTTP status; ``None``: without a whole reply.
         request_seconds: what those took, all together.
@@ -111,10 +151,14 @@ class Stats:
         relay_held: relayed events that are kept in memory, since the Redis that took them has not shown since
             that it is still the same one; this and what follows is 0 or false without ``relay``.
         relay_repeated: events handed over once more, since another Redis answered, which may not have them.
-        relay_unproven: relayed events that left memory before that was shown, for want of room there.
+        relay_unproven: relayed events that left memory before that was shown, since there was no room.
         relay_events: events in the relay, everybody's, when this process last handed over or looked.
         relay_dead: dead letters in the relay, likewise.
         relay_stalled: the relay holds events, and none has left it for 10 minutes: nobody drains it.
+        looked_up: delivered events that were looked up at Togai afterwards, by what became of them there: a
+            status of Togai's, such as ``"INGESTION_COMPLETED_EVENT_METERED"``; ``"unseen"``: Togai has shown
+            none for more than 6 hours; ``"duplicate"`` and ``"duplicate_alone"``: nothing but repetitions.
+        unbilled: those of them that Togai has and does not bill, by status: see ``on_unbilled``.
         last_error: why delivery last failed, or why ``healthy`` is false; ``None`` when all is well.
         state: ``"open"``, ``"parked"``, ``"closing"`` or ``"closed"``.
 
@@ -128,9 +172,14 @@ class Stats:
     dropped: Mapping[str, int] = attrs.field(factory=dict)
     pending: int = 0
     in_flight: int = 0
+    in_lane: int = 0
     refused: Mapping[str, int] = attrs.field(factory=lambda: dict.fromkeys(REFUSALS, 0))
+    left_out: Mapping[str, int] = attrs.field(factory=lambda: dict.fromkeys(LEFT_OUT, 0))
+    limits: Mapping[str, int] = attrs.field(factory=dict)
+    used: Mapping[str, int] = attrs.field(factory=dict)
     retries: int = 0
     requests: int = 0
+    search_requests: int = 0
     bytes_sent: int = 0
     replies: Mapping[int | None, int] = attrs.field(factory=dict)
     request_seconds: float = 0.0
@@ -148,6 +197,8 @@ class Stats:
     relay_events: int = 0
     relay_dead: int = 0
     relay_stalled: bool = False
+    looked_up: Mapping[str, int] = attrs.field(factory=dict)
+    unbilled: Mapping[str, int] = attrs.field(factory=dict)
     last_error: str | None = None
     state: State = "open"
 

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._config import ApiKey, Config
+from ._engine.asking import Asking
 from ._engine.buffer import Buffer, PutAnswer
 from ._engine.callbacks import Callbacks
 from ._engine.carrying import Carrying
+from ._engine.causes import Cause
 from ._engine.closing import TELLING, Closing
 from ._engine.delivery import Delivery
 from ._engine.destination import Connection, Destination, Togai
@@ -28,16 +30,19 @@ from ._engine.ledger import Ledger
 from ._engine.line import Line
 from ._engine.log import Log
 from ._engine.parts import Parts
-from ._engine.receipts import Receipt, Receipts
+from ._engine.receipt import Receipt
+from ._engine.receipts import Receipts
 from ._engine.reporting import Reporter
 from ._engine.runtime import Runtime
+from ._engine.saying import Saying
+from ._engine.self_report import SelfReport
 from ._engine.server_clock import ServerClock
 from ._engine.shutdown import Shutdown
 from ._engine.store import Inlet, MakeStore, Memory, Store, Surroundings
 from ._engine.transport import connected
+from ._engine.verifying import Verifying
 from ._engine.waiters import Waiter, Waiters
-from ._event import id_of
-from ._outcome import FlushReport, Refusal
+from ._outcome import FlushReport, LeftOut, Refusal, State
 from ._process import exits
 from ._process.this_process import this_process
 from ._secret import Secret
@@ -63,6 +68,7 @@ def stored(around: Surroundings) -> Store:
         around.log,
         around.callbacks,
         around.server_clock,
+        around.saying,
         ended=around.ended,
     )
 
@@ -120,11 +126,24 @@ class Pipeline:
                 log=self.log,
                 callbacks=self.callbacks,
                 server_clock=server_clock,
+                saying=Saying(runtime, self._self_report, self._state),
                 ended=self._writer_ended,
             )
         )
         self.destination = self._made_destination(connect, link)
         self.line = Line(clock, lock, shutdown, self.gate, self.buffer, self.store, waiters, self.destination)
+        self.asking = Asking(clock, lock, shutdown, self.gate, self.ledger, self.key, self.log, server_clock)
+        self.verifying = Verifying(
+            config,
+            runtime,
+            lock,
+            shutdown,
+            self.gate,
+            self.key,
+            self.destination,
+            self.flushers,
+            self.reporter,
+        )
         parts = Parts(
             config=config,
             runtime=runtime,
@@ -143,6 +162,8 @@ class Pipeline:
             flushers=self.flushers,
             destination=self.destination,
             delivery=Delivery(config, runtime, shutdown, self.gate, self.ledger, self.key, server_clock),
+            asking=self.asking,
+            verifying=self.verifying,
         )
         self.health = Health(parts)
         self.carrying = Carrying(parts)
@@ -160,21 +181,24 @@ class Pipeline:
 
     # --- an event comes in ---
 
-    def put(self, event: bytes, held: Receipt | None = None) -> Literal["closed", "full"] | None:
-        """Take one encoded event, for which somebody may hold a receipt, or say why not."""
-        answer = self._put(event) if held is None else self._put_for(event, held)
+    def put(
+        self, event: bytes, held: Receipt | None = None, event_id: str = ""
+    ) -> Literal["closed", "full"] | None:
+        """Take one encoded event, or say why not; somebody may hold a receipt for it, under its id."""
+        answer = self._put(event) if held is None else self._put_for(event, held, event_id)
         if answer != "wake":
             return answer
         self.store.wake()
         if self.flushers.failure:
             message = "%s; tried again once a second, and flush() and close() send on their caller's thread"
             self.log.complain("thread", message, self.flushers.failure, level=logging.ERROR)
+        else:
+            self.log.recovered("thread", "threads can be started again")
         return None
 
-    def _put_for(self, event: bytes, held: Receipt) -> PutAnswer:
+    def _put_for(self, event: bytes, held: Receipt, event_id: str) -> PutAnswer:
         # Under one lock: in between, another event with this id might be settled, and find this receipt.
         with self.lock:
-            event_id = id_of(event)
             self.receipts.expect(event_id, held)
             answer: PutAnswer = "closed"
             try:
@@ -185,22 +209,32 @@ class Pipeline:
             return answer
 
     def put_waiting(
-        self, event: bytes, timeout: float, held: Receipt | None = None
+        self, event: bytes, timeout: float, held: Receipt | None = None, event_id: str = ""
     ) -> Literal["closed", "full"] | None:
         """``put``, but wait up to ``timeout`` seconds for room."""
         until = self._clock() + (0.0 if self.closing.must_not_wait() else timeout)
         while True:
             rings = self._progress.rings  # read first: where room is made after this, wait() returns at once
-            refused = self.put(event, held)
+            refused = self.put(event, held, event_id)
             left = until - self._clock()
             if refused != "full" or left <= 0:
                 return refused
             self._progress.wait(rings, left)
 
+    def why_full(self, event: bytes) -> Cause | None:
+        """Return the cause for which there is no room for this event, though there is for others."""
+        with self.lock:
+            return self.buffer.why_full(event)
+
     def refuse(self, reason: Refusal) -> None:
         """Count a call of ``track()`` that was not accepted."""
         with self.lock:
-            self.ledger.refuse(reason)
+            self.ledger.refuse(reason, self._clock())
+
+    def leave_out(self, reason: LeftOut) -> None:
+        """Count work that was measured and is no event."""
+        with self.lock:
+            self.ledger.leave_out(reason)
 
     def set_api_key(self, key: ApiKey | Secret[Any]) -> None:
         """Use another key; a parked line is probed with it at once."""
@@ -217,6 +251,12 @@ class Pipeline:
     def pending(self) -> int:
         """Events accepted and not settled."""
         return self.line.pending
+
+    def _self_report(self, now_ms: int) -> SelfReport:
+        return self.health.self_report(now_ms)
+
+    def _state(self) -> State:
+        return self.health.state
 
     @property
     def close_timeout(self) -> float:
@@ -239,7 +279,8 @@ class Pipeline:
             if self.pending:
                 self.flushers.ensure()
             if waits:
-                if not self.flushers.alive and self.pending and not self.shutdown.has_begun:
+                is_waiting = self.pending or self.asking.wait() == 0.0
+                if not self.flushers.alive and is_waiting and not self.shutdown.has_begun:
                     self.carrying.work(waiter)
                 self._wait(waiter)
                 self.line.wait_until_told(waiter, min(waiter.deadline, self._clock() + TELLING))

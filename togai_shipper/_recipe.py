@@ -6,9 +6,10 @@ raises concerns the event alone.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import attrs
 
@@ -38,8 +39,7 @@ class Work(Protocol):
         """Whether it failed."""
 
 
-@attrs.frozen
-class EventFields:
+class EventFields(NamedTuple):
     """What ``track()`` is to be given beside the schema name."""
 
     account_id: str
@@ -63,22 +63,50 @@ class Recipe(Generic[W]):
     dimensions: DimensionsOf[W] | None = None
     duration: str | None = None  # the attribute that gets the milliseconds
     outcome: str | None = None  # the dimension that gets "ok" or "error"
-    failures: bool = True  # whether work that failed counts
+    failures: bool | None = True  # whether work that failed counts; None: unless it may come again by its key
     idempotency_key: TextOf[W] | None = None
+    when: Callable[[W], bool] | None = None  # whether work counts
+
+    def __attrs_post_init__(self) -> None:
+        """Check what says which work counts.
+
+        Raises:
+            TypeError: ``when`` is no plain function, or stands beside ``failures=False``.
+
+        """
+        if self.when is None:
+            return
+        if not callable(self.when):
+            raise TypeError(f"when must be a function that returns a bool, not {type(self.when).__name__}")
+        if any(map(inspect.iscoroutinefunction, (self.when, type(self.when).__call__))):
+            raise TypeError("when must be a function that returns a bool, not a coroutine function")
+        if self.failures is False:
+            raise TypeError("failures=False cannot stand beside when, which says what counts")
+
+    def counts(self, work: W) -> bool:
+        """Whether ``work`` counts. Raises what ``when`` raises."""
+        if self.when is not None:
+            return bool(self.when(work))
+        if self.failures is not None:
+            return self.failures or not work.failed
+        return self.idempotency_key is None or not work.failed
 
     def fields_of(self, work: W) -> EventFields | None:
-        """Return what the event of ``work`` holds; ``None``: nobody is billed, or it does not count.
+        """Return what the event of ``work`` holds; ``None``: nobody is billed.
 
         Raises:
             InvalidEvent: one of the functions raised; the message says which.
 
         """
-        if work.failed and not self.failures:
-            return None
-        account_id = _asked("account_id", self.account_id, work)
+        account_id, key = self.account_id, self.idempotency_key
+        if callable(account_id):
+            account_id = _answer("account_id", None, account_id, work)
         if account_id is None:
             return None
-        key = _asked("idempotency_key", self.idempotency_key, work)
+        if callable(key):
+            key = _answer("idempotency_key", None, key, work)
+        if key is not None and work.failed:
+            key = _key_of_failed(key)
         return EventFields(account_id, self._attributes(work), self._dimensions(work), key)
 
     def _attributes(self, work: W) -> Attributes:
@@ -97,20 +125,29 @@ class Recipe(Generic[W]):
         return {**(dimensions or {}), self.outcome: "error" if work.failed else "ok"}
 
 
-def _asked(field: str, given: Any, work: Any) -> Any:
-    """Return ``given``, or what it returns for the work where it is a function."""
-    if not callable(given):
-        return given
+def _key_of_failed(key: Any) -> Any:
+    """Return the key for the id of work that failed, so that the id of ``key`` stays for what ends well."""
+    return f"{key}\0failed" if isinstance(key, str) and key else key  # else it is refused, as any bad key
+
+
+def _answer(field: str, name: Any, function: Callable[[Any], Any], work: Any) -> Any:
+    """Return what a function returns for the work; it stands for a field, or for what has a name in it."""
     try:
-        return given(work)
+        return function(work)
     except InvalidEvent:
         raise
     except Exception as error:  # the application's code: its work is done all the same
-        raise InvalidEvent(field, f"its function raised {type(error).__name__}") from error
+        where = field if name is None else f"{field}[{name!r}]"
+        raise InvalidEvent(where, f"its function raised {type(error).__name__}") from error
 
 
 def _filled(field: str, given: Any, work: Any) -> Any:
-    given = _asked(field, given, work)
-    if isinstance(given, Mapping) and any(map(callable, given.values())):
-        return {name: _asked(f"{field}[{name!r}]", value, work) for name, value in given.items()}
+    if callable(given):
+        given = _answer(field, None, given, work)
+    is_mapping = type(given) is dict or isinstance(given, Mapping)
+    if is_mapping and any(map(callable, given.values())):
+        return {
+            name: _answer(field, name, value, work) if callable(value) else value
+            for name, value in given.items()
+        }
     return given

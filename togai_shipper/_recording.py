@@ -7,6 +7,8 @@ been sent: it has passed every check of ``track()``, ``before_send``, the buffer
 from __future__ import annotations
 
 import json
+import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import datetime
@@ -14,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from . import _default
+from ._catalog import problems_of, read_catalog
 from ._config import Config, Options
 from ._engine.transport import Transport
 from ._engine.verdict import Reply
@@ -23,6 +26,7 @@ from ._plural import counted
 from ._secret import Secret
 from ._shipper import Shipper
 from ._stand_in import StandIn
+from .exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -37,6 +41,7 @@ _RECORDING: Options = {
     "max_in_flight": 1,
     "rate_limit": None,
     "session_factory": None,
+    "verify": 0.0,
     "spool": None,
     "relay": None,
     "handle_sigterm": False,
@@ -82,12 +87,21 @@ class RecordedEvents:
     >>> events[0].dimensions
     {'region': 'eu-west-1'}
 
+    Args:
+        catalog: a file of the event schemas that Togai has, as ``togai-shipper catalog`` writes it, for
+            ``assert_in_catalog``.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is no catalog.
+
     """
 
-    def __init__(self) -> None:
+    def __init__(self, catalog: str | os.PathLike[str] | None = None) -> None:
         self._taken: dict[str, Event] = {}
+        self._forgotten: list[Event] = []  # by clear(); Togai would have been sent them all the same
         self._shippers: list[Shipper] = []
         self._restored = ExitStack()
+        self._catalog = None if catalog is None else read_catalog(catalog)
 
     # --- shippers that record ---
 
@@ -168,7 +182,7 @@ class RecordedEvents:
 
     def clear(self) -> None:
         """Forget what was tracked so far."""
-        self.events  # noqa: B018  what is still on its way is forgotten, too
+        self._forgotten += self.events  # what is still on its way is forgotten, too
         self._taken.clear()
 
     def assert_tracked(
@@ -229,6 +243,29 @@ class RecordedEvents:
         if events:
             raise AssertionError("\n".join([f"{counted(len(events), 'event')} tracked:", *_lines(events)]))
 
+    def assert_in_catalog(self) -> None:
+        """Assert that Togai would bill every event that was tracked, also those that were forgotten since.
+
+        That is: its event schema is in the catalog, and is active, and the event has the attributes and
+        dimensions that the schema has. Units, and whether there is a usage meter, are not looked at.
+
+        Raises:
+            AssertionError: it would not bill some of them; it says why, and which.
+            ConfigurationError: there is no catalog.
+
+        """
+        __tracebackhide__ = True
+        if self._catalog is None:
+            raise ConfigurationError("catalog: missing; give RecordedEvents(catalog=), or set togai_catalog")
+        wrong: dict[str, list[Event]] = {}
+        for event in (*self._forgotten, *self.events):
+            for problem in problems_of(event, self._catalog):
+                if problem.is_failure:
+                    wrong.setdefault(problem.text, []).append(event)
+        if wrong:
+            lines = [line for text, events in wrong.items() for line in (f"{text}:", *_lines(tuple(events)))]
+            raise AssertionError("\n".join(["Togai would take these events, and not bill them", *lines]))
+
     def _nearest(self, expected: ExpectedEvent, events: tuple[Event, ...]) -> str:
         """Tell which tracked events are most like the expected one, and how many were refused."""
         near = sorted(
@@ -246,12 +283,17 @@ class RecordedEvents:
         default = _default.made()
         if isinstance(default, StandIn):
             return [f"no shipper can be made: {default.error}"]
-        refused: dict[str, int] = {}
+        refused: Counter[str] = Counter()
+        left_out: Counter[str] = Counter()
         for shipper in self._shippers:
-            for reason, count in shipper.stats().refused.items():
-                refused[reason] = refused.get(reason, 0) + count
-        told = ", ".join(f"{reason} {count}" for reason, count in refused.items() if count)
-        return [f"refused by track(): {told}"] if told else []
+            stats = shipper.stats()
+            refused.update(stats.refused)
+            left_out.update(stats.left_out)
+        counts = {"refused by track()": refused, "left out": left_out}
+        told = {
+            what: ", ".join(f"{why} {n}" for why, n in each.items() if n) for what, each in counts.items()
+        }
+        return [f"{what}: {reasons}" for what, reasons in told.items() if reasons]
 
 
 def _lines(events: tuple[Event, ...]) -> list[str]:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 import attrs
 
-from ._config import ApiKey, Config, Overflow, RelaySource, SessionFactory, unset_when_left_out
+from ._config import ApiKey, Config, Keeps, Overflow, RelaySource, SessionFactory, unset_when_left_out
 from ._engine.runtime import Runtime
 from ._event import Attributes, Event
 from ._intake import Intake
 from ._metering import Call, Measure, P, R, metering
 from ._option_values import check_key
-from ._outcome import FlushReport, Outcome, Stats
+from ._outcome import Finding, FlushReport, LeftOut, Outcome, Stats
 from ._process import exits, sigterm
 from ._process.event_loop import in_a_thread
 from ._process.per_process import PerProcess
@@ -79,11 +79,11 @@ class Shipper:
             ``on_error``).
         enabled: deliver (default true). If false, no key is needed and nothing is sent; ``track()`` still
             checks its events.
-        on_error: ``on_error(error, events)``: events that ended undelivered, and why; an empty tuple where
-            none ended.
+        on_error: ``on_error(error, events)``: events that ended undelivered, and why, at most 500 a call; an
+            empty tuple where none ended.
         on_delivered: ``on_delivered(events)``, called after they were counted, on the thread that sent them
-            (a flusher, or one that flushes) or one of ``close()``'s. One that takes its time holds up nobody
-            else, and ``flush()`` and ``close()`` for a second at most.
+            (a flusher, or one that flushes) or one of ``close()``'s, with at most 500 a call. One that takes
+            its time holds up nobody else, and ``flush()`` and ``close()`` for a second at most.
         before_send: ``before_send(event) -> Event | None``, called in ``track()``: change an event, or drop
             it by ``None``. If it raises, the event is not sent.
         handle_sigterm: on SIGTERM close, then do what would have been done without: die of it, or call the
@@ -91,10 +91,19 @@ class Shipper:
         session_factory: returns a new ``requests.Session`` (proxies, TLS), called by each thread that sends,
             and again after a failure of its own. It is made to keep to the bound on a reply's whole time, not
             to retry by itself, and to send and keep no cookies.
+        verify: look-ups a minute (default 0.1; 0 is off): whether Togai bills what it took. Some delivered
+            events are looked up, one of each schema first, on a thread that is there for this alone. It needs
+            a key that may read events, and is off with ``relay``, which has none.
+        on_unbilled: ``on_unbilled(finding)``: a delivered event that was looked up, and that Togai does not
+            bill: a ``Finding``. It is at Togai: do not track it again.
         spool: a directory on a local disk. What is accepted is written there within some 10 ms, and stays
             until it is settled: it survives the process, which a later one with the same directory delivers.
         max_spool_bytes: bytes of pending events there (default 1 GiB); at that ``overflow`` decides. Where a
             program that reads a file keeps it from getting smaller, new events stay in memory alone at that.
+        journal: what the spool keeps for 90 days of what it has delivered, to prove a day (default
+            ``"counts"``): how many events by day and schema; ``"accounts"``: by account, too, which may be
+            personal data; ``"ids"``: for 35 days the ids themselves as well, some 20 bytes each. With
+            ``relay`` its drainers count, and only ``"counts"`` may be asked for.
         relay: a Redis, by its URL (``redis://``, ``rediss://``, ``unix://``) or a function that returns a
             ``redis.Redis``: batches are handed over to it, and ``togai-shipper drain`` delivers them for all
             processes of an account. No key is needed then, and there is no ``rate_limit``.
@@ -143,8 +152,11 @@ class Shipper:
         before_send: Callable[[Event], Event | None] | None = None,
         handle_sigterm: bool = False,
         session_factory: SessionFactory | None = None,
+        verify: float = 0.1,
+        on_unbilled: Callable[[Finding], object] | None = None,
         spool: str | os.PathLike[str] | None = None,
         max_spool_bytes: int = 1024**3,
+        journal: Keeps = "counts",
         relay: RelaySource | None = None,
         relay_name: str = "togai",
         relay_replicas: int = 0,
@@ -293,7 +305,8 @@ class Shipper:
         *,
         duration: str | None = None,
         outcome: str | None = None,
-        failures: bool = True,
+        failures: bool | None = None,
+        when: Callable[[Call], bool] | None = None,
         idempotency_key: Callable[[Call], str | None] | None = None,
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Track an event at the end of each call of a function or coroutine function: a decorator.
@@ -311,13 +324,19 @@ class Shipper:
             dimensions: likewise.
             duration: the name of an attribute that gets the call's time, in ``"Milliseconds"``.
             outcome: the name of a dimension that gets ``"ok"``, or ``"error"`` where it raised.
-            failures: count calls that raise, or are cancelled, too (default true).
-            idempotency_key: a function that says which piece of your business the call was.
+            when: a function that says whether the call counts. If it raises, the call counts, and the log
+                says so.
+            failures: without ``when``: count calls that raise, or are cancelled, too. Default: true, but
+                false with an ``idempotency_key``, since what failed may come again under it.
+            idempotency_key: a function that says which piece of your business the call was. It is billed
+                once, by the first call with this key that ends well. Where one that failed counts, it is
+                billed beside it, with an id of its own.
 
         Raises:
             TypeError: at the decorated function: it is a generator function, whose call only begins its work;
                 or no function at all (``metered`` goes beneath ``@classmethod``, ``@staticmethod``,
-                ``@property``).
+                ``@property``). Before that: ``when`` is no plain function, or stands beside
+                ``failures=False``.
 
         >>> from togai_shipper.testing import FakeTogai
         >>> with FakeTogai(api_key="secret") as togai, Shipper("secret", base_url=togai.url) as shipper:
@@ -331,7 +350,15 @@ class Shipper:
 
         """
         recipe = Recipe(
-            schema_name, account_id, attributes, dimensions, duration, outcome, failures, idempotency_key
+            schema_name,
+            account_id,
+            attributes,
+            dimensions,
+            duration,
+            outcome,
+            failures,
+            idempotency_key,
+            when,
         )
         return lambda function: metering(self._meter, recipe, function)
 
@@ -344,7 +371,8 @@ class Shipper:
         *,
         duration: str | None = None,
         outcome: str | None = None,
-        failures: bool = True,
+        failures: bool | None = None,
+        when: Callable[[Measure], bool] | None = None,
         idempotency_key: str | None = None,
     ) -> Measure:
         """Track one event at the end of a block: a context manager, also inside a coroutine or generator.
@@ -358,8 +386,15 @@ class Shipper:
             dimensions: strings to strings; more may be set in the block.
             duration: the name of an attribute that gets the block's time, in ``"Milliseconds"``.
             outcome: the name of a dimension that gets ``"ok"``, or ``"error"`` where the block raised.
-            failures: track it, too, where the block raises (default true).
-            idempotency_key: any text of your business.
+            when: a function of the ``Measure``, asked once the block is over, that says whether it counts.
+                If it raises, the block counts, and the log says so.
+            failures: without ``when``: track it, too, where the block raises. Default: true, but false with
+                an ``idempotency_key``, since what failed may come again under it.
+            idempotency_key: any text of your business. It is billed once, by the first block with this key
+                that ends well. Where one that raised counts, it is billed beside it, with an id of its own.
+
+        Raises:
+            TypeError: ``when`` is no plain function, or stands beside ``failures=False``.
 
         >>> from togai_shipper.testing import FakeTogai
         >>> with FakeTogai(api_key="secret") as togai, Shipper("secret", base_url=togai.url) as shipper:
@@ -381,19 +416,31 @@ class Shipper:
             outcome,
             failures,
             idempotency_key,
+            when,
         )
         return Measure(self._meter, recipe, account_id, dimensions)
 
-    def _meter(self, recipe: Recipe[Any], work: Any) -> None:
-        """Track an event of some work that is over; raise nothing, since whoever did it is not to notice."""
-        intake = self._intake
+    def _meter(self, recipe: Recipe[Any], work: Any) -> bool:
+        """Track an event of some work that is over; return whether there was one to track.
+
+        It raises nothing, since whoever did the work is not to notice.
+        """
+        try:
+            is_counted = recipe.counts(work)
+        except Exception as error:  # the application's code: what it cannot tell may be money, so it counts
+            self._intake.tell_undecided(recipe.schema_name, error)
+            is_counted = True
+        if not is_counted:
+            self._intake.leave_out("when")
+            return False
         try:
             fields = recipe.fields_of(work)
-        except Exception as error:  # the application's code
-            intake.refuse_unmeasured(error)
-            return
+        except Exception as error:  # likewise, and nothing can be made of what it did not say
+            self._intake.refuse_unmeasured(error)
+            return False
         if fields is None:
-            return
+            self._intake.leave_out("no account")
+            return False
         try:
             self.track(
                 recipe.schema_name,
@@ -403,7 +450,12 @@ class Shipper:
                 idempotency_key=fields.idempotency_key,
             )
         except (InvalidEvent, QueueFull) as error:  # strict, overflow="raise": counted, and not told yet
-            intake.tell_refused("full" if isinstance(error, QueueFull) else "invalid", error)
+            self._intake.tell_refused("full" if isinstance(error, QueueFull) else "invalid", error)
+        return True
+
+    def _leave_out(self, reason: LeftOut) -> None:
+        """Count work that was measured and is no event, for what it is."""
+        self._intake.leave_out(reason)
 
     # --- ends ---
 
@@ -450,8 +502,9 @@ class Shipper:
         ``rate_limit`` leave room for that. What is undelivered when time is up stays on
         disk with ``spool``, and is pending still; else it is counted as ``dropped["closed"]``, told to
         ``on_error`` and logged. All callbacks have returned, too; one that hangs keeps this for a second at
-        most. A second call waits for the first and returns its report; inside a callback a call does not
-        wait.
+        most. ``on_error`` is told of as many events as there is time for, until half a second after time is
+        up; of how many it is not told is logged. A second call waits for the first and returns its report;
+        inside a callback a call does not wait.
 
         Args:
             timeout: seconds that all of this may take (default ``close_timeout``).
@@ -541,11 +594,13 @@ class Shipper:
     def healthy(self) -> bool:
         """Whether events get through as they should; if not, ``stats().last_error`` says why.
 
-        False while parked; while every attempt of the last minute failed; while the oldest pending event is
-        older than 5 minutes; while an event is set aside on which Togai keeps failing, or that a gateway
-        refuses; while callbacks that do not return hold up every flusher; while no thread can be started;
-        while the spool does not work, or holds events that are not sent from here. With ``relay`` it speaks
-        of the hand-over alone: ``stats()`` has ``relay_stalled`` and ``relay_dead``.
+        False while parked; for a minute after an event found no room (``refused["full"]``); while every
+        attempt of the last minute failed; while the oldest pending event is older than 5 minutes; while an
+        event is set aside on which Togai keeps failing, or that a gateway refuses; while Togai rejects all
+        that has one account, schema or shape, or most requests find what it rejects; while callbacks that do
+        not return hold up every flusher; while no thread can be started; while the spool does not work, or
+        holds events that are not sent from here. With ``relay`` it speaks of the hand-over alone: ``stats()``
+        has ``relay_stalled`` and ``relay_dead``.
         """
         return self._pipeline.health.complaint() is None
 

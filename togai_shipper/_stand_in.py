@@ -17,10 +17,11 @@ import attrs
 from ._config import ApiKey, Config
 from ._engine.ledger import Ledger
 from ._engine.log import Log
-from ._engine.receipts import Receipt, Receipts
+from ._engine.receipt import Receipt
+from ._engine.receipts import Receipts
 from ._engine.shutdown import Shutdown
 from ._intake import Intake
-from ._outcome import FlushReport, Outcome, Refusal, Stats
+from ._outcome import FlushReport, LeftOut, Outcome, Refusal, Stats
 from ._process.per_process import PerProcess
 from ._process.this_process import this_process
 from ._secret import Secret
@@ -85,7 +86,7 @@ class Refusing:
         """Whether the calling thread came to ``track()`` through a log record of our own doing."""
         return self.log.is_feedback(frozenset())
 
-    def put(self, event: bytes, held: Receipt | None = None) -> str:  # noqa: ARG002  as a pipeline is asked
+    def put(self, event: bytes, held: Receipt | None = None, event_id: str = "") -> str:  # noqa: ARG002  as a pipeline is asked
         """Take no event."""
         return "closed"
 
@@ -93,6 +94,11 @@ class Refusing:
         """Count a call of ``track()`` that was not accepted."""
         with self._lock:
             self._ledger.refuse(reason)
+
+    def leave_out(self, reason: LeftOut) -> None:
+        """Count work that was measured and is no event."""
+        with self._lock:
+            self._ledger.leave_out(reason)
 
     def tell_undelivered(self, error: Exception) -> None:
         """Call nobody: callbacks are no options of the environment."""
@@ -107,7 +113,12 @@ class Refusing:
         """Every figure at one instant."""
         with self._lock:
             state: Any = "closed" if self.shutdown.is_done else "open"
-            return Stats(refused=dict(self._ledger.refused), last_error=self.complaint(), state=state)
+            return Stats(
+                refused=dict(self._ledger.refused),
+                left_out=dict(self._ledger.left_out),
+                last_error=self.complaint(),
+                state=state,
+            )
 
     # --- the end, of nothing ---
 
@@ -143,7 +154,7 @@ class _RefusingIntake(Intake):
         super().__init__(config, cast("Pipeline", refusing))
         self._refusing = refusing
 
-    def _put(self, event: bytes, held: Receipt | None = None) -> Outcome:  # noqa: ARG002  none is held
+    def _put(self, event: bytes, held: Receipt | None = None, event_id: str = "") -> Outcome:  # noqa: ARG002  none is held
         if self._refusing.shutdown.has_begun:
             return self._refuse("closed", ShipperClosed("track() after close(); the event is not accepted"))
         return self._refuse("misconfigured", self._refusing.error())

@@ -89,7 +89,7 @@ class DeliveryError(TogaiShipperError):
 
     def __str__(self) -> str:
         status = f"HTTP {self.status}"
-        return self.message if self.status is None or self.message == status else f"{self.message} ({status})"
+        return self.message if self.status is None or status in self.message else f"{self.message} ({status})"
 
 
 class Unauthorized(DeliveryError):  # noqa: N818  the public name says what it is

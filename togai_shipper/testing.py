@@ -14,9 +14,11 @@ from ._recording import RecordedEvents
 
 if TYPE_CHECKING:
     from .sandbox import faults
+    from .sandbox.event_outcome import EventOutcome
     from .sandbox.fake import FakeTogai
     from .sandbox.journal import Answered, Received
-    from .sandbox.ledger import BillingLedger, Entry, Record
+    from .sandbox.ledger import BillingLedger, Entry
+    from .sandbox.records import Record
     from .sandbox.switches import Switches
 
     Ledger = BillingLedger
@@ -25,6 +27,7 @@ __all__ = [
     "Answered",
     "BillingLedger",
     "Entry",
+    "EventOutcome",
     "FakeTogai",
     "Ledger",
     "Received",
@@ -38,9 +41,10 @@ _SANDBOX = {
     "Answered": "journal",
     "BillingLedger": "ledger",
     "Entry": "ledger",
+    "EventOutcome": "event_outcome",
     "FakeTogai": "fake",
     "Received": "journal",
-    "Record": "ledger",
+    "Record": "records",
     "Switches": "switches",
     "faults": "faults",
 }

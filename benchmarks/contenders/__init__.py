@@ -1,7 +1,10 @@
-"""Ways to ship one and the same event, each in a module of its own, named for it.
+"""Ways to ship events, each in a module of its own, named for it.
 
 A module has ``start(url, in_flight, folder)``, which returns ``track`` (one event, called from any thread)
 and ``finish`` (returns once all that was tracked is acknowledged, or lost).
+
+All ship one and the same event; those named ``…_varied`` events that differ from call to call, as an
+application's do.
 
 A peer is set as its documentation has it in production, with as many senders as it has by default, but with
 room for all that is measured and batches as near to 500 events as it allows.
@@ -9,9 +12,11 @@ room for all that is measured and batches as near to 500 events as it allows.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
+from itertools import cycle
 from typing import TypeAlias
 
 import attrs
@@ -25,6 +30,34 @@ NUMBERS = {"count": 1, "bytes": 20480, "latency": 12.5}
 DIMENSIONS = {"region": "eu-west-1", "path": "/v1/things", "method": "GET", "status": "200"}
 PROPERTIES: dict[str, Value] = {**NUMBERS, **DIMENSIONS}  # for those who do not tell them apart
 ROOM = 2_000_000  # events that a queue may hold
+VARIED = 50_000  # events that differ, made beforehand; after so many they begin again
+
+
+def calls_of(track: Callable[..., object], *, varied: bool) -> Callable[[], object]:
+    """Return a call of ``track``: with one and the same event, or each time with another one.
+
+    Then account, numbers and dimensions vary as those of an application do, and one dimension never repeats.
+    """
+    if not varied:
+        return lambda: track(SCHEMA, ACCOUNT, NUMBERS, DIMENSIONS)
+    chance = random.Random(1)  # noqa: S311  it guards no secret
+    following = cycle([_varied(chance) for _ in range(VARIED)]).__next__
+    return lambda: track(SCHEMA, *following())
+
+
+def _varied(chance: random.Random) -> tuple[str, dict[str, float], dict[str, str]]:
+    numbers = {
+        "count": chance.randint(1, 9),
+        "bytes": chance.randint(100, 1_000_000),
+        "latency": round(chance.uniform(1, 500), 3),
+    }
+    dimensions = {
+        "region": chance.choice(("eu-west-1", "eu-central-1", "us-east-1")),
+        "path": f"/v1/things/{chance.randint(1, 200)}",
+        "status": chance.choice(("200", "200", "200", "404")),
+        "request": f"{chance.getrandbits(64):016x}",
+    }
+    return f"account-{chance.randint(1, 5_000)}", numbers, dimensions
 
 
 @attrs.frozen
@@ -49,6 +82,10 @@ OWN_LABELS = {
     "floor": "the floor",
     "ours": "togai_shipper",
     "ours_spooled": "togai_shipper, spool",
+    "by_hand_varied": "by hand, events vary",
+    "floor_varied": "the floor, events vary",
+    "ours_varied": "togai_shipper, events vary",
+    "ours_spooled_varied": "togai_shipper, spool, events vary",
 }
 PEERS = {
     "segment": Peer("segment-analytics-python", ("segment.analytics",), stamps_id=True, stamps_time=True),

@@ -10,12 +10,12 @@ from datetime import datetime, timezone
 
 import requests
 
-from . import ACCOUNT, DIMENSIONS, NUMBERS, SCHEMA, Contender
+from . import Contender, calls_of
 
 SIZE = 500
 
 
-def start(url: str, in_flight: int, folder: str) -> Contender:  # noqa: ARG001  one request at a time, no disk
+def start(url: str, in_flight: int, folder: str, *, varied: bool = False) -> Contender:  # noqa: ARG001  one request at a time, no disk
     """One that runs."""
     events: queue.Queue[dict[str, object] | None] = queue.Queue()
 
@@ -51,4 +51,4 @@ def start(url: str, in_flight: int, folder: str) -> Contender:  # noqa: ARG001  
         events.put(None)
         thread.join()
 
-    return lambda: track(SCHEMA, ACCOUNT, NUMBERS, DIMENSIONS), finish
+    return calls_of(track, varied=varied), finish

@@ -12,13 +12,13 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
-from . import ACCOUNT, DIMENSIONS, NUMBERS, SCHEMA, Contender
+from . import Contender, calls_of
 
 SIZE = 500
 END = 0
 
 
-def start(url: str, in_flight: int, folder: str) -> Contender:  # noqa: ARG001, C901  no disk; one closure, as in ``by_hand``
+def start(url: str, in_flight: int, folder: str, *, varied: bool = False) -> Contender:  # noqa: ARG001, C901  no disk; one closure, as in ``by_hand``
     """One that runs."""
     events: deque[dict[str, object]] = deque()
     due: queue.SimpleQueue[int] = queue.SimpleQueue()  # how many events to send, for whoever is free
@@ -62,4 +62,4 @@ def start(url: str, in_flight: int, folder: str) -> Contender:  # noqa: ARG001, 
         for thread in threads:
             thread.join()
 
-    return lambda: track(SCHEMA, ACCOUNT, NUMBERS, DIMENSIONS), finish
+    return calls_of(track, varied=varied), finish

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from togai_shipper import Shipper
 
-from . import ACCOUNT, DIMENSIONS, NUMBERS, SCHEMA, Contender
+from . import Contender, calls_of
 
 
-def start(url: str, in_flight: int, folder: str, *, spooled: bool = False) -> Contender:
+def start(url: str, in_flight: int, folder: str, *, spooled: bool = False, varied: bool = False) -> Contender:
     """One that runs; with the spool in ``folder``, if asked for."""
     shipper = Shipper(
         "key",
@@ -24,4 +24,4 @@ def start(url: str, in_flight: int, folder: str, *, spooled: bool = False) -> Co
         report = shipper.close(600)
         assert report, report
 
-    return lambda: shipper.track(SCHEMA, ACCOUNT, NUMBERS, DIMENSIONS), finish
+    return calls_of(shipper.track, varied=varied), finish

@@ -1,7 +1,7 @@
 """Takes pictures of every page in headless Chromium, wide and narrow, light and dark, and says what is wrong.
 
 ``pip install playwright``, a Chromium on the path (or ``playwright install chromium``), then: ``python
-docs/tools/screenshots.py FOLDER``. It builds the site into ``FOLDER/site``, the pictures beside it. Exit
+docs/tools/screenshots.py FOLDER``. It builds the site into ``site``. The pictures are in the folder. Exit
 status 1 where a page asks for anything from elsewhere, misses a file, says something in the console, or is
 wider than the screen.
 """
@@ -32,8 +32,9 @@ class Quiet(SimpleHTTPRequestHandler):
 
 def main(folder: Path) -> int:
     """Build, take pictures, tell."""
-    site = folder / "site"
-    subprocess.run(["mkdocs", "build", "--quiet", "--strict", "--site-dir", site], check=True)  # noqa: S603, S607  ours
+    site = Path("site")
+    for command in ([sys.executable, "docs/tools/pages.py"], ["zensical", "build", "--strict"]):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603  ours
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     home = f"http://127.0.0.1:{server.server_port}/"

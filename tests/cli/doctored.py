@@ -28,7 +28,7 @@ class Net:
     """A network where all is well, unless told otherwise; it notes what is asked."""
 
     def __init__(self, answer: ServerReply | None = None) -> None:
-        self.asked: list[tuple[str, str, str | None]] = []
+        self.asked: list[tuple[str, str | None]] = []
         self.ends: list[socket.socket] = []
         self._answer = answer or ServerReply(404, DATE)
 
@@ -37,8 +37,8 @@ class Net:
         self.ends.append(there)
         return here
 
-    def ask(self, method: str, url: str, key: str | None) -> ServerReply:
-        self.asked.append((method, url, key))
+    def ask(self, url: str, key: str | None) -> ServerReply:
+        self.asked.append((url, key))
         return self._answer
 
     def world(self, **changes: Any) -> World:
@@ -46,6 +46,7 @@ class Net:
             "addresses": lambda host, port: ["192.0.2.1"],
             "connect": self.connect,
             "handshake": lambda connection, host: {"notAfter": "Jan  1 00:00:00 2100 GMT"},
+            "lacking": str,
             "ask": self.ask,
             "proxy_of": lambda url: None,
             "now": lambda: NOW,

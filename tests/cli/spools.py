@@ -11,15 +11,17 @@ import attrs
 from click.testing import CliRunner
 
 from togai_shipper import Event
+from togai_shipper._engine.self_report import SelfReport
 from togai_shipper.cli.app import cli
 from togai_shipper.cli.formats import now_ms
 from togai_shipper.spool.claims import Claim
-from togai_shipper.spool.file import SpoolFile
+from togai_shipper.spool.file import SELF_REPORT, SpoolFile
 from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.rows import DeadLetter
 
 DAY = 86_400_000  # milliseconds
 URL = "https://api.togai.com"
+WELL = SelfReport(at_ms=1, since_ms=1)
 
 
 def run(*arguments: object, stdin: str = "", obj: Any = None) -> Any:
@@ -43,10 +45,16 @@ class Spool:
     path: Path
 
     def file(
-        self, *pending: str, letters: tuple[DeadLetter, ...] = (), url: str = URL, owned: bool = False
+        self,
+        *pending: str,
+        letters: tuple[DeadLetter, ...] = (),
+        url: str = URL,
+        owned: bool = False,
+        report: SelfReport | None = WELL,
     ) -> Claim:
         claim = Folder(str(self.path)).new()
-        file = SpoolFile.create(claim.path, {"base_url": url})
+        said = {SELF_REPORT: report.as_text()} if report else {}
+        file = SpoolFile.create(claim.path, {"base_url": url, **said})
         file.append([(now_ms() - 3 * 3_600_000, False, event(name)) for name in pending])
         file.bury(letters)
         file.close()

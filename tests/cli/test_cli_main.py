@@ -28,7 +28,7 @@ def test_its_version_is_the_library_s() -> None:
     assert result.output == f"togai-shipper, version {__version__}\n"
 
 
-COMMANDS = [[], ["demo"], ["sandbox"], ["doctor"], ["drain"], ["send"], ["spool"]]
+COMMANDS = [[], ["demo"], ["sandbox"], ["doctor"], ["drain"], ["send"], ["spool"], ["events"], ["reconcile"]]
 COMMANDS += [["spool", name] for name in ("ls", "show", "verify", "replay", "export", "purge")]
 
 
@@ -56,6 +56,7 @@ def test_every_line_of_help_fits_a_terminal() -> None:
         assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "command",
     [
@@ -106,9 +107,17 @@ def test_where_standard_error_is_closed_a_command_does_what_it_does() -> None:
     assert (done.returncode, done.stdout) == (0, f"togai-shipper, version {__version__}\n")
 
 
-@pytest.mark.parametrize("module", ["click", "rich", "uvicorn", "starlette"])
-def test_without_its_extra_it_says_in_one_line_how_to_get_it(module: str) -> None:
-    done = run(WITHOUT, module, "--version")
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [
+        ("click", "--version"),
+        ("rich", "doctor --help"),
+        ("uvicorn", "sandbox --help"),
+        ("starlette", "sandbox --help"),
+    ],
+)
+def test_without_its_extra_it_says_in_one_line_how_to_get_it(module: str, command: str) -> None:
+    done = run(WITHOUT, module, *command.split())
 
     assert done.returncode == 2
     assert done.stdout == ""
@@ -116,10 +125,22 @@ def test_without_its_extra_it_says_in_one_line_how_to_get_it(module: str) -> Non
 
 
 def test_any_other_missing_module_is_a_bug_and_shown_as_one() -> None:
-    done = run(WITHOUT, "requests", "--version")
+    done = run(WITHOUT, "requests", "doctor", "--help")
 
     assert done.returncode == 1
-    assert "\nModuleNotFoundError: No module named 'requests'" in done.stderr
+    assert "\n  ModuleNotFoundError: No module named 'requests'" in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_can_complete_its_commands(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMP_WORDS", "togai-shipper spo")
+    monkeypatch.setenv("COMP_CWORD", "spo" if shell == "fish" else "1")
+    monkeypatch.setenv("_TOGAI_SHIPPER_COMPLETE", f"{shell}_complete")
+
+    completed = CliRunner().invoke(cli, prog_name="togai-shipper").output
+
+    assert "spool" in completed
+    assert "send" not in completed
 
 
 def test_the_package_can_be_run() -> None:

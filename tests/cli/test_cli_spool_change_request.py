@@ -78,7 +78,7 @@ def heed(path: Path) -> None:
         if request.what == "replay":
             file.replay(request.numbers, 1)
         else:
-            file.purge(request.numbers)
+            file.purge(request.numbers, 0)
         request.path.unlink()
     file.close()
 

@@ -7,8 +7,10 @@ import os
 import re
 from pathlib import Path
 
-from spools import URL, Spool, event, letter, run
+import attrs
+from spools import URL, WELL, Spool, event, letter, run
 
+from togai_shipper.cli.formats import now_ms
 from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.rows import CORRUPT, PAST_WINDOW
 
@@ -28,8 +30,11 @@ def test_each_file_is_listed_with_its_owner_and_what_waits(spool: Spool) -> None
     assert f"pid {os.getpid()} 1 3 h 0" in text
     assert "none 2 3 h 3" in text
     assert "2 files 3 3 h 3" in text
-    assert "Dead letters: 2 rejected, 1 past dedupe window." in text
-    assert f"togai-shipper spool ls --dead {spool.path}" in result.stdout
+    assert (
+        "Dead letters: 2 rejected, 1 past dedupe window; times are UTC. 2 no such schema (400) api_call"
+        in text
+    )
+    assert f"togai-shipper spool dead {spool.path}" in result.stdout
     assert "2 events are in files whose process is gone." in text
     assert f"togai-shipper drain {spool.path}" in result.stdout
     assert f"Events go to {URL}." in text
@@ -37,6 +42,40 @@ def test_each_file_is_listed_with_its_owner_and_what_waits(spool: Spool) -> None
         re.findall(r"\S+\.db", re.sub(r"\n(?=\S*\.db)", "", text))
     )
     alive.release()
+
+
+def test_a_living_process_in_trouble_is_told_with_the_next_command(spool: Spool) -> None:
+    parked = attrs.evolve(
+        WELL,
+        at_ms=now_ms(),
+        since_ms=now_ms() - 720_000,
+        state="parked",
+        why="parked: no such key",
+        pending=1,
+    )
+    alive = spool.file("a", owned=True, report=parked)
+
+    result = run("ls", spool.path)
+    (facts,) = json.loads(run("ls", "--json", spool.path).stdout)["files"]
+    alive.release()
+
+    assert result.stdout.splitlines()[1].split()[-1] == "parked"
+    assert f"pid {os.getpid()} is parked for 12 min: no such key; 1 event waits" in result.stdout
+    assert "togai-shipper doctor --check-key" in result.stdout
+    assert (facts["state"], facts["process"]["standing"]) == ("ok", "parked")
+
+
+def test_a_process_of_an_older_version_says_nothing_of_itself(spool: Spool) -> None:
+    alive = spool.file(owned=True, report=None)
+    spool.file("a", report=attrs.evolve(WELL, state="closed", why="no reply: refused"))
+
+    result = run("ls", spool.path)
+    facts = json.loads(run("ls", "--json", spool.path).stdout)["files"]
+    alive.release()
+
+    assert "says nothing of itself: an older version." in result.stdout
+    assert "What such a process has said last: no reply: refused." in result.stdout
+    assert [each["process"] and each["process"]["standing"] for each in facts] == ["unknown", None]
 
 
 def test_looking_changes_no_file_and_takes_none(spool: Spool) -> None:
@@ -52,7 +91,7 @@ def test_looking_changes_no_file_and_takes_none(spool: Spool) -> None:
 
 def test_files_that_cannot_be_used_are_listed_with_what_becomes_of_them(spool: Spool) -> None:
     newer, foreign, empty, garbage, aside = (spool.file("a") for _ in range(5))
-    spool.damage(newer, "PRAGMA user_version = 2")
+    spool.damage(newer, "PRAGMA user_version = 3")
     foreign.path.unlink()
     spool.damage(foreign, "CREATE TABLE theirs (x)")
     empty.path.write_bytes(b"")
@@ -67,7 +106,7 @@ def test_files_that_cannot_be_used_are_listed_with_what_becomes_of_them(spool: S
     text = run("ls", spool.path).stdout
 
     assert (
-        f"{newer.path.name}: its format is 2, of a newer version; this one reads 1. It is left alone." in text
+        f"{newer.path.name}: its format is 3, of a newer version; this one reads 2. It is left alone." in text
     )
     assert f"{foreign.path.name}: is an SQLite file, but no spool. It is left alone." in text
     assert (
@@ -118,7 +157,9 @@ def test_dead_letters_are_listed_with_why(spool: Spool) -> None:
     result = run("ls", "--dead", spool.path)
 
     assert result.exit_code == 0
-    assert result.stdout.splitlines() == [
+    undated = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ, ", "", result.stdout)
+    assert undated.count("\n") == result.stdout.count("Z, ") + 7
+    assert undated.splitlines() == [
         "a  api_call for acme",
         "  rejected (400), 2 d ago",
         "  no such schema",

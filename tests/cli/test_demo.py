@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from togai_shipper.cli.app import cli
 from togai_shipper.cli.demo.command import run_and_watch
+from togai_shipper.cli.streams import OutputLost
 
 
 def run(*arguments: str, **environment: str) -> Result:
@@ -95,9 +96,9 @@ def test_where_the_viewer_is_gone_the_job_is_stopped() -> None:
     stopping = threading.Event()
 
     def look() -> None:
-        raise BrokenPipeError
+        raise OutputLost
 
-    with pytest.raises(BrokenPipeError):
+    with pytest.raises(OutputLost):
         run_and_watch(lambda: assert_(stopping.wait(10)), look, stopping.set)
 
 

@@ -11,7 +11,7 @@ import pytest
 from togai_shipper import Event, EventDropped, EventRejected, InvalidEvent, Stats
 from togai_shipper.cli.demo.balance import Balance, ToldErrors, balance_of
 from togai_shipper.cli.demo.report import as_json, show
-from togai_shipper.cli.terminal import Screen
+from togai_shipper.cli.screen import Screen
 from togai_shipper.testing import Answered, BillingLedger, Switches
 
 WHY = "latency: there is no unit Fortnights (HTTP 400)"

@@ -10,7 +10,7 @@ import attrs
 
 from togai_shipper.cli.demo.progress import DemoLines, DemoPicture, DemoProgress
 from togai_shipper.cli.display import display_on
-from togai_shipper.cli.terminal import Screen
+from togai_shipper.cli.screen import Screen
 
 START = DemoProgress(seconds=0.0, total=1_000, tracked=0, delivered=0, requests=0, retries=0, faults="none")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from doctored import KEY, NOW, URL, Net, fails, run
 
+from togai_shipper.cli.doctor.server_checks import NOWHERE
 from togai_shipper.cli.doctor.world import World
 from togai_shipper.testing import FakeTogai
 
@@ -32,7 +33,7 @@ def test_where_all_is_well_it_says_so_and_never_shows_the_key(net: Net, tmp_path
     assert lines[8].startswith(f"ok    spool        {tmp_path} can be written to")
     assert lines[-3] == "ok    packages     none with a hole that we know: requests 2.34.2, urllib3 2.8.0"
     assert lines[-1] == "All is well."
-    assert net.asked == [("HEAD", f"{URL}/", None)]
+    assert net.asked == [(URL + NOWHERE, None)]
 
 
 def test_what_is_wrong_is_told_with_what_to_do_and_exit_status_1(net: Net) -> None:
@@ -86,7 +87,7 @@ def test_the_key_is_checked_on_request_alone_and_only_where_it_can_be_one(net: N
     run(net.world(), "--check-key")
     run(net.world(), "--check-key", TOGAI_API_KEY="two words")
 
-    assert net.asked == [("GET", f"{URL}/events?pageSize=1", KEY), ("HEAD", f"{URL}/", None)]
+    assert net.asked == [(f"{URL}/events?pageSize=1", KEY), (URL + NOWHERE, None)]
 
 
 def test_a_server_that_is_refused_as_base_url_is_not_asked(net: Net) -> None:
@@ -100,7 +101,7 @@ def test_a_server_that_is_refused_as_base_url_is_not_asked(net: Net) -> None:
 
 def test_it_asks_a_real_server_and_no_netrc_gives_it_a_key(tmp_path: Path) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login a password b\n")
-    with FakeTogai(KEY) as togai:
+    with FakeTogai(KEY, unknown_event=200) as togai:
         result = run(
             World(),
             "--check-key",

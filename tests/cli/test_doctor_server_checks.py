@@ -16,6 +16,7 @@ import pytest
 from doctored import CERTIFICATE, DATE, KEY, NOW, URL, Net, fails, levels
 
 from togai_shipper.cli.doctor import server_checks, world
+from togai_shipper.cli.doctor.world import ServerReply
 from togai_shipper.testing import FakeTogai
 
 
@@ -36,7 +37,7 @@ def test_the_key_follows_no_redirection() -> None:
     with HTTPServer(("127.0.0.1", 0), _Redirecting) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        answer = world.ask("GET", f"http://127.0.0.1:{server.server_port}/events", KEY)
+        answer = world.ask(f"http://127.0.0.1:{server.server_port}/events", KEY)
         thread.join(10)
 
     assert answer.status == 302
@@ -104,7 +105,7 @@ def test_a_certificate_that_nobody_has_signed_is_refused(net: Net, monkeypatch: 
         *_, check = server_checks.reach(f"https://localhost:{port}", net.world(**real))
 
     assert (check.level, check.name) == ("fail", "TLS")
-    assert re.fullmatch("its certificate, or its TLS, is refused: self.signed certificate", check.found)
+    assert re.fullmatch("its certificate is refused: self.signed certificate", check.found)
 
 
 def test_a_certificate_that_is_trusted_says_how_long(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,30 +133,31 @@ def test_a_certificate_that_ends_soon_is_a_warning() -> None:
     ("status", "level"), [(200, "ok"), (401, "ok"), (404, "ok"), (429, "warn"), (500, "warn"), (503, "warn")]
 )
 def test_any_answer_but_an_error_will_do(status: int, level: str) -> None:
-    assert server_checks.reply(status).level == level
+    assert server_checks.reply(ServerReply(status)).level == level
 
 
 @pytest.mark.parametrize(
-    ("status", "level"), [(200, "ok"), (401, "fail"), (403, "warn"), (429, "warn"), (500, "warn")]
+    ("status", "level"),
+    [(200, "ok"), (401, "fail"), (403, "warn"), (404, "warn"), (429, "warn"), (500, "warn")],
 )
 def test_what_togai_makes_of_the_key(status: int, level: str) -> None:
-    assert server_checks.key_reply(status).level == level
+    assert server_checks.key_reply(ServerReply(status)).level == level
 
 
 def test_no_answer_is_told(net: Net) -> None:
     (check,) = server_checks.answers(URL, None, net.world(ask=fails))
 
     assert (check.level, check.name) == ("fail", "server")
-    assert "Connection refused" in check.found
+    assert check.found == "no answer: the server refuses the connection"
 
 
-def test_no_answer_of_a_real_server_is_told_in_a_word(net: Net) -> None:
+def test_the_stand_in_answers_as_togai_does(net: Net) -> None:
     with FakeTogai(KEY) as togai:
-        url = togai.url
+        without, _ = server_checks.answers(togai.url, None, net.world(ask=world.ask))
+        with_key, _ = server_checks.answers(togai.url, KEY, net.world(ask=world.ask))
 
-    (check,) = server_checks.answers(url, None, net.world(ask=world.ask))
-
-    assert check.found == "no answer: ConnectionError"
+    assert (without.level, without.name) == ("ok", "server")
+    assert with_key.found in ("Togai accepts the key", "no event is found (404)")
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
-from doctored import URL, Net, levels
+from doctored import NOW, URL, Net, levels
 from nobody import nobody
+from spools import WELL
 
 from togai_shipper.cli.doctor import spool_checks
 from togai_shipper.cli.doctor.check import Check
-from togai_shipper.cli.doctor.spool_checks import LITTLE_SPACE
+from togai_shipper.cli.doctor.spool_checks import LITTLE_SPACE, unwritable
 from togai_shipper.cli.doctor.world import World
 from togai_shipper.cli.spool.files import ASIDE, DAMAGED, FileFacts
 
@@ -39,6 +42,22 @@ def test_a_place_that_cannot_be_written_to_is_told(net: Net) -> None:
 
     assert (there.level, there.found) == ("fail", "/ cannot be written to: Permission denied")
     assert (missing.level, missing.found) == ("fail", "/none does not exist, and / cannot be written to")
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "Make room (df, df -i)"),
+        (errno.EDQUOT, "Make room (df, df -i)"),
+        (errno.EROFS, "Mount it so that it can be written to"),
+        (errno.EACCES, "Does it belong to the user"),
+    ],
+)
+def test_what_helps_is_told_by_what_the_disk_says(number: int, advice: str) -> None:
+    check = unwritable(Path("/spool"), OSError(number, os.strerror(number)))
+
+    assert (check.level, check.found) == ("fail", f"/spool cannot be written to: {os.strerror(number)}")
+    assert check.advice.startswith(advice)
 
 
 def test_a_file_in_its_place_is_told(net: Net, tmp_path: Path) -> None:
@@ -156,6 +175,40 @@ def test_dead_letters_and_files_that_cannot_be_used_are_told() -> None:
         file(dead={"rejected": 2}), file(state=DAMAGED, why="holds nothing"), file(state=ASIDE, why="damaged")
     )
 
-    assert found["dead letters"] == "2. See why: togai-shipper spool ls --dead /x"
+    assert found["dead letters"] == "2. See why: togai-shipper spool dead /x"
     assert found["damaged"] == "host-1-00000000.db: holds nothing. See: togai-shipper spool verify /x"
     assert found["set aside"] == "host-1-00000000.db: damaged. Look into it, then remove it."
+
+
+@pytest.mark.parametrize(
+    ("report", "level"),
+    [
+        ({"state": "parked", "is_by_key": True}, "fail"),
+        ({"is_refusing": True}, "fail"),
+        ({"is_durable": False}, "fail"),
+        ({"is_healthy": False}, "warn"),
+        ({"pending": 1, "oldest_ms": int(NOW * 1000) - 400_000}, "warn"),
+    ],
+)
+def test_what_a_living_process_says_of_itself_is_judged(report: dict[str, Any], level: str) -> None:
+    said = attrs.evolve(WELL, at_ms=int(NOW * 1000), **report)
+    facts = FileFacts(path=Path("/s/a.db"), owner=7, report=said)
+
+    (check,) = spool_checks.processes([facts], "/s", int(NOW * 1000))
+
+    assert (check.level, check.name) == (level, "process")
+    assert check.found.startswith("pid 7 ")
+    assert "togai-shipper " in check.advice
+
+
+def test_a_process_that_is_well_or_gone_has_no_line_and_one_that_says_nothing_has() -> None:
+    well = FileFacts(path=Path("/s/a.db"), owner=7, report=WELL)
+    gone = FileFacts(path=Path("/s/b.db"), report=attrs.evolve(WELL, state="parked"), pending=3)
+    older = FileFacts(path=Path("/s/c.db"), owner=8, version="0.1.0")
+
+    (check,) = spool_checks.processes([well, gone, older], "/s", int(NOW * 1000))
+
+    assert (check.level, check.found) == (
+        "ok",
+        "pid 8 says nothing of itself: an older version (0.1.0)",
+    )

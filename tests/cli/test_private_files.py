@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from nobody import nobody
 
-from togai_shipper.cli.private_files import new_file, replaced_file
+from togai_shipper.cli.private_files import NotReplaced, database_file, new_file, replaced_file
 
 
 @pytest.fixture(autouse=True)
@@ -153,3 +153,30 @@ def test_a_terminal_is_known_as_one() -> None:
         assert stream.isatty()
     os.close(other)
     os.close(one)
+
+
+def test_a_file_that_a_database_may_be_in_is_its_owner_s_alone_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "record.db"
+    for _ in range(2):
+        database_file(path)
+        path.write_bytes(path.read_bytes() + b"more")
+
+    assert path.read_bytes() == b"moremore"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("lies_there", [link, os.mkfifo, Path.mkdir])
+def test_what_is_no_regular_file_is_taken_for_no_database(
+    tmp_path: Path, lies_there: Callable[[Path], None]
+) -> None:
+    (tmp_path / "victim").write_bytes(b"mine")
+    lies_there(tmp_path / "record.db")
+
+    with pytest.raises(NotReplaced, match="no regular file"):
+        database_file(tmp_path / "record.db")
+    assert (tmp_path / "victim").read_bytes() == b"mine"
+
+
+def test_another_user_s_file_is_taken_for_no_database() -> None:
+    with nobody(), pytest.raises(NotReplaced, match="belongs to another user"):
+        database_file(Path("/etc/passwd"))

@@ -9,72 +9,21 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from sending import AT, CSV_HEADER, Send, accounts, environment, line, write
 
 from togai_shipper import Event, Stats
 from togai_shipper._secret import hidden
-from togai_shipper.cli.app import cli
 from togai_shipper.cli.send import summary
-from togai_shipper.cli.send.command import default_spool
 from togai_shipper.cli.send.inputs import Input, LineFormat
-from togai_shipper.cli.send.line_ids import LineIds, OccurrenceCounter
+from togai_shipper.cli.send.line_ids import LineIds
+from togai_shipper.cli.send.occurrences import OccurrenceCounter
 from togai_shipper.cli.send.results import LISTED, LineResults, Tally
+from togai_shipper.cli.send.state import default_spool
 from togai_shipper.testing import FakeTogai, faults
-
-KEY = "secret"
-AT = "2026-01-31T23:59:59Z"
-CSV_HEADER = "schema_name,account_id,timestamp,attributes.count\n"
-
-Send = Callable[..., Result]
-
-
-def environment(togai: FakeTogai) -> dict[str, str]:
-    return {
-        "TOGAI_API_KEY": KEY,
-        "TOGAI_BASE_URL": togai.url,
-        "TOGAI_RATE_LIMIT": "none",
-        "TOGAI_FLUSH_INTERVAL": "0.02",
-        "TOGAI_BACKOFF_INITIAL": "0.005",
-        "TOGAI_BACKOFF_MAX": "0.02",
-    }
-
-
-@pytest.fixture
-def send(togai: FakeTogai, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Send:
-    """Run it where files are to be found by their names alone, with nothing kept on disk."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str, stdin: bytes | str = b"", spool: bool = False, **variables: str) -> Result:
-        options = [] if spool else ["--no-spool"]
-        runner = CliRunner(env={**environment(togai), **variables})
-        return runner.invoke(cli, ["send", *options, *arguments], input=stdin, catch_exceptions=False)
-
-    return run
-
-
-def line(account: str = "acme", **fields: Any) -> str:
-    return json.dumps({"schema_name": "api_call", "account_id": account, "timestamp": AT, **fields})
-
-
-def write(name: str, *lines: str) -> Path:
-    path = Path(name)
-    path.write_text("".join(f"{each}\n" for each in lines))
-    return path
-
-
-def accounts(togai: FakeTogai) -> list[str]:
-    """Of every event that the sandbox bills, as often as it does."""
-    entries = map(togai.ledger.get, togai.ledger.ids)
-    return sorted(
-        str(entry.event["accountId"]) for entry in entries if entry.event for _ in range(entry.metered)
-    )
-
 
 # --- what is delivered ------------------------------------------------------------------------------------
 
@@ -95,6 +44,24 @@ def test_lines_go_to_togai_itself_where_the_applications_have_a_relay(send: Send
 
     assert send("a.ndjson", TOGAI_RELAY="redis://127.0.0.1:1").exit_code == 0
     assert togai.ledger.metered == 1
+
+
+def test_beside_a_relay_it_leaves_the_drainer_its_share_of_the_quota(send: Send, togai: FakeTogai) -> None:
+    write("a.ndjson", *[line(attributes={"count": number}) for number in range(500 * 12)])
+
+    assert send("a.ndjson", TOGAI_RELAY="redis://127.0.0.1:1", TOGAI_RATE_LIMIT="").exit_code == 0
+    times = [request.at for request in togai.requests]
+    assert len(times) >= 12
+    assert times[11] - times[0] > 0.9, "of 12 requests, 5 may go at once, and 5 a second after these"
+
+
+def test_without_a_key_it_says_that_the_relay_does_not_take_the_lines(send: Send) -> None:
+    write("a.ndjson", line())
+    result = send("a.ndjson", TOGAI_RELAY="redis://127.0.0.1:1", TOGAI_API_KEY="")
+    assert result.exit_code == 2
+    assert "api_key: missing" in result.stderr
+    assert "send ships to Togai itself" in result.stderr
+    assert "relay" not in send("a.ndjson", TOGAI_API_KEY="").stderr
 
 
 def test_a_line_goes_to_togai_as_it_says(send: Send, togai: FakeTogai) -> None:
@@ -129,7 +96,7 @@ def test_a_csv_file_is_delivered_by_map(send: Send, togai: FakeTogai) -> None:
 
 @pytest.mark.parametrize("form", ["csv", "ndjson"])
 def test_standard_input_is_delivered(send: Send, togai: FakeTogai, form: str) -> None:
-    stdin = line() if form == "ndjson" else f"{CSV_HEADER}api_call,acme,{AT},1"
+    stdin = line() if form == "ndjson" else f"{CSV_HEADER}api_call,acme,{AT},1\n"
 
     result = send("-", "--job", "night", "--format", form, stdin=stdin)
 
@@ -317,8 +284,8 @@ def test_where_the_last_lines_are_refused_with_the_key_it_stops_too(send: Send) 
     assert result.stdout.startswith("1 line: 0 delivered, 1 not delivered (")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_or_sigterm_ends_it_with_a_report_and_the_same_command_goes_on(
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_or_a_signal_ends_it_with_a_report_and_the_same_command_goes_on(
     togai: FakeTogai, send: Send, number: signal.Signals
 ) -> None:
     lines = [line(f"a{number}") for number in range(600)]
@@ -330,6 +297,7 @@ def test_ctrl_c_or_sigterm_ends_it_with_a_report_and_the_same_command_goes_on(
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **environment(togai)},
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509  ours may be ignored, as by nohup
     ) as process:
         assert process.stdin is not None
         process.stdin.write("".join(f"{each}\n" for each in lines[:500]))
@@ -358,7 +326,7 @@ def test_ctrl_c_or_sigterm_ends_it_with_a_report_and_the_same_command_goes_on(
         ((".",), ".: Is a directory"),
         (("-",), "- (standard input) has no name to make ids from: give it one with --job."),
         (("-", "a.ndjson", "--job", "x"), "- (standard input) cannot be combined with files."),
-        (("a.ndjson", "--map", "account_id=x"), "--map is for CSV, and no file is CSV; see --format."),
+        (("a.ndjson", "--null", "-"), "--null is for CSV, and no file is CSV; see --format."),
         (("a.csv", "--map", "account=x"), "Invalid value for '--map': 'account' is not a field of an event"),
         (
             ("a.csv", "--map", "dimensions.x=x"),
@@ -397,13 +365,22 @@ def test_a_missing_key_is_wrong_usage(send: Send) -> None:
     assert "api_key: missing" in result.stderr
 
 
-def test_where_bad_lines_cannot_be_kept_it_ends(send: Send) -> None:
-    write("a.ndjson", "garbage")
+def test_where_a_bad_line_cannot_be_kept_it_reads_no_further_and_says_so(
+    send: Send, togai: FakeTogai
+) -> None:
+    write("a.ndjson", line("a"), "garbage", line("b"))
 
-    result = send("a.ndjson", "--rejects", "/dev/full")
+    result = send("a.ndjson", "--rejects", "/dev/full", TOGAI_CLOSE_TIMEOUT="0")
 
+    why = "--rejects /dev/full cannot be written: No space left on device"
     assert result.exit_code == 1
-    assert result.stderr == "Error: --rejects /dev/full: No space left on device\n"
+    assert result.stderr.splitlines() == [
+        "a.ndjson:2: is not JSON: Expecting value (column 1)",
+        f"Stopping: {why}",
+    ]
+    assert result.stdout.startswith("2 lines: 1 delivered, 1 bad (")
+    assert f"Stopped, because {why}\nRun the same command again to continue" in result.stdout
+    assert accounts(togai) == ["a"]
 
 
 def test_bad_lines_are_kept_for_their_owner_alone_and_through_no_link(send: Send, togai: FakeTogai) -> None:
@@ -450,6 +427,8 @@ def test_a_program_gets_the_summary_as_json(send: Send, togai: FakeTogai) -> Non
     assert told == {
         "lines": 3,
         "bad": 1,
+        "unfinished": 0,
+        "grown": 0,
         "delivered": 1,
         "refused": 1,
         "recovered": 0,
@@ -457,7 +436,13 @@ def test_a_program_gets_the_summary_as_json(send: Send, togai: FakeTogai) -> Non
         "complete": True,
         "stopped_by": None,
         "dry_run": False,
+        "durable": False,
+        "kept": 0,
+        "spool": None,
         "bad_lines": [{"file": "a.ndjson", "line": 3, "reason": "is not JSON: Expecting value (column 1)"}],
+        "recorded": True,
+        "unfinished_lines": [],
+        "grown_files": [],
         "refused_events": [
             {
                 "file": "a.ndjson",
@@ -509,8 +494,9 @@ def test_of_very_many_problems_the_summary_keeps_the_first_and_all_are_told() ->
 def test_the_lines_of_recent_events_are_known_and_the_memory_is_bounded() -> None:
     said: list[str] = []
     results = LineResults(said.append)
+    source = Input("a", None, LineFormat(is_csv=False))
     for number in range(60_000):
-        results.note_accepted(f"e-{number}", "a", number)
+        results.note_accepted(f"e-{number}", source, number)
 
     for event_id in ("e-0", "e-30000", "e-59999"):
         results.note_refused(event_id, "no")

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from togai_shipper.cli.send.columns import BadHeader, Columns, cells, header_of, map_of
-from togai_shipper.cli.send.line_fields import BadLine
+from togai_shipper.cli.send.bad_line import BadLine
+from togai_shipper.cli.send.columns import BadHeader, Columns, cells, header_of
+from togai_shipper.cli.send.event_fields import map_of
 
 NEEDED = ["schema_name", "account_id", "timestamp"]
 AT = "2026-01-31T23:59:59Z"
@@ -59,6 +60,29 @@ def test_an_empty_cell_says_nothing() -> None:
         "attributes": {"b": "1"},
         "dimensions": {},
     }
+
+
+@pytest.mark.parametrize("null", [None, "NULL", "-"])
+def test_a_cell_of_null_is_as_an_empty_one(null: str | None) -> None:
+    header = [*NEEDED, "attributes.a", "attributes.b", "attributes.b.unit", "dimensions.c", "dimensions.d"]
+    columns = Columns(header, {}) if null is None else Columns(header, {}, null=null)
+    text = null or "\\N"
+
+    assert columns.fields(["s", "a", AT, text, "1", text, text, f"{text} "]) == {
+        "schema_name": "s",
+        "account_id": "a",
+        "timestamp": AT,
+        "attributes": {"b": "1"},
+        "dimensions": {"d": f"{text} "},
+    }
+    with pytest.raises(BadLine, match=r"^account_id: is missing$"):
+        columns.fields(["s", text, AT, "", "", "", "", ""])
+
+
+def test_a_constant_is_never_null() -> None:
+    columns = Columns(NEEDED, map_of(["dimensions.x==NULL"]), null="NULL")
+
+    assert columns.fields(["s", "a", AT])["dimensions"] == {"x": "NULL"}
 
 
 @pytest.mark.parametrize("at", range(3))
@@ -113,6 +137,7 @@ def test_columns_that_make_no_events_are_named(header: list[str], maps: tuple[st
         (["account_id"], "'account_id' is neither FIELD=COLUMN nor FIELD==TEXT"),
         (["account=customer"], "'account' is not a field of an event"),
         (["account_id=a", "account_id=b"], "account_id is given twice"),
+        (["id=a", "event_id=b"], "id and event_id mean the same, and both are given"),
     ],
 )
 def test_a_map_that_says_nothing_clear_is_refused(maps: list[str], why: str) -> None:

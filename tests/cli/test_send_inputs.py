@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from togai_shipper.cli.send.columns import BadHeader, map_of
+from togai_shipper.cli.send.bad_line import BadLine
+from togai_shipper.cli.send.columns import BadHeader
+from togai_shipper.cli.send.event_fields import map_of
 from togai_shipper.cli.send.inputs import Input, LineFormat, Unreadable, total
-from togai_shipper.cli.send.line_fields import BadLine
 from togai_shipper.cli.send.parsing import MAX_LINE, lines_of
 
 NDJSON = LineFormat(is_csv=False)
-CSV = LineFormat(is_csv=True)
+CSV = LineFormat(is_csv=True, complete=True)
 AT = "2026-01-31T23:59:59Z"
 HEADER = b"schema_name,account_id,timestamp,dimensions.note\n"
 ROW = b"s,a,2026-01-31T23:59:59Z,"
@@ -106,13 +107,16 @@ def test_a_bad_line_costs_its_neighbours_nothing() -> None:
 
 @given(st.lists(st.binary(max_size=40), max_size=20))
 def test_whatever_stands_in_a_file_the_good_lines_are_read(garbage: list[bytes]) -> None:
-    content = b"".join(
-        piece.replace(b"\n", b"") + b"\n" + line(f"a{at}") + b"\n" for at, piece in enumerate(garbage)
-    )
+    """Its first line says that it is NDJSON: after a bracket it would be an array."""
+    content = line("first") + b"\n"
+    for at, piece in enumerate(garbage):
+        content += piece.replace(b"\n", b"") + b"\n" + line(f"a{at}") + b"\n"
 
-    good = [number for number, _, told in read(content, NDJSON) if told == f"a{(number - 1) // 2}"]
+    expected = [(2 * at + 3, f"a{at}") for at in range(len(garbage))]
 
-    assert good == [2 * (at + 1) for at in range(len(garbage))]
+    assert [
+        each for number, _, told in read(content, NDJSON) if (each := (number, told)) in expected
+    ] == expected
 
 
 # --- CSV --------------------------------------------------------------------------------------------------
@@ -211,7 +215,7 @@ def test_a_file_is_unpacked_if_its_name_says_so(tmp_path: Path) -> None:
 
 def test_how_far_it_is_goes_by_the_file_s_bytes(tmp_path: Path) -> None:
     path, packed = tmp_path / "a.ndjson", tmp_path / "a.ndjson.gz"
-    path.write_bytes(line("a") * 2)
+    path.write_bytes(line("a") + b"\n")
     packed.write_bytes(gzip.compress(line("a")))
     sources = [Input("a", path, NDJSON), Input("b", packed, NDJSON)]
 
@@ -266,7 +270,7 @@ def test_a_file_that_is_not_packed_is_told(tmp_path: Path) -> None:
     path = tmp_path / "a.csv.gz"
     path.write_bytes(HEADER)
 
-    with pytest.raises(Unreadable, match=r"^Not a gzipped file"):
+    with pytest.raises(Unreadable, match=r"^is not packed by gzip, though its name says so"):
         Input("it", path, CSV).check()
 
 

@@ -6,11 +6,11 @@ import uuid
 from collections import Counter
 from contextlib import closing
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from togai_shipper.cli.send.line_ids import LINES_NAMESPACE, LineIds, OccurrenceCounter
+from togai_shipper.cli.send.line_ids import LINES_NAMESPACE, LineIds
+from togai_shipper.cli.send.occurrences import OccurrenceCounter
 
 lines = st.lists(
     st.sampled_from([b"a", b"b", b"c", b"a\0" + b"0", b""]) | st.binary(max_size=20), max_size=30
@@ -67,14 +67,3 @@ def test_jobs_of_one_run_do_not_count_each_other_s_lines() -> None:
         a, b = LineIds("a", counter), LineIds("b", counter)
 
         assert (a.next(b"x"), b.next(b"x")) == (ids_of("a", [b"x"])[0], ids_of("b", [b"x"])[0])
-
-
-@pytest.mark.parametrize(("in_memory", "repeated"), [(1000, 1000), (1000, 0), (5, 2), (1, 1), (0, 0)])
-@given(st.lists(st.integers(0, 12) | st.sampled_from([2**64 - 1, 2**63, 2**32]), max_size=60))
-def test_it_counts_the_same_in_memory_and_on_disk(in_memory: int, repeated: int, numbers: list[int]) -> None:
-    with closing(OccurrenceCounter(in_memory, repeated)) as counter:
-        told = [counter.count(number or 1) for number in numbers]
-
-    assert told == [
-        [each or 1 for each in numbers[:at]].count(number or 1) for at, number in enumerate(numbers)
-    ]

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from togai_shipper.cli import terminal
 from togai_shipper.cli.app import cli
-from togai_shipper.cli.terminal import Screen, styled
+from togai_shipper.cli.screen import Screen, styled
 
 HOSTILE = st.text() | st.sampled_from(
     ["\x1b]0;pwned\x07", "[link=http://evil.example]here[/link]", "[/accounts/acme]", ":bomb:", "a\r\nforged"]

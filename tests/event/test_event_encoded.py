@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import Given, givens
 
-from togai_shipper._event import is_encoded
+from togai_shipper._event import decode, is_encoded
 
 WIRE = {
     "schemaName": "api_call",
@@ -20,6 +20,9 @@ WIRE = {
     "attributes": [{"name": "count", "value": "1"}, {"name": "ms", "value": "12.5", "unit": "Milliseconds"}],
     "dimensions": {"region": "eu", "path": "/ä"},
 }
+
+
+PLAIN = {"dimensions": {"region": "eu", "path": "/a"}}
 
 
 def written(**changes: Any) -> bytes:
@@ -51,7 +54,48 @@ def test_any_bytes_are_an_event_or_not(body: bytes) -> None:
 
 def test_a_whole_one_is_an_event() -> None:
     assert is_encoded(written())
+    assert is_encoded(written(**PLAIN))
     assert is_encoded(written(attributes=[], dimensions={}))
+
+
+@given(st.data())
+def test_a_changed_byte_leaves_an_event_if_and_only_if_it_is_written_again_alike(data: st.DataObject) -> None:
+    body = bytearray(written(**PLAIN))
+    for _ in range(data.draw(st.integers(1, 2))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(
+            st.sampled_from(b'"\\,:{}[]019x- \x00\x7f\xc3')
+        )
+    try:
+        is_the_same = decode(bytes(body)).encode() == body
+    except (ValueError, TypeError, LookupError, AttributeError):
+        is_the_same = False
+
+    assert is_encoded(bytes(body)) == is_the_same
+
+
+@pytest.mark.parametrize(
+    ("day", "is_one"),
+    [("02-28", True), ("02-29", False), ("04-30", True), ("04-31", False), ("12-31", True), ("00-01", False)],
+)
+def test_a_day_is_one_of_the_calendar(day: str, is_one: bool) -> None:  # noqa: FBT001  a column
+    assert is_encoded(written(**PLAIN, timestamp=f"2026-{day}T00:00:00.000Z")) == is_one
+    assert not is_encoded(written(**PLAIN, timestamp=f"0000-{day}T00:00:00.000Z"))
+    assert is_encoded(written(**PLAIN, timestamp="2028-02-29T00:00:00.000Z"))
+
+
+def test_as_much_as_an_event_may_hold() -> None:
+    long = {
+        "schemaName": "x" * 50,
+        "id": "x" * 50,
+        "accountId": "x" * 512,
+        "attributes": [
+            {"name": f"{n}".zfill(50), "value": "-" + "9" * 512 + "." + "9" * 512, "unit": "x" * 50}
+            for n in range(10)
+        ],
+        "dimensions": {"x" * n: "x" * 200 for n in range(60)},
+    }
+    assert is_encoded(written(**long))
+    assert not is_encoded(written(**{**long, "accountId": "x" * 513}))
 
 
 @pytest.mark.parametrize(
@@ -100,6 +144,7 @@ def test_a_whole_one_is_an_event() -> None:
 )
 def test_what_breaks_the_contract_is_no_event(changes: dict[str, Any]) -> None:
     assert not is_encoded(written(**changes))
+    assert not is_encoded(written(**{**PLAIN, **changes}))
 
 
 OTHERS = {
@@ -125,3 +170,4 @@ OTHERS = {
 @pytest.mark.parametrize("body", OTHERS.values(), ids=OTHERS.keys())
 def test_what_is_written_in_another_way_is_no_event(body: bytes) -> None:
     assert not is_encoded(body)
+    assert not is_encoded(body.replace("/ä".encode(), b"/a"))

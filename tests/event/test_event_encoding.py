@@ -11,11 +11,13 @@ from types import MappingProxyType
 from typing import Any
 
 import attrs
+import pytest
 from event_facts import Facts, Text
 from hypothesis import given
 from strategies import Given, givens
 
-from togai_shipper._event import decode, timestamp_text
+from togai_shipper._event import Attribute, decode, decode_own, encode, timestamp_text
+from togai_shipper.exceptions import InvalidEvent
 from togai_shipper.sandbox import contract
 
 
@@ -81,3 +83,22 @@ def test_an_event_can_be_pickled_copied_and_evolved(given: Given) -> None:
     event = given.event()
 
     assert pickle.loads(pickle.dumps(event)) == copy.deepcopy(event) == attrs.evolve(event) == event  # noqa: S301  our own
+
+
+@given(givens)
+def test_what_this_process_has_encoded_is_read_as_what_anybody_has(given: Given) -> None:
+    body = given.encoded()
+
+    event = decode_own(body)
+    assert event == decode(body)
+    assert event.encode() == body
+    assert {type(each) for each in event.attributes} <= {Attribute}
+
+
+def test_what_an_attribute_of_another_class_says_of_itself_is_looked_at() -> None:
+    class Odd(Attribute):
+        def __getattribute__(self, name: str) -> Any:
+            return '1","evil":"' if name == "value" else super().__getattribute__(name)
+
+    with pytest.raises(InvalidEvent, match="must be plain digits"):
+        encode("api_call", "acme", [Odd("count", 1)], {}, "2026-01-31T12:00:00.000Z", "1")

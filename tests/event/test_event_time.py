@@ -26,6 +26,9 @@ from togai_shipper._event import Stamp, timestamp_text
         "2026-01-31T12:00:00.0009999999Z",
         "2026-01-31T14:30:00+02:30",
         "2026-01-31T14:30:00+0230",
+        "2026-01-31T14:00:00+02",
+        "2026-01-31 12:00:00+00",
+        "2026-01-31 12:00:00-0000",
         "2026-01-30T22:00:00-14:00",
         Text("2026-01-31T12:00:00Z"),
         datetime(2026, 1, 31, 12, tzinfo=timezone.utc),
@@ -62,6 +65,8 @@ def test_a_time_is_written_in_utc_with_milliseconds(given: Any) -> None:
         "0000-01-01T00:00:00Z",
         "2026-01-31T12:00:00+24:00",
         "2026-01-31T12:00:00-99:99",
+        "2026-01-31T12:00:00+05:75",
+        "2026-01-31T12:00:00+5",
         "0001-01-01T00:00:00+00:01",
         "9999-12-31T23:59:59-00:01",
         Text("2026-01-31"),
@@ -102,6 +107,31 @@ def test_the_text_of_a_time_is_that_time_to_the_millisecond(moment: datetime) ->
     back = datetime.fromisoformat(text.replace("Z", "+00:00"))
     assert timedelta(0) <= moment - back < timedelta(milliseconds=1)
     assert timestamp_text(text) == text == timestamp_text(moment.isoformat())
+
+
+@given(
+    st.tuples(st.integers(0, 9999), st.integers(0, 13), st.integers(0, 32)),
+    st.tuples(st.integers(0, 24), st.integers(0, 60), st.integers(0, 60)),
+    st.sampled_from("T "),
+    st.text("0123456789", max_size=9),
+    st.sampled_from(["Z", "+00:00", "-00:00", "+0000", "+00", "+00:01", "-23:59", "+24:00"]),
+)
+@example((2024, 2, 29), (23, 59, 59), "T", "9999", "Z")
+@example((2026, 2, 29), (23, 59, 59), "T", "", "Z")
+def test_a_text_is_read_as_datetime_reads_it(
+    day: tuple[int, int, int], time: tuple[int, int, int], between: str, fraction: str, zone: str
+) -> None:
+    clock = "{:02d}:{:02d}:{:02d}".format(*time) + ("." * bool(fraction)) + fraction
+    text = "{:04d}-{:02d}-{:02d}".format(*day) + between + clock + zone
+    sign, hours, minutes = (zone[0], int(zone[1:3]), int(zone[-2:])) if zone != "Z" else ("+", 0, 0)
+    try:
+        offset = timezone(timedelta(hours=hours, minutes=minutes) * (-1 if sign == "-" else 1))
+        moment = datetime(*day, *time, int(f"{fraction:0<6}"[:6]), offset).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        with pytest.raises(InvalidEvent, match=r"^timestamp: "):
+            timestamp_text(text)
+    else:
+        assert timestamp_text(text) == moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @given(st.integers(0, 9_000_000_000 * 10**9))

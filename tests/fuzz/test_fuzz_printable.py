@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 from togai_shipper._engine.log import Log
-from togai_shipper.cli.terminal import Screen, print_json, print_line, print_lines, styled
+from togai_shipper.cli.screen import Screen, styled
+from togai_shipper.cli.terminal import print_json, print_line, print_lines
 
 odd = st.sampled_from(
     [

@@ -9,6 +9,7 @@ import tempfile
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ import pytest
 from hypothesis import strategies as st
 
 from togai_shipper import InvalidEvent, Shipper
+from togai_shipper.cli.send.bad_line import BadLine
+from togai_shipper.cli.send.chosen import is_csv
 from togai_shipper.cli.send.columns import BadHeader, Columns, header_of
 from togai_shipper.cli.send.inputs import Input, LineFormat, Unreadable
-from togai_shipper.cli.send.line_fields import BadLine
+from togai_shipper.cli.send.json_fields import JsonFields
 from togai_shipper.cli.send.parsing import MAX_LINE, Read, is_blank, lines_of, read_csv, read_json
 
 HEADER = b"schema_name,account_id,timestamp,attributes.n\n"
@@ -100,12 +103,17 @@ def test_every_line_of_ndjson_has_one_outcome(fuzz: Any) -> None:
             there = [number for number, _ in lines_of(Stream(content))]
             found = [
                 (number, outcome(shipper, fields))
-                for number, _, fields in read_json(lines_of(Stream(content)))
+                for number, _, fields in read_json(lines_of(Stream(content)), JsonFields({}))
             ]
 
             assert [number for number, _ in found] == there
             told = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
             assert len(there) == sum(not is_blank(line.rstrip(b"\r")) for line in told)
+
+
+def says_nothing(line: bytes | None) -> bool:
+    cells = "" if line is None else line.decode(errors="replace").translate(dict.fromkeys(b',"', " "))
+    return line is not None and not cells.removeprefix("\ufeff").strip()
 
 
 def test_every_line_of_csv_is_in_one_row_and_each_row_has_one_outcome(fuzz: Any) -> None:
@@ -119,7 +127,7 @@ def test_every_line_of_csv_is_in_one_row_and_each_row_has_one_outcome(fuzz: Any)
                 outcome(shipper, fields)
                 parts = [None] if raw is None else raw.split(b"\n")
                 assert [left.pop(number + place) for place in range(len(parts))] == parts
-            assert all(map(is_blank, left.values()))
+            assert all(map(says_nothing, left.values()))
 
 
 def read_file(path: Path, form: LineFormat) -> Iterator[Read]:
@@ -128,13 +136,18 @@ def read_file(path: Path, form: LineFormat) -> Iterator[Read]:
     yield from source.events()
 
 
-@pytest.mark.parametrize("name", ["a.ndjson", "a.ndjson.gz", "a.csv", "a.csv.gz"])
+NAMES = ["a.ndjson", "a.ndjson.gz", "a.csv", "a.csv.gz", "A.TSV"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_file_of_any_bytes_is_read_or_told_to_be_unreadable(fuzz: Any, name: str) -> None:
     packed = contents.map(lambda content: gzip.compress(content, mtime=0))
     cut = st.tuples(packed, st.integers(0, 60), st.binary(max_size=4)).map(
         lambda it: it[0][: it[1]] + it[2] + it[0][it[1] + 2 :]
     )
-    whole = contents | packed | cut | contents.map(lambda content: HEADER + content)
+    wide = contents.map(lambda content: content.decode("latin-1").encode("utf-16"))
+    begun = st.tuples(st.sampled_from([HEADER, b"[", b"{\n", b"[\n  {", b"\xff\xfe", b"sep=;\n"]), contents)
+    whole = contents | packed | cut | wide | begun.map(b"".join)
 
     @fuzz(whole, few=40, many=5_000)
     def holds(content: bytes) -> None:
@@ -142,10 +155,47 @@ def test_a_file_of_any_bytes_is_read_or_told_to_be_unreadable(fuzz: Any, name: s
             path = Path(folder, name)
             path.write_bytes(content)
             numbers = []
+            form = LineFormat(is_csv=is_csv(name, None))
+            events = set()
             with suppress(Unreadable, BadHeader):
-                for number, _, _ in read_file(path, LineFormat(is_csv="csv" in name)):
+                for number, line, fields in read_file(path, form):
                     numbers.append(number)
+                    if not isinstance(fields, BadLine):
+                        events.add((number, line))
             assert numbers == sorted(set(numbers))
+            with suppress(Unreadable, BadHeader):
+                for number, line in Input(name, path, form).raw_lines():  # of which ids are taken
+                    events.discard((number, line))
+            assert not events
+
+
+@pytest.mark.parametrize("name", ["a.ndjson", "a.csv"])
+def test_a_pipe_is_read_as_a_file_is_though_its_beginning_is_looked_at(fuzz: Any, name: str) -> None:
+    def told(reads: Iterator[Read]) -> list[tuple[int, bytes | None, str]]:
+        got = []
+        with suppress(Unreadable):
+            for number, line, fields in reads:
+                got.append((number, line, str(fields)))  # what came before the error is kept
+        return got
+
+    packed = contents.map(lambda content: gzip.compress(HEADER + content)[:-4])
+
+    @fuzz(
+        contents | packed | contents.map(lambda content: HEADER + content),
+        st.integers(0, 5),
+        few=40,
+        many=5_000,
+    )
+    def holds(content: bytes, looked_at: int) -> None:
+        form = LineFormat(is_csv=is_csv(name, None))
+        pipe = Input(name, None, form, stdin=io.BytesIO(content))
+        with tempfile.TemporaryDirectory() as folder, suppress(BadHeader, Unreadable):
+            path = Path(folder, name)
+            path.write_bytes(content)
+            pipe.check()
+            for _ in islice(pipe.beginning(), looked_at):
+                pass
+            assert told(pipe.events()) == told(read_file(path, form))
 
 
 @pytest.mark.parametrize(

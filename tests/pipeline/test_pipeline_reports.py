@@ -93,6 +93,26 @@ def test_health_is_lost_after_a_minute_of_failed_attempts_alone() -> None:
     assert w.pipeline.health.complaint() is None
 
 
+def test_health_is_lost_for_a_minute_after_an_event_found_no_room() -> None:
+    w = world(max_queue_size=5)
+    w.server.answer = lambda sent: UNAVAILABLE
+    w.put(5)
+    w.pipeline.flush(3)
+    for reason in ("invalid", "disabled"):
+        w.pipeline.refuse(reason)
+    assert w.pipeline.health.complaint() is None, "other refusals are the caller's own"
+    w.pipeline.refuse("full")
+
+    said = "the buffer is full, and 1 event was refused: HTTP 503, a page that is not Togai's"
+    assert w.pipeline.health.complaint() == w.pipeline.health.stats().last_error == said
+    w.server.answer = lambda sent: OK
+    w.clock.now += 59
+    assert "the buffer is full" in str(w.pipeline.health.complaint())
+    w.pipeline.flush(20)
+    w.clock.now += 2
+    assert w.pipeline.health.complaint() is None
+
+
 def test_health_is_lost_when_the_oldest_event_has_waited_for_five_minutes() -> None:
     w = world()
     w.put(1)

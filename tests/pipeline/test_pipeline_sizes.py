@@ -11,7 +11,7 @@ from virtual import OK, Sent, World, world
 
 from togai_shipper import FlushReport, PayloadTooLarge
 from togai_shipper._engine.byte_cap import MAX_INTERVAL
-from togai_shipper._engine.verdict import Reply
+from togai_shipper._engine.verdict import Park, Reply
 
 PAGE = Reply(413, b"<html>413 Request Entity Too Large</html>")
 SAID = Reply(413, b'{"message": "too large"}')
@@ -235,7 +235,7 @@ def test_what_is_learnt_of_a_gateway_is_told_once(caplog: pytest.LogCaptureFixtu
         w.clock.now += 100
 
     (line,) = (record.getMessage() for record in caplog.records if "bytes was refused" in record.getMessage())
-    assert "as too large; they have at most" in line
+    assert "as too large (HTTP 413, a page that is not Togai's); they have at most" in line
 
 
 # --- a link too slow for long requests --------------------------------------------------------------------
@@ -351,3 +351,18 @@ def test_what_is_cut_off_while_shorter_requests_get_through_costs_no_long_waits(
     assert w.pipeline.flush(600)
     waited = w.clock.now - began - len(w.server.sent) * w.server.latency
     assert waited < 0.5 * len(refused(w, 20_000))
+
+
+def test_a_parked_line_is_probed_by_what_is_set_aside_if_there_is_nothing_else() -> None:
+    w = world()
+    w.server.answer = up_to(50)
+    w.put(1, size=200)
+    w.pipeline.flush(1)
+    with w.pipeline.lock:
+        assert w.pipeline.buffer.set_aside[0] == 1
+        w.pipeline.gate.park(Park(403, "no", on_key=False))
+    w.server.answer = lambda sent: OK
+    w.until_probe()
+
+    assert w.pipeline.flush(60).delivered == 1
+    assert w.pipeline.health.stats().state == "open"

@@ -354,7 +354,9 @@ def count() -> None:
         statements.clear()
         commits.clear()
         producer.go(given.events)
-        say("statements", math.ceil(len(statements) / len(commits)))
+        # A PRAGMA comes only where the disk gets slow, or quick again.
+        written = [text for text in statements if not text.startswith("PRAGMA")]
+        say("statements", math.ceil(len(written) / len(commits)))
     die()
 
 

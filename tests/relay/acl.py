@@ -5,16 +5,18 @@ from __future__ import annotations
 import redis
 
 KEYS = ("~{togai}:events", "~{togai}:relay")
-MORE_KEYS = ("~{togai}:dead", "~{togai}:lease")
+MORE_KEYS = ("~{togai}:dead", "~{togai}:lease", "~{togai}:journal*")
+FOR_THE_JOURNAL = {"~{togai}:journal*", "+expire", "+hdel"}  # without these it drains, and counts nothing
 PRODUCER = (
     *("-@all", *KEYS, "+eval", "+evalsha", "+script|load", "+ping", "+info", "+hmget", "+hset", "+xadd"),
     *("+hincrby", "+wait", "+client|setname", "+select"),
 )
 SINCE_7_2 = ("+waitaof", "+client|setinfo")
 DRAINER = (
-    *(*PRODUCER, *MORE_KEYS, "+get", "+set", "+hget", "+hgetall", "+hlen", "+xrange", "+xdel", "+xlen"),
+    *(*PRODUCER, *MORE_KEYS, "+get", "+set", "+hgetall", "+hlen", "+xrange", "+xdel", "+xlen"),
+    *("+expire", "+hdel"),
 )
-OPERATOR = (*DRAINER, "+hscan", "+hdel", "+type", "+config|get", "+client|list")
+OPERATOR = (*DRAINER, "+hget", "+hscan", "+type", "+config|get", "+client|list")
 
 
 def give(client: redis.Redis, user: str, rights: tuple[str, ...]) -> None:

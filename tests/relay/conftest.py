@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from servers import RedisServer, running
@@ -13,6 +14,13 @@ from stocked import Relay
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with running(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis for one test, which may kill it."""
+    with running(tmp_path / "redis") as made:
+        yield made
 
 
 @pytest.fixture

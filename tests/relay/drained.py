@@ -14,7 +14,7 @@ from togai_shipper._engine.bell import Bell
 from togai_shipper._engine.runtime import Runtime
 from togai_shipper._event import encode, fresh_id
 from togai_shipper.relay.drainer import Drainer, load
-from togai_shipper.relay.keeper import new_owner
+from togai_shipper.relay.lease_keeper import new_owner
 
 
 @attrs.define

@@ -6,14 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from servers import RedisServer
+from servers import RedisServer, until
 
 from togai_shipper.relay.errors import RelayError
+from togai_shipper.relay.journal_reading import read_relay_journal
 from togai_shipper.relay.link import Link
 from togai_shipper.testing import FakeTogai
 
@@ -30,11 +30,11 @@ class Drainers:
         self._folder = folder
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, relay: str = "", **environment: str) -> subprocess.Popen[bytes]:
         number = len(self._processes)
         with (self._folder / f"{number}.said").open("wb") as said:
             process = subprocess.Popen(
-                [sys.executable, "-m", "togai_shipper", "drain", *arguments, self.server.url],
+                [sys.executable, "-m", "togai_shipper", "drain", *arguments, relay or self.server.url],
                 env={
                     **os.environ,
                     "TOGAI_API_KEY": "secret",
@@ -63,7 +63,7 @@ class Drainers:
         return next((each for each in self._processes if each.pid == pid and each.poll() is None), None)
 
     def await_leader(self) -> subprocess.Popen[bytes]:
-        wait_until(lambda: self.leader() is not None, "nobody leads")
+        until(self.leader, PATIENCE)
         leader = self.leader()
         assert leader
         return leader
@@ -75,7 +75,7 @@ class Drainers:
             except RelayError:
                 return False
 
-        wait_until(is_empty, "the relay is not drained")
+        until(is_empty, PATIENCE)
 
     def end(self) -> None:
         for process in self._processes:
@@ -94,11 +94,14 @@ def drainers(togai: FakeTogai, server: RedisServer, folder: Path) -> Iterator[Dr
         made.end()
 
 
-def wait_until(is_so: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not is_so():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.02)  # between looks at a server that rings nowhere
+def judge(those: Drainers, ids: Collection[str], lost: int = 0) -> None:
+    ledger = those.togai.ledger
+    assert (len(ledger.lost(ids)), ledger.billed_twice, ledger.metered) == (lost, set(), len(ids) - lost)
+    found = read_relay_journal(those.link, "togai")
+    delivered = sum(each.count for each in found.counts if each.fate == "delivered")
+    assert delivered >= ledger.metered or found.doubts, "what the journal does not count, it says"
+    assert busiest_second(those.togai) <= 50
+    assert 429 not in [request.status for request in those.togai.requests]
 
 
 def busiest_second(togai: FakeTogai) -> int:

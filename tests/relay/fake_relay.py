@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from togai_shipper.relay.answers import Done, Removed, Server
 from togai_shipper.relay.entries import fields_of, size_of
-from togai_shipper.relay.errors import Foreign, RelayError, Unreachable
+from togai_shipper.relay.errors import Foreign, Full, RelayError, Unreachable
+from togai_shipper.relay.journal import Counts
 
 BASE_URL = "http://127.0.0.1:1"
 T0 = 1_790_000_000_000
@@ -28,7 +30,12 @@ class FakeRelay:
         self.stream: dict[str, dict[bytes, bytes]] = {}
         self.facts: dict[str, str] = {}
         self.dead: dict[str, bytes] = {}
+        self.journal: Counter[str] = Counter()
+        self.doubts: list[str] = []
+        self.not_counted = ""  # why the journal counts nothing
         self.lease = ""
+        self.report = ""  # what who drains has said of itself
+        self.takes_no_report = False
         self.server = Server(f"run {run}", f"replication {run}")
         self.trouble: RelayError | None = None  # what every question comes to
         self.raising: list[Any] = []  # what the next looks at the stream come to, or call
@@ -64,6 +71,25 @@ class FakeRelay:
         for name, change in changes.items():
             self.facts[name] = str(int(self.facts[name]) + change)
 
+    # --- whose key drains ---
+
+    @property
+    def tried(self) -> str:
+        return self.facts.get("trying", "").partition(" ")[0]
+
+    def is_barred(self, fingerprint: str) -> bool:
+        known = self.facts.get("key") or self.tried
+        return bool(known) and fingerprint not in (self.facts.get("key"), self.tried)
+
+    def try_key(self, fingerprint: str, owner: str) -> None:
+        self.facts["key"] = self.facts.get("key") or self.tried
+        self.facts["trying"] = f"{fingerprint} {owner}"
+
+    def known(self, fingerprint: str) -> str:
+        if self.facts.get("key") == fingerprint:
+            return "taken"
+        return "tried" if self.tried == fingerprint else "none"
+
     def link(self, is_cut: Callable[[], bool] = lambda: False) -> FakeLink:
         return FakeLink(self, is_cut)
 
@@ -75,6 +101,7 @@ class FakeLink:
         self._relay = relay
         self._is_cut = is_cut
         self.lose_answers = 0  # how many questions are done, and their answers lost
+        self.lose_settlements = 0  # likewise, of those that settle
         self.reads: list[str] = []
         self.settled: list[Removed] = []
 
@@ -119,19 +146,43 @@ class FakeLink:
             return "held", relay.lease
         if act != "take" or now != seen:
             return "seen", now
-        if relay.facts.get("key", fingerprint) != fingerprint and not is_new_key:
+        is_barred = relay.is_barred(fingerprint)
+        if is_barred and not is_new_key:
             raise Foreign("another key has drained this relay")
         relay.begin_facts()
-        relay.facts["key"] = fingerprint
+        if is_barred:
+            relay.try_key(fingerprint, owner)
         relay.lease = f"{owner}:1"
         return "held", relay.lease
 
-    def settle(self, owner: str, done: Sequence[Done], max_dead: int) -> Removed:
+    def tell_key(self, word: str, owner: str, fingerprint: str, *, new_key: bool = False) -> str:
+        answer = self._tell_key(self._ask(), word, owner, fingerprint, is_new_key=new_key)
+        self._lose()
+        return answer
+
+    def _tell_key(
+        self, relay: FakeRelay, word: str, owner: str, fingerprint: str, *, is_new_key: bool
+    ) -> str:
+        facts, is_tried = relay.facts, relay.tried == fingerprint
+        if word == "refused" and facts.get("trying") == f"{fingerprint} {owner}":
+            facts["trying"] = ""
+        elif word == "taken" and is_tried:
+            facts |= {"key": fingerprint, "trying": ""}
+        elif word == "try" and facts.get("key") != fingerprint and not is_tried:
+            if relay.lease.rpartition(":")[0] != owner:
+                return "none"
+            if relay.is_barred(fingerprint) and not is_new_key:
+                raise Foreign("another key has drained this relay")
+            relay.try_key(fingerprint, owner)
+        return relay.known(fingerprint)
+
+    def settle(self, owner: str, done: Sequence[Done], max_dead: int, counts: Counts) -> Removed:
         relay = self._ask()
         if relay.lease.rpartition(":")[0] != owner:
             return Removed(lost_to=relay.lease)
         removed, kept = [], []
-        for each in done:
+        relay.doubts += [counts.doubt] if counts.doubt else []
+        for each, leaves in zip(done, counts.each, strict=True):
             fields = relay.stream.get(each.id)
             if fields is None or fields.get(b"k") != each.mark:
                 continue
@@ -141,15 +192,35 @@ class FakeLink:
             del relay.stream[each.id]
             relay.dead.update(each.letters)
             relay.count(events=-each.count, out=each.count, dead=len(each.letters), bytes=-each.size)
+            relay.journal.update(leaves)
             removed.append(each.id)
-        self.settled.append(Removed(removed, kept))
+        self.settled.append(Removed(removed, kept, not_counted=relay.not_counted))
         self._lose()
+        if self.lose_settlements:
+            self.lose_settlements -= 1
+            raise DOWN
         return self.settled[-1]
+
+    def recount(self, owner: str, last: str, entries: int, events: int, size: int) -> bool:
+        relay = self._ask()
+        is_ours = relay.lease.rpartition(":")[0] == owner
+        if not is_ours or len(relay.stream) != entries or any(each > last for each in relay.stream):
+            return False
+        more = events - int(relay.facts["events"])
+        relay.count(events=more, lost=max(0, -more), **{"in": max(0, more)})
+        relay.facts["bytes"] = str(size)
+        return True
 
     def read(self, after: str, count: int) -> list[tuple[str, dict[bytes, bytes]]]:
         self.reads.append(after)
         beyond = [each for each in self._ask().stream.items() if each[0] > after]
         return beyond[:count]
+
+    def note_report(self, owner: str, report: str) -> None:
+        relay = self._ask()
+        if relay.takes_no_report:
+            raise Full("Redis is full")
+        relay.report = f"{owner}\n{report}"
 
     def facts(self) -> Mapping[str, str]:
         return dict(self._ask().facts)

@@ -53,6 +53,8 @@ class Relay:
 
     def lead(self, owner: str = "host/1/2") -> None:
         self.link.lease("take", owner, "", fingerprint="deadbeef", base_url=BASE)
+        self.link.tell_key("try", owner, "deadbeef")
+        self.link.tell_key("taken", owner, "deadbeef")
 
     def spool(self, what: str, *options: object) -> Any:
         return command("spool", what, *options, self.url)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from acl import DRAINER, OPERATOR, PRODUCER, give
+from acl import DRAINER, FOR_THE_JOURNAL, OPERATOR, PRODUCER, give
 from servers import RedisServer, needs_redis
 from stocked import BASE, Relay, command, event, letter
 
@@ -17,10 +17,12 @@ from togai_shipper.relay import letters
 from togai_shipper.relay.answers import Done
 from togai_shipper.relay.entries import fields_of, read
 from togai_shipper.relay.errors import Forbidden
+from togai_shipper.relay.journal import counted
 from togai_shipper.relay.link import Link
 from togai_shipper.relay.survey import Clock, Leader, survey
 
 pytestmark = needs_redis
+NOW_MS = 1_790_000_000_000
 CLOCK = Clock(lambda: 0.0, lambda _: None)
 
 
@@ -43,23 +45,30 @@ UrlOf = Callable[[str, tuple[str, ...]], str]
 
 def hand_over(url: str, name: str = "a") -> None:
     link = Link(url, "togai", client_name="x")
-    link.add(fields_of([event(name)], os.urandom(16), 1), BASE, 10**9, replicas=1, patience=0.01)
+    fields = fields_of([event(name)], os.urandom(16), 1)
+    link.confirm(link.add(fields, BASE, 10**9, replicas=1, patience=0.01), 1, 0.01)
     assert link.server() is not None
     link.close()
 
 
-def drain(url: str) -> None:
+def drain(url: str) -> str:
+    """Drain the relay; return why nothing was counted, if that is so."""
     link = Link(url, "togai", client_name="togai-drain:me")
     assert link.lease("look", "me") == ("seen", "")
     assert link.lease("take", "me", "", fingerprint="f", base_url=BASE)[0] == "held"
     assert link.lease("renew", "me")[0] == "held"
+    assert [link.tell_key(word, "me", "f") for word in ("try", "refused")] == ["tried", "none"]
     entries = [read(*each) for each in link.read("0", 10)]
     dead = {"a": letters.encode(letter("a"))}
-    done = [Done(each.id, each.mark, 1, each.size, dead) for each in entries]
-    assert link.settle("me", done, 10).removed == [each.id for each in entries]
+    done = [Done(each.id, each.mark, 1, each.size, dead, each.events) for each in entries]
+    assert link.recount("me", entries[-1].id, len(entries), len(entries), sum(each.size for each in entries))
+    counts = counted((each.delivered for each in done), "delivered", NOW_MS)
+    removed = link.settle("me", done, 10, counts)
+    assert removed.removed == [each.id for each in entries]
     assert (link.facts()["dead"], link.length()) == ("1", 0)
     link.lease("release", "me")
     link.close()
+    return removed.not_counted
 
 
 def test_a_producer_hands_over_and_does_nothing_else(relay: Relay, url_of: UrlOf) -> None:
@@ -83,9 +92,9 @@ def test_a_producer_hands_over_and_does_nothing_else(relay: Relay, url_of: UrlOf
 
 def test_a_drainer_drains(relay: Relay, url_of: UrlOf) -> None:
     relay.hand_over("a")
-    drain(url_of("drainer", DRAINER))
+    assert drain(url_of("drainer", DRAINER)) == ""
     found = survey(Link(url_of("drainer", DRAINER), "togai"), CLOCK)
-    assert (found.lacks_to_hand_over, found.lacks_to_drain) == ([], [])
+    assert (found.lacks_to_hand_over, found.lacks_to_drain, found.lacks_to_count) == ([], [], [])
 
 
 @pytest.mark.parametrize(
@@ -98,11 +107,35 @@ def test_a_producer_needs_each_of_its_rights(relay: Relay, url_of: UrlOf, lackin
         hand_over(url)
 
 
-@pytest.mark.parametrize("lacking", sorted({*DRAINER} - {*PRODUCER} | {"+evalsha", "+hincrby", "+hmget"}))
+@pytest.mark.parametrize(
+    "lacking", sorted({*DRAINER} - {*PRODUCER} - FOR_THE_JOURNAL | {"+evalsha", "+hmget", "+hset"})
+)
 def test_a_drainer_needs_each_of_its_rights(relay: Relay, url_of: UrlOf, lacking: str) -> None:
     relay.hand_over("a")
     with pytest.raises(Forbidden, match="does not let this user do it"):
         drain(url_of("drainer", tuple(right for right in DRAINER if right != lacking)))
+
+
+@pytest.mark.parametrize(
+    ("lacking", "why", "lacks"),
+    [
+        ("~{togai}:journal*", "this user may not write to it", "hmget hset hgetall hdel hlen hincrby expire"),
+        ("+expire", "can't run this command", "expire"),
+        ("+hdel", "", "hdel"),
+    ],
+)
+def test_without_the_rights_to_the_journal_a_drainer_drains_and_says_that_it_does_not_count(
+    relay: Relay, url_of: UrlOf, lacking: str, why: str, lacks: str
+) -> None:
+    relay.hand_over("a")
+    url = url_of("drainer", tuple(right for right in DRAINER if right != lacking))
+
+    assert why in drain(url)
+    assert survey(Link(url, "togai"), CLOCK).lacks_to_count == lacks.split()
+    told = command("doctor", "--no-request", "--relay", url)
+    assert f"may drain, and not keep the journal: it lacks {lacks.replace(' ', ', ')}" in " ".join(
+        told.stdout.split()
+    )
 
 
 def test_an_operator_uses_every_command(relay: Relay, url_of: UrlOf) -> None:

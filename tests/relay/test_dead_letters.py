@@ -11,6 +11,7 @@ from togai_shipper.relay.errors import Foreign, Full, Newer
 from togai_shipper.relay.link import Link
 
 pytestmark = needs_redis
+NOW_MS = 1_790_000_000_000
 BASE = "https://api.togai.com"
 MARK = b"m" * 16
 
@@ -59,7 +60,7 @@ def test_nothing_is_replayed_where_one_letter_is_not_as_it_was_seen(
     assert not letters.replay(both, replayed())
     assert link.length() == 1
     assert b"a" in letters.these([b"a", b"none"])
-    assert letters.purge(both) == 1
+    assert letters.purge(both, NOW_MS) == 1
 
 
 def test_a_replay_into_a_stream_that_is_gone_counts_what_was_in_it(
@@ -79,7 +80,7 @@ def test_a_full_redis_refuses_a_replay_and_lets_letters_be_deleted(
     redis_server.client().config_set("maxmemory", 1)
     with pytest.raises(Full):
         letters.replay(both, replayed())
-    assert letters.purge({b"a": b"A"}) == 1
+    assert letters.purge({b"a": b"A"}, NOW_MS) == 1
     assert (letters.count(), link.facts()["dead"], link.length()) == (1, "1", 1)
 
 
@@ -93,4 +94,18 @@ def test_letters_of_no_relay_or_a_newer_one_are_left(link: Link, redis_server: R
     with pytest.raises(Foreign, match="nothing was ever handed over"):
         letters.replay(both, replayed())
     assert letters.count() == 2
-    assert letters.purge(both) == 2
+    assert letters.purge(both, NOW_MS) == 2
+
+
+@pytest.mark.parametrize("field", ["v", "bytes", "events", "in", "lost", "oldest"])
+def test_nothing_is_replayed_where_a_figure_is_damaged_and_it_is_told(
+    link: Link, redis_server: RedisServer, field: str
+) -> None:
+    letters = DeadLetters(link)
+    both = dict(letters.each())
+    redis_server.client().hset("{togai}:relay", field, "a text")
+    with pytest.raises(Foreign, match=rf"has written to \{{togai\}}:relay: its field {field} is no number"):
+        letters.replay(both, replayed())
+    assert (letters.count(), link.length()) == (2, 1)
+    if field != "v":  # and what would be gone, nobody needs to count
+        assert letters.purge(both, NOW_MS) == 2

@@ -13,9 +13,10 @@ from redis.sentinel import Sentinel
 from servers import REDIS, RedisServer, free_port, needs_redis, running, until
 from stocked import BASE, command, event
 
-from togai_shipper.relay.answers import Added, Done
+from togai_shipper.relay.answers import Added, Done, Removed
 from togai_shipper.relay.entries import fields_of
 from togai_shipper.relay.errors import RelayError, Unreachable
+from togai_shipper.relay.journal import Counts
 from togai_shipper.relay.link import Link
 
 pytestmark = needs_redis
@@ -191,11 +192,12 @@ def test_all_of_a_relay_lies_on_one_node_of_a_cluster(
         link.lease("take", "me", "", fingerprint="f", base_url=BASE)
         ((entry_id, fields),) = link.read("0", 9)
         done = Done(entry_id, fields[b"k"], 1, 1, {"a": b"{}"})
-        assert link.settle("me", [done], 9).removed == [added.id]
+        counts = Counts([{"x": 1}], "delivered", 1_790_000_000_000)
+        assert link.settle("me", [done], 9, counts) == Removed([added.id], [])
         link.lease("release", "me")
         hand_over(link, "b")
         holders = [node for node in cluster if node.client().keys(f"{{{name}}}:*")]
-        assert [len(node.client().keys(f"{{{name}}}:*")) for node in holders] == [4]
+        assert [len(node.client().keys(f"{{{name}}}:*")) for node in holders] == [6]
         assert "dead        1\n" in command("spool", "ls", "--name", name, holders[0].url).stdout
     homes = [node.port for node in cluster if node.client().dbsize()]
     assert len(homes) > 1  # another relay may lie on another node

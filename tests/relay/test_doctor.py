@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+import redis
 from servers import needs_redis
 from stocked import BASE, Relay, command, letter
 
@@ -15,10 +16,11 @@ from togai_shipper.cli.doctor import relay_checks as checks
 from togai_shipper.cli.doctor.check import Check
 from togai_shipper.cli.doctor.relay_checks import Expected
 from togai_shipper.cli.doctor.world import World
-from togai_shipper.relay.errors import Forbidden, Foreign
+from togai_shipper.relay.errors import Forbidden, Foreign, Full, Unreachable
 from togai_shipper.relay.link import Link
-from togai_shipper.relay.survey import Leader, Survey
+from togai_shipper.relay.survey import Leader, Survey, survey
 
+MIB = 1024**2
 NOW = 1_790_000_000.0
 INFO = {
     "redis_version": "7.0.15",
@@ -28,6 +30,8 @@ INFO = {
     "connected_slaves": 1,
     "maxmemory_policy": "noeviction",
     "maxmemory": 0,
+    "used_memory": 950 * MIB,
+    "mem_not_counted_for_evict": 50 * MIB,
 }
 GOOD = Survey(
     info=INFO,
@@ -85,10 +89,50 @@ def test_a_relay_in_which_all_is_well() -> None:
         ({"wrong_kinds": {"{togai}:dead": "list"}}, "fail", "relay", "{togai}:dead is a list"),
         ({"lacks_to_hand_over": None}, "fail", "ACL", "may not run our scripts"),
         ({"lacks_to_hand_over": ["xadd"], "lacks_to_drain": ["get"]}, "fail", "ACL", "lacks xadd"),
+        ({"lacks_to_count": ["hdel", "expire"]}, "warn", "ACL", "may drain, and not keep the journal"),
+        (
+            {"info": info(maxmemory_policy="volatile-lru", maxmemory=1024 * MIB)},
+            "warn",
+            "memory",
+            "it deletes the journal when it is full, and no event",
+        ),
         ({"facts": facts(v=2)}, "fail", "format", "has format 2, of a newer version; this one reads 1"),
         ({"facts": facts(base_url="http://b")}, "fail", "base_url", "the relay is for http://b"),
-        ({"leader": Leader()}, "warn", "drainer", "nobody"),
-        ({"leader": Leader("a/1/2"), "facts": facts(events=1)}, "fail", "drainer", "nobody: a/1/2 is gone"),
+        ({"info": info(maxmemory=900 * MIB)}, "fail", "memory", "Redis is full: 944 MB of 944 MB"),
+        ({"info": info(maxmemory=1000 * MIB)}, "warn", "memory", "nearly full: 944 MB of 1.0 GB"),
+        (
+            {"info": info(maxmemory=500 * MIB)},
+            "warn",
+            "memory",
+            "and max_relay_bytes 268 MB: it should be",
+        ),
+        ({"facts": facts(bytes=250 * MIB)}, "warn", "waiting", "and max_relay_bytes is 268 MB"),
+        ({"facts": facts(out="x")}, "fail", "relay", "its field out is no number"),
+        ({"leader": Leader(), "drainers": []}, "warn", "drainer", "nobody"),
+        (
+            {"leader": Leader("a/1/2"), "drainers": ["a/1/2"], "facts": facts(events=1)},
+            "fail",
+            "drainer",
+            "nobody: a/1/2 is gone",
+        ),
+        (
+            {"leader": Leader("a/1/2"), "drainers": None, "facts": facts(events=1)},
+            "fail",
+            "drainer",
+            "whether one waits to take the lease is unknown",
+        ),
+        (
+            {"leader": Leader(), "facts": facts(events=1)},
+            "warn",
+            "drainer",
+            "nobody yet; waiting to take the lease: a/1/2, b/1/2",
+        ),
+        (
+            {"leader": Leader("a/1/2"), "facts": facts(events=1)},
+            "warn",
+            "drainer",
+            "nobody yet; waiting to take the lease: b/1/2; a/1/2 has not renewed the lease",
+        ),
         ({"drainers": ["a/1/2"]}, "warn", "stand by", "nobody"),
         ({"facts": facts(events=2, oldest=1)}, "warn", "waiting", "2 events, 0 B; the oldest for 20,717 d"),
         ({"entries": 2}, "warn", "foreign", "2 entries, and not one event is counted"),
@@ -104,6 +148,13 @@ def test_each_finding_is_one_check_with_advice(
     assert any(what in check.found for check in found), judged(**changed)
     assert all(check.advice for check in found)
     assert "pw" not in "".join(check.advice for check in found)
+
+
+def test_a_redis_with_room_for_twice_the_relay_is_well() -> None:
+    room = info(maxmemory=1100 * MIB)
+    assert bad(info=room) == []
+    (found,) = bad(attrs.evolve(EXPECTED, max_bytes=600 * MIB), info=room)
+    assert found[:2] == ("warn", "memory")
 
 
 def test_what_the_user_may_not_ask_is_unknown() -> None:
@@ -135,6 +186,18 @@ def test_the_drainers_key_is_compared_with_ours() -> None:
     assert other == ("warn", "drainers' key", "fingerprint 12345678, and 2bb80d53 here")
 
 
+def test_a_key_that_togai_has_not_taken_yet_is_told_as_such() -> None:
+    ours = attrs.evolve(EXPECTED, key="secret")
+    is_tried = "fingerprint 2bb80d53 is tried: Togai has not said yet that it takes it"
+    for key in ("", "12345678"):  # the first key; a new one
+        assert bad(ours, facts=facts(key=key, trying="2bb80d53 a/1/2")) == [
+            ("warn", "drainers' key", is_tried)
+        ]
+    (other, tried) = bad(ours, facts=facts(key="", trying="12345678 a/1/2"))
+    assert other == ("warn", "drainers' key", "fingerprint 12345678, and 2bb80d53 here")
+    assert tried[2].startswith("fingerprint 12345678 is tried")
+
+
 def test_a_relay_that_is_empty_is_well_but_for_who_drains() -> None:
     assert bad(facts={}) == []
     assert "nothing was ever handed over" in [check.found for check in judged(facts={})]
@@ -149,6 +212,26 @@ def test_a_valkey_says_so() -> None:
 def test_somebody_elses_data_is_told_with_advice() -> None:
     assert "another relay_name" in checks.unreachable("redis://h", Foreign("there is something else")).advice
     assert "(ACL)" in checks.unreachable("redis://h", Forbidden("Redis does not let us in")).advice
+
+
+def test_a_server_that_never_answers_is_asked_once() -> None:
+    asked = []
+
+    class Mute:
+        def set_retry(self, _: object) -> None:
+            pass
+
+        def ping(self) -> None:
+            asked.append("ping")
+            raise redis.TimeoutError("Timeout reading from socket")
+
+        def close(self) -> None:
+            pass
+
+    link = Link(Mute, "togai")  # type: ignore[arg-type]  as much of one as is asked for
+    with pytest.raises(Unreachable, match="Timeout reading"):
+        survey(link, None)
+    assert asked == ["ping"]
 
 
 @needs_redis
@@ -176,6 +259,29 @@ def test_a_relay_is_looked_at_in_a_real_redis(relay: Relay) -> None:
     ):
         assert line in lines, result.stdout
     assert not any("api.togai.com is" in line for line in lines)  # this host need not reach Togai
+
+
+@needs_redis
+def test_a_redis_that_is_full_and_a_drainer_that_waits_for_the_lease_are_told(relay: Relay) -> None:
+    relay.hand_over("a")
+    drainer = Link(relay.url, "togai", client_name="togai-drain:host/1/2")
+    drainer.lease("look", "host/1/2")
+    relay.redis.config_set("maxmemory", "100kb")
+    try:
+        with pytest.raises(Full):
+            relay.hand_over("b")
+        result = command(
+            "doctor", "--no-request", "--relay", relay.url, env={"TOGAI_MAX_RELAY_BYTES": "1000"}
+        )
+    finally:
+        relay.redis.config_set("maxmemory", "0")
+    assert result.exit_code == 1
+    assert "fail  memory       Redis is full: " in result.stdout
+    assert "warn  drainer      nobody yet; waiting to take the lease: host/1/2" in result.stdout
+    assert "should be twice as much" not in result.stdout
+    listed = relay.spool("ls").stdout
+    assert "1 event waits, and nobody drains yet; waiting to take the lease: host/1/2." in listed
+    assert "Start a drainer" not in listed
 
 
 @needs_redis

@@ -15,9 +15,10 @@ from virtual import Clock, VirtualBell
 from togai_shipper import FlushReport
 from togai_shipper._config import Config
 from togai_shipper._engine.log import Log
-from togai_shipper._engine.receipts import receipt
+from togai_shipper._engine.receipt import Receipt
 from togai_shipper._engine.runtime import Runtime
 from togai_shipper._engine.shutdown import Shutdown
+from togai_shipper._engine.verdict import Accepted
 from togai_shipper._event import encode
 from togai_shipper._secret import Secret
 from togai_shipper.relay.errors import Forbidden, Foreign, Full, Newer, Unreachable
@@ -31,14 +32,14 @@ LOST = Unreachable("no relay: ConnectionError: connection refused", may_be_done=
 def test_what_is_handed_over_is_relayed_and_nobody_is_told_that_it_is_delivered() -> None:
     told: list[Any] = []
     w, _relay = relayed(on_delivered=told.append, on_error=lambda *said: told.append(said))
-    held = receipt()
+    held = Receipt()
     w.put(2)
-    w.pipeline.put(encode("s", "a", {}, {}, "2026-01-01T00:00:00.000Z", "mine"), held)
+    w.pipeline.put(encode("s", "a", {}, {}, "2026-01-01T00:00:00.000Z", "mine"), held, "mine")
 
     report = w.pipeline.flush(10)
     assert report == FlushReport(relayed=3, held=3)
     assert report
-    assert (held.result().status, bool(held.result())) == ("relayed", False)
+    assert (held.result(0).status, bool(held.result(0))) == ("relayed", False)
     assert told == []
     stats = w.pipeline.health.stats()
     assert (stats.accepted, stats.relayed, stats.delivered, stats.pending) == (3, 3, 0, 0)
@@ -378,3 +379,39 @@ def test_an_idle_producer_looks_each_minute_whether_what_it_handed_over_is_drain
     keeper_of(w).work()
     assert len(looks) == 12, "then it has seen that somebody drains, and ends"
     assert [round(b - a) for a, b in itertools.pairwise(looks)] == [60] * 11
+
+
+def test_a_relay_is_not_asked_what_time_it_is_at_togai() -> None:
+    """It does not know: what is left on disk from before is judged by our own clock."""
+    w, relay = relayed()
+    connection = w.pipeline.destination.connect()
+
+    assert connection.look_up(Secret(""), 1.0).verdict == Accepted(relayed=True)
+    assert relay.asked == []
+
+
+def test_a_relay_that_nobody_drains_is_told_at_error_and_once_that_events_leave_it_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    w, relay = relayed()
+    relay.drained = False
+    w.put(3)
+    w.pipeline.flush(10)
+    w.clock.now += 700
+    w.put(1)
+    w.pipeline.flush(10)
+    assert w.pipeline.health.stats().relay_stalled
+
+    relay.out = 3
+    for _ in range(2):
+        w.put(1)
+        w.pipeline.flush(10)
+
+    said = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert said == [
+        (
+            "ERROR",
+            "the relay holds 4 events, and none has left it for 700 s: is it drained? (togai-shipper drain)",
+        ),
+        ("WARNING", "events leave the relay again"),
+    ]

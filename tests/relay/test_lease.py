@@ -1,4 +1,4 @@
-"""``relay.lease`` and ``relay.keeper``: at most one drainer sends, whatever stops, sleeps or is lost."""
+"""``relay.lease`` and its keeper: at most one drainer sends, whatever stops, sleeps or is lost."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from virtual import Clock, VirtualBell
 
-from togai_shipper.relay.keeper import Keeper, new_owner
 from togai_shipper.relay.lease import Lease, fingerprint_of
+from togai_shipper.relay.lease_keeper import Keeper, new_owner
 
 TICK = 0.25
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import pytest
 import redis
 from servers import RedisServer, needs_redis
 
 from togai_shipper.relay.answers import Done, Server, Standing
+from togai_shipper.relay.dead_letters import DeadLetters
 from togai_shipper.relay.entries import fields_of, read
 from togai_shipper.relay.errors import Forbidden, Foreign, Full, Newer, Unreachable
-from togai_shipper.relay.link import Link
+from togai_shipper.relay.link import HIGHEST, Link
 
 pytestmark = needs_redis
 BASE = "https://api.togai.com"
@@ -48,6 +51,16 @@ def test_what_is_added_is_read_counted_and_settled(link: Link) -> None:
     assert (link.facts()["events"], link.facts()["bytes"], link.length()) == ("0", "0", 0)
 
 
+def test_after_the_highest_id_nothing_comes_and_that_nothing_can_be_added_is_told(
+    link: Link, redis_server: RedisServer
+) -> None:
+    highest = redis_server.client().xadd("{togai}:events", {b"x": b"y"}, id=HIGHEST).decode()
+    assert link.read("0", 10) == [(HIGHEST, {b"x": b"y"})]
+    assert link.read(highest, 10) == []
+    with pytest.raises(Foreign, match=r"delete the stream \(DEL\)"):
+        link.add(entry("a"), BASE, 10_000)
+
+
 def test_a_lease_is_taken_by_one_and_only_as_it_was_seen(link: Link) -> None:
     def take(owner: str, seen: str, key: str = "f", *, new_key: bool = False) -> tuple[str, str]:
         return link.lease("take", owner, seen, fingerprint=key, new_key=new_key, base_url=BASE)
@@ -60,10 +73,30 @@ def test_a_lease_is_taken_by_one_and_only_as_it_was_seen(link: Link) -> None:
     assert link.settle("host/1/2", [], 1).lost_to == "other:1"
     link.lease("release", "host/1/2")
     assert link.lease("look", "any") == ("seen", "other:1")
+    assert link.tell_key("try", "other", "f") == "tried"
     link.lease("release", "other")
     with pytest.raises(Foreign, match="another key"):
         take("third", "released", "g")
     assert take("third", "released", "g", new_key=True) == ("held", "third:1")
+    assert (link.facts()["key"], link.facts()["trying"]) == ("f", "g third")
+
+
+def test_a_key_is_tried_by_who_leads_and_forgotten_by_who_has_tried_it(link: Link) -> None:
+    assert link.tell_key("try", "me", "f") == "none"
+    assert link.lease("take", "me", "", fingerprint="f", base_url=BASE)[0] == "held"
+    assert link.tell_key("taken", "me", "f") == "none"
+    assert [link.tell_key("try", "me", "f") for _ in range(2)] == ["tried", "tried"]
+    with pytest.raises(Foreign, match=r"another key has drained this relay \(fingerprint f, ours is g\)"):
+        link.tell_key("try", "me", "g")
+    assert link.tell_key("refused", "other", "f") == "tried"
+    assert link.tell_key("refused", "me", "f") == "none"
+    assert link.tell_key("try", "me", "f") == "tried"
+    assert [link.tell_key("taken", "me", "f") for _ in range(2)] == ["taken", "taken"]
+    assert [link.tell_key(word, "me", "f") for word in ("refused", "try")] == ["taken", "taken"]
+    with pytest.raises(Foreign, match="another key"):
+        link.tell_key("try", "me", "g")
+    assert link.tell_key("try", "me", "g", new_key=True) == "tried"
+    assert (link.facts()["key"], link.facts()["trying"]) == ("f", "g me")
 
 
 def test_what_belongs_to_another_is_refused(link: Link, redis_server: RedisServer) -> None:
@@ -78,7 +111,7 @@ def test_what_belongs_to_another_is_refused(link: Link, redis_server: RedisServe
         link.add(entry("b"), BASE, 10_000)
 
 
-@pytest.mark.parametrize("figure", ["bytes", "events", "oldest", "in", "lost"])
+@pytest.mark.parametrize("figure", ["bytes", "events", "oldest", "in", "out", "lost", "dead"])
 @pytest.mark.parametrize("text", ["x", "1.5", "nan", "9" * 17])
 def test_where_a_figure_is_damaged_nothing_is_appended_and_it_is_told(
     link: Link, redis_server: RedisServer, figure: str, text: str
@@ -88,12 +121,115 @@ def test_where_a_figure_is_damaged_nothing_is_appended_and_it_is_told(
     redis_server.client().set("{togai}:lease", "me:1")
     (only,) = (read(*each) for each in link.read("0", 10))
 
-    with pytest.raises(Foreign, match=r"something else has written to \{togai\}:relay"):
+    what = rf"something else has written to \{{togai\}}:relay: its field {figure} is no number"
+    with pytest.raises(Foreign, match=what):
         link.add(entry("b"), BASE, 10_000)
-    if figure not in {"oldest", "in"}:  # what SETTLE does not count
-        with pytest.raises(Foreign, match=r"something else has written to \{togai\}:relay"):
+    if figure not in {"oldest", "dead"}:  # what SETTLE does not need
+        with pytest.raises(Foreign, match=what):
             link.settle("me", [Done(only.id, only.mark, 1, only.size)], 100)
         assert link.length() == 1
+    if figure in {"events", "in", "lost"}:
+        with pytest.raises(Foreign, match=what):
+            link.recount("me", only.id, 1, 1, only.size)
+    if figure in {"events", "out", "dead"}:
+        with pytest.raises(Foreign, match=what):
+            link.look()
+
+
+def test_a_format_that_is_no_number_is_told(link: Link, redis_server: RedisServer) -> None:
+    redis_server.client().hset("{togai}:relay", mapping={"v": "x", "base_url": BASE})
+    with pytest.raises(Foreign, match="its field v is no number"):
+        link.lease("take", "me", "", fingerprint="f", base_url=BASE)
+
+
+def test_a_figure_that_is_damaged_while_replicas_are_waited_for_is_told(
+    link: Link, redis_server: RedisServer
+) -> None:
+    added = link.add(entry("a"), BASE, 10_000)
+    redis_server.client().hset("{togai}:relay", "in", "x")
+    with pytest.raises(Foreign, match=r"something else has written to \{togai\}:relay"):
+        link.confirm(added, 1, 0.1)
+
+
+ASKING: dict[str, tuple[str, Callable[[Link], object]]] = {
+    "add": ("events relay", lambda link: link.add(entry("a"), BASE, 10_000)),
+    "settle": ("events relay dead lease", lambda link: link.settle("me", [], 1)),
+    "recount": ("events relay lease", lambda link: link.recount("me", "0", 0, 0, 0)),
+    "look at the lease": ("lease", lambda link: link.lease("look", "me")),
+    "take": ("relay", lambda link: link.lease("take", "me", "me:1", base_url=BASE)),
+    "look": ("relay", lambda link: link.look()),
+    "facts": ("relay", lambda link: link.facts()),
+    "length": ("events", lambda link: link.length()),
+    "read": ("events", lambda link: link.read("0", 1)),
+    "count letters": ("dead", lambda link: DeadLetters(link).count()),
+    "replay": ("events relay dead", lambda link: DeadLetters(link).replay({b"a": b"A"}, entry("a"))),
+    "purge": ("relay dead", lambda link: DeadLetters(link).purge({b"a": b"A"}, 1)),
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "act"), [(key, act) for act, (keys, _) in ASKING.items() for key in keys.split()]
+)
+def test_what_is_of_another_type_is_told_by_its_key_in_plain_words(
+    link: Link, redis_server: RedisServer, key: str, act: str
+) -> None:
+    client = redis_server.client()
+    link.lease("take", "me", "", fingerprint="", base_url=BASE)
+    client.hset("{togai}:dead", "a", "A")
+    name = f"{{togai}}:{key}"
+    client.delete(name)
+    client.sadd(name, "x")
+    others = {each: client.dump(each) for each in client.scan_iter() if each != name.encode()}
+
+    with pytest.raises(Foreign) as told:
+        ASKING[act][1](link)
+
+    assert f"something else under the relay's names: {name} is of another type" in str(told.value)
+    assert "script" not in str(told.value)
+    assert others == {each: client.dump(each) for each in others}
+
+
+def test_a_beat_that_is_too_long_to_be_counted_on_begins_anew(link: Link, redis_server: RedisServer) -> None:
+    redis_server.client().set("{togai}:lease", "me:" + "9" * 30)
+    assert link.lease("renew", "me") == ("held", "me:1")
+    assert link.lease("renew", "me") == ("held", "me:2")
+
+
+def test_a_relay_that_counts_too_much_is_full_until_who_has_read_all_says_what_it_holds(
+    link: Link, redis_server: RedisServer
+) -> None:
+    client = redis_server.client()
+    for each in "ab":
+        link.add(entry(each), BASE, 10_000)
+    client.xadd("{togai}:events", {"x": "y"})
+    client.xtrim("{togai}:events", maxlen=1, approximate=False)
+    with pytest.raises(Full):
+        link.add(entry("c"), BASE, 300)
+
+    ((foreign, _),) = link.read("0", 10)
+    assert not link.recount("me", foreign, 1, 0, 0)  # it does not lead
+    link.lease("take", "me", "", fingerprint="f", base_url=BASE)
+    assert not link.recount("me", foreign, 2, 0, 0)  # it has read another stream
+    assert not link.recount("me", "0", 1, 0, 0)  # one came after what it has read
+    assert link.recount("me", foreign, 1, 0, 0)
+    assert link.recount("me", foreign, 1, 0, 0)
+
+    facts = link.facts()
+    assert (facts["events"], facts["bytes"], facts["in"], facts["lost"]) == ("0", "0", "2", "2")
+    assert link.add(entry("c"), BASE, 300).events == 1
+
+
+def test_no_figure_falls_below_nothing_where_an_entry_leaves_that_nobody_has_counted(
+    link: Link, redis_server: RedisServer
+) -> None:
+    link.add(entry("a"), BASE, 10_000)
+    redis_server.client().xadd("{togai}:events", entry("b", "c"))  # type: ignore[arg-type]  bytes will do
+    link.lease("take", "me", "", fingerprint="f", base_url=BASE)
+    found = [read(*each) for each in link.read("0", 10)]
+    for each in reversed(found):
+        link.settle("me", [Done(each.id, each.mark, len(each.events), each.size)], 10)
+        assert (link.facts()["events"], link.facts()["bytes"]) == ("0", "0")
+    assert (link.facts()["in"], link.facts()["out"], link.facts()["lost"]) == ("3", "3", "0")
 
 
 def test_a_stream_that_is_gone_is_counted_as_lost(link: Link, redis_server: RedisServer) -> None:

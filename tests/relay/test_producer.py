@@ -109,6 +109,15 @@ def test_a_keeper_that_is_ended_is_replaced_and_nothing_is_forgotten(
     assert "the keeper of the relay's hold was ended by SystemExit" in caplog.text
 
 
+def test_an_option_in_the_url_is_no_secret_and_is_named_in_what_is_told(
+    produce: Callable[..., Shipper], redis_server: RedisServer
+) -> None:
+    shipper = produce(relay=f"{redis_server.url}?decode_responses=1")
+    track(shipper)
+    assert not shipper.flush(timeout=0.5)
+    assert "must be made without decode_responses" in str(shipper.stats().last_error)
+
+
 def test_a_user_who_may_not_ask_who_redis_is_holds_nothing(
     produce: Callable[..., Shipper], redis_server: RedisServer
 ) -> None:

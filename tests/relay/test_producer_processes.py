@@ -5,17 +5,15 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from programs import LONG, said, start
 from servers import RedisServer, needs_redis, running, until
 from streams import ids
 
 pytestmark = [needs_redis, pytest.mark.night]
-ROOT = Path(__file__).parent.parent.parent
-LONG = 60.0
 
 KILLED_AFTER_FLUSH = """
 import os, signal, sys
@@ -84,28 +82,6 @@ for _ in range(6):
 assert shipper.close()
 """
 
-SHORT = """
-import sys
-from togai_shipper import Shipper
-shipper = Shipper(relay=sys.argv[1])
-print(shipper.track("job_done", "acme", {"n": 1}), flush=True)
-"""
-
-
-def start(program: str, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, arguments)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def said(process: subprocess.Popen[str]) -> list[str]:
-    """All that it says until it has ended."""
-    return process.communicate(timeout=LONG)[0].split()
-
 
 def read_line(process: subprocess.Popen[str]) -> list[str]:
     assert process.stdout
@@ -138,10 +114,10 @@ def test_producers_with_a_spool_are_killed_again_and_again_and_so_is_redis(
     for life in range(12):
         process = start(SPOOLING, redis_server.url, tmp_path / "spool")
         synced += read_line(process)
-        time.sleep(chance.random() / 2)
+        time.sleep(chance.random() / 2)  # anywhere in its work
         if life % 3 == 1:
             redis_server.kill()
-            time.sleep(chance.random() / 2)
+            time.sleep(chance.random() / 2)  # anywhere in its work
         process.kill()
         synced += said(process)
         if life % 3 == 1:
@@ -162,7 +138,7 @@ def test_an_idle_producer_gives_an_empty_redis_again_what_it_had(
     process = start(IDLE, redis_server.url, 4)
     tracked = read_line(process)
     redis_server.kill()
-    time.sleep(pause)
+    time.sleep(pause)  # that long it goes on before Redis is lost
     redis_server.come_back_empty()
 
     until(lambda: {*tracked} <= {*ids(redis_server.url)})
@@ -177,26 +153,12 @@ def test_a_producer_that_was_frozen_while_redis_came_back_empty_gives_it_again_w
     tracked = read_line(process)
     process.send_signal(signal.SIGSTOP)
     redis_server.come_back_empty()
-    time.sleep(4)
+    time.sleep(4)  # that long it stands still
     process.send_signal(signal.SIGCONT)
 
     until(lambda: {*tracked} <= {*ids(redis_server.url)})
     time.sleep(3)  # likewise
     assert said(process) == ["700", "0", "700", "True"]
-
-
-def test_a_replica_that_lagged_and_takes_over_is_given_what_it_lacks(tmp_path: Path) -> None:
-    with running(tmp_path / "a") as master, running(tmp_path / "b") as replica:
-        process = start(IDLE, master.url, 2)
-        tracked = read_line(process)
-        master.kill()
-        replica.stop()
-        with_its_port = RedisServer(tmp_path / "c", port=master.port)
-        try:
-            until(lambda: {*tracked} <= {*ids(with_its_port.url)})
-            assert said(process)[0] == "700"
-        finally:
-            with_its_port.stop()
 
 
 def test_a_redis_that_stands_still_for_a_while_loses_nothing_and_gets_little_twice(
@@ -205,7 +167,7 @@ def test_a_redis_that_stands_still_for_a_while_loses_nothing_and_gets_little_twi
     process = start(SPOOLING, redis_server.url, tmp_path / "spool")
     tracked = read_line(process)
     redis_server.freeze()
-    time.sleep(8)
+    time.sleep(20)  # that long Redis stands still
     redis_server.thaw()
     tracked += read_line(process)
     process.kill()
@@ -224,14 +186,4 @@ def test_each_event_is_in_the_stream_once(redis_server: RedisServer, program: st
 
     assert process.returncode == 0
     assert len(tracked) >= 1000
-    assert sorted(ids(redis_server.url)) == sorted(tracked)
-
-
-def test_short_lived_producers_leave_all_that_they_tracked(redis_server: RedisServer) -> None:
-    tracked: list[str] = []
-    for _ in range(6):
-        processes = [start(SHORT, redis_server.url) for _ in range(4)]
-        tracked += [event_id for process in processes for event_id in said(process)]
-
-    assert len(tracked) == 24
     assert sorted(ids(redis_server.url)) == sorted(tracked)

@@ -1,15 +1,15 @@
-"""A model of ADD, SETTLE and LEASE, beside a real Redis, whatever is done or lost, in whatever order.
+"""The model of the scripts beside a real Redis, whatever is done or lost, in whatever order.
 
-``Relay`` says in plain Python what the scripts are to do. After each step Redis holds just what it says, to
-the last figure; so nothing leaves the stream but what the lease's owner has settled by id and mark, and what
-the world took: a failover to a replica that lagged, a trim, a restart that comes back empty. The stream's
-clock stands ahead of all others, so that new entries do get the ids of those that a failover has lost.
+``script_model`` says in plain Python what the scripts are to do. After each step Redis holds just what it
+says, to the last figure; so nothing leaves the stream but what the lease's owner has settled by id and mark,
+and what the world took: a failover to a replica that lagged, a trim, a restart that comes back empty. The
+stream's clock stands ahead of all others, so that new entries do get the ids of those that a failover lost.
 """
 
 from __future__ import annotations
 
-import copy
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,11 +19,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_as_test
+from script_model import Fields, Relay
 from servers import RedisServer, needs_redis, running
 
 from togai_shipper.relay.answers import Done
-from togai_shipper.relay.entries import MARK_BYTES, OVERHEAD, NotOurs, fields_of, read
+from togai_shipper.relay.dead_letters import DeadLetters
+from togai_shipper.relay.entries import MARK_BYTES, NotOurs, fields_of, read, size_of
 from togai_shipper.relay.errors import Foreign, Full
+from togai_shipper.relay.journal import Counts, counted, field_of
+from togai_shipper.relay.key_trial import Word
 from togai_shipper.relay.link import Link
 
 pytestmark = needs_redis
@@ -32,98 +36,10 @@ BASE = "https://api.togai.com"
 AHEAD = 9_000_000_000_000  # milliseconds; no clock is there yet
 ROOM = 10**6
 MOST_DEAD = 3
-DIGITS = 15  # of the time that an entry says
 KEYS = ("events", "relay", "dead", "lease")
+DAY_MS = 86_400_000
 OWNERS = st.sampled_from(("host:1/7/1", "host:2/7/1"))  # with a colon, as a host may have one
 TIMES = st.integers(1, 9)
-
-Fields = dict[bytes, bytes]
-
-
-def figures(**more: int) -> dict[str, int]:
-    return {"bytes": 0, "events": 0, "in": 0, "out": 0, "lost": 0, "dead": 0, **more}
-
-
-@attrs.define
-class Relay:
-    """What the keys of a relay hold."""
-
-    stream: dict[str, Fields] = attrs.field(factory=dict)
-    has_stream: bool = False
-    words: dict[str, str] = attrs.field(factory=dict)  # of the hash; the epoch aside
-    figures: dict[str, int] = attrs.field(factory=dict)  # likewise
-    dead: dict[str, bytes] = attrs.field(factory=dict)
-    lease: str = ""
-    has_lost_its_hash: bool = False  # while the stream had entries: then nothing adds up
-
-    @property
-    def holder(self) -> str:
-        return self.lease.rpartition(":")[0]
-
-    def found(self, oldest: int) -> None:
-        self.words |= {"v": "1", "base_url": BASE}
-        self.figures |= figures(oldest=oldest)
-
-    def count(self, **by: int) -> None:
-        for name, number in by.items():
-            self.figures[name] = self.figures.get(name, 0) + number
-
-    def add(self, fields: Fields, count: int, accepted: int, most: int) -> bool:
-        """Whether there is room."""
-        if (self.figures["bytes"] if self.words else 0) + size(fields) > most:
-            return False
-        if not self.words:
-            self.found(accepted)
-        if not self.has_stream:
-            self.lose_the_rest()
-        if not self.figures["events"] or accepted < self.figures["oldest"]:
-            self.figures["oldest"] = accepted
-        self.count(**{"events": count, "bytes": size(fields), "in": count})
-        return True
-
-    def lose_the_rest(self) -> None:
-        """No entry is left; what is still counted was lost."""
-        if self.figures.get("events", 0) > 0:
-            self.count(lost=self.figures["events"])
-        if self.figures.get("events", 0):
-            self.figures |= {"events": 0, "bytes": 0}
-
-    def settle(self, done: list[Done], most_dead: int) -> tuple[list[str], list[str]]:
-        removed, kept = [], []
-        for each in done:
-            if self.stream.get(each.id, {}).get(b"k") != each.mark:
-                continue
-            if each.letters and len(self.dead) + len(each.letters) > most_dead:
-                kept.append(each.id)
-                continue
-            if new := len(each.letters.keys() - self.dead.keys()):
-                self.count(dead=new)
-            self.dead |= each.letters
-            del self.stream[each.id]
-            self.count(events=-each.count, bytes=-each.size, out=each.count)
-            removed.append(each.id)
-        first = next(iter(self.stream.values()), None)
-        if first is None:
-            self.lose_the_rest()
-        elif first.get(b"t", b"").isdigit() and len(first[b"t"]) <= DIGITS:
-            self.figures["oldest"] = int(first[b"t"])
-        return removed, kept
-
-    def take(self, owner: str, seen: str, key: str, *, new_key: bool) -> bool:
-        """Whether the key is the relay's; the lease is the owner's then, if it is as it was seen."""
-        if self.lease != seen:
-            return True
-        if self.words.get("key", key) != key and not new_key:
-            return False
-        if "v" not in self.words:
-            self.found(0)
-        self.words["key"] = key
-        self.lease = f"{owner}:1"
-        return True
-
-
-def size(fields: Fields) -> int:
-    return len(fields[b"e"]) + OVERHEAD
 
 
 class Scripts(RuleBasedStateMachine):
@@ -137,10 +53,11 @@ class Scripts(RuleBasedStateMachine):
         self.redis.flushall()
         self.link = Link(self.server.url, "togai")
         self.relay = Relay()
-        self.saved: tuple[Relay, dict[str, bytes | None]] = (copy.deepcopy(self.relay), self.dumped())
-        self.batches: list[tuple[Fields, int, int]] = []
+        self.saved: tuple[Relay, dict[str, bytes | None]] = (self.relay.copy(), self.dumped())
+        self.batches: list[Fields] = []
         self.known: dict[str, dict[tuple[str, bytes], Done]] = {}  # what each drainer has read, ever
         self.seen: dict[str, str] = {}
+        self.now_ms = 1_790_000_000_000
 
     def teardown(self) -> None:
         if hasattr(self, "link"):
@@ -153,31 +70,30 @@ class Scripts(RuleBasedStateMachine):
     def add(self, count: int, accepted: int) -> None:
         number = len(self.batches)
         fields = fields_of([b'{"id":"%d"}' % number] * count, number.to_bytes(MARK_BYTES), accepted)
-        self.batches.append((fields, count, accepted))
+        self.batches.append(fields)
         self.hand_over(number, ROOM)
 
     @precondition(lambda self: self.batches)
     @rule(number=st.integers(0, 3), most=st.sampled_from((300, ROOM)))
     def hand_over(self, number: int, most: int) -> None:
         """A batch, for the first time or again; it may be settled long since."""
-        fields, count, accepted = self.batches[number % len(self.batches)]
-        if not self.relay.add(fields, count, accepted, most):
+        fields = self.batches[number % len(self.batches)]
+        if self.relay.add(fields, BASE, most) == "full":
             with pytest.raises(Full):
                 self.link.add(fields, BASE, most)
             return
         added = self.link.add(fields, BASE, most)
-        assert added.id not in self.relay.stream
-        self.relay.stream[added.id], self.relay.has_stream = fields, True
+        self.relay.append(added.id, fields)
         told = (added.events, added.out, added.dead)
         assert told == tuple(self.relay.figures[name] for name in ("events", "out", "dead"))
         if not added.id.startswith(str(AHEAD)):
             self.redis.execute_command("XSETID", "{togai}:events", f"{AHEAD}-0")
 
-    @precondition(lambda self: self.batches and self.relay.words)
+    @precondition(lambda self: self.batches and self.relay.is_founded)
     @rule()
     def add_for_another_base_url(self) -> None:
         with pytest.raises(Foreign, match="we ship to http://elsewhere"):
-            self.link.add(self.batches[0][0], "http://elsewhere", ROOM)
+            self.link.add(self.batches[0], "http://elsewhere", ROOM)
 
     # --- drainers ---
 
@@ -193,14 +109,27 @@ class Scripts(RuleBasedStateMachine):
     def take(self, owner: str, key: str, new_key: bool) -> None:  # noqa: FBT001  hypothesis passes it
         """Take over; what was seen of the lease may be old."""
         seen = self.seen.get(owner, "")
-        is_as_seen = seen == self.relay.lease
-        is_ours = self.relay.take(owner, seen, key, new_key=new_key)
-        if is_ours:
-            said = self.link.lease("take", owner, seen, fingerprint=key, new_key=new_key, base_url=BASE)
-            assert said == ("held" if is_as_seen else "seen", self.relay.lease)
-        else:
+        said = self.relay.speak("take", owner, seen, key=key, new_key=new_key, base_url=BASE)
+        if said[0] == "key":
             with pytest.raises(Foreign, match="another key"):
                 self.link.lease("take", owner, seen, fingerprint=key, base_url=BASE)
+            return
+        assert said == self.link.lease("take", owner, seen, fingerprint=key, new_key=new_key, base_url=BASE)
+
+    @rule(
+        owner=OWNERS,
+        word=st.sampled_from(("try", "taken", "refused")),
+        key=st.sampled_from("ffg"),
+        new_key=st.booleans(),
+    )
+    def tell_key(self, owner: str, word: Word, key: str, new_key: bool) -> None:  # noqa: FBT001  likewise
+        """Anything, true or not, at any time."""
+        known, _ = self.relay.tell_key(word, owner, key, new_key=new_key)
+        if known == "key":
+            with pytest.raises(Foreign, match="another key"):
+                self.link.tell_key(word, owner, key, new_key=new_key)
+        else:
+            assert self.link.tell_key(word, owner, key, new_key=new_key) == known
 
     @rule(owner=OWNERS)
     def begin(self, owner: str) -> None:
@@ -210,14 +139,10 @@ class Scripts(RuleBasedStateMachine):
         self.read(owner)
 
     def renew(self, owner: str) -> None:
-        if is_held := self.relay.holder == owner:
-            self.relay.lease = f"{owner}:{int(self.relay.lease.rpartition(':')[2]) + 1}"
-        assert self.link.lease("renew", owner) == ("held" if is_held else "lost", self.relay.lease)
+        assert self.link.lease("renew", owner) == self.relay.speak("renew", owner)
 
     def release(self, owner: str) -> None:
-        if self.relay.holder == owner:
-            self.relay.lease = "released"
-        assert self.link.lease("release", owner)[0] == "released"
+        assert self.link.lease("release", owner) == self.relay.speak("release", owner)
 
     @rule(owner=OWNERS)
     def read(self, owner: str) -> None:
@@ -244,11 +169,12 @@ class Scripts(RuleBasedStateMachine):
             )
             for number, letters in (picked if known else [])
         ]
-        said = self.link.settle(owner, done, most_dead)
+        counts = self.counts(done)
+        said = self.link.settle(owner, done, most_dead, counts)
         if self.relay.holder != owner:
             assert (said.lost_to, said.removed, said.kept) == (self.relay.lease, (), ())
             return
-        assert (said.removed, said.kept) == self.relay.settle(done, most_dead)
+        assert (said.removed, said.kept) == self.relay.settle(done, most_dead, counts)
 
     @rule(owner=OWNERS, letters=st.integers(0, 2), begins=st.booleans())
     def settle_all(self, owner: str, letters: int, begins: bool) -> None:  # noqa: FBT001  hypothesis passes it
@@ -256,6 +182,58 @@ class Scripts(RuleBasedStateMachine):
         if begins:
             self.begin(owner)
         self.settle(owner, [(number, letters) for number in range(len(self.known.get(owner, {})))], MOST_DEAD)
+
+    def counts(self, done: list[Done], doubt: str = "") -> Counts:
+        """What a drainer says of these entries: each of its producer's schema."""
+        is_chosen = False
+        delivered = [(each, each.count - len(each.letters)) for each in done]
+        fields = [
+            {field_of("2026-09-20", f"s{each.mark[-1]}", is_chosen, "delivered"): left} if left else {}
+            for each, left in delivered
+        ]
+        return Counts(fields, "delivered", self.now_ms, doubt)
+
+    @rule(owner=OWNERS, doubt=st.sampled_from(("lost one", "lost two")))
+    def tell_a_doubt(self, owner: str, doubt: str) -> None:
+        counts = self.counts([], doubt)
+        if self.link.settle(owner, [], MOST_DEAD, counts).lost_to is None:
+            self.relay.settle([], MOST_DEAD, counts)
+
+    @rule(owner=OWNERS)
+    def settle_as_older_versions_did(self, owner: str) -> None:
+        done = list(self.known.get(owner, {}).values())
+        if self.link.settle(owner, done, MOST_DEAD).lost_to is None:
+            self.relay.settle(done, MOST_DEAD)
+
+    @rule(days=st.sampled_from((-1, 1, 50)))
+    def let_days_pass(self, days: int) -> None:
+        """By the drainer's clock, which may be set back."""
+        self.now_ms += days * DAY_MS
+
+    @rule(owner=OWNERS, last=st.sampled_from(("last", "before", "0")), wrong=st.integers(-1, 1))
+    def recount(self, owner: str, last: str, wrong: int) -> None:
+        """Who leads has read all, or thinks so: only what is so is counted."""
+        ids = list(self.relay.stream)
+        place = {"last": ids[-1:], "before": ids[-2:-1], "0": []}[last]
+        ours = [each for each in self.relay.stream.values() if b"e" in each]
+        events, bytes_ = sum(int(each[b"n"]) for each in ours), sum(map(size_of, ours))
+        said = (owner, place[0] if place else "0-0", len(ids) + wrong, events, bytes_)
+        assert self.link.recount(*said) == self.relay.recount(*said)
+
+    @precondition(lambda self: self.relay.dead)
+    @rule(is_replay=st.booleans())
+    def take_letters(self, is_replay: bool) -> None:  # noqa: FBT001  hypothesis passes it
+        dead = DeadLetters(self.link)
+        letters = {name.encode(): text for name, text in self.relay.dead.items()}
+        if not is_replay:
+            assert dead.purge(letters, self.now_ms) == len(letters)
+            counts = counted([(text,) for text in letters.values()], "purged", self.now_ms)
+            self.relay.purge([name.decode() for name in letters], counts)
+        elif self.relay.is_founded:
+            fields = fields_of([b"{}"] * len(letters), bytes(MARK_BYTES), 5)
+            assert dead.replay(letters, fields)
+            self.relay.replay([name.decode() for name in letters], fields, len(letters), 5)
+            self.relay.append(self.redis.xrevrange("{togai}:events", count=1)[0][0].decode(), fields)
 
     @staticmethod
     def letters(done: Done, count: int) -> dict[str, bytes]:
@@ -271,9 +249,24 @@ class Scripts(RuleBasedStateMachine):
         )
     )
     def add_what_is_not_ours(self, fields: Fields) -> None:
-        entry_id = self.redis.xadd("{togai}:events", fields)
-        self.relay.stream[entry_id.decode()] = fields
-        self.relay.has_stream = True
+        self.relay.append(self.redis.xadd("{togai}:events", fields).decode(), fields)
+
+    @precondition(lambda self: self.batches)
+    @rule(number=st.integers(0, 3))
+    def add_ours_uncounted(self, number: int) -> None:
+        """A stranger has copied an entry: nobody has counted it."""
+        fields = self.batches[number % len(self.batches)]
+        self.relay.append(self.redis.xadd("{togai}:events", fields).decode(), fields)
+
+    @precondition(lambda self: self.relay.is_founded and self.batches)
+    @rule(name=st.sampled_from(("events", "bytes")), number=st.integers(-9, -1))
+    def make_a_figure_negative(self, name: str, number: int) -> None:
+        """As older versions did; the next hand-over mends it."""
+        if name == "events":
+            self.relay.figures["lost"] += self.relay.figures["events"]
+        self.relay.figures[name] = 0
+        self.redis.hset("{togai}:relay", mapping={name: number, "lost": self.relay.figures["lost"]})
+        self.hand_over(0, ROOM)
 
     @precondition(lambda self: self.batches)
     @rule(
@@ -291,7 +284,9 @@ class Scripts(RuleBasedStateMachine):
         self.redis.delete(self.link.keys[key])
         self.redis.sadd(self.link.keys[key], "x")
         owner = self.relay.holder or "owner"
-        with pytest.raises(Foreign, match="something else"):
+        with pytest.raises(
+            Foreign, match=f"something else under the relay's names: {re.escape(self.link.keys[key])} "
+        ):
             self.do(act, owner)
         after = self.dumped()
         assert {name: after[name] for name in KEYS if name != key} == {
@@ -301,7 +296,7 @@ class Scripts(RuleBasedStateMachine):
 
     def do(self, act: str, owner: str) -> None:
         if act == "add":
-            self.link.add(self.batches[0][0], BASE, ROOM)
+            self.link.add(self.batches[0], BASE, ROOM)
         elif act == "settle":
             self.link.settle(owner, list(self.known.get(owner, {}).values()), MOST_DEAD)
         elif act == "look":
@@ -313,13 +308,13 @@ class Scripts(RuleBasedStateMachine):
 
     @rule()
     def replicate(self) -> None:
-        self.saved = (copy.deepcopy(self.relay), self.dumped())
+        self.saved = (self.relay.copy(), self.dumped())
 
     @rule()
     def fail_over(self) -> None:
         """All goes back to where the replica was."""
         relay, dumped = self.saved
-        self.relay = copy.deepcopy(relay)
+        self.relay = relay.copy()
         self.restore(dumped)
 
     @rule(owner=OWNERS, count=st.integers(1, 3))
@@ -350,10 +345,10 @@ class Scripts(RuleBasedStateMachine):
             self.relay.lease = ""
         else:
             self.relay.words, self.relay.figures = {}, {}
-            self.relay.has_lost_its_hash |= bool(self.relay.stream)
 
     def dumped(self) -> dict[str, bytes | None]:
-        return {key: self.redis.dump(f"{{togai}}:{key}") for key in KEYS}
+        days = [f"journal:{day}" for day in self.relay.journal]
+        return {key: self.redis.dump(f"{{togai}}:{key}") for key in (*KEYS, "journal", *days)}
 
     def restore(self, dumped: dict[str, bytes | None]) -> None:
         self.redis.flushdb()
@@ -372,12 +367,19 @@ class Scripts(RuleBasedStateMachine):
         assert facts == {**self.relay.words, **{name: str(it) for name, it in self.relay.figures.items()}}
         assert {key.decode(): it for key, it in self.redis.hgetall("{togai}:dead").items()} == self.relay.dead
         assert (self.redis.get("{togai}:lease") or b"").decode() == self.relay.lease
+        head = {name.decode(): it.decode() for name, it in self.redis.hgetall("{togai}:journal").items()}
+        assert bool(head.pop("id", "")) == bool(head)
+        assert head == self.relay.head
+        for day, counts in self.relay.journal.items():
+            found = self.redis.hgetall(f"{{togai}}:journal:{day}")
+            assert {field.decode(): int(count) for field, count in found.items()} == counts
 
     @invariant()
     def what_came_in_is_there_or_out_or_lost(self) -> None:
-        if self.relay.words and not self.relay.has_lost_its_hash:
+        if self.relay.is_founded:
             found = self.relay.figures
             assert found["in"] == found["out"] + found["events"] + found["lost"]
+            assert min(found.values()) >= 0
 
 
 @pytest.fixture(scope="module")

@@ -68,8 +68,8 @@ def test_ls_says_what_the_relay_holds_and_for_whom(relay: Relay) -> None:
         f"base URL    {BASE}",
         "key         none has drained it yet",
         "drained by  nobody",
-        "Dead letters: 2 rejected, 1 past dedupe window. See them:",
-        f"  togai-shipper spool ls --dead {relay.url}",
+        "Dead letters: 2 rejected, 1 past dedupe window; times are UTC.",
+        f"  togai-shipper spool dead {relay.url}",
         "2 events wait, and nobody drains. Start a drainer:",
         f"  togai-shipper drain {relay.url}",
     ):
@@ -94,6 +94,19 @@ def test_ls_names_who_drains_who_stands_by_and_what_was_lost(relay: Relay) -> No
     assert "lost        7: they were in the stream when it was deleted or trimmed\n" in text
 
 
+def test_ls_tells_a_key_that_is_only_tried_from_one_that_has_drained(relay: Relay) -> None:
+    relay.link.lease("take", "host/1/2", fingerprint="deadbeef", base_url=BASE)
+    time = Quick()
+    assert (
+        "key         none has drained it yet\n" in command("spool", "ls", relay.url, obj=time.clock()).stdout
+    )
+    relay.link.tell_key("try", "host/1/2", "deadbeef")
+    text = command("spool", "ls", relay.url, obj=time.clock()).stdout
+    assert "key         none has drained it yet; deadbeef is tried\n" in text
+    facts = json.loads(relay.spool("ls", "--json").stdout)
+    assert (facts["key_fingerprint"], facts["tried_key_fingerprint"]) == (None, "deadbeef")
+
+
 def test_ls_says_that_the_drainer_is_there_once_its_lease_is_renewed(relay: Relay) -> None:
     relay.lead("host/1/2")
     time = Quick(meanwhile=lambda: relay.link.lease("renew", "host/1/2"))
@@ -112,7 +125,7 @@ def test_dead_letters_are_listed_chosen_and_shown(relay: Relay) -> None:
     relay.bury(letter("a"), letter("b", "past dedupe window", days=41))
     relay.redis.hset("{togai}:dead", "c", "no letter")
     text = relay.spool("ls", "--dead").stdout
-    assert "a  api_call for acme\n  rejected (400), 0 s ago\n  no such schema\n" in text
+    assert "a  api_call for acme\n  rejected (400), 20" in text
     assert "c  what it was cannot be read\n  corrupt\n  no letter of ours: it is no JSON\n" in text
     assert text.endswith("\n3 dead letters.\n")
     assert (
@@ -349,7 +362,7 @@ def test_verify_of_nothing_is_well(relay: Relay) -> None:
 
 def test_who_may_not_read_it_is_told_what_is_unknown() -> None:
     found = Survey(facts={"v": "1", "events": "1", "bytes": "1"})
-    lines = list(relay_lines("redis://h", "togai", found, {}, 0))
+    lines = list(relay_lines("redis://h", "togai", found, 0))
     assert "drained by  unknown: this user may not read the lease" in lines
     assert "entries     unknown: this user may not read it" in lines
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterator
@@ -12,9 +13,12 @@ from drained import Drained, World, event, events, fast
 from fake_relay import DOWN, FakeLink, FakeRelay
 from virtual import OK, Sent
 
+from togai_shipper._engine.self_report import SelfReport
+from togai_shipper._engine.transport import NoSession
 from togai_shipper._engine.verdict import Reply
 from togai_shipper.relay.answers import Server as RedisServer
 from togai_shipper.relay.drainer import Drainer, load
+from togai_shipper.relay.entries import fields_of, size_of
 from togai_shipper.relay.errors import Forbidden
 from togai_shipper.relay.letters import read
 from togai_shipper.testing import FakeTogai
@@ -111,6 +115,38 @@ def test_a_refused_event_becomes_a_dead_letter_with_all_that_is_known_of_it(worl
     assert drained.stats.dead_letters == 1
 
 
+def test_the_journal_counts_what_is_delivered_and_not_what_is_dead(world: World) -> None:
+    refuse(world, "1")
+    world.add("1", "2", "3")
+    world.add("4")
+    drained = leading(world)
+    drained.run(5.0)
+
+    assert world.relay.stream == {}
+    ((field, count),) = world.relay.journal.items()
+    assert (json.loads(field)[1:], count) == (["api_call", 1, "delivered"], 3)
+
+
+def test_of_two_events_with_one_id_the_one_that_was_delivered_is_counted(world: World) -> None:
+    twice = event("a")
+    refuse(world, "b")
+    world.relay.add([twice, bytes(bytearray(twice)), event("b")])
+    drained = leading(world)
+    drained.run(5.0)
+
+    assert sum(world.relay.journal.values()) == 2
+
+
+def test_that_nothing_is_counted_is_told(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.relay.not_counted = "this user may not write to it"
+    world.add("a")
+    leading(world)
+
+    assert world.relay.stream == {}
+    told = "the relay's journal does not count what is delivered: this user may not write to it"
+    assert told in caplog.text
+
+
 def test_an_event_that_togai_has_already_counts_as_delivered(world: World) -> None:
     world.server.answer = lambda sent: Reply(409, b'{"message": "duplicate id"}')
     world.add("a")
@@ -146,11 +182,12 @@ def test_an_entry_whose_dead_letters_have_no_room_stays_and_is_told_and_leaves_o
 def test_a_settlement_whose_answer_was_lost_is_asked_for_once_more(world: World) -> None:
     drained = leading(world)
     world.add("a")
-    drained.run(0.3)
-    drained.link.lose_answers = 1
+    drained.link.lose_settlements = 1
     drained.run(10.0)
+    assert world.relay.doubts == []
 
     assert drained.sent == ["a"]
+    assert [each.removed for each in drained.link.settled] == [["1-000001"], []]
     assert (world.relay.stream, world.relay.facts["out"]) == ({}, "1")
     assert drained.drainer.view().is_empty
 
@@ -175,6 +212,28 @@ def test_foreign_entries_stay_are_counted_and_told_and_block_nothing(
     assert "2 entries of the relay cannot be read" in str(drained.stats.last_error)
     assert "it has other fields than ours" in caplog.text
     assert "it has a line that is no event" in caplog.text
+
+
+def test_foreign_entries_are_told_once_and_their_number_once_an_hour_where_it_has_changed(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        world.relay.add_fields({b"x": b"y"})
+    drained = leading(world)
+    for n in range(10):
+        world.relay.server = RedisServer(f"run {n + 2}", "replication 2")  # all is read once more
+        drained.run(70.0)
+    assert caplog.text.count("has other fields") == 1
+
+    world.relay.add_fields({b"x": b"y"})
+    drained.run(5.0)
+    assert "cannot be read: not sent" not in caplog.text
+    drained.run(3600.0)
+    assert caplog.text.count("4 entries of the relay that cannot be read: not sent, they stay") == 1
+
+    world.relay.stream.clear()
+    drained.run(3700.0)
+    assert caplog.text.count("cannot be read: not sent") == 1
 
 
 def test_what_stands_before_the_cursor_is_found_though_foreign_entries_have_gone(world: World) -> None:
@@ -217,6 +276,76 @@ def test_before_that_an_older_event_stays_where_it_is(world: World) -> None:
 
     assert (drained.sent, len(world.relay.stream), drained.stats.stranded) == ([], 1, 1)
     assert "the clocks do not tell" in str(drained.stats.last_error)
+
+
+def test_togai_is_asked_what_time_it_is_where_nothing_else_would_make_it_say_so(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.server.look_up_answer = lambda: Reply(404, b'{"message": "none"}', date=world.now_ms() / 1000)
+    world.add("old", ago=41 * DAY)
+    drained = leading(world)
+    drained.run(10.0)
+
+    assert (drained.sent, len(world.server.looked_up), drained.stats.requests) == ([], 1, 1)
+    assert (world.relay.stream, list(world.relay.dead)) == ({}, ["old"])
+    assert "trying" not in world.relay.facts, "Togai has taken nothing with this key"
+    assert "does not say what time it is" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "times"),
+    [
+        (Reply(503, b"{}"), [0.0, 5.0, 15.0, 35.0, 75.0]),
+        (Reply(401, b"<html>"), [0.0]),
+        (Reply(429, b"{}", retry_after=8.0), [0.0, 8.0, 18.0, 38.0, 78.0]),
+        (Reply(200, b"<html>a waiting room</html>"), [0.0, 5.0, 15.0, 35.0, 75.0]),
+        (NoSession("session_factory raised"), [0.0, 5.0, 15.0, 35.0, 75.0]),
+        (Reply(200, b"{}"), [0.0]),  # it has no date, and the next one will have none either
+    ],
+)
+def test_who_gives_no_time_is_asked_again_as_seldom_as_a_parked_line_is_probed(
+    world: World, answer: Any, times: list[float]
+) -> None:
+    def answered() -> Reply:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[no-any-return]  # a Reply
+
+    world.server.look_up_answer = answered
+    world.add("old", ago=41 * DAY)
+    drained = leading(world)
+    drained.run(120.0)
+
+    first = world.server.looked_up[0]
+    assert [each - first for each in world.server.looked_up] == pytest.approx(times, abs=0.5)
+    assert (len(world.relay.stream), drained.drainer.view().is_empty) == (1, True)
+
+
+def test_nobody_asks_without_the_lease_or_a_key(world: World) -> None:
+    world.add("old", ago=41 * DAY)
+    keys = ["secret"]  # for the fingerprint
+    drained = leading(world, api_key=keys.pop)
+    drained.run(3.0)
+    assert world.server.looked_up == []
+
+    keys.append("secret")
+    world.cut.add(id(drained.link))
+    drained.run(30.0)
+    assert world.server.looked_up == []
+
+    world.cut.clear()
+    drained.run(30.0)
+    assert len(world.server.looked_up) == 1
+
+
+def test_nobody_asks_while_the_key_is_refused(world: World) -> None:
+    world.server.answer = lambda sent: Reply(401)
+    world.add("new")
+    drained = leading(world)
+    world.add("old", ago=41 * DAY)
+    drained.run(300.0)
+
+    assert (len(world.server.sent), world.server.looked_up) == (1, [])
 
 
 def test_of_events_older_than_a_day_one_entry_asks_what_time_it_is_before_the_others_go(world: World) -> None:
@@ -368,22 +497,6 @@ def test_what_cannot_be_delivered_before_the_end_stays_in_the_stream(world: Worl
     assert world.clock.now - begun < 0.1, "it is the next drainer's"
 
 
-def test_another_key_does_not_take_the_lease_until_that_is_wanted(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
-    leading(world).drainer.close()
-    other = world.drainer(api_key="another")
-    other.run(3.0)
-    view = other.drainer.view()
-    assert (view.role, view.is_refused) == ("waits", True)
-    assert "another key has drained this relay" in view.failure
-    assert "another key has drained this relay" in str(other.stats.last_error)
-
-    wanted = world.drainer(api_key="another", new_key=True)
-    wanted.run(3.0)
-    assert wanted.drainer.view().role == "leads"
-
-
 # --- another Redis, or a Redis that has lost something ---
 
 
@@ -402,6 +515,8 @@ def test_what_redis_has_lost_is_told_and_what_is_in_memory_is_delivered_all_the_
 
     assert len(set(drained.sent)) == 20_000
     assert drained.drainer.view().lost == 10_000
+    doubt, *_ = world.relay.doubts
+    assert "Redis has lost events that it had confirmed, at least 10000" in doubt
     assert "Redis has lost events that it had confirmed, at least 10000" in caplog.text
     assert drained.drainer.view().is_empty
 
@@ -427,6 +542,62 @@ def test_a_replica_that_lagged_is_read_from_its_start_and_what_it_does_not_know_
     assert "it does not know of 3 events that had been handed over" in caplog.text
 
 
+def test_each_loss_is_told_with_its_size_however_soon_after_the_last_one(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.server.answer = lambda sent: Reply(503)
+    drained = leading(world)
+    for lost in (5, 7):
+        world.relay.facts["lost"] = str(int(world.relay.facts["lost"]) + lost)
+        drained.run(3.0)
+
+    told = [line for line in caplog.messages if "Redis has lost events" in line]
+    assert [line.partition("at least ")[2] for line in told] == [
+        "5: somebody has deleted or trimmed the stream",
+        "7: somebody has deleted or trimmed the stream",
+    ]
+    assert drained.drainer.view().lost == 12
+
+
+def test_what_has_left_since_the_last_look_is_not_told_as_lost(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.server.answer = lambda sent: Reply(503)
+    drained = leading(world, backoff_max=1.0)
+    world.add("a", "b")
+    drained.run(4.0)
+    world.server.answer = lambda sent: OK
+    while world.relay.stream:
+        drained.run(0.1)
+    assert world.relay.facts["out"] == "2"
+    world.relay.begin(run=2)
+    drained.run(5.0)
+
+    assert drained.drainer.view().lost == 0
+    assert "Redis may have lost events that it had confirmed, and how many cannot be told" in caplog.text
+
+
+def test_what_was_delivered_though_its_entry_was_gone_is_not_told_as_lost(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.server.answer = lambda sent: Reply(503)
+    world.add("a", "b")
+    drained = leading(world)
+    world.relay.stream.clear()
+    world.server.answer = lambda sent: OK
+    while not drained.stats.delivered:
+        drained.run(0.1)
+    drained.run(0.2)
+    assert world.relay.doubts == ["Redis had lost 2 events before their delivery could be counted"]
+    world.relay.count(lost=2, events=-2)  # as who hands over next finds
+    drained.run(5.0)
+    assert drained.drainer.view().lost == 0
+
+    world.relay.count(lost=3)
+    drained.run(3.0)
+    assert drained.drainer.view().lost == 3
+
+
 def test_a_new_entry_under_the_id_of_one_that_was_lost_is_sent_and_not_removed_by_its_predecessor(
     world: World,
 ) -> None:
@@ -443,13 +614,227 @@ def test_a_new_entry_under_the_id_of_one_that_was_lost_is_sent_and_not_removed_b
     assert world.relay.stream == {}
 
 
+def failed_over(world: World, *lost: str) -> None:
+    """A replica takes over that lacks these entries, while so many events come that no figure tells."""
+    for entry_id in lost:
+        del world.relay.stream[entry_id]
+    world.relay.server = RedisServer("run 2", "replication 2")
+    for n in range(10):
+        world.add(f"new {n}")
+
+
+def test_what_a_replica_lacks_is_told_though_its_figures_are_larger_already(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.server.answer = lambda sent: Reply(503)
+    world.add("a")
+    lost = world.add("b", "c")
+    drained = leading(world)
+    failed_over(world, lost)
+    drained.run(10.0)
+
+    assert "Redis has lost events that it had confirmed, at least 2: another Redis answers" in caplog.text
+    assert "at least 2: another Redis answers" in world.relay.doubts[0]
+    assert drained.drainer.view().lost == 2
+    assert caplog.text.count("another Redis") == 1
+    world.server.answer = lambda sent: OK
+    drained.run(60.0)
+    assert {"a", "b", "c", "new 0"} < set(drained.sent)
+    assert (drained.drainer.view().lost, caplog.text.count("has lost")) == (2, 1)
+
+
+def test_what_was_delivered_before_it_was_missed_is_told_too(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.server.answer = lambda sent: Reply(503)
+    lost = world.add("a", "b")
+    world.add(*[f"{n}" for n in range(10)])
+    drained = leading(world)
+    failed_over(world, lost)
+    drained.run(2.0)  # it has seen that it is another one
+    world.server.answer = lambda sent: OK
+    drained.run(60.0)
+
+    assert drained.drainer.view().lost == 2
+    assert drained.drainer.view().is_empty
+
+
+def test_a_redis_that_was_started_anew_and_has_all_is_told_once_and_is_no_loss(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.server.answer = lambda sent: Reply(503)
+    world.add("a", "b")
+    drained = leading(world)
+    second = world.drainer()
+    second.run(1.0)
+    failed_over(world)
+    drained.run(4.0)
+    second.run(4.0)
+    drained.run(4.0)
+
+    told = [record for record in caplog.records if "was started anew" in record.getMessage()]
+    assert [record.levelname for record in told] == ["WARNING"] * 2
+    assert "2 events that had been read of it are still there" in caplog.text
+    assert (drained.drainer.view().lost, second.drainer.view().lost) == (0, 0)
+    assert "has lost" not in caplog.text
+
+
+def test_what_may_be_settled_already_is_not_missed(world: World) -> None:
+    drained = leading(world)
+    world.server.answer = lambda sent: Reply(503)
+    world.add("a", "b")
+    drained.run(1.0)
+    failed_over(world)
+    drained.link.lose_settlements = 1
+    world.server.answer = lambda sent: OK
+    drained.run(60.0)
+
+    assert (world.relay.stream, drained.drainer.view().lost) == ({}, 0)
+
+
+def test_what_a_successor_has_settled_is_not_missed(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.server.answer = lambda sent: Reply(503)
+    world.add("a", "b")
+    drained = leading(world)
+    failed_over(world)
+    world.relay.lease = "another:1"
+    world.relay.stream.clear()
+    drained.run(10.0)
+
+    assert "has lost" not in caplog.text
+    assert caplog.text.count("was started anew") == 1
+
+
+def test_an_empty_relay_that_never_held_anything_has_nothing_to_lose(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    drained = leading(world)
+    world.relay.server = RedisServer("run 2", "replication 2")
+    drained.run(10.0)
+
+    assert "anew" not in caplog.text
+
+
 def test_a_stream_that_was_trimmed_is_told(world: World, caplog: pytest.LogCaptureFixture) -> None:
     drained = leading(world)
     world.relay.count(lost=7)
     drained.run(3.0)
 
     assert drained.drainer.view().lost == 7
-    assert "at least 7: the stream was deleted or trimmed" in caplog.text
+    assert "at least 7: somebody has deleted or trimmed the stream" in caplog.text
+
+
+def test_a_trim_beside_an_entry_that_is_not_ours_leaves_no_event_counted_that_is_gone(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = world.add("a", "b")
+    world.relay.add_fields({b"x": b"y"})
+    del world.relay.stream[gone]
+    drained = leading(world)
+    drained.run(5.0)
+
+    facts = world.relay.facts
+    assert (facts["events"], facts["bytes"], facts["in"], facts["lost"]) == ("0", "0", "2", "2")
+    assert "the relay said that it holds 2 events, and it holds 0" in caplog.text
+    assert "at least 2: somebody has deleted or trimmed the stream" in caplog.text
+    assert drained.drainer.view().is_empty
+
+
+def test_what_was_trimmed_while_it_was_in_memory_is_counted_no_more(world: World) -> None:
+    world.server.answer = lambda sent: Reply(503)
+    gone = world.add("a", "b")
+    world.add("c")
+    drained = leading(world)
+    drained.run(3.0)
+    del world.relay.stream[gone]
+    world.add("d")
+    drained.run(5.0)
+
+    facts = world.relay.facts
+    assert (facts["events"], facts["lost"]) == ("2", "2")
+    assert int(facts["bytes"]) == sum(map(size_of, world.relay.stream.values()))
+
+
+def test_entries_that_nobody_has_counted_are_counted_once_they_are_read(world: World) -> None:
+    world.server.answer = lambda sent: Reply(503)
+    world.add("a")
+    world.relay.stream["7-1"] = fields_of(events("b", "c"), b"x" * 16, world.now_ms())
+    drained = leading(world)
+    drained.run(5.0)
+    facts = world.relay.facts
+    assert (facts["events"], facts["in"], facts["lost"]) == ("3", "3", "0")
+
+    world.server.answer = lambda sent: OK
+    drained.run(60.0)
+    assert (facts["events"], facts["bytes"], facts["in"], facts["out"]) == ("0", "0", "3", "3")
+    assert sorted(drained.sent[-3:]) == ["a", "b", "c"]
+
+
+def test_bytes_that_nobody_holds_are_corrected_in_silence(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    drained = leading(world)
+    world.relay.facts["bytes"] = "999"
+    drained.run(5.0)
+
+    assert world.relay.facts["bytes"] == "0"
+    assert "corrected" not in caplog.text
+
+
+def test_a_drainer_that_has_lost_the_lease_without_knowing_it_corrects_nothing(world: World) -> None:
+    drained = leading(world)
+
+    def take_over() -> None:
+        world.relay.lease = "another:1"
+
+    world.relay.facts["bytes"] = "999"
+    world.relay.raising = [take_over]
+    drained.run(1.0)
+
+    assert not world.relay.raising
+    assert world.relay.facts["bytes"] == "999"
+
+
+def test_an_entry_that_cannot_be_read_stays_counted_or_not_as_it_was(world: World) -> None:
+    """It may be of a newer producer, or damaged, or a stranger's."""
+    newer = {**fields_of(events("a"), b"x" * 16, world.now_ms()), b"v": b"2"}
+    world.relay.add_fields(newer, "1-1", count=1)
+    world.relay.stream["1-2"] = {**newer, b"e": b"cut"}
+    drained = leading(world)
+    drained.run(5.0)
+
+    facts = world.relay.facts
+    assert (facts["events"], facts["in"], facts["lost"]) == ("1", "1", "0")
+    assert int(facts["bytes"]) == size_of(newer)
+    assert drained.drainer.view().lost == 0
+
+
+def test_how_much_was_lost_is_not_told_where_nobody_knows(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.server.answer = lambda sent: Reply(503)
+    world.add("a")
+    drained = leading(world)
+    world.relay.begin(run=2)
+    drained.run(3.0)
+
+    assert "Redis may have lost events that it had confirmed, and how many cannot be told" in caplog.text
+    assert "at least" not in caplog.text
+    assert drained.drainer.view().lost == 0
+
+
+def test_a_relay_that_comes_back_empty_while_nothing_is_in_it_may_have_lost_what_came_meanwhile(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.add("a")
+    drained = leading(world)
+    drained.run(5.0)
+    assert drained.drainer.view().is_empty
+    world.add("b")
+    world.relay.begin(run=2)
+    drained.run(3.0)
+
+    assert "how many cannot be told: the relay has begun anew" in caplog.text
 
 
 # --- what is wrong with Redis, or with us ---
@@ -581,3 +966,41 @@ def test_where_no_thread_can_be_started_that_is_the_complaint(world: World) -> N
     drained.drainer.start()
 
     assert "no thread can be started for the relay" in str(drained.drainer.pipeline.store.complaint())
+
+
+# --- how it stands, as it says in the relay ---
+
+
+def said(world: World) -> SelfReport:
+    report = SelfReport.of_text(world.relay.report.partition("\n")[2])
+    assert report is not None
+    return report
+
+
+def test_who_drains_says_in_the_relay_how_it_stands(world: World) -> None:
+    world.add("a", "b")
+    drained = leading(world)
+    drained.run(2.0)
+
+    assert world.relay.report.startswith(f"{world.relay.lease.rpartition(':')[0]}\n")
+    assert (said(world).trouble, said(world).delivered, said(world).pending) == ("", 2, 0)
+
+
+def test_a_parked_drainer_says_so(world: World) -> None:
+    world.server.answer = lambda sent: Reply(401, b'{"message": "no such key"}')
+    world.add("a")
+    drained = leading(world)
+    drained.run(2.0)
+
+    assert (said(world).trouble, said(world).is_by_key) == ("parked", True)
+    assert "no such key" in said(world).why
+
+
+def test_a_relay_that_takes_no_report_is_drained_all_the_same(world: World) -> None:
+    world.relay.takes_no_report = True
+    world.add("a")
+    drained = leading(world)
+    drained.run(30.0)
+
+    assert (drained.sent, world.relay.report) == (["a"], "")
+    assert drained.stats.last_error is None

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from servers import needs_redis, running
 
-from togai_shipper import ConfigurationError
+from togai_shipper import ConfigurationError, Shipper
 from togai_shipper.relay.errors import Forbidden, Foreign, Full, RelayError, Unreachable
 from togai_shipper.relay.link import Link
 
@@ -63,6 +65,8 @@ E = redis.exceptions
         (E.OutOfMemoryError("command not allowed"), Full, "no memory left"),
         (E.ResponseError("OOM command not allowed"), Full, "no memory left"),
         (E.ResponseError("WRONGTYPE Operation against a key"), Foreign, "something else"),
+        (E.ResponseError("DB index is out of range"), Forbidden, "no database of the number"),
+        (E.ResponseError("exhausted the last possible ID"), Foreign, "delete the stream (DEL)"),
         (E.ConnectionError("refused"), Unreachable, "no relay: ConnectionError: refused"),
         (E.ResponseError("MOVED 1 h:1"), Unreachable, "a function that makes a RedisCluster"),
     ],
@@ -71,6 +75,13 @@ def test_each_answer_has_its_kind(error: Exception, kind: type[RelayError], text
     found = told(error)
     assert type(found) is kind
     assert text in str(found)
+
+
+def test_where_in_a_script_something_failed_is_not_told() -> None:
+    where = "script: 0a1b2c3d4e5f60718293a4b5c6d7e8f901234567, on @user_script:12."
+    text = f"user_script:12: Script attempted to access a nonexistent global variable 'x' {where}"
+    found = str(told(E.ResponseError(text)))
+    assert found == "no relay: ResponseError: Script attempted to access a nonexistent global variable 'x'"
 
 
 @pytest.mark.parametrize(
@@ -95,6 +106,21 @@ def test_a_client_that_decodes_replies_is_refused() -> None:
     link = Link(lambda: Refusing(ValueError(), decodes=True), "togai")  # type: ignore[arg-type, return-value]  likewise
     with pytest.raises(Forbidden, match="without decode_responses"):
         link.length()
+
+
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [(None, "NoneType"), ("redis://cache", "str"), (redis.asyncio.Redis(), r"redis\.asyncio\.client\.Redis")],
+)
+def test_a_function_that_returns_no_client_of_ours_is_told_what_it_returned(made: Any, kind: str) -> None:
+    with pytest.raises(Forbidden, match=rf"must return a redis\.Redis, and returned a .*{kind}"):
+        Link(lambda: made, "togai").length()
+
+
+@pytest.mark.parametrize("end", ["/abc", "?foo=bar", "?db=x", "?max_connections=-1"])
+def test_a_shipper_is_not_made_with_a_url_that_leads_nowhere(end: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"relay: (what follows the host|redis-py does not take)"):
+        Shipper(relay=f"redis://:sesame-open@cache{end}")
 
 
 def test_a_cluster_is_asked_at_the_node_of_the_keys() -> None:
@@ -125,12 +151,40 @@ def test_without_redis_py_it_says_what_to_install() -> None:
 
 
 @needs_redis
-def test_a_server_that_repeats_the_password_does_not_make_us_repeat_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_function", [False, True])
+def test_a_server_that_repeats_the_password_does_not_make_us_repeat_it(
+    tmp_path: Path, *, is_function: bool
+) -> None:
     with running(tmp_path, "--rename-command", "AUTH", "") as server:
-        link = Link(f"redis://:sesame-open@127.0.0.1:{server.port}?protocol=2", "togai")
+        url = f"redis://:sesame-open@127.0.0.1:{server.port}?protocol=2"
+        link = Link((lambda: redis.Redis.from_url(url)) if is_function else url, "togai")
         with pytest.raises(RelayError, match="unknown command 'AUTH'") as found:
             link.length()
     assert "sesame" not in str(found.value)
+
+
+@pytest.mark.parametrize("url", ["redis://:sesame/open@h", "sesame-open", "redis://h:sesame-open"])
+def test_what_the_function_itself_raises_is_told_without_its_text(url: str) -> None:
+    with pytest.raises(
+        Unreachable, match="the function that makes its client has raised ValueError"
+    ) as found:
+        Link(lambda: redis.Redis.from_url(url), "togai").length()
+    assert "sesame" not in "".join(traceback.format_exception(found.value))
+    assert f"({Path(__file__).name}:" in str(found.value)
+    assert not found.value.may_be_done
+
+
+def test_what_has_no_place_in_the_application_is_told_without_one() -> None:
+    with pytest.raises(Unreachable, match="has raised TypeError; its text is not shown"):
+        Link(int.to_bytes, "togai").length()  # type: ignore[arg-type]  likewise
+
+
+def test_what_the_network_says_in_a_function_is_shown_without_userinfo() -> None:
+    def refuse() -> Any:
+        raise redis.ConnectionError("no master at redis://:sesame-open@h:1")
+
+    with pytest.raises(Unreachable, match="ConnectionError: no master at redis://…@h:1"):
+        Link(refuse, "togai").length()
 
 
 class NotAgain(Retry):

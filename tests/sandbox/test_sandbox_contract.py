@@ -61,6 +61,8 @@ VALID = [
     event(timestamp="2022-06-15t07:30:35.123456789z"),
     event(timestamp="2022-06-15T07:30:35+05:30"),
     event(timestamp="2024-02-29T23:59:59.999-23:59"),
+    event(timestamp="2022-06-15 07:30:35 UTC"),
+    event(timestamp="2022-06-15 07:30:35 +0530"),
 ]
 
 INVALID = [
@@ -90,6 +92,9 @@ INVALID = [
     ("event.timestamp", event(timestamp="1655278235")),
     ("event.timestamp", event(timestamp="2022-06-15")),
     ("event.timestamp", event(timestamp="2022-06-15 07:30:35")),
+    ("event.timestamp", event(timestamp="2022-06-15 07:30:35 CET")),
+    ("event.timestamp", event(timestamp="2022-06-15 07:30:35 +05:30")),
+    ("event.timestamp", event(timestamp="2022-06-15T07:30:35 UTC")),
     ("event.timestamp", event(timestamp="2022-06-15T07:30")),
     ("event.timestamp", event(timestamp="2022-06-15T07:30:35.Z")),
     ("event.timestamp", event(timestamp="2022-06-15T07:30:35Z\n")),
@@ -284,6 +289,10 @@ def test_lengths_are_counted_in_characters(togai: FakeTogai, session: requests.S
     [
         (".attributes: must not repeat a name", event(attributes=[{"name": "a", "value": "1"}] * 2)),
         (".timestamp: must have a zone", event(timestamp="2022-06-15T07:30:35")),
+        (
+            ".timestamp: must be an ISO 8601 date and time",
+            event(timestamp="2022-06-15 07:30:35 UTC"),
+        ),
     ],
 )
 def test_what_togai_leaves_open_passes_unless_it_is_read_strictly(what: str, invalid: Any) -> None:

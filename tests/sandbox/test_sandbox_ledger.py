@@ -297,7 +297,8 @@ def test_a_record_is_in_progress_until_it_settles(
     single(session, togai, event())
     assert togai.ledger.get("e-1").statuses == ("INGESTION_IN_PROGRESS",)
     assert get(session, togai, "/events/e-1").json()["events"][0]["ingestionStatus"] == {
-        "status": "INGESTION_IN_PROGRESS"
+        "status": "INGESTION_IN_PROGRESS",
+        "statusDescription": "Event ingestion is in progress",
     }
 
     clock.now += 60.0

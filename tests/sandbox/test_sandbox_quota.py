@@ -104,7 +104,7 @@ def test_lookups_and_tokens_count_as_one_and_each_ingestion_endpoint_by_itself(
 ) -> None:
     togai.rate_limit = togai.other_rate_limit = 0.001
 
-    assert statuses(session, togai, "/events", 1, "GET") == [200]
+    assert statuses(session, togai, "/events", 1, "GET") == [404]
     assert statuses(session, togai, "/authenticate", 1) == [429]
     assert statuses(session, togai, "/events/x", 1, "GET") == [429]
     assert statuses(session, togai, "/ingest", 2) == [415, 429]
@@ -142,3 +142,39 @@ def test_too_many_requests_without_a_key_are_answered_429_on_every_endpoint(
 
     session.headers["Authorization"] = "Bearer secret"
     assert statuses(session, togai, "/ingest", 1) == [415]
+
+
+@pytest.mark.parametrize("reply", [429, 403, 401])
+def test_what_follows_too_many_requests_without_a_key_is_a_switch(
+    togai: FakeTogai, session: requests.Session, reply: int
+) -> None:
+    togai.unauthenticated_limit, togai.unauthenticated_reply = 5, reply
+    session.headers["Authorization"] = "Bearer other"
+
+    assert statuses(session, togai, "/events", 7, "GET") == [401] * 5 + [reply] * 2
+
+
+def test_whether_too_many_of_them_lock_out_the_right_key_is_a_switch(
+    togai: FakeTogai, session: requests.Session
+) -> None:
+    togai.unauthenticated_limit, right = 1, session.headers["Authorization"]
+    session.headers["Authorization"] = "Bearer other"
+    statuses(session, togai, "/events", 2, "GET")
+    session.headers["Authorization"] = right
+    assert statuses(session, togai, "/event_schema", 1, "GET") == [200]
+
+    togai.locks_out = True
+    assert statuses(session, togai, "/event_schema", 1, "GET") == [429]
+    assert statuses(session, togai, "/ingest", 1) == [429]
+
+
+def test_a_source_that_was_locked_out_is_let_in_after_half_an_hour(
+    quotas: Quotas, switches: Switches, clock: ManualClock
+) -> None:
+    switches.unauthenticated_limit, switches.locks_out = 1, True
+    assert [quotas.admit_stranger("here") for _ in range(2)] == [True, False]
+    assert quotas.is_locked_out("here")
+    assert not quotas.is_locked_out("there")
+
+    clock.now += 1800.0
+    assert not quotas.is_locked_out("here")

@@ -12,7 +12,7 @@ from togai_shipper.testing import FakeTogai
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("POST", "/", 404),
+        ("POST", "/", 405),
         ("POST", "/v1/ingest", 404),
         ("POST", "/ingest/", 404),
         ("POST", "/ingestbatch", 404),
@@ -28,8 +28,28 @@ def test_there_is_nothing_elsewhere(
 
     assert reply.status_code == status
     assert list(reply.json()) == ["message"]
+    assert ("Allow" in reply.headers) == (status == 405)
     assert (togai.requests[-1].path, togai.requests[-1].status) == (path, status)
     assert togai.ledger.get("e-1").receipts == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/ingest", {"POST"}),
+        ("/ingestBatch", {"POST"}),
+        ("/events", {"GET", "HEAD"}),
+        ("/events/e-1", {"GET", "HEAD"}),
+        ("/authenticate", {"POST"}),
+    ],
+)
+def test_a_refused_method_is_told_which_ones_are_allowed(
+    togai: FakeTogai, session: requests.Session, path: str, methods: set[str]
+) -> None:
+    reply = session.delete(togai.url + path, timeout=10)
+
+    assert reply.status_code == 405
+    assert set(reply.headers["Allow"].split(", ")) == methods
 
 
 def test_requests_are_remembered_as_they_came(togai: FakeTogai, session: requests.Session) -> None:

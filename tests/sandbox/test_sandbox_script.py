@@ -36,7 +36,7 @@ def test_the_next_requests_take_the_queued_faults_in_order_one_each(
 def test_lookups_take_nothing_from_the_queue(togai: FakeTogai, session: requests.Session) -> None:
     togai.script(faults.Refuse(503))
 
-    assert session.get(togai.url + "/events", timeout=10).status_code == 200
+    assert session.get(togai.url + "/events", timeout=10).status_code == 404
     assert togai.script_left == 1
 
 

@@ -102,6 +102,18 @@ def test_fastapi_under_uvicorn(togai: FakeTogai) -> None:
         assert same(billed(togai, 2), expected)
 
 
+def test_aiohttp(togai: FakeTogai) -> None:
+    port = free_port()
+    with serving(togai, "python", "aiohttp_app.py", str(port), folder_of_apps=EXAMPLES, **SOON):
+        answers = ask(f"http://127.0.0.1:{port}", "/items/7", "/stream")
+        assert answers == [(200, '{"item": 7}'), (200, "hello, world\n")]
+        expected = [
+            {"account": "acme", "count": "1", "size": "11", "route": "/items/{item}"},
+            {"account": "acme", "count": "1", "size": "13", "route": "/stream"},
+        ]
+        assert same(billed(togai, 2), expected)
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -43,6 +44,17 @@ def test_a_file_that_the_server_sends_arrives_whole_and_is_counted(togai: FakeTo
         event = the_event(togai)
         assert event["attributes"] == [{"name": "size", "value": str(len(content))}]
         assert event["dimensions"] == {"path": "/file", "outcome": "ok"}
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_call_that_is_redirected_for_a_slash_is_one_event(togai: FakeTogai, name: str) -> None:
+    with serving(togai, *SERVERS[name], **SOON) as server:
+        asked = server.url + "/items?page=2"
+        redirect = requests.get(asked, allow_redirects=False, timeout=PATIENCE)
+        assert redirect.status_code in (301, 307, 308)
+        # On a connection of its own: uWSGI closes the first one without saying so.
+        requests.get(urljoin(asked, redirect.headers["Location"]), timeout=PATIENCE).raise_for_status()
+        assert the_event(togai)["dimensions"] == {"path": "/items/", "outcome": "ok"}
 
 
 @pytest.mark.parametrize("name", SERVERS)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from redis import Redis
-from rq import Queue
+from redis_server import redis_server
+from rq import Queue, Repeat, Retry
 from serving import PATIENCE, assert_each_is_billed_once, serving
 
 from togai_shipper.testing import FakeTogai, faults
@@ -23,17 +22,8 @@ pytestmark = [
 
 @pytest.fixture
 def redis() -> Iterator[str]:
-    """A Redis of the test's own; the path of its socket."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/redis"
-        command = ["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", folder]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout
-            assert any("ready to accept connections" in line.lower() for line in process.stdout)
-            try:
-                yield path
-            finally:
-                process.kill()
+    with redis_server() as path:
+        yield path
 
 
 def ask(redis: str, jobs: int, *arguments: str) -> None:
@@ -88,3 +78,62 @@ def test_a_spool_keeps_what_a_work_horse_cannot_deliver(togai: FakeTogai, redis:
 
     assert togai.ledger.ids == left
     assert togai.ledger.billed_twice == set()
+
+
+# --- jobs that run more than once ---
+
+ENDS = {  # of each job: the options that it is enqueued with, and how its runs end; the others end well
+    "well": ({}, []),
+    "fails": ({}, ["fail"]),
+    "is retried": ({"retry": Retry(max=1)}, ["fail"]),
+    "fails twice": ({"retry": Retry(max=1)}, ["fail", "fail"]),
+    "returns a Retry": ({}, ["return a Retry"]),
+    "is killed": ({"retry": Retry(max=1)}, ["be killed"]),
+    "takes too long": ({"retry": Retry(max=1), "job_timeout": 1}, ["take too long"]),
+    "is requeued": ({}, ["fail"]),
+    "is repeated": ({"repeat": Repeat(times=2)}, []),
+}
+
+
+@pytest.fixture(scope="module")
+def bill() -> dict[tuple[str | None, str | None], tuple[int, int]]:
+    """What is billed of each job: how many events, and how many pages."""
+    with redis_server() as redis, FakeTogai(api_key="secret", rate_limit=None) as togai:
+        with Redis(unix_socket_path=redis) as connection:
+            queue = Queue(connection=connection)
+            jobs = {
+                name: queue.enqueue("jobs.render", args=[name, *ends], **options)
+                for name, (options, ends) in ENDS.items()
+            }
+            for _ in range(2):
+                with serving(togai, *worker("togai_shipper.contrib.rq.Worker", redis)) as server:
+                    assert server.process.wait(PATIENCE) == 0
+                if jobs["is requeued"].is_failed:
+                    jobs["is requeued"].requeue()
+        return {
+            (row.account, row.schema): (row.events, sum(int(amount) for _, _, amount in row.sums))
+            for row in togai.ledger.bill
+        }
+
+
+@pytest.mark.parametrize(
+    ("job", "by_default", "with_failures"),
+    [
+        ("well", (1, 12), (1, 12)),
+        ("fails", None, (1, 0)),
+        ("is retried", (1, 12), (2, 12)),
+        ("fails twice", None, (1, 0)),
+        ("returns a Retry", (1, 12), (1, 12)),
+        ("is killed", (1, 12), (1, 12)),
+        ("takes too long", (1, 12), (2, 12)),
+        ("is requeued", (1, 12), (2, 12)),
+        ("is repeated", (3, 36), (3, 36)),
+    ],
+)
+def test_of_a_job_that_runs_more_than_once_the_run_that_ends_well_is_billed(
+    bill: dict[tuple[str, str], tuple[int, int]],
+    job: str,
+    by_default: tuple[int, int] | None,
+    with_failures: tuple[int, int],
+) -> None:
+    assert (bill.get((job, "default")), bill.get((job, "failures"))) == (by_default, with_failures)

@@ -15,6 +15,8 @@ from pathlib import Path
 import attrs
 import pytest
 
+from togai_shipper._journal import read_journals
+from togai_shipper.spool.archive import NAME
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.testing import FakeTogai, Received, faults
 
@@ -48,6 +50,7 @@ class Herd:
                     "TOGAI_API_KEY": "secret",
                     "TOGAI_BASE_URL": self._togai.url,
                     "TOGAI_SPOOL": str(self.spool),
+                    "TOGAI_JOURNAL": "ids",
                     **environment,
                 },
                 stdout=said,
@@ -95,7 +98,7 @@ class Herd:
     def drained(self) -> None:
         """A last process sees to what is left."""
         assert self.run("drain") == 0, self.errors
-        assert self.words("closed") == ["True"]
+        assert self.words("closed") == ["True"], (self.words("closed"), self.errors)
 
     def bury(self) -> None:
         """Wait until all have ended, forked ones too."""
@@ -145,7 +148,9 @@ class Herd:
     def left_behind(self) -> list[str]:
         """Files that belong to nothing: all that may be there is the last process's, for its dead letters."""
         return sorted(
-            path.name for path in self.spool.iterdir() if f"-{self._processes[-1].pid}-" not in path.name
+            path.name
+            for path in self.spool.iterdir()
+            if f"-{self._processes[-1].pid}-" not in path.name and path.name != NAME
         )
 
     @property
@@ -176,11 +181,19 @@ class Judgement:
     lost: set[str]
     twice: set[str]
     buried_in_error: set[str]
+    miscounted: int  # by how many the journal's count is wrong
+    misnamed: set[str]  # ids that the journal has, or lacks, in error
+    doubts: set[str]  # of the journal
 
     @property
     def is_right(self) -> bool:
         """Nothing is lost, nothing billed twice."""
         return not (self.lost or self.twice or self.buried_in_error)
+
+    @property
+    def is_counted(self) -> bool:
+        """The journal says what the ledger says, and has no doubt."""
+        return not (self.miscounted or self.misnamed or self.doubts)
 
 
 def is_poison(event: dict[str, list[dict[str, str]]]) -> bool:
@@ -205,6 +218,8 @@ def judged(togai: FakeTogai, herd: Herd) -> Judgement:
             metered.setdefault(record.event["accountId"], []).append(record.event["id"])
     dead = dead_letters(herd.spool)
     safe = herd.safe
+    journals = read_journals(herd.spool)
+    counts = [each for journal in journals for each in journal.counts]
     billed = {event_id for ids in metered.values() for event_id in ids}
     return Judgement(
         safe=len(safe),
@@ -212,6 +227,11 @@ def judged(togai: FakeTogai, herd: Herd) -> Judgement:
         dead=len(dead),
         lost={name for name, event_id in safe.items() if event_id not in billed and event_id not in dead},
         twice={name for name, ids in metered.items() if len(ids) > 1} | togai.ledger.billed_twice,
+        miscounted=sum(each.count for each in counts if each.fate == "delivered") - len(billed),
+        misnamed=billed.symmetric_difference(
+            event_id for journal in journals for each in journal.listed or () for event_id in each.ids
+        ),
+        doubts={journal.why_not for journal in journals if journal.why_not},
         buried_in_error=(dead.keys() & billed) | {each for each, why in dead.items() if why != "rejected"},
     )
 

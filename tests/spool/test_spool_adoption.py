@@ -20,7 +20,7 @@ from togai_shipper.spool.disk import Disk
 from togai_shipper.spool.errors import Damaged, Endless, SpoolError, SpoolFull
 from togai_shipper.spool.file import READ_BYTES, SpoolFile
 from togai_shipper.spool.folder import Folder
-from togai_shipper.spool.orphan import Orphan
+from togai_shipper.spool.orphan import Haul, Orphan
 from togai_shipper.spool.requests import ask
 from togai_shipper.spool.rows import DeadLetter, Row
 from togai_shipper.spool.shelf import Shelf
@@ -361,17 +361,21 @@ def test_a_file_that_cannot_be_looked_into_at_the_end_is_left(folder: Folder) ->
     assert len(list(folder.orphans())) == 1
 
 
+@pytest.mark.parametrize("is_asked", [False, True])  # then it is moved in pieces
 def test_a_file_that_cannot_be_removed_once_it_is_moved_is_told_and_is_no_failure_of_ours(
-    claim: Claim, folder: Folder, ours: SpoolFile
+    claim: Claim, folder: Folder, ours: SpoolFile, *, is_asked: bool
 ) -> None:
     claim.release()
+    if is_asked:
+        ask(claim.path, "purge", [99])
     told: list[str] = []
     adoption = Adoption(folder, "nobody", lambda: 0.0, lambda: 0.0, lambda _, text: told.append(text))
     assert adoption.find(NOW)
     Path(f"{claim.path}-journal").mkdir()
 
-    while not adoption.move(ours, AT).over:
-        pass
+    hauls: list[Haul] = []
+    while not (hauls and hauls[-1].over):
+        adoption.move(ours, AT, lambda _, haul: hauls.append(haul))
 
     assert ours.pending()[0] == 2
     assert [text.partition(": ")[2] for text in told][-1] == (

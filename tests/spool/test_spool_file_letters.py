@@ -45,7 +45,7 @@ def test_a_letter_that_cannot_be_kept_leaves_its_row_where_it_is(file: SpoolFile
 def test_the_number_of_a_purged_letter_names_no_other(file: SpoolFile) -> None:
     file.bury([letter("a"), letter("b")])
 
-    file.purge([2])
+    file.purge([2], 0)
     file.bury([letter("c")])
 
     assert [(number, dead.id) for number, dead in file.dead()] == [(1, "a"), (3, "c")]

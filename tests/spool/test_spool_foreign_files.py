@@ -12,6 +12,7 @@ from spooled import die, files, stats
 from virtual import WALL
 
 from togai_shipper._outcome import FlushReport
+from togai_shipper.spool.archive import NAME
 from togai_shipper.spool.folder import Folder
 
 
@@ -170,7 +171,7 @@ def test_a_file_whose_process_died_while_it_was_made_is_removed_without_a_word(
     w.put(1)
     assert w.pipeline.flush(10) == FlushReport(delivered=1)
     w.pipeline.close(1)
-    assert list(folder.iterdir()) == []
+    assert [path.name for path in folder.iterdir()] == [NAME]
     assert caplog.text == ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from virtual import Clock
 
-from togai_shipper.spool.gathering import COMMIT_MOST, LINGER, OVERDUE, Gathering
+from togai_shipper.spool.gathering import ENOUGH, LINGER, OVERDUE, Gathering
 
 
 def test_an_event_is_taken_back_unless_another_came_after_it() -> None:
@@ -31,9 +31,21 @@ def test_a_commit_is_due_a_moment_after_the_oldest_or_at_once_when_somebody_wait
     assert gathering.hurry() == 1
     assert gathering.due_at(clock.now, is_closing=False) == clock.now
     gathering.end_commit(len(gathering.begin_commit()))
-    for _ in range(COMMIT_MOST):
+    for _ in range(ENOUGH):
         gathering.add(b"event")
     assert gathering.due_at(clock.now, is_closing=False) == clock.now
+
+
+def test_all_that_has_gathered_while_a_slow_disk_wrote_goes_into_the_next_commit() -> None:
+    gathering = Gathering(Clock(), 10**9)
+    gathering.add(b"event")
+    writing = gathering.begin_commit()
+    for _ in range(3 * ENOUGH):
+        gathering.add(b"event")
+    gathering.end_commit(len(writing))
+
+    assert gathering.is_a_commits_worth
+    assert len(gathering.begin_commit()) == 3 * ENOUGH
 
 
 def test_the_writer_is_woken_for_the_first_event_and_again_where_it_does_not_come() -> None:

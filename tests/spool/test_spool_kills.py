@@ -36,6 +36,7 @@ def test_what_is_safe_survives_kills_at_random_times(togai: FakeTogai, herd: Her
     judgement = judged(togai, herd)
     show(judgement, togai)
     assert judgement.is_right, judgement
+    assert judgement.is_counted, judgement
     assert judgement.safe > KILLS
     assert herd.words("unsafe") == []
     assert herd.complaints == []
@@ -56,6 +57,7 @@ def test_what_is_safe_survives_kills_of_parents_and_of_children_forked_in_the_mi
     judgement = judged(togai, herd)
     show(judgement, togai)
     assert judgement.is_right, judgement
+    assert judgement.is_counted, judgement
     assert len(herd.words("child")) >= KILLS // 4
     assert herd.words("unsafe") == []
     assert herd.complaints == []
@@ -92,6 +94,7 @@ def test_what_is_safe_survives_a_kill_at(togai: FakeTogai, herd: Herd, point: st
 
     judgement = judged(togai, herd)
     assert judgement.is_right, judgement
+    assert judgement.is_counted, judgement
     assert judgement.dead >= len([name for name in herd.safe if int(name.rsplit(".")[-1]) % POISON == 0])
     assert herd.complaints == []
     assert herd.left_behind == []
@@ -123,6 +126,7 @@ def test_what_is_safe_survives_a_kill_after_the_request_was_sent(
     judgement = killed_after_the_request(togai, herd, ingest)
 
     assert judgement.is_right, judgement
+    assert judgement.is_counted, judgement
     assert judgement.safe > 0
     assert herd.complaints == []
 
@@ -179,8 +183,56 @@ def test_what_is_safe_survives_a_kill_in_the_middle_of_an_adoption(
 
     judgement = judged(togai, herd)
     assert judgement.is_right, judgement
+    assert judgement.is_counted, judgement
     assert judgement.safe == 2860
     assert judgement.dead == 360 // POISON + 2500 // POISON
+    assert herd.complaints == []
+    assert herd.left_behind == []
+
+
+HANDFUL = {
+    "before anything is copied": ("ours", "INSERT INTO event", 1),
+    "before the copy is there": ("ours", "COMMIT", 2),
+    "before their journals are kept": ("event", "open .kept", 1),
+    "before the first is removed": ("event", "os.remove .db", 1),
+    "once some are removed": ("event", "os.remove .db", 3),
+    "before the WAL of one is removed": ("event", "os.remove .db-wal", 2),
+    "before the lock of one is removed": ("event", "os.remove .lock", 2),
+}
+
+
+def left_apart(herd: Herd, *arguments: str, word: str) -> None:
+    """One more process, killed once it has said this word, which has taken over nothing of the others'."""
+    apart = herd.spool.with_name("apart")
+    process = herd.start(*arguments, TOGAI_SPOOL=str(apart))
+    herd.hear(process, word)
+    process.kill()
+    assert process.wait() == KILLED, herd.errors
+    herd.spool.mkdir(mode=0o700, exist_ok=True)
+    for path in apart.iterdir():
+        path.rename(herd.spool / path.name)
+
+
+@pytest.mark.parametrize("point", HANDFUL)
+def test_what_is_safe_survives_a_kill_as_several_small_files_are_moved(
+    togai: FakeTogai, herd: Herd, point: str
+) -> None:
+    unavailable = faults.Refuse(503)
+    togai.poison(is_poison)
+    left_apart(herd, "hold", "--events", "120", "--flush", word="flushed")
+    togai.on_request = lambda received: unavailable
+    for _ in range(4):
+        left_apart(herd, "hold", "--events", "20", word="tracked")
+    where, what, nth = HANDFUL[point]
+    herd.killed("drain", "--die", where, what, str(nth))
+    behave(togai)
+    herd.drained()
+
+    judgement = judged(togai, herd)
+    assert judgement.is_right, judgement
+    assert judgement.is_counted, judgement
+    assert judgement.safe == 200
+    assert judgement.dead == 1
     assert herd.complaints == []
     assert herd.left_behind == []
 
@@ -211,6 +263,7 @@ def test_what_a_parent_has_left_is_adopted_while_a_child_that_it_has_forked_live
 
     judgement = judged(togai, herd)
     assert judgement.is_right, judgement
+    assert judgement.is_counted, judgement
     assert judgement.safe == 40
     assert herd.words("unsafe") == []
     assert herd.complaints == []

@@ -11,6 +11,7 @@ from spooled import DOWN, die, files, stats
 
 from togai_shipper._engine.verdict import Reply
 from togai_shipper._outcome import FlushReport
+from togai_shipper.spool.archive import NAME
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.testing import FakeTogai
 
@@ -45,12 +46,12 @@ def test_what_is_synced_is_on_disk_and_only_then_goes_out(worlds: Any, folder: P
     assert stats(w).spooled == stats(w).spool_bytes == 0
 
 
-def test_a_clean_end_leaves_nothing_behind(worlds: Any, folder: Path) -> None:
+def test_a_clean_end_leaves_nothing_but_the_journal_behind(worlds: Any, folder: Path) -> None:
     w = worlds()
     w.put(1001)
 
     assert w.pipeline.close(10) == FlushReport(delivered=1001)
-    assert list(folder.iterdir()) == []
+    assert [path.name for path in folder.iterdir()] == [NAME]
     assert w.server.paths == [("/ingestBatch", 500), ("/ingestBatch", 500), ("/ingest", 1)]
 
 
@@ -71,7 +72,7 @@ def test_what_close_cannot_deliver_stays_on_disk_and_goes_with_the_next_process(
     assert second.pipeline.flush(10) == FlushReport(delivered=7)
     assert set(second.server.metered) == set(ids)
     second.pipeline.close(1)
-    assert list(folder.iterdir()) == []
+    assert [path.name for path in folder.iterdir()] == [NAME]
 
 
 def test_close_without_time_writes_what_is_in_memory(worlds: Any, folder: Path) -> None:

@@ -7,6 +7,7 @@ sent; an event sent again with another id; an orphan removed before its events w
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from virtual import WALL, Sent, world
 from togai_shipper import Event
 from togai_shipper._engine.verdict import Reply
 from togai_shipper.spool.file import SpoolFile
+
+EXAMPLES = int(os.environ.get("TOGAI_TEST_EXAMPLES", "40"))
 
 
 class SpoolLife(Life):
@@ -142,4 +145,4 @@ class SpoolLife(Life):
 
 
 TestSpoolLife = SpoolLife.TestCase
-TestSpoolLife.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestSpoolLife.settings = settings(max_examples=EXAMPLES, stateful_step_count=30, deadline=None)

@@ -12,7 +12,7 @@ from spool_files import DAY, NOW, letter
 from togai_shipper._event import id_of
 from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.file import SpoolFile
-from togai_shipper.spool.requests import MAX_BYTES, Request, ask, carry_out, read_requests
+from togai_shipper.spool.requests import MAX_BYTES, Request, ask, asked_of, carry_out, read_requests
 from togai_shipper.spool.rows import PAST_WINDOW
 
 
@@ -137,3 +137,13 @@ def test_a_request_that_cannot_be_finished_leaves_nothing_behind(db: Path) -> No
         ask(db, "replay", [1])
 
     assert list(db.parent.iterdir()) == []
+
+
+def test_a_directory_tells_of_which_files_something_is_asked(tmp_path: Path) -> None:
+    db = tmp_path / "host-7-0123abcd.db"
+    db.touch()
+    ask(db, "purge", [1])
+    (tmp_path / "host-7-00000001.db").touch()
+
+    assert asked_of(tmp_path) == {db.name}
+    assert asked_of(tmp_path / "nowhere") == set()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from togai_shipper.spool.adoption import LOOK_MOST, Adoption
+from togai_shipper.spool.age import Clocks
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import Folder
 from togai_shipper.spool.stranded import MOST, Stranded
@@ -75,7 +76,7 @@ def test_what_was_seen_is_not_taken_for_gone_until_the_next_look_is_over(place: 
     assert seen == [LOOK_MOST * 5 // 2] * 2 + [LOOK_MOST * 5 // 2 - 1]
 
 
-def test_a_file_of_ours_among_very_many_is_found(place: Path) -> None:
+def test_a_file_of_ours_among_very_many_is_found(place: Path, tmp_path: Path) -> None:
     watch = Watch()
     SpoolFile.create(place / "host-0-00000000.db", {"base_url": "there"}).close()
     os.utime(place / "host-0-00000000.db", (0, 0))
@@ -84,5 +85,9 @@ def test_a_file_of_ours_among_very_many_is_found(place: Path) -> None:
     found = [adoption.find(0) for _ in range(3)]
 
     assert found == [False, False, True]
-    assert adoption.path == str(place / "host-0-00000000.db")
+    moved: list[str] = []
+    ours = SpoolFile.create(tmp_path / "ours.db", {})
+    adoption.move(ours, Clocks("", 0, 0, None), lambda path, _: moved.append(path))
+    (path,) = moved
+    assert path == str(place / "host-0-00000000.db")
     adoption.pause()

@@ -69,6 +69,7 @@ def measuring(shipper: Shipper) -> None:
     shipper.metered("render", "acme", {"count": None})  # E
     shipper.metered("render", "acme", duration=True)  # E
     shipper.metered("render", "acme", idempotency_key="7")  # E
+    shipper.metered("render", "acme", when=True)  # E
     length: str = shipper.metered("render", "acme")(len)("")  # E
     with shipper.measure("chat", "acme") as chat:
         chat.add("tokens", None)  # E

@@ -142,7 +142,7 @@ def measured(shipper: Shipper) -> int:
     async def store(text: str) -> int:
         return len(text)
 
-    @shipper.metered("count", "acme", counts, duration="took")
+    @shipper.metered("count", "acme", counts, duration="took", when=lambda call: call.seconds > 1)
     def count() -> int:
         return 1
 
@@ -163,7 +163,8 @@ def metering() -> Generator[Shipper, None, None]:
         report: FlushReport = shipper.flush(timeout=5)
         print(report.delivered if report else report.pending)
     stats: Stats = shipper.stats()
-    print(stats.refused["disabled"], stats.dropped.get("closed", 0), stats.last_error or "well", stats.state)
+    print(stats.refused["disabled"], stats.left_out["when"])
+    print(stats.dropped.get("closed", 0), stats.last_error or "well", stats.state)
 
 
 async def within_a_loop() -> FlushReport:

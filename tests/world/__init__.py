@@ -3,7 +3,8 @@
 - ``scheduler``, ``locks``, ``kernel``: threads that are greenlets, and the operating system
 - ``network``, ``weather``, ``togai``: what lies outside a machine
 - ``disk``, ``process``: the machine
-- ``plan``, ``actions``, ``world``: what happens
-- ``judge``: what must hold
+- ``redis_server``, ``redis_client``, ``drainer``: a relay, what reaches it, and who drains it
+- ``plan``, ``relay_plan``, ``actions``, ``world``: what happens
+- ``judge``, ``relay_judge``: what must hold
 - ``shrink``, ``bugs``, ``__main__``: what is done with a seed that fails
 """

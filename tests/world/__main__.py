@@ -9,7 +9,7 @@ import time
 
 from . import bugs
 from .kernel import simulated
-from .plan import drawn
+from .relay_plan import EVERY, drawn
 from .running import Tally, run_apart
 from .shrink import kind, shrunk
 from .world import live
@@ -22,6 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.world", description=__doc__)
     parser.add_argument("--seeds", type=int, default=200, help="how many (default 200)")
     parser.add_argument("--first", type=int, default=0, help="the first one (default 0)")
+    parser.add_argument("--relay", action="store_true", help="run only seeds whose worlds have a relay")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes at a time (default 1)")
     parser.add_argument(
         "--bug", choices=sorted(bugs.BUGS), help="put this bug in, and stop where it is found"
@@ -44,7 +45,11 @@ def main() -> int:
 
 def _run(given: argparse.Namespace) -> Tally:
     tally, begun = Tally(), time.perf_counter()
-    for part in run_apart(given.first, given.seeds, given.jobs, given.bug, until_found=bool(given.bug)):
+    seeds = range(given.first, given.first + given.seeds)
+    if given.relay:
+        first = -(-given.first // EVERY) * EVERY
+        seeds = range(first, first + given.seeds * EVERY, EVERY)
+    for part in run_apart(seeds, given.jobs, given.bug, until_found=bool(given.bug)):
         tally.join(part)
         if sys.stderr.isatty():
             rate = tally.seeds / (time.perf_counter() - begun)
@@ -82,6 +87,7 @@ def _tell(seed: int, bug: str | None, *, shrinks: bool) -> int:
         result = live(result.plan, tells=True)
     plan = result.plan
     print(f"  spool {plan.spool}, callbacks {plan.callbacks}, preempting {plan.preempting}, {plan.options}")
+    print(f"  relay {plan.relay or None}")
     print("\n".join(f"  {entry}" for entry in plan.entries))
     print("\n".join(f"    {line}" for line in result.story))
     print(f"  => {result.failure}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from .disk import Fault
 from .plan import Entry
+from .redis_server import Trap
 from .weather import Spell
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def on_process(does: Callable[[World, Process, Entry], None]) -> Does:
 
     def to_slot(world: World, entry: Entry) -> None:
         process = world.slots.get(entry.slot)
-        if process is not None and process.is_alive and process.shipper is not None and not process.is_ending:
+        if process is not None and process.is_alive and process.is_running and not process.is_ending:
             does(world, process, entry)
 
     ACTIONS[does.__name__] = to_slot
@@ -46,10 +47,7 @@ def start(world: World, entry: Entry) -> None:
         return
     process = world.made(entry.slot)
     world.born(process)
-    options = dict(world.plan.options)
-    if world.plan.spool:
-        options["spool"] = str(world.disk.spool)
-    process.do("starts", process.begin, options)
+    process.do("starts", process.begin, world.options(process))
     world.scheduler.run_ready()
 
 
@@ -167,6 +165,18 @@ def move(world: World, entry: Entry) -> None:
 
 
 @action
+def shut(world: World, entry: Entry) -> None:
+    world.tell(None, f"Togai takes no event of schema {entry.values[0]}")
+    world.togai.closed.add(entry.values[0])
+
+
+@action
+def reopen(world: World, entry: Entry) -> None:
+    world.tell(None, f"Togai takes events of schema {entry.values[0]} again")
+    world.togai.closed.discard(entry.values[0])
+
+
+@action
 def revoke(world: World, entry: Entry) -> None:
     world.togai.key = f"secret-{world.scheduler.steps + 2}"
     world.tell(None, "the key is revoked")
@@ -178,3 +188,58 @@ def renew(world: World, entry: Entry) -> None:
     for process in world.processes:
         if process.shipper is not None and not process.is_ending:
             process.do("gets the new key", process.shipper.set_api_key, world.togai.key)
+
+
+# --- Redis ---
+
+
+@action
+def redis_weather(world: World, entry: Entry) -> None:
+    kind, seconds, chance, value = entry.values
+    world.tell(None, f"Redis: {kind!r} ({value}) for {seconds} s, by a chance of {chance}")
+    world.redis.begin(Spell(kind, world.scheduler.now + seconds, chance, value))
+
+
+@action
+def redis_kill(world: World, entry: Entry) -> None:
+    world.tell(None, "Redis is killed")
+    world.redis.kill()
+
+
+@action
+def redis_restart(world: World, entry: Entry) -> None:
+    (how,) = entry.values
+    world.tell(None, f"Redis starts, {how}")
+    world.redis.restart(empty=how == "empty")
+
+
+@action
+def redis_fail_over(world: World, entry: Entry) -> None:
+    (name_lags,) = entry.values
+    world.tell(None, f"Redis fails over; the name follows {name_lags} s later")
+    world.redis.fail_over(name_lags=name_lags)
+
+
+@action
+def redis_freeze(world: World, entry: Entry) -> None:
+    world.tell(None, f"Redis stands still for {entry.values[0]} s")
+    world.redis.freeze(entry.values[0])
+
+
+@action
+def redis_clock(world: World, entry: Entry) -> None:
+    world.tell(None, f"the clock of Redis is {entry.values[0]} s off")
+    world.redis.clock_off = entry.values[0]
+
+
+@action
+def redis_cut(world: World, entry: Entry) -> None:
+    world.tell(None, f"who is in slot {entry.slot} does not reach Redis for {entry.values[0]} s")
+    world.redis.cut[entry.slot] = world.scheduler.now + entry.values[0]
+    world.redis.fair_since = float("inf")
+
+
+@action
+def trap(world: World, entry: Entry) -> None:
+    world.tell(None, f"a trap for who is in slot {entry.slot}: {entry.values}")
+    world.traps.append(Trap(entry.slot, *entry.values))

@@ -7,16 +7,29 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from togai_shipper._engine import timed_http, transport
+import attrs
+
+from togai_shipper._engine import carrying, timed_http, transport
 from togai_shipper._engine.batching import Batch, singles
 from togai_shipper._engine.buffer import Buffer
+from togai_shipper._engine.causes import Causes
 from togai_shipper._engine.line import Line
+from togai_shipper._engine.settlement import Settlement
 from togai_shipper._engine.shutdown import Shutdown
+from togai_shipper._engine.verdict import Refused
 from togai_shipper._event import id_of
+from togai_shipper._outcome import Rejected
 from togai_shipper._process.per_process import PerProcess
+from togai_shipper.exceptions import EventRejected
+from togai_shipper.relay import stream
+from togai_shipper.relay.hold import Hold
+from togai_shipper.relay.lease import Lease
+from togai_shipper.relay.link import Link
 from togai_shipper.spool import orphan
 from togai_shipper.spool.age import Age, Clocks, FileClock
 from togai_shipper.spool.writer import Spool
+
+from . import kernel, redis_server
 
 Bug = Callable[[], AbstractContextManager[None]]
 BUGS: dict[str, Bug] = {}
@@ -149,3 +162,127 @@ def singles_at_two_thirds() -> Iterator[None]:
         _replaced(Buffer, "_next_while_closing", make_next),
     ):
         yield
+
+
+# --- of a relay ---------------------------------------------------------------------------------------------
+
+
+@bug
+def a_cause_is_a_sentence() -> Iterator[None]:
+    """What goes by the lane is rejected as a batch, where that is refused."""
+
+    def make(halves: Any) -> Any:
+        def settled(batch: Batch, verdict: Any, at: Any) -> Any:
+            if batch.cause is None or not isinstance(verdict, Refused):
+                return halves(batch, verdict, at)
+            error = EventRejected(verdict.status, verdict.message, batch.attempts)
+            return Settlement([Rejected(batch.events, error)])
+
+        return settled
+
+    with _replaced(carrying, "settle", make), _replaced(Causes, "of", lambda _: _by_schema):
+        yield
+
+
+def _by_schema(self: Causes, event: bytes) -> Any:
+    """Wrong: what has failed once fails always."""
+    return next(iter(self.known), None)
+
+
+@bug
+def settle_without_the_mark() -> Iterator[None]:
+    """SETTLE removes what has the id, whether it is the entry that was delivered or another."""
+
+    def make(settle: Any) -> Any:
+        def settled(relay: Any, done: Any, most_dead: int) -> Any:
+            theirs = [
+                attrs.evolve(each, mark=relay.stream.get(each.id, {}).get(b"k", each.mark)) for each in done
+            ]
+            return settle(relay, theirs, most_dead)
+
+        return settled
+
+    with _replaced(redis_server.Relay, "settle", make):
+        yield
+
+
+@bug
+def proven_by_age() -> Iterator[None]:
+    """What is held is let go once it is old enough, whoever answers."""
+
+    def make(judge: Any) -> Any:
+        def judged(hold: Hold, server: Any, asked_at: float) -> int:
+            while hold._held and asked_at - hold._held[0].at >= hold._seconds:
+                hold._count(hold._held.popleft().parcel, -1)
+            owed: int = judge(hold, server, asked_at)
+            return owed
+
+        return judged
+
+    with _replaced(Hold, "judge", make):
+        yield
+
+
+@bug
+def no_hold() -> Iterator[None]:
+    """Nothing is held."""
+    with _replaced(Hold, "put", lambda _: lambda hold, parcel, server, at: None):
+        yield
+
+
+@bug
+def sends_without_a_fresh_lease() -> Iterator[None]:
+    """A drainer sends though its last renewal may be old: the next one may have taken over."""
+    with _replaced(Lease, "may_send", lambda _: lambda lease, now: lease.is_held):
+        yield
+
+
+@bug
+def no_wait_after_the_takeover() -> Iterator[None]:
+    """A drainer sends as soon as the lease is its own."""
+
+    def make(may_send: Any) -> Any:
+        return lambda lease, now: may_send(attrs.evolve(lease, taken=lease.taken - 1.0), now)
+
+    with _replaced(Lease, "may_send", make):
+        yield
+
+
+@bug
+def settles_before_the_reply() -> Iterator[None]:
+    """An entry leaves the stream as it is read."""
+
+    def make(read: Any) -> Any:
+        def found(link: Link, after: str, count: int) -> Any:
+            entries = read(link, after, count)
+            relay = kernel.world().redis.master.relay
+            for entry_id, _ in entries:
+                relay.stream.pop(entry_id, None)
+            return entries
+
+        return found
+
+    with _replaced(Link, "read", make):
+        yield
+
+
+@bug
+def losses_are_not_told() -> Iterator[None]:
+    """A drainer that sees smaller figures says nothing."""
+    with _replaced(stream, "loss", lambda _: lambda before, now, in_memory=0: None):
+        yield
+
+
+@bug
+def keeps_what_is_another_s() -> Iterator[None]:
+    """A drainer that has lost the lease forgets nothing."""
+    with _replaced(stream.Stream, "_heed_lease", lambda _: _heed_only_what_comes):
+        yield
+
+
+def _heed_only_what_comes(self: Any) -> None:
+    lease = self._keeper.lease
+    with self._lock:
+        if lease.is_held and not self._was_held:
+            self._reader.rewind()
+        self._was_held = lease.is_held

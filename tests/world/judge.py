@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
-from togai_shipper import Event
+from togai_shipper import Event, Finding
+from togai_shipper._journal import read_journals
 from togai_shipper.exceptions import DeliveryError, EventDropped, EventRejected
 from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.file import SpoolFile
 
 from . import kernel
+from .relay_judge import RelayJudge
 
 if TYPE_CHECKING:
     from .process import Process
@@ -48,6 +50,7 @@ class Judge:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.relay = RelayJudge(world)
         self._random = random.Random(f"application {world.plan.seed}")
         self.facts: dict[str, Fact] = {}  # by name
         self.told: dict[str, str] = {}  # name -> what its application was told, if not delivered
@@ -97,8 +100,11 @@ class Judge:
         names = set(process.names)
         if process.shipper.sync(timeout):
             self._world.tell(process, "is told that all is safe")
+            kept = set().union(*self.kept())
             for name in names:
-                self.facts[name].is_durable = True
+                fact = self.facts[name]
+                # What Redis has lost meanwhile is safe again as soon as it is handed over again.
+                fact.is_durable = fact.id in kept or not self._world.plan.relay
 
     def close(self, process: Process, timeout: float) -> None:
         """On a thread of the process: close, and see how long that takes."""
@@ -119,7 +125,7 @@ class Judge:
         given_up = process.pipeline.ledger.dropped.get("closed", 0)
         if not pending or not given_up or not self._had_time(process, begun, timeout, pending):
             return  # without anything pending, an earlier close() has given it up
-        fair_since = self._world.internet.fair_since
+        fair_since = self._fair_since
         self.fail(
             f"{process} has given up {given_up} of {pending} events, though for the last "
             f"{begun + timeout - fair_since:.1f} of {timeout} s of close() nothing was the matter"
@@ -129,12 +135,17 @@ class Judge:
         world, options = self._world, self._world.plan.options
         return (
             timeout >= 5.0
-            and begun + timeout - max(world.internet.fair_since, process.thawed_at) >= ENOUGH
+            and begun + timeout - max(self._fair_since, process.thawed_at) >= ENOUGH
             and process.pipeline.gate.parking.cause is None
             and world.plan.callbacks == "quiet"
             and pending <= options["batch_size"] * options["rate_limit"]
             and all(self.facts[name].schema == "plain" for name in process.names)
         )
+
+    @property
+    def _fair_since(self) -> float:
+        world = self._world
+        return world.redis.fair_since if world.plan.relay else world.internet.fair_since
 
     # --- what it is told ---
 
@@ -144,6 +155,10 @@ class Judge:
             if event.id not in self._world.togai.first:
                 self.fail(f"{event.account_id} is told as delivered, and Togai has not taken it")
         self._behave()
+
+    def unbilled(self, finding: Finding) -> None:
+        """``on_unbilled`` of every process: this Togai bills what it takes."""
+        self.fail(f"{finding.event_id} is told as not billed: {finding.status}")
 
     def undelivered(self, error: Exception, events: Sequence[Event]) -> None:
         """``on_error`` of every process."""
@@ -167,13 +182,18 @@ class Judge:
         is_doubted = isinstance(error, EventRejected) and error.maybe_delivered and error.status in PARKING
         if is_billed and isinstance(error, EventRejected) and not is_doubted:
             self.fail(f"{name} is told as rejected ({error}), and was billed")
+        is_of_togai = isinstance(error, EventRejected) and error.status == 400
+        if is_of_togai and event.id not in self._world.togai.refused and not is_billed:
+            self.fail(f"{name} is told as rejected ({error}), and Togai has not refused it by itself")
         if is_billed and isinstance(error, EventDropped) and not error.maybe_delivered:
             self.fail(f"{name} is told as dropped and never delivered ({error}), and was billed")
 
     def _behave(self) -> None:
         """Be an application's callback."""
         kind, here = self._world.plan.callbacks, kernel.process()
-        if kind == "quiet" or here is None or self._world.is_mended or self._random.random() < 0.7:
+        if here is None or here.shipper is None:
+            return
+        if kind == "quiet" or self._world.is_mended or self._random.random() < 0.7:
             return
         self._world.count(f"callback {kind}")
         assert here.shipper is not None
@@ -204,9 +224,10 @@ class Judge:
         counted = pipeline.ledger.settled + pipeline.line.pending
         accepted = process.accepted + recovered - process.taken_over
         is_short = counted < accepted
+        patience = 15.0 if process.is_drainer else 1.0  # it tells once it has asked Redis for all that is due
         if not is_short:
             process.short_since = self._now  # what another process takes over is told a little later
-        if counted > accepted + process.tracking or (is_short and self._now > process.short_since + 1.0):
+        if counted > accepted + process.tracking or (is_short and self._now > process.short_since + patience):
             self.fail(
                 f"{process} has accepted {process.accepted}, recovered {recovered}, "
                 f"settled {pipeline.ledger.settled}, and {pipeline.line.pending} are pending"
@@ -214,10 +235,15 @@ class Judge:
         if self._now >= process.looked_at + LOOK_EVERY:
             process.looked_at = self._now
             self._look_at_health(process)
+            if pipeline.buffer.causes.known:
+                self._world.count("events of a cause " + ("wait" if pipeline.buffer.lane else "are awaited"))
+            self.relay.look(process)
 
     def _look_at_health(self, process: Process) -> None:
         """Where all attempts of more than a minute failed, it says so."""
         since = process.failing_since
+        if since is not None and self._world.plan.relay and not process.is_drainer:
+            since = max(since, self._waits_since(process))  # what is given again is no business of its health
         if since is None or max(since, process.thawed_at) > self._now - 62.0:
             return
         if not process.pipeline.pending or process.pipeline.shutdown.has_begun:
@@ -228,6 +254,12 @@ class Judge:
             return  # it has said so when that began
         if not any(at >= since - 60.0 and level >= logging.WARNING for at, level, _ in process.lines):
             self.fail(f"{process} has logged nothing in {self._now - since:.0f} s of failed attempts")
+
+    def _waits_since(self, process: Process) -> float:
+        """When the oldest pending event was due to be handed over."""
+        oldest = process.pipeline.line.oldest_since()
+        age = 0.0 if oldest is None else process.clock() - oldest
+        return self._now - age + float(self._world.plan.options["flush_interval"])
 
     def _complaint(self, process: Process) -> str | None:
         self.looks_at = process  # whose clock it is
@@ -253,13 +285,21 @@ class Judge:
                 continue
         return pending, dead
 
+    def kept(self) -> tuple[set[str], set[str]]:
+        """The ids of events that are on disk or in Redis: pending ones, and dead letters."""
+        pending, dead = self.on_disk()
+        if not self._world.plan.relay:
+            return pending, dead
+        in_redis, buried = self.relay.in_redis()
+        return pending | in_redis, dead | buried
+
     def waits_on_disk(self) -> bool:
         """Whether there is a pending event on disk."""
         return bool(self.on_disk()[0])
 
     def _unaccounted(self, names: set[str] | None = None) -> list[Fact]:
         """Events that are neither billed nor told nor on disk."""
-        pending, dead = self.on_disk()
+        pending, dead = self.kept()
         known = pending | dead
         return [
             fact
@@ -280,7 +320,7 @@ class Judge:
             fact.lost = "the disk lied" if lied else "killed"
         if lied:
             return
-        pending, letters = self.on_disk()
+        pending, letters = self.kept()
         for fact in self.facts.values():
             if fact.id in pending or fact.id in letters:
                 fact.is_durable = True
@@ -291,7 +331,7 @@ class Judge:
         if pipeline.process.pid != process.pid:
             return
         given_up = sum(pipeline.ledger.dropped.values()) + pipeline.ledger.rejected
-        untold = self._unaccounted(process.names)
+        untold = self.relay.producer_ended(process, self._unaccounted(process.names))
         if len(untold) > max(0, given_up - len(process.told)):
             names = ", ".join(fact.name for fact in untold)
             self.fail(f"{process} has ended, and nobody knows what became of {names}")
@@ -312,6 +352,8 @@ class Judge:
         is_parked = process.pipeline.gate.parking.cause is not None
         if is_parked and any(self._is_refused(event) for event in process.pipeline.buffer.events()):
             return  # a refusal of a probe is not believed, and the process says that it is parked
+        if self.relay.is_full_of_doubtful():
+            return
         self.fail(f"{process} has {stats.pending} pending, though all is well: {stats}")
 
     def well(self, processes: list[Process]) -> None:
@@ -322,8 +364,11 @@ class Judge:
                 if (
                     complaint is not None
                     and not complaint.startswith("parked")
+                    and not complaint.startswith("Togai rejects every event")  # likewise, where it was so
+                    and not complaint.startswith("the buffer is full")  # that is said for a minute
                     and "not ours" not in complaint
                     and "clocks do not tell" not in complaint
+                    and not self.relay.is_full_of_doubtful()
                 ):
                     self.fail(f"{process} complains, though all is well: {complaint}")
 
@@ -331,13 +376,33 @@ class Judge:
         """Every event has found its end."""
         for fact in self._unaccounted():
             self.fail(f"{fact.name} of process {fact.pid} is lost, and nobody was told")
-        pending, _ = self.on_disk()
+        pending, _ = self.kept()
+        if self._world.plan.spool and not self._world.plan.relay:
+            self._check_journal(pending)
+        if self._world.plan.relay:
+            self.relay.check_journal()
         for fact in self.facts.values():
             # Where the wall clock was set by days, and the machine started anew, events may be kept.
             is_doubtful = self._world.wall_was_set or self._now - fact.at > WINDOW
             is_doubtful = is_doubtful or fact.schema == "refused"  # by which a line may be parked
             if fact.id in pending and fact.name not in self._world.togai.billed and not is_doubtful:
-                self.fail(f"{fact.name} of process {fact.pid} stays on disk, though all is well")
+                self.fail(f"{fact.name} of process {fact.pid} stays where it is, though all is well")
+
+    def _check_journal(self, pending: set[str]) -> None:
+        """What the journal of a disk that never failed says is what Togai has billed, each once."""
+        if {entry.kind for entry in self._world.plan.entries} & {"disk", "lie", "power", "clock"}:
+            return
+        spool = self._world.disk.spool
+        journals = read_journals(spool, self._world.true_wall) if spool.exists() else []
+        ids = [each for journal in journals for listed in journal.listed or () for each in listed.ids]
+        count = sum(each.count for journal in journals for each in journal.counts if each.fate == "delivered")
+        if count != len(ids) or len(ids) != len(set(ids)):
+            self.fail(f"the journal counts {count}, and names {len(ids)}, {len(set(ids))} of them once")
+        billed = {fact.id for name, fact in self.facts.items() if name in self._world.togai.billed}
+        if extra := set(ids) - billed:
+            self.fail(f"the journal has {len(extra)} events that Togai has not billed")
+        if missing := billed - set(ids) - pending:
+            self.fail(f"the journal lacks {len(missing)} events that Togai has billed")
 
 
 def _ids(bodies: Any) -> list[str]:

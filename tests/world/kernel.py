@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import queue
 import select
 import socket
 import sqlite3
@@ -17,6 +18,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import redis
 
 from togai_shipper.spool import folder
 
@@ -62,7 +65,7 @@ def running(what: World) -> Iterator[None]:
 @contextmanager
 def simulated() -> Iterator[None]:
     """Put the world's functions where Python's own stand."""
-    from . import disk, locks, network  # noqa: PLC0415  they know this module
+    from . import disk, locks, network, redis_client  # noqa: PLC0415  they know this module
 
     places: list[tuple[Any, str, Any]] = [
         (os, "getpid", _pid_here),
@@ -72,6 +75,7 @@ def simulated() -> Iterator[None]:
         (threading, "get_ident", _ident_here),
         (threading, "Lock", locks.Lock),
         (threading, "RLock", locks.ReentrantLock),
+        (queue, "SimpleQueue", locks.SimpleQueue),
         (time, "monotonic", lambda: _clock(lambda here: here.clock(), _monotonic)),
         (time, "time", lambda: _clock(lambda here: here.wall(), _time)),
         (time, "time_ns", lambda: int(_clock(lambda here: here.wall(), _time) * 1e9)),
@@ -81,6 +85,7 @@ def simulated() -> Iterator[None]:
         (socket, "socket", network.Socket),
         (socket, "getaddrinfo", network.getaddrinfo),
         (select, "poll", network.Poll),
+        (redis.Redis, "from_url", redis_client.from_url),
     ]
     before = [(module, name, getattr(module, name)) for module, name, _ in places]
     for module, name, ours in places:

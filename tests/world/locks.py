@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from collections import deque
 from contextlib import suppress
 from typing import Any
@@ -53,6 +54,16 @@ class ReentrantLock:
         return bool(self._count) and self._owner is kernel.scheduler().task
 
 
+def _wait_among(waiting: deque[Task], task: Task, until: float | None) -> None:
+    """Let ``task`` wait, as one of ``waiting``, until it is woken or that moment has come."""
+    waiting.append(task)
+    try:
+        kernel.scheduler().wait(until)
+    finally:
+        with suppress(ValueError):
+            waiting.remove(task)
+
+
 class Lock:
     """Stands for ``threading.Lock``: tasks wait for it, and may do so for a time."""
 
@@ -68,12 +79,7 @@ class Lock:
             task = scheduler.task
             if not blocking or task is None or (until is not None and scheduler.now >= until):
                 return False
-            self._waiting.append(task)
-            try:
-                scheduler.wait(until)
-            finally:
-                with suppress(ValueError):
-                    self._waiting.remove(task)
+            _wait_among(self._waiting, task, until)
         self._is_locked = True
         return True
 
@@ -120,3 +126,27 @@ class VirtualBell(Bell):
         finally:
             with suppress(ValueError):
                 self.waiting.remove(token)
+
+
+class SimpleQueue:
+    """Stands for ``queue.SimpleQueue``: tasks wait for what is put, and may do so for a time."""
+
+    def __init__(self) -> None:
+        self._items: deque[object] = deque()
+        self._waiting: deque[Task] = deque()
+
+    def put(self, item: object) -> None:
+        self._items.append(item)
+        scheduler = kernel.scheduler()
+        for task in self._waiting:
+            scheduler.wake(task)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> object:  # noqa: FBT001, FBT002  as queue has it
+        scheduler = kernel.scheduler()
+        until = None if timeout is None else scheduler.later(timeout)
+        while not self._items:
+            task = scheduler.task
+            if not block or task is None or (until is not None and scheduler.now >= until):
+                raise queue.Empty
+            _wait_among(self._waiting, task, until)
+        return self._items.popleft()

@@ -27,6 +27,7 @@ class Connection:
         self.opened_at = self.used_at = now
         self.received = bytearray()  # by the server, of the request under way
         self.requests = 0
+        self.is_sending = False  # a request has begun, and is not whole
         self.swallows = False  # whatever is sent is lost, and nothing comes back
         self.is_open = True  # at the client's end
         self._coming: list[tuple[float, bytes]] = []

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 SLOTS = 3  # processes at a time, those forked apart
+DRAINERS = 20  # the slot of the first drainer; the other one has the next
 FAULTS = (  # weather -> how long it lasts, at most; its value, if it has one
     ("busy", 60.0, (0.0, 0.0, 1.0, 20.0, 90.0)),
     ("unavailable", 60.0, (0.0, 2.0, 30.0)),
@@ -58,6 +59,7 @@ class Plan:
     preempting: float
     callbacks: str
     options: dict[str, Any]
+    relay: dict[str, Any]  # empty: there is none
     entries: tuple[Entry, ...]
 
     def entry(self, kind: str, slot: int, *values: Any) -> Entry:
@@ -84,12 +86,19 @@ def drawn(seed: int) -> Plan:
             "rate_limit": chance.choice((45.0, 45.0, 5.0)),
             "backoff_max": chance.choice((30.0, 5.0)),
         },
-        entries=tuple(sorted(_entries(chance, spool=spool), key=lambda entry: entry.at)),
+        relay={},
+        entries=in_order(entries_of(chance, spool=spool)),
     )
 
 
-def _entries(chance: random.Random, *, spool: bool) -> list[Entry]:
-    length = chance.choice((20.0, 60.0, 200.0))
+def in_order(entries: list[Entry]) -> tuple[Entry, ...]:
+    """Return entries as they come."""
+    return tuple(sorted(entries, key=lambda entry: entry.at))
+
+
+def entries_of(chance: random.Random, *, spool: bool, length: float = 0.0) -> list[Entry]:
+    """What happens to processes, in so many seconds."""
+    length = length or chance.choice((20.0, 60.0, 200.0))
     entries = [Entry(chance.uniform(0.0, 1.0), "start", slot) for slot in range(chance.randint(1, SLOTS))]
     entries += [_track(chance, chance.uniform(1.0, length)) for _ in range(chance.randint(3, 9))]
     entries += [_weather(chance, length) for _ in range(chance.randint(0, 4))]
@@ -273,9 +282,33 @@ def _moved_before_close(chance: random.Random, length: float) -> list[Entry]:
     ]
 
 
+def _closed_for_a_while(chance: random.Random, length: float) -> list[Entry]:
+    """Togai takes nothing of one kind for a while, and the traffic goes on."""
+    at, lasts = length + 5.0, chance.choice((20.0, 60.0))
+    entries = [
+        Entry(at, "start", 1),
+        Entry(at + 1.0, "track", 1, (chance.choice((50, 200, 500)), "plain")),
+        Entry(at + 8.0, "shut", 0, ("closing",)),
+        Entry(at + 8.0 + lasts, "reopen", 0, ("closing",)),
+        Entry(at + 40.0 + lasts, "track", 1, (3, "closing")),
+    ]
+    while at < length + 15.0 + lasts:
+        at += chance.choice((0.5, 2.0))
+        entries.append(Entry(at, "track", 1, (chance.choice((1, 3, 10)), "closing")))
+        entries.append(Entry(at, "track", 1, (chance.choice((3, 25)), "plain")))
+    if chance.random() < 0.6:
+        what = chance.choice(("kill", "end", "close", "freeze", "flush", "fork"))
+        values = {"fork": (11,), "close": (10.0,), "flush": (10.0,)}.get(what, ())
+        at = length + chance.uniform(14.0, 14.0 + lasts)
+        entries += [Entry(at, what, 1, values), Entry(at + 5.0, "thaw", 1), Entry(at + 13.0, "start", 1)]
+    return entries
+
+
 _PIECES: tuple[Callable[[random.Random, float], list[Entry]], ...] = (
     _old_events,
     _old_events,
     _late_outage,
     _moved_before_close,
+    _closed_for_a_while,
+    _closed_for_a_while,
 )

@@ -13,8 +13,10 @@ from togai_shipper import Shipper
 from togai_shipper._config import Config
 from togai_shipper._engine.runtime import Runtime
 from togai_shipper._engine.transport import Transport
+from togai_shipper._engine.verdict import Reply
 from togai_shipper._process import exits, forks
 from togai_shipper._process.per_process import PerProcess
+from togai_shipper._secret import Secret
 from togai_shipper._shipper import _opened
 from togai_shipper.spool import claims
 
@@ -29,11 +31,14 @@ if TYPE_CHECKING:
     from .scheduler import Task
     from .world import World
 
-TAKEN_OVER = re.compile(r"another process has taken over (\d+)")
+# Events that are another's now, as a process tells: of a file in the spool, or of the relay.
+TAKEN_OVER = re.compile(r"another process has taken over (\d+)|; (\d+) events? in memory left to it")
 
 
 class Process:
     """One process, from its start to its end."""
+
+    is_drainer = False
 
     def __init__(self, world: World, pid: int, slot: int) -> None:
         self.world = world
@@ -60,6 +65,7 @@ class Process:
         self.names: set[str] = set()  # of events that are its own, or were its parent's
         self.told: set[str] = set()
         self.failing_since: float | None = None
+        self.verifying: set[object] = set()  # tasks that look up whether an event is billed
         self.looked_at = 0.0
         self.lines: list[tuple[float, int, str]] = []
 
@@ -87,7 +93,20 @@ class Process:
 
     def begin(self, options: dict[str, Any]) -> None:
         """Make its shipper, on a thread of its own."""
-        runtime = Runtime(
+        self.shipper = shipper = Shipper(
+            self.world.key_in_use,
+            base_url="http://togai.test",
+            allow_insecure=True,
+            on_delivered=self.world.judge.delivered,
+            on_error=self.world.judge.undelivered,
+            on_unbilled=self.world.judge.unbilled,
+            **options,
+        )
+        shipper._own = PerProcess(partial(_opened, shipper._config, connected, runtime=self.runtime()))
+
+    def runtime(self) -> Runtime:
+        """The world, as this process has it."""
+        return Runtime(
             clock=self._clock_here,
             wall=self._wall_here,
             random=self.random.random,
@@ -95,15 +114,6 @@ class Process:
             start_thread=start_thread,
             boot=lambda: f"booted at {self.world.booted_at}",
         )
-        self.shipper = shipper = Shipper(
-            self.world.key_in_use,
-            base_url="http://togai.test",
-            allow_insecure=True,
-            on_delivered=self.world.judge.delivered,
-            on_error=self.world.judge.undelivered,
-            **options,
-        )
-        shipper._own = PerProcess(partial(_opened, shipper._config, _connected, runtime=runtime))
 
     @staticmethod
     def _clock_here() -> float:
@@ -120,6 +130,11 @@ class Process:
         """What its shipper has in this process."""
         assert self.shipper is not None
         return self.shipper._own.latest.pipeline
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has come so far that something can be done to it."""
+        return self.shipper is not None
 
     @property
     def has_begun(self) -> bool:
@@ -180,7 +195,9 @@ class Process:
     # --- what the judge sees ---
 
     def began_attempt(self) -> None:
-        """It sends, or tries to connect."""
+        """It sends, or tries to connect; whether an event is billed says nothing of its delivery."""
+        if kernel.scheduler().task in self.verifying:
+            return
         if self.failing_since is None:
             self.failing_since = self.world.scheduler.now
 
@@ -189,9 +206,29 @@ class Process:
         self.failing_since = None
 
 
-def _connected(config: Config) -> Transport:
+class Seen(Transport):
+    """A transport that says for what it is used."""
+
+    def look_up(
+        self,
+        key: Secret[str],
+        time_left: float,
+        may_begin: Callable[[], bool] = lambda: True,
+        event_id: str | None = None,
+    ) -> Reply:
+        here, task = kernel.process(), kernel.scheduler().task
+        assert here is not None
+        if event_id is not None:
+            here.verifying.add(task)
+        try:
+            return super().look_up(key, time_left, may_begin, event_id)
+        finally:
+            here.verifying.discard(task)
+
+
+def connected(config: Config) -> Transport:
     """A transport by the clock of the process that runs."""
-    return Transport(
+    return Seen(
         config.base_url,
         config.timeout,
         config.session_factory,
@@ -220,7 +257,7 @@ class Lines(logging.Handler):
             text = record.getMessage()
             here.lines.append((here.world.scheduler.now, record.levelno, text))
             if found := TAKEN_OVER.search(text):
-                here.taken_over += int(found[1])
+                here.taken_over += int(found[1] or found[2])
             here.world.tell(here, f"logs {record.levelname}: {text}")
             if record.exc_info:
                 here.world.trouble(here, record)

@@ -16,7 +16,7 @@ import attrs
 
 from . import bugs
 from .kernel import simulated
-from .plan import drawn
+from .relay_plan import drawn
 from .world import Result, live
 
 CHUNK = 100  # seeds that one process runs
@@ -72,10 +72,10 @@ def run(seeds: Sequence[int], bug: str | None = None, *, until_found: bool = Fal
 
 
 def run_apart(
-    first: int, count: int, jobs: int = 1, bug: str | None = None, *, until_found: bool = False
+    seeds: range, jobs: int = 1, bug: str | None = None, *, until_found: bool = False
 ) -> Iterator[Tally]:
     """Run seeds in processes of their own, ``jobs`` at a time; yields what each has found."""
-    chunks = [range(at, min(at + CHUNK, first + count)) for at in range(first, first + count, CHUNK)]
+    chunks = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
     with tempfile.TemporaryDirectory() as folder:
         running: dict[int, Path] = {}
         while chunks or running:

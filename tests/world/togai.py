@@ -31,8 +31,19 @@ class Request:
     body: bytes
 
     def events(self) -> list[Any]:
+        if self.is_look_up:
+            return []
         content = json.loads(self.body)
         return list(content["events"]) if self.path.endswith("/ingestBatch") else [content["event"]]
+
+    @property
+    def is_look_up(self) -> bool:
+        return not self.path.endswith(("/ingest", "/ingestBatch"))
+
+    @property
+    def looked_up(self) -> str | None:
+        """The event whose records are asked for."""
+        return self.path.partition("/events/")[2] or None
 
     @property
     def is_single(self) -> bool:
@@ -69,6 +80,8 @@ class Togai:
         self.billed: dict[str, list[str]] = {}  # event's name -> the ids under which it was billed
         self.bodies: dict[str, str] = {}  # id -> the event, as it first came
         self.heals = False  # what it choked on is mended
+        self.closed: set[str] = set()  # schemas of which it takes nothing for now
+        self.refused: set[str] = set()  # ids of events that it has refused, each by its own word
 
     # --- the record ---
 
@@ -97,19 +110,24 @@ class Togai:
         """Take what can be taken of a request, and answer it."""
         if request.key != self.key:
             return told(401, message="invalid token")
+        if request.looked_up is not None:
+            return told(200, events=self._records(request.looked_up))
+        if request.is_look_up:
+            return told(self._random.choice((200, 404)), data=[])
         events = request.events()
         if len(request.body) > self.limit:
             return told(self._random.choice((413, 422)), message="request entity too large")
         if not self.heals and any(event["schemaName"] == "choking" for event in events):
-            self.take(self._some(events, is_good), now)
+            self.take(self._some(events, self.is_good), now)
             return told(500, message="internal error")
-        bad = [event for event in events if not is_good(event)]
+        bad = [event for event in events if not self.is_good(event)]
         if request.is_single:
             return self._answer_single(events[0], now)
         if bad and self.names_refused == "whole":
+            self.refused.update(event["id"] for event in events if len(events) == 1)
             return told(400, message="bad events")
         known = [event for event in events if self.knows(event, now)] if self.tells_duplicates else []
-        self.take([event for event in events if is_good(event)], now)
+        self.take([event for event in events if self.is_good(event)], now)
         if self.names_refused == "unnamed" and (bad or known):
             return told(207, success=False, statusCode=207, message="some events were not ingested")
         named = [_item(event, "unknown attribute") for event in bad]
@@ -118,8 +136,16 @@ class Togai:
             return told(207, errors=named)
         return told(202, success=True)
 
+    def _records(self, event_id: str) -> list[Any]:
+        """An event that it has taken, it has billed."""
+        if event_id not in self.bodies:
+            return []
+        status = {"status": "INGESTION_COMPLETED_EVENT_METERED", "statusDescription": "metered"}
+        return [{"eventPayload": json.loads(self.bodies[event_id]), "ingestionStatus": status}]
+
     def _answer_single(self, event: Any, now: float) -> Answer:
-        if not is_good(event):
+        if not self.is_good(event):
+            self.refused.add(event["id"])
             return told(400, message="unknown attribute", success=False)
         if self.tells_duplicates and self.knows(event, now):
             return told(400, message=self.wording.format(event["id"]))
@@ -131,16 +157,15 @@ class Togai:
         count = self._random.choice((0, len(events) // 2, len(events)))
         return [event for event in events[:count] if all(want(event) for want in wanted)]
 
+    def is_good(self, event: Any) -> bool:
+        """Whether Togai takes such an event now."""
+        return event["schemaName"] != "refused" and event["schemaName"] not in self.closed
+
     def take_some(self, request: Request, now: float) -> None:
         """Take a part of a request whose reply tells nothing of it."""
         if request.key == self.key and len(request.body) <= self.limit:
             events = [event for event in request.events() if self.heals or event["schemaName"] != "choking"]
-            self.take(self._some(events, is_good), now)
-
-
-def is_good(event: Any) -> bool:
-    """Whether Togai takes such an event at all."""
-    return bool(event["schemaName"] != "refused")
+            self.take(self._some(events, self.is_good), now)
 
 
 def _item(event: Any, message: str) -> dict[str, Any]:

@@ -112,6 +112,14 @@ class Internet:
     def sent(self, connection: Connection, data: bytes, timeout: float | None) -> None:
         """Bytes leave a process; the last of a request bring its answer."""
         scheduler = self._world.scheduler
+        if (
+            connection.process.is_drainer
+            and data.startswith((b"POST ", b"GET "))
+            and not connection.is_sending
+        ):
+            connection.is_sending = True
+            path = data.split(b" ", 2)[1].decode()
+            self._world.judge.relay.request_begins(connection.process, path)
         if connection.is_ended(scheduler.now):
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
         self._weary(connection)
@@ -129,6 +137,7 @@ class Internet:
         request = _whole(connection.received)
         if request is not None:
             connection.received.clear()
+            connection.is_sending = False
             connection.requests += 1
             self._handle(connection, request)
 
@@ -146,7 +155,8 @@ class Internet:
 
     def _handle(self, connection: Connection, request: Request) -> None:
         now = self._world.scheduler.now
-        connection.process.began_attempt()
+        if request.looked_up is None:
+            connection.process.began_attempt()
         if connection.address != self.address:  # somebody else lives there now
             self.reply(connection, page(421))
             return
@@ -162,7 +172,7 @@ class Internet:
                 self._world.count(spell.kind)
                 self._world.tell(connection.process, f"gets {spell.kind!r} for {shown(request)}")
                 answer(self, connection, request, spell)
-                if spell.kind in PERHAPS_GOOD:
+                if spell.kind in PERHAPS_GOOD and request.looked_up is None:
                     connection.process.answered()
                 return
         answer_of_togai = self.togai.answer(request, now)
@@ -198,7 +208,8 @@ def shown(request: Request) -> str:
     """A request, for the story."""
     names = [event["accountId"] for event in request.events()]
     what = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-    return f"{'single' if request.is_single else 'batch'} {what}"
+    kind = "look-up" if request.is_look_up else "single" if request.is_single else "batch"
+    return f"{kind} {what}"
 
 
 def _whole(received: bytearray) -> Request | None:
@@ -207,7 +218,7 @@ def _whole(received: bytearray) -> Request | None:
         return None
     lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-    if len(body) < int(headers["content-length"]):
+    if len(body) < int(headers.get("content-length", 0)):
         return None
     return Request(lines[0].split()[1], headers.get("authorization", "").removeprefix("Bearer "), body)
 

@@ -7,7 +7,9 @@ import shutil
 import tempfile
 import traceback
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -17,16 +19,19 @@ from togai_shipper._process.registry import Registry
 from . import kernel
 from .actions import ACTIONS
 from .disk import Disk
+from .drainer import RELAY, DrainerProcess
 from .judge import Judge
-from .plan import Plan
+from .plan import DRAINERS, Plan
 from .process import Lines, Process
-from .scheduler import Scheduler, Violation
+from .redis_server import Redis, Trap
+from .scheduler import Scheduler, Task, Violation
 from .togai import Togai
 from .weather import Internet
 
 WALL = 1_790_000_000.0  # true epoch seconds at which the world begins
 DAY = 86_400.0
 PATIENCE = 3 * 3600.0  # seconds of fair weather after which nothing may be pending
+RELAY_OPTIONS = ("relay_replicas", "relay_hold", "max_relay_bytes")
 SHM = Path("/dev/shm")  # noqa: S108  a file system in memory
 
 
@@ -54,16 +59,24 @@ class World:
         self.togai = Togai(plan.seed, self.judge)
         self.internet = Internet(plan.seed, self, self.togai)
         self.disk = Disk(folder / "spool")
+        self.redis = Redis(plan.seed, self, says_who_it_is=plan.relay.get("says_who_it_is", True))
+        self.traps: list[Trap] = []
+        self._due: list[Callable[[], None]] = []  # what is done once the task that runs has stopped
         self.processes: list[Process] = []  # those alive
         self.slots: dict[int, Process] = {}
-        self.key_in_use = self.togai.key
+        self.key_in_use = self.first_key = self.togai.key
         self.booted_at = 0.0
         self.wall_was_set = False  # by days, at any time
         self.wall_is_off = 0.0
         self.is_mended = False
         self.skipped = 0.0  # seconds of days in which nothing ran
         self._pids = 100
-        self.scheduler.after_step = self.judge.look
+        self.scheduler.after_step = self._after_step
+
+    def _after_step(self, task: Task) -> None:
+        while self._due:
+            self._due.pop()()
+        self.judge.look(task)
 
     def true_wall(self) -> float:
         """What time it really is, and what Togai says it is."""
@@ -92,7 +105,39 @@ class World:
     def made(self, slot: int) -> Process:
         """A process that is about to be."""
         self._pids += 1
-        return Process(self, self._pids, slot)
+        kind = DrainerProcess if slot >= DRAINERS else Process
+        return kind(self, self._pids, slot)
+
+    def options(self, process: Process) -> dict[str, Any]:
+        """What a process is started with."""
+        if process.is_drainer:
+            return dict(self.plan.relay["drainer"])
+        options = dict(self.plan.options)
+        if self.plan.spool:
+            options["spool"] = str(self.disk.spool)
+        if self.plan.spool and not self.plan.relay:
+            options["journal"] = "ids"
+        if self.plan.relay:
+            options |= {"relay": RELAY, **{name: self.plan.relay[name] for name in RELAY_OPTIONS}}
+        return options
+
+    def spring(self, process: Process, script: str, when: str) -> None:
+        """On a thread of the process, which has a script run: see whether there is a trap for it."""
+        for trap in [
+            each for each in self.traps if (each.slot, each.script, each.when) == (process.slot, script, when)
+        ]:
+            trap.left -= 1
+            if trap.left:
+                continue
+            self.traps.remove(trap)
+            self.count(f"trapped {when} {script}")
+            if trap.fate == "freeze":
+                self.tell(process, f"is frozen {when} {script}")
+                process.freeze()
+                self.scheduler.sleep(1e-6)
+            else:
+                self._due.append(lambda: self.kill(process))
+                self.scheduler.wait(None)
 
     def born(self, process: Process) -> None:
         """It is there from now on."""
@@ -134,6 +179,8 @@ class World:
         self.internet.clear()
         self.disk.fault = None
         self.wall_is_off = 0.0
+        self.traps.clear()
+        self.redis.mend()
         self.togai.heals = True
         self.togai.limit = 10**9
         for process in list(self.processes):
@@ -144,39 +191,78 @@ class World:
 
     def settle(self) -> None:
         """Wait until all that is pending in processes is settled, with nobody's help."""
-        until = self.scheduler.now + PATIENCE
-        step = 2.0
-        while waiting := [each for each in self.processes if each.is_open and each.pipeline.pending]:
+        if not self._wait_until(lambda: not self._waiting()):
+            for process in self._waiting():
+                self.judge.stuck(process)
+            return
+        if self.plan.relay:
+            self._settle_relay()
+        if self.plan.spool or not self.plan.relay:
+            self.scheduler.run(self.scheduler.now + 130.0)  # a disk that failed is tried again
+        self.judge.well(self.processes)
+
+    def _wait_until(self, is_done: Callable[[], bool]) -> bool:
+        until, step = self.scheduler.now + (PATIENCE / 8 if self.plan.relay else PATIENCE), 2.0
+        while not is_done():
+            if self.plan.relay:
+                self._keep_drainers()
             if self.scheduler.now > until:
-                for process in waiting:
-                    self.judge.stuck(process)
-                return
+                return False
             self.scheduler.run(self.scheduler.now + step)
             step = min(120.0, step * 1.5)
-        self.scheduler.run(self.scheduler.now + 130.0)  # a disk that failed is tried again
-        self.judge.well(self.processes)
+        return True
+
+    def _waiting(self) -> list[Process]:
+        return [each for each in self.processes if each.is_open and each.pipeline.pending]
+
+    def _settle_relay(self) -> None:
+        """Wait until Redis is proven to producers, and all that it has is drained."""
+        if not self._wait_until(self._is_drained):
+            self.judge.relay.stuck()
+
+    def _keep_drainers(self) -> None:
+        """Be the operator: two drainers run, with the key that is right."""
+        for process in self.processes:
+            if (
+                isinstance(process, DrainerProcess)
+                and not process.is_ending
+                and process.key != self.togai.key
+            ):
+                process.do("ends, for the new key", process.exit)
+        for slot in (DRAINERS, DRAINERS + 1):
+            ACTIONS["start"](self, self.plan.entry("start", slot))
+
+    def _is_drained(self) -> bool:
+        producers = [each for each in self.processes if each.is_open and not each.is_drainer]
+        if any(each.pipeline.destination.held for each in producers):
+            return False
+        return any(isinstance(each, DrainerProcess) and each.leads_and_is_done for each in self.processes)
 
     def drain(self) -> None:
         """End all processes; let a last one deliver what is on disk, and end."""
-        for process in list(self.processes):
-            process.do("ends", process.exit)
-        self.scheduler.run(self.scheduler.now + 120.0)
-        if self.processes:
-            self.judge.fail(f"{self.processes[0]} does not end")
+        self._end([each for each in self.processes if not each.is_drainer])
         if self.plan.spool and self.disk.spool.exists():
             self._drain_spool()
+        if self.plan.relay:
+            self._settle_relay()
+            self._end(self.processes)
+
+    def _end(self, processes: Sequence[Process]) -> None:
+        ending = list(processes)
+        for process in ending:
+            process.do("ends", process.exit)
+        for _ in range(12):
+            if any(each.is_alive for each in ending):
+                self.scheduler.run(self.scheduler.now + 10.0)
+        for process in ending:
+            if process.is_alive:
+                self.judge.fail(f"{process} does not end")
 
     def _drain_spool(self) -> None:
         ACTIONS["start"](self, self.plan.entry("start", 0))
         ACTIONS["track"](self, self.plan.entry("track", 0, 1))  # the reply says what time it is
-        until = self.scheduler.now + PATIENCE
-        step = 2.0
-        while self.judge.waits_on_disk() and self.scheduler.now < until:
-            self.scheduler.run(self.scheduler.now + step)
-            step = min(120.0, step * 1.5)
-        last = self.slots[0]
-        last.do("ends", last.exit)
-        self.scheduler.run(self.scheduler.now + 120.0)
+        self._wait_until(lambda: not self.judge.waits_on_disk())
+        self._end([self.slots[0]])
 
 
 def live(plan: Plan, *, tells: bool = False) -> Result:

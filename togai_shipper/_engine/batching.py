@@ -1,16 +1,19 @@
 """What goes out together. Pure: no thread, no clock, no I/O.
 
 ``Batch`` is a group of encoded events that share their history; ``due`` says whether to send now, ``cut`` how
-many go in, ``recut`` what goes next of those that were tried, ``halves`` and ``singles`` how one is divided.
+many go in, ``recut`` what goes next of those that were tried, ``halves`` and ``singles`` how one is divided,
+``sift`` which of its events go with others of their cause.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, islice
 
 import attrs
+
+from togai_shipper._event import Trait
 
 ALIKE = 3600.0  # seconds: events of one batch differ in age by at most this, and grow too old together
 _BATCH_HEAD, _BATCH_TAIL = b'{"events":[', b"]}"
@@ -42,6 +45,8 @@ class Batch:
         split: names the batch, refused as too large, of which this is a half (0: none).
         refusals: how often the line was parked on this one event, with acceptances between.
         refused_at: how many requests had been accepted when that last happened.
+        places: the position of each event, where they do not follow one another.
+        cause: what its events have in common, where they wait in the lane for that (``None``: they do not).
 
     """
 
@@ -62,6 +67,8 @@ class Batch:
     split: int = 0
     refusals: int = 0
     refused_at: int = -1
+    places: Sequence[int] = ()
+    cause: Trait | None = None
 
     def __len__(self) -> int:
         return len(self.events)
@@ -76,6 +83,27 @@ class Batch:
         """Bytes of its body."""
         head_and_tail = len(_SINGLE_HEAD) + len(_SINGLE_TAIL) if self.single else ENVELOPE
         return sum(map(len, self.events)) + len(self.events) - 1 + head_and_tail
+
+    @property
+    def positions(self) -> Sequence[int]:
+        """The position of each event."""
+        return self.places or range(self.position, self.position + len(self.events))
+
+    def before(self, target: int) -> int:
+        """How many of the events have a position before ``target``."""
+        if self.places:
+            return bisect_left(self.places, target)
+        return min(max(0, target - self.position), len(self.events))
+
+    def part(self, start: int, stop: int) -> Batch:
+        """Return the events from ``start`` to ``stop``, with their history."""
+        positions = self.positions
+        return attrs.evolve(
+            self,
+            events=self.events[start:stop],
+            position=positions[start],
+            places=self.places[start:stop],
+        )
 
     def body(self) -> bytes:
         """The request's body."""
@@ -107,14 +135,13 @@ def recut(line: Iterable[Batch], max_events: int, max_bytes: int) -> tuple[int, 
     if count == len(whole):
         return used, attrs.evolve(whole, fills=0), None
     whole = attrs.evolve(whole, fills=0, split=0)
-    head = attrs.evolve(whole, events=whole.events[:count], fills=max_bytes if count < max_events else 0)
-    rest = attrs.evolve(whole, events=whole.events[count:], position=whole.position + count)
-    return used, head, rest
+    head = attrs.evolve(whole.part(0, count), fills=max_bytes if count < max_events else 0)
+    return used, head, whole.part(count, len(whole))
 
 
 def _may_join(first: Batch, second: Batch) -> bool:
     return (
-        not (first.divided or second.divided)
+        not (first.divided or second.divided or first.places or second.places)
         and first.maybe_read == second.maybe_read
         and first.position + len(first) == second.position
         and abs(first.since - second.since) <= ALIKE
@@ -150,16 +177,8 @@ def halves(batch: Batch, split: int = 0) -> list[Batch]:
     """The two halves of a batch of more than one."""
     middle = len(batch) // 2
     return [
-        attrs.evolve(
-            batch,
-            events=part,
-            position=batch.position + offset,
-            server_errors=0,
-            divided=True,
-            fills=0,
-            split=split,
-        )
-        for offset, part in ((0, batch.events[:middle]), (middle, batch.events[middle:]))
+        attrs.evolve(part, server_errors=0, divided=True, fills=0, split=split)
+        for part in (batch.part(0, middle), batch.part(middle, len(batch)))
     ]
 
 
@@ -169,7 +188,8 @@ def singles(batch: Batch, events: Sequence[bytes] | None = None) -> list[Batch]:
         attrs.evolve(
             batch,
             events=(event,),
-            position=batch.position + offset,
+            position=position,
+            places=(),
             single=True,
             probe=False,
             server_errors=0,
@@ -177,5 +197,56 @@ def singles(batch: Batch, events: Sequence[bytes] | None = None) -> list[Batch]:
             fills=0,
             split=0,
         )
-        for offset, event in enumerate(batch.events if events is None else events)
+        for position, event in zip(batch.positions, batch.events if events is None else events)  # noqa: B905  events may be fewer
     ]
+
+
+def sift(batch: Batch, cause_of: Callable[[bytes], Trait | None]) -> tuple[Batch | None, list[Batch]]:
+    """Divide a batch: what has no cause (``None``: nothing), and the events of each cause."""
+    causes = list(map(cause_of, batch.events))
+    if not any(causes):
+        return batch, []
+    parts: dict[Trait | None, list[tuple[int, bytes]]] = {}
+    for cause, position, event in zip(causes, batch.positions, batch.events, strict=True):
+        parts.setdefault(cause, []).append((position, event))
+    sifted = [
+        attrs.evolve(
+            batch,
+            events=[event for _, event in part],
+            position=part[0][0],
+            places=[position for position, _ in part],
+            fills=0,
+            split=0,
+            cause=cause,
+        )
+        for cause, part in parts.items()
+    ]
+    others = [part for part in sifted if part.cause is not None]
+    return next((part for part in sifted if part.cause is None), None), others
+
+
+def may_go_together(first: Batch, second: Batch) -> bool:
+    """Whether both may be put into one, though other events came between them: their histories are alike."""
+    return (
+        first.positions[-1] < second.position
+        and abs(first.since - second.since) <= ALIKE
+        and _history(first) == _history(second)
+    )
+
+
+def together(first: Batch, second: Batch) -> Batch:
+    """Both in one, though other events came between them."""
+    return attrs.evolve(_joined(first, second), places=[*first.positions, *second.positions])
+
+
+def _history(batch: Batch) -> tuple[object, ...]:
+    """What must be alike in batches that are put together."""
+    return (
+        batch.cause,
+        batch.single,
+        batch.maybe_read,
+        batch.server_errors,
+        batch.yields,
+        batch.refusals,
+        batch.why_aside,
+    )

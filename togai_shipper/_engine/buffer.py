@@ -8,8 +8,8 @@ a signal handler or ``__del__`` that interrupts any line below on the same threa
 can do is append an event, and every method is harmless against that.
 
 An event is in exactly one place: ``_fresh`` (encoded, as tracked), a waiting batch (``_again`` goes first,
-``_singles`` one at a time by ``/ingest``, ``_aside`` not before its time), or ``_held``, the batches that
-flushers carry.
+``_singles`` one at a time by ``/ingest``, ``_aside`` not before its time, ``lane`` where Togai rejects all
+that is like it), or ``_held``, the batches that flushers carry.
 """
 
 from __future__ import annotations
@@ -18,23 +18,31 @@ import math
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from itertools import repeat
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import islice, repeat
 from typing import Literal, TypeAlias
 
 import attrs
 
 from togai_shipper._config import Config
+from togai_shipper._event import Trait
 
-from .batching import ALIKE, Batch, cut, due, recut, singles
+from .batching import ALIKE, ENVELOPE, Batch, cut, due, recut, sift, singles, together
 from .byte_cap import ByteCap, Learnt
+from .causes import Cause, Causes
+from .causes import Learnt as LearntCauses
 from .gate import ANSWER_CLOSING, Gate
+from .lane import Lane
 from .runtime import Runtime
 from .shutdown import Shutdown
 from .verdict import Verdict
+from .waiting import Aside, Waiting
 
 LOOK_AT_STORE = 0.5  # seconds, closing, between looks whether the store has got stuck
-MARK_EVERY = 0.1  # seconds: how exactly the age of pending events is known
+MARK_EVERY = 0.1  # seconds: how exactly the age of pending events is known, or a tenth of flush_interval
+FINEST_MARK = 0.001  # seconds: it is never known more exactly than this
+LOOK_AT_MOST = 10  # batches of new events that are looked through at once for those without a known cause
 
 #: What becomes of an event that is put: refused, or taken; ``"wake"``: taken, and somebody has to be woken.
 PutAnswer: TypeAlias = Literal["closed", "full", "wake"] | None
@@ -66,12 +74,13 @@ class Buffer:
         self._fresh_bytes = 0
         self._wake_bytes = config.max_batch_bytes  # bytes of _fresh at which put() says "wake" again
         self._popped = 0  # events that ever left _fresh: the position of the next one
-        # (position, since, known): from that position on, at most one for each MARK_EVERY.
+        # (position, since, known): from that position on, hardly more than one for each _mark_every.
         self._marks: deque[tuple[int, float, bool]] = deque()
         self._next_mark = 0.0
-        self._again: deque[Batch] = deque()
-        self._singles: deque[Batch] = deque()
-        self._aside: list[Batch] = []
+        self._mark_every = max(FINEST_MARK, min(MARK_EVERY, config.flush_interval / 10))
+        self._again = Waiting()
+        self._singles = Waiting()
+        self._aside = Aside()
         self._straggler: Batch | None = None  # closing: the latest, for which the next one waits
         self._straggler_until = 0.0  # but no longer than this
         self._held: dict[Batch, Batch] = {}  # as it was taken -> as it stands, should it be given up now
@@ -83,6 +92,9 @@ class Buffer:
         self._yielding_went_last = False
         self._probe_fresh = False
         self.byte_cap = ByteCap(config.max_batch_bytes)
+        self.causes = Causes()
+        self.lane = Lane(config, self.causes)
+        self._caused = self._caused_bytes = 0  # about how many of _fresh go into the lane, and their bytes
 
     # --- callers ---
 
@@ -97,13 +109,15 @@ class Buffer:
                 or self._fresh_bytes + self._taken_bytes + len(event) > self._config.max_queue_bytes
             ):
                 return "full"
+            if self.causes.known and not self._may_wait(event):
+                return "full"
             now = self._clock()
             is_overdue = False
-            if now >= self._next_mark:
+            if now >= self._next_mark or not fresh:
                 if not fresh:
                     self._marks.clear()  # what is left there is the age of events long gone
                 self._marks.append((self._popped + len(fresh), now, False))
-                self._next_mark = now + MARK_EVERY
+                self._next_mark = now + self._mark_every
                 is_overdue = now - self._marks[0][1] > self._gate.linger
             is_first = not fresh  # looked at before: a signal handler may append, too, right after us
             fresh.append(event)
@@ -119,6 +133,39 @@ class Buffer:
             if is_first:
                 self._wake_bytes = self.byte_cap.bytes  # it may have been learnt since
             return "wake" if is_first or is_overdue or not len(fresh) % self._config.batch_size else None
+
+    def _may_wait(self, event: bytes) -> bool:
+        """Whether the lane has room for the event, if it is to wait there."""
+        if self.causes.of(event) is None:
+            return True
+        if not self.lane.has_room(self._caused, self._caused_bytes + len(event)):
+            return False
+        self._caused += 1
+        self._caused_bytes += len(event)
+        return True
+
+    def over_lane(self, events: Iterable[bytes]) -> AbstractSet[int]:
+        """Return the identities of those that are to wait in the lane, which has no room for them.
+
+        The others come into the buffer. Called under the lock.
+        """
+        return (
+            {id(event) for event in events if not self._may_wait(event)} if self.causes.known else frozenset()
+        )
+
+    def lane_room(self, most: int) -> int:
+        """How many events that may be of a known cause can come in; ``most``, if none is known."""
+        return min(most, self.lane.room - self._caused) if self.causes.known else most
+
+    def is_caused(self, event: bytes) -> bool:
+        """Whether the event would be rejected for a known cause."""
+        return bool(self.causes.known) and self.causes.of(event) is not None
+
+    def why_full(self, event: bytes) -> Cause | None:
+        """Return the cause for which this event alone is refused, if that is so. Called under the lock."""
+        trait = self.causes.of(event)
+        is_full = trait is not None and not self.lane.has_room(self._caused, self._caused_bytes + len(event))
+        return self.causes.known[trait] if trait is not None and is_full else None
 
     def has_room(self, count: int, size: int) -> bool:
         """Whether memory has room for one event more, where the store holds ``count`` others in memory.
@@ -185,15 +232,16 @@ class Buffer:
         return len(self._held)
 
     @property
-    def set_aside(self) -> Sequence[Batch]:
-        """Events on which the server chokes, or that a gateway refuses, tried now and then."""
-        return [batch for batch in self._aside if batch.why_aside]
+    def set_aside(self) -> tuple[int, str]:
+        """How many events the server chokes on, or a gateway refuses, tried now and then; and why one is."""
+        return self._aside.explained
 
     @property
     def requests(self) -> int:
-        """About how many requests it takes to send all that is here."""
+        """About how many requests it takes to send all that is here, but what waits in the lane."""
         fresh = max(len(self._fresh) / self._config.batch_size, self._fresh_bytes / self.byte_cap.bytes)
-        return sum(1 for _ in self._taken_batches()) + math.ceil(fresh)
+        taken = len(self._held) + len(self._again) + len(self._singles) + len(self._aside)
+        return taken + math.ceil(fresh)
 
     @property
     def is_full_batch_waiting(self) -> bool:
@@ -206,13 +254,15 @@ class Buffer:
 
     def oldest_since(self) -> float | None:
         """Monotonic seconds at which the oldest event in the buffer was accepted."""
-        ages = [batch.since for batch in self._taken_batches()]
+        ages = [batch.since for batch in self._held]
+        oldest = [place.ages.oldest() for place in (self._again, self._singles, self._aside)]
+        ages += [since for since in (*oldest, self.lane.oldest_since()) if since is not None]
         if self._fresh:
             ages.append(self._marks[0][1])
         return min(ages, default=None)
 
     def _taken_batches(self) -> Iterator[Batch]:
-        for place in (self._held, self._again, self._singles, self._aside):
+        for place in (self._held, self._again, self._singles, self._aside, self.lane):
             yield from place
 
     # --- what a flusher does next ---
@@ -241,16 +291,42 @@ class Buffer:
             self._single_went_last = True
             return single
         self._single_went_last = False
-        wait = self._linger(now)
-        if self._again and not (wait == 0.0 and self._yielding_went_last and self._again[0].yields):
-            return self._pop_again()
-        if wait == 0.0:
-            self._yielding_went_last = False
-            return self._pop_fresh()
+        if self._lane_wait(now) == 0.0:
+            return self.lane.take(now, self.byte_cap.limit)
+        batch = self._next_batch(now)
+        if batch is not None:
+            return batch
         if single:
             return self._singles.popleft()
-        times = [batch.not_before - now for batch in self._aside] + ([] if wait is None else [wait])
+        times = [] if self._aside.next_at is None else [self._aside.next_at - now]
+        times += [wait for wait in (self._fresh_wait(now), self._lane_wait(now)) if wait is not None]
         return Wait(min(times, default=None))
+
+    def _next_batch(self, now: float) -> Batch | None:
+        """The batch to go now, if one is due: first what was tried before."""
+        while True:
+            wait = self._fresh_wait(now)
+            if self._again and not (wait == 0.0 and self._yielding_went_last and self._again[0].yields):
+                batch = self._pop_again()
+            elif wait == 0.0:
+                self._yielding_went_last = False
+                return self._next_fresh()
+            else:
+                return None
+            if batch is not None:
+                return batch
+
+    def _lane_wait(self, now: float) -> float | None:
+        """Seconds until something in the lane is tried; ``None``: nothing is, or one is on its way."""
+        is_tried = self.lane and any(batch.cause for batch in self._held)
+        return None if is_tried else self.lane.wait(now)
+
+    def _fresh_wait(self, now: float) -> float | None:
+        """Seconds until the next batch of new events is to be cut; ``None`` without events."""
+        wait = self._linger(now)
+        if wait == 0.0 and not self.is_full_batch_waiting:  # it goes on filling until its turn comes
+            return self._gate.wait_for_rate("/ingestBatch", now)
+        return wait
 
     def _linger(self, now: float) -> float | None:
         """Seconds until the next batch of new events is due; ``None`` without events."""
@@ -266,31 +342,88 @@ class Buffer:
     def _next_single(self, now: float) -> Batch | None:
         """The next event to go by itself, left in its place; one at a time, so that batches go on."""
         self._take_up(now)
-        return None if not self._singles or any(batch.single for batch in self._held) else self._singles[0]
+        is_tried = any(batch.single and not batch.cause for batch in self._held)
+        return None if not self._singles or is_tried else self._singles[0]
 
-    def _pop_fresh(self, most: int | None = None) -> Batch:
+    def _next_fresh(self) -> Batch | None:
+        """Cut the next batch of new events; those of a known cause go into the lane.
+
+        ``None``: there are only such, as far as was looked.
+        """
+        if not self.causes.known:
+            return self._pop_fresh()
+        batch: Batch | None = None
+        try:
+            for _ in range(LOOK_AT_MOST):
+                rest = self._config.batch_size - (0 if batch is None else len(batch))
+                good = self._sifted(self._pop_fresh(rest, self._room_beside(batch)), is_new=True)
+                if good is not None:
+                    batch = good if batch is None else together(batch, good)
+                if not self._fresh or (batch is not None and not self._may_go_along(batch)):
+                    break
+        except BaseException:  # Ctrl-C: it is in no other place
+            if batch is not None:
+                self._again.appendleft(batch)
+            raise
+        if batch is not None:
+            self.byte_cap.note_cut(batch)
+        return batch
+
+    def _room_beside(self, batch: Batch | None) -> int:
+        """Bytes that a body may have which is to be joined with that of ``batch``."""
+        limit = self.byte_cap.limit
+        return limit if batch is None else limit - batch.size + ENVELOPE - 1
+
+    def _may_go_along(self, batch: Batch) -> bool:
+        """Whether the next new event may be joined with ``batch``."""
+        _, since, known = self._marks[0]
+        return (
+            len(batch) < self._config.batch_size
+            and len(self._fresh[0]) + ENVELOPE <= self._room_beside(batch)
+            and known is batch.maybe_read
+            and abs(since - batch.since) <= ALIKE
+        )
+
+    def _sifted(self, batch: Batch, *, is_new: bool = False) -> Batch | None:
+        """Return what is left of ``batch`` once the events of known causes are in the lane."""
+        good, others = sift(batch, self.causes.of)
+        for part in others:
+            if is_new:
+                self._caused = max(0, self._caused - len(part))
+                self._caused_bytes = max(0, self._caused_bytes - sum(map(len, part.events)))
+            self.lane.add(part, self.byte_cap.limit)
+        return good
+
+    def _pop_fresh(self, most: int | None = None, room: int | None = None) -> Batch:
+        """Cut a batch of new events; ``room``: of so many bytes at most, a part of one."""
         fresh = self._fresh
         most = min(most or self._config.batch_size, self._alike())
-        limit = self.byte_cap.limit
-        count = cut(map(len, fresh), most, limit)
-        fills = limit if count < min(most, len(fresh)) else 0
+        limit = room or self.byte_cap.limit
+        count = cut(map(len, list(islice(fresh, most))), most, limit)  # one step: a handler may append
+        fills = limit if room is None and count < min(most, len(fresh)) else 0
         events = list(map(deque.popleft, repeat(fresh, count)))
         _, since, known = self._marks[0]
         batch = Batch(events, self._popped, since, maybe_read=known, fills=fills)
-        self.byte_cap.note_cut(batch)
+        if room is None:
+            self.byte_cap.note_cut(batch)
         self._popped += count
         while len(self._marks) > 1 and self._marks[1][0] <= self._popped:
             self._marks.popleft()
         size = sum(map(len, events))
         # Empty: exact again, whatever interrupted a +=.
         self._fresh_bytes = self._fresh_bytes - size if fresh else 0
+        if not fresh:
+            self._caused = self._caused_bytes = 0
         self._wake_bytes = self.byte_cap.bytes
         self._taken += count
         self._taken_bytes += size
         return batch
 
-    def _pop_again(self) -> Batch:
-        """Cut the next batch from those that were tried: as long as requests may be by now."""
+    def _pop_again(self) -> Batch | None:
+        """Cut the next batch from those that were tried: as long as requests may be by now.
+
+        ``None``: it held events of known causes alone, which are in the lane now.
+        """
         again = self._again
         if self._yielding_went_last:  # others go in between, if there are any
             rested = next((at for at, each in enumerate(again) if not each.yields), 0)
@@ -301,14 +434,16 @@ class Buffer:
             again.popleft()
         if rest is not None:
             again.appendleft(rest)
-        self.byte_cap.note_cut(batch)
-        return batch
+        sifted = self._sifted(batch) if self.causes.known else batch
+        if sifted is not None:
+            self.byte_cap.note_cut(sifted)
+        return sifted
 
     def _alike(self) -> int:
         """How many of the next events, as far as a batch goes, are of one age, and all known or none."""
         most = self._config.batch_size
         _, since, known = self._marks[0]
-        for position, its_since, its_known in self._marks:
+        for position, its_since, its_known in list(islice(self._marks, most + 1)):  # likewise
             if its_known is not known or abs(its_since - since) > ALIKE:
                 return min(position - self._popped, most)
             if position - self._popped >= most:
@@ -325,12 +460,15 @@ class Buffer:
             first = self._again.popleft()
             (probe,) = singles(first, first.events[:1])
             if len(first) > 1:
-                rest = attrs.evolve(first, events=first.events[1:], position=first.position + 1)
-                self._again.appendleft(rest)
+                self._again.appendleft(first.part(1, len(first)))
         elif self._fresh:
             (probe,) = singles(self._pop_fresh(1))
-        elif self._singles or self._aside:
-            probe = self._singles.popleft() if self._singles else self._aside.pop(0)
+        elif self._singles:
+            probe = self._singles.popleft()
+        elif (aside := self._aside.pop()) is not None:
+            probe = aside
+        elif self.lane:
+            probe = self.lane.take(self._clock())
         else:
             return None
         return attrs.evolve(probe, probe=True)
@@ -349,10 +487,11 @@ class Buffer:
             self._take_up(math.inf)
             return self._probe()
         self._take_up(now)
-        if self._again:
-            return self._pop_again()
+        while self._again:
+            if (batch := self._pop_again()) is not None:
+                return batch
         if self._fresh and (coming or not self._may_go_singly(len(self._fresh))):
-            return self._pop_fresh()
+            return self._next_fresh() or Wait(0.0)
         if coming:
             return Wait(min(left, LOOK_AT_STORE))
         return self._next_straggler(now, left)
@@ -368,7 +507,9 @@ class Buffer:
                 return Wait(min(left, self._straggler_until - now))
             self._straggler, self._straggler_until = self._oldest_straggler(), now + ANSWER_CLOSING
             return self._straggler
-        wait = min((batch.not_before - now for batch in self._aside), default=left)
+        if self.lane and self._lane_wait(now) is not None:
+            return self.lane.take(now, self.byte_cap.limit)
+        wait = left if self._aside.next_at is None else self._aside.next_at - now
         return Wait(min(wait, left)) if self._held or wait < left else None
 
     def _oldest_straggler(self) -> Batch:
@@ -409,14 +550,45 @@ class Buffer:
         """
         del self._held[batch]
         for part in reversed(again):
-            self._place_of(part).appendleft(part)
+            self._put_back(part, first=True)
         for part in last:
-            (self._aside if part.not_before else self._place_of(part)).append(part)
+            if part.not_before:
+                self._aside.add(part)
+            else:
+                self._put_back(part, first=False)
         self._taken -= settled
         self._taken_bytes -= size
 
-    def _place_of(self, part: Batch) -> deque[Batch]:
-        return self._singles if part.single else self._again
+    def cause_at_work(self) -> Cause | None:
+        """Return a cause for which events wait, or were rejected a moment ago. Called under the lock."""
+        return self.causes.at_work(self._clock(), self.lane.waits_for)
+
+    def _put_back(self, part: Batch, *, first: bool) -> None:
+        if part.cause is not None:
+            self.lane.put_back(part, first=first)
+            return
+        place = self._singles if part.single else self._again
+        if first:
+            place.appendleft(part)
+        else:
+            place.append(part)
+
+    def learn_causes(
+        self, accepted: int, traits: AbstractSet[Trait], rejected: Sequence[bytes]
+    ) -> LearntCauses:
+        """Learn what Togai takes, and what it does not. Called under the lock.
+
+        ``accepted``: how many events it took, and ``traits`` of them; none, if nobody was curious.
+        """
+        now = self._clock()
+        over = self.causes.note_accepted(accepted, traits, now)
+        noted = [self.causes.note_rejected(event, now) for event in rejected]
+        found = [cause for cause in noted if cause is not None]
+        if found:
+            waiting = list(self._singles)
+            self._singles.clear()
+            self._singles.extend(each for each in waiting if self._sifted(each) is not None)
+        return LearntCauses(found, over)
 
     def take_up(self) -> None:
         """Let all that was set aside wait with the others. Called under the lock."""
@@ -424,9 +596,8 @@ class Buffer:
 
     def _take_up(self, now: float) -> None:
         """Let what was set aside until ``now`` wait with the others."""
-        for batch in [batch for batch in self._aside if batch.not_before <= now]:
-            self._aside.remove(batch)
-            self._place_of(batch).append(batch)
+        while (batch := self._aside.pop(now)) is not None:
+            self._put_back(batch, first=False)
 
     # --- flush and close ---
 
@@ -455,10 +626,9 @@ class Buffer:
         while self._fresh:
             self._again.append(self._pop_fresh())
         places = (self._again, self._singles, self._aside)
-        left = [self.as_known(batch) for place in places for batch in place]
+        left = [self.as_known(batch) for place in (*places, self.lane.give_up()) for batch in place]
         for place in places:
             place.clear()
-        events = [event for batch in left for event in batch.events]
-        self._taken -= len(events)
-        self._taken_bytes -= sum(map(len, events))
+        self._taken = self.in_flight
+        self._taken_bytes = sum(len(event) for batch in self._held for event in batch.events)
         return left

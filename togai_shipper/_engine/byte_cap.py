@@ -14,7 +14,7 @@ from __future__ import annotations
 import attrs
 
 from .batching import Batch
-from .verdict import Accepted, Park, Partly, Refused, Verdict, is_refused_for_size, may_be_too_long
+from .verdict import Accepted, Park, Partly, Refused, Verdict, is_refused_for_size, may_be_too_long, words_of
 
 LEAST = 1024  # bytes; a batch holds one event at least, so this bounds how many requests small ones cost
 MAX_INTERVAL = 32  # full requests taken between two of twice the size, of which all have failed so far
@@ -23,11 +23,15 @@ MAX_DIVISIONS = 100  # divided batches of which one half is remembered; arbitrar
 
 @attrs.frozen
 class Learnt:
-    """Requests are shorter from now on: one of ``failed`` bytes was too long, ``most`` are sent."""
+    """Requests are shorter from now on: one of ``failed`` bytes was too long, ``most`` are sent.
+
+    ``is_refused``: somebody said so, with ``refusal``; else it got no whole reply.
+    """
 
     failed: int
     most: int
-    is_refused: bool  # somebody said so; else it got no whole reply
+    is_refused: bool
+    refusal: str = ""
 
 
 class ByteCap:
@@ -41,6 +45,7 @@ class ByteCap:
         self._taken_full = 0  # since the last request of twice the size
         self._interval = 1  # how many of those it takes until the next
         self._refused = 0  # bytes of the latest request that somebody found too large
+        self._refusal = ""  # what was said to it
         self._told = most  # the least that was told since all was well
         self._splits = 0
         self._first_halves: dict[int, int] = {}  # split -> bytes of the half that was taken first
@@ -81,13 +86,13 @@ class ByteCap:
         if is_late:
             self._try_shorter(batch)
         if is_refused and len(batch) > 1:
-            self._refused = batch.size
+            self._refused, self._refusal = batch.size, words_of(verdict)
         if is_refused or isinstance(verdict, Partly | Refused | Park):
             self._first_halves.pop(batch.split, None)
         if is_late and is_longer:
             return self._told_once(Learnt(batch.size, self.bytes, is_refused=False))
         if batch.split and self.bytes < before:
-            return self._told_once(Learnt(self._refused, self.bytes, is_refused=True))
+            return self._told_once(Learnt(self._refused, self.bytes, is_refused=True, refusal=self._refusal))
         return None
 
     def _told_once(self, learnt: Learnt) -> Learnt | None:

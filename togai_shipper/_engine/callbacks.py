@@ -1,7 +1,8 @@
-"""The application's callbacks: ``on_delivered``, ``on_error``, and whoever waits for a receipt.
+"""The application's callbacks: ``on_delivered``, ``on_error``, ``on_unbilled``, and who waits for a receipt.
 
 They run outside every lock, may be slow, may raise, may call ``track``, ``flush`` or ``close``. A thread that
-must not be held up defers its calls; a flusher makes them.
+must not be held up defers its calls; a flusher makes them. Events are decoded only as a call is made, and a
+call is given few of them, since a million given up at once would take half a minute, and gigabytes.
 """
 
 from __future__ import annotations
@@ -10,33 +11,49 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Literal, TypeAlias
 
 import attrs
 
 from togai_shipper._config import Config
-from togai_shipper._event import Event, decode
+from togai_shipper._event import decode_own
+from togai_shipper._outcome import Finding, Outcome
 from togai_shipper._plural import counted
 from togai_shipper._process.signals import as_application
 
 from .log import Log
+from .receipt import Receipt
 from .receipts import Receipts
 from .telling import Telling
 
+MOST_EVENTS = 500  # events that one call is given: as many as a batch has, and soon decoded
 STUCK_AFTER = 0.5  # seconds after which, at the end, a callback that has not returned is not called once more
 
-CallName: TypeAlias = Literal["on_delivered", "on_error", "a receipt's callback"]
+CallName: TypeAlias = Literal["on_delivered", "on_error", "on_unbilled", "a receipt's callback"]
 
 
 @attrs.frozen(eq=False)
 class Callback:
-    """A callback to be called, with its arguments; ``telling`` waits for it."""
+    """A callback to be called, with its arguments, and events behind them; ``telling`` waits for it.
+
+    Attributes:
+        events: encoded ones; ``None``: it is given none.
+
+    """
 
     name: CallName
     function: Callable[..., object]
-    arguments: tuple[Any, ...]
+    arguments: tuple[Any, ...] = ()
+    events: Sequence[bytes] | None = None
     telling: Telling | None = None
+
+    def make(self) -> None:
+        """Call it."""
+        if self.events is None:
+            self.function(*self.arguments)
+        else:
+            self.function(*self.arguments, tuple(map(decode_own, self.events)))
 
     def end(self) -> None:
         """It has returned, or is not made after all."""
@@ -57,6 +74,7 @@ class Callbacks:
     ) -> None:
         self._on_delivered = config.on_delivered
         self._on_error = config.on_error
+        self._on_unbilled = config.on_unbilled
         self._clock = clock
         self._receipts = receipts
         self._log = log
@@ -65,6 +83,7 @@ class Callbacks:
         self._deferring: set[int] = set()  # threads that defer their calls
         self._deferred: deque[Callback] = deque()
         self._last: deque[Callback] = deque()  # those that ``close()`` alone makes, and waits for
+        self.last_call_at = 0.0  # monotonic seconds at which the latest of those was begun
         self._tellings: dict[int, Telling] = {}  # of what a thread is telling
 
     # --- calling ---
@@ -72,27 +91,49 @@ class Callbacks:
     def delivered(self, events: Sequence[bytes]) -> None:
         """Call ``on_delivered``."""
         if self._on_delivered is not None:
-            self._make(Callback("on_delivered", self._on_delivered, (_decoded(events),)))
+            for part in _parts(events):
+                self._make(Callback("on_delivered", self._on_delivered, events=part))
 
     def undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
         """Call ``on_error``, but not from inside itself."""
-        if self._on_error is not None and not self._is_in_on_error():
-            self._make(Callback("on_error", self._on_error, (error, _decoded(events))))
+        for call in self._calls_of_on_error(error, events):
+            self._make(call)
+
+    def unbilled(self, finding: Finding) -> None:
+        """Call ``on_unbilled``."""
+        if self._on_unbilled is not None:
+            self._make(Callback("on_unbilled", self._on_unbilled, (finding,)))
 
     def resolve_receipts(self) -> None:
         """Resolve the receipts of what was settled; those who wait for one may call us from it."""
         if threading.get_ident() in self._deferring:
             return
-        ended_by = None
         while (resolved := self._receipts.pop_resolved()) is not None:
             receipt, outcome, telling = resolved
+            if receipt.settle_unseen(outcome):
+                _end(telling, receipt)
+            else:
+                self._make(Callback("a receipt's callback", self._resolve_watched, resolved))
+
+    def _resolve_watched(self, receipt: Receipt, outcome: Outcome, telling: Telling | None) -> None:
+        """Resolve a receipt that somebody waits for or has left a callback with, and all that are left."""
+        me = threading.get_ident()
+        ended_by = None
+        while True:
+            self._inside[me] = ("a receipt's callback", self._clock())  # each is one that may hang
             try:
-                self._make(Callback("a receipt's callback", receipt.set_result, (outcome,)))
+                receipt.set_result(outcome)
             except BaseException as error:  # SystemExit, Ctrl-C: the other receipts are resolved all the same
                 ended_by = error
             finally:
-                if telling is not None:
-                    telling.end(receipt)
+                _end(telling, receipt)
+            while (resolved := self._receipts.pop_resolved()) is not None:
+                receipt, outcome, telling = resolved
+                if not receipt.settle_unseen(outcome):
+                    break
+                _end(telling, receipt)
+            else:
+                break
         if ended_by is not None:
             raise ended_by
 
@@ -105,7 +146,7 @@ class Callbacks:
         self._inside[me] = (call.name, self._clock())
         try:
             with self._in_callback(), as_application():
-                call.function(*call.arguments)
+                call.make()
         except Exception:  # the application's code: whatever it raises stays there
             self._log.write(logging.ERROR, "%s raised; nothing is lost", call.name, exc_info=True)
         finally:
@@ -143,9 +184,12 @@ class Callbacks:
         name, since = min(inside, key=lambda call: call[1], default=("", self._clock()))
         return name, self._clock() - since
 
-    def _is_in_on_error(self) -> bool:
-        inside = self._inside.get(threading.get_ident())
-        return inside is not None and inside[0] == "on_error"
+    def _calls_of_on_error(self, error: Exception, events: Sequence[bytes]) -> list[Callback]:
+        """Return the calls that tell of it; none where this is a call from inside ``on_error`` itself."""
+        on_error, inside = self._on_error, self._inside.get(threading.get_ident())
+        if on_error is None or (inside is not None and inside[0] == "on_error"):
+            return []
+        return [Callback("on_error", on_error, (error,), part) for part in _parts(events)]
 
     # --- deferring ---
 
@@ -187,42 +231,78 @@ class Callbacks:
 
     def keep_for_last(self, errors: Sequence[tuple[Exception, Sequence[bytes]]]) -> None:
         """Keep calls of ``on_error`` for ``make_last``; none, where this is a call from inside itself."""
-        on_error = self._on_error
-        if on_error is not None and not self._is_in_on_error():
-            self._last += [
-                Callback("on_error", on_error, (error, _decoded(events))) for error, events in errors
-            ]
+        for error, events in errors:
+            self._last += self._calls_of_on_error(error, events)
 
-    def make_last(self) -> None:
-        """Make all calls that are left, at the end; but none of a callback that hangs in another call."""
+    def make_last(self, until: float) -> None:
+        """Make all calls that are left, at the end; but none of a callback that hangs in another call.
+
+        ``until``: monotonic seconds after which none is begun; those that are left then are left out.
+        """
         try:
             self.resolve_receipts()
         finally:
-            self._make_all_that_can_be()
+            self._put_last_in_order()
+            self._make_last(until)
 
-    def _make_all_that_can_be(self) -> None:
-        left = []
-        for waiting in (self._deferred, self._last):
-            with suppress(IndexError):
-                while True:
-                    left.append(waiting.popleft())
+    def _put_last_in_order(self) -> None:
+        """Let ``_last`` be all that is left to be called: of ``on_error`` first, since it tells of losses."""
+        left = _emptied(self._deferred) + _emptied(self._last)
         before = self._clock() - STUCK_AFTER
         stuck = {name for name, since in list(self._inside.values()) if since <= before}
-        with ExitStack() as all_of_them:  # all are called, even if one raises SystemExit; the last one first
-            for name in ("on_delivered", "on_error"):
-                calls = [call for call in left if call.name == name]
-                if calls and name in stuck:
-                    self._leave_out(calls)
-                else:
-                    for call in reversed(calls):
-                        all_of_them.callback(self._make, call)
+        for name in ("on_error", "on_delivered"):
+            calls = [call for call in left if call.name == name]
+            if name in stuck:
+                self._leave_out(calls, "an earlier one has not returned")
+            else:
+                self._last += calls
 
-    def _leave_out(self, calls: Sequence[Callback]) -> None:
-        text = "%s of %s not made: an earlier one has not returned"
-        self._log.write(logging.ERROR, text, counted(len(calls), "call"), calls[0].name)
+    def _make_last(self, until: float) -> None:
+        ended_by = None
+        with suppress(IndexError):  # that was the last one; or whoever closes has waited long enough
+            while (now := self._clock()) < until:
+                call = self._last.popleft()
+                self.last_call_at = now
+                try:
+                    self._make(call)
+                except BaseException as error:  # SystemExit: the others are called all the same
+                    ended_by = error
+        self.leave_out_last()
+        if ended_by is not None:
+            raise ended_by
+
+    def leave_out_last(self) -> None:
+        """Make no more of the last calls: their time is over."""
+        left = _emptied(self._last)
+        for name in ("on_error", "on_delivered"):
+            self._leave_out([call for call in left if call.name == name], "close() has no more time for them")
+
+    def _leave_out(self, calls: Sequence[Callback], why: str) -> None:
+        if not calls:
+            return
+        events = sum(len(call.events or ()) for call in calls)
+        text = "%s of %s not made, with %s: %s"
+        args = counted(len(calls), "call"), calls[0].name, counted(events, "event"), why
+        self._log.write(logging.ERROR, text, *args)
         for call in calls:
             call.end()
 
 
-def _decoded(events: Sequence[bytes]) -> tuple[Event, ...]:
-    return tuple(map(decode, events))
+def _end(telling: Telling | None, receipt: Receipt) -> None:
+    if telling is not None:
+        telling.end(receipt)
+
+
+def _parts(events: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """The events, as many at a time as one call is given; without any, one part that is empty."""
+    for start in range(0, len(events) or 1, MOST_EVENTS):
+        yield events[start : start + MOST_EVENTS]
+
+
+def _emptied(calls: deque[Callback]) -> list[Callback]:
+    """Take all out of ``calls``, and return them; other threads may take some, too."""
+    taken = []
+    with suppress(IndexError):
+        while True:
+            taken.append(calls.popleft())
+    return taken

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 
+from togai_shipper._outcome import Rejected
+
 from .batching import Batch
 from .buffer import Wait
+from .causes import accepted_of, rejected_of
 from .delivery import Carried, Trip
 from .destination import Connection
 from .parts import Parts
@@ -35,6 +38,8 @@ class Carrying:
         self._callbacks = parts.callbacks
         self._reporter = parts.reporter
         self._destination = parts.destination
+        self._asking = parts.asking
+        self._verifying = parts.verifying
 
     # --- batch after batch ---
 
@@ -76,13 +81,13 @@ class Carrying:
             while True:
                 rings = bell.rings  # read before the line is looked at: what rings in between is not lost
                 work = self._line.take(until)
+                if not isinstance(work, Batch) and self._asks(connection, until):
+                    continue
                 if work is None:
                     return
                 if isinstance(work, Wait):
                     if not self._store.work_here() and not self._callbacks.make_deferred():
-                        now = self._clock()
-                        bell.wait(rings, work.seconds)
-                        self._woke(now + (FOREVER if work.seconds is None else work.seconds), until)
+                        self._idle(rings, work, until)
                     continue
                 if self._line.is_full_batch_waiting:
                     self._flushers.wake()
@@ -90,6 +95,15 @@ class Carrying:
                 self._callbacks.make_deferred()
         finally:
             connection.close()
+
+    def _asks(self, connection: Connection, until: Waiter | None) -> bool:
+        return self._asking.ask(connection, lambda: self._deadline(until))
+
+    def _idle(self, rings: object, work: Wait, until: Waiter | None) -> None:
+        times = [each for each in (work.seconds, self._asking.wait()) if each is not None]
+        now, seconds = self._clock(), min(times, default=None)
+        self._flushers.bell.wait(rings, seconds)
+        self._woke(now + (FOREVER if seconds is None else seconds), until)
 
     # --- one batch ---
 
@@ -147,6 +161,9 @@ class Carrying:
     # --- what became of it ---
 
     def _settle(self, batch: Batch, carried: Carried) -> None:
+        causes = self._buffer.causes
+        taken = accepted_of(carried.batch, carried.verdict)
+        traits = causes.traits_of_all(taken) if causes.is_curious else frozenset()
         with self._lock:
             if not self._buffer.holds(batch):  # given up while on the wire: a late reply counts no more
                 return
@@ -159,11 +176,14 @@ class Carrying:
                 accepted=self._gate.accepted,
                 split=self._buffer.byte_cap.division(carried.batch),
             )
-            settlement = settle(self._buffer.as_known(carried.batch), carried.verdict, at)
+            as_it_went = self._buffer.as_known(carried.batch)
+            settlement = settle(as_it_went, carried.verdict, at)
             is_taken = isinstance(carried.verdict, Accepted)
             learnt = self._buffer.learn(carried.batch, carried.verdict)
             telling = Telling(self._line.progress)
             parked = self._record(batch, settlement, telling) or carried.parked
+            rejected = rejected_of(as_it_went, carried.verdict, settlement)
+            learnt_causes = self._buffer.learn_causes(len(taken), traits, rejected)
             if len(batch) == 1 and is_page(carried.verdict):
                 parked = self._gate.on_page(carried.verdict.status, batch.size) or parked
             is_opened = batch.probe and self._gate.parking.cause is None
@@ -172,11 +192,19 @@ class Carrying:
             if is_opened and at.closing:
                 self._shutdown.allow_probe()
             self._ring()
+        self._verifying.note_settled(settlement.outcomes, as_it_went)
         with self._callbacks.telling(telling):
             if is_opened:
+                self._store.stir()
                 self._reporter.tell_opened(self._destination.name, self._line.pending)
             if learnt:
                 self._reporter.tell_learnt(learnt)
+            if share := self._ledger.effort.share(self._clock()):
+                self._reporter.tell_search(share)
+            for cause in learnt_causes.found:
+                self._reporter.tell_cause(cause)
+            for cause in learnt_causes.over:
+                self._reporter.tell_cause_over(cause)
             self._tell(settlement, parked)
 
     def _may_divide(self) -> bool:
@@ -191,7 +219,8 @@ class Carrying:
         self._line.settle(batch, settlement, telling)
         for outcome in settlement.outcomes:
             self._ledger.record(outcome, telling)
-            parked = self._gate.on_outcome(outcome) or parked
+            if batch.cause is None or not isinstance(outcome, Rejected):  # else no news of all the others
+                parked = self._gate.on_outcome(outcome) or parked
         return parked
 
     def _ring(self) -> None:
@@ -206,4 +235,5 @@ class Carrying:
             if batch.why_aside:
                 self._reporter.tell_set_aside(batch.events[0], batch.why_aside)
         if parked:
+            self._store.stir()
             self._reporter.tell_parked(parked, self._line.pending)

@@ -16,7 +16,7 @@ from .threads import call_beside, may_call_beside
 from .waiters import Waiter
 
 TELLING = 1.0  # seconds that flush() and close() wait, after the last outcome, for callbacks that tell of it
-LAST_CALLS = 0.25  # seconds of those that are left for the calls that close() makes itself, at its end
+LAST_CALLS = 0.25  # seconds that are left at least for the calls that close() makes itself, at its end
 GRACE = 1.0  # seconds after the deadline that close() waits for another thread to tell what it gave up
 JOIN_AFTER = 0.5  # seconds that close() leaves all sending to the flushers; a quarter of its time, if less
 
@@ -41,6 +41,7 @@ class Closing:
         self._destination = parts.destination
         self._line = parts.line
         self._flushers = parts.flushers
+        self._verifying = parts.verifying
         self._carrying = carrying
         self._health = health
         self._waiter: Waiter | None = None  # what close() waits for
@@ -83,6 +84,7 @@ class Closing:
     def _heed_deadline(self) -> None:
         self._gate.heed_deadline()
         self._flushers.bell.ring()
+        self._verifying.end()
         self._line.progress.ring()
 
     # --- closing ---
@@ -140,14 +142,14 @@ class Closing:
             self._deliver_the_rest()
             self._destination.settle()
             if not self._flushers.alive:  # else they make those calls when they end
-                self._call(self._callbacks.make_deferred)
+                self._call(self._callbacks.make_deferred, self._telling_left)
         except BaseException:
             # Ctrl-C, or a signal handler's SystemExit: the first is honoured once what is on the wire is back
             # or the deadline is past, a second one at once.
             try:
                 self._await_what_is_on_the_wire()
             finally:
-                self.finish()
+                self.finish(hurries=True)
             raise
         self.finish()
 
@@ -195,10 +197,30 @@ class Closing:
             self._telling_until = min(now + TELLING, max(now, self._shutdown.deadline) + GRACE)
         return self._telling_until - now
 
-    def _call(self, make_calls: Callable[[], object]) -> None:
-        """Make calls of the application's code, which may hang: wait for them only so long."""
+    def _call(self, make_calls: Callable[[], object], left: Callable[[], float]) -> None:
+        """Make calls of the application's code, which may hang: wait for them while time is ``left()``."""
         if self._callbacks.is_any_left:
-            call_beside(make_calls, self._runtime, self._telling_left())
+            call_beside(make_calls, self._runtime, left)
+
+    def _make_last_calls(self, *, hurries: bool) -> None:
+        """Tell what is left to be told, while there is time; what is not told by then is counted, and logged.
+
+        That is: until the deadline, or for a moment where that is past, or who closes ``hurries``. No single
+        call is waited for beyond what callbacks may take.
+        """
+        patience = max(self._telling_left(), LAST_CALLS)
+        begun = self._clock()
+        deadline = min(begun, self._shutdown.deadline) if hurries else self._shutdown.deadline
+        until = max(deadline, min(begun, deadline) + TELLING / 2, begun + LAST_CALLS)
+
+        def left() -> float:
+            call_begun = max(begun, self._callbacks.last_call_at)
+            return min(call_begun + patience, until + patience / 2) - self._clock()
+
+        try:
+            self._call(lambda: self._callbacks.make_last(until), left)
+        finally:
+            self._callbacks.leave_out_last()  # where one of the calls hangs
 
     def _may_send_here(self) -> bool:
         """Whether sending here runs no code of the application that may hang: key and session are known."""
@@ -247,15 +269,18 @@ class Closing:
     def give_up(self) -> None:
         """End now: what is undelivered is given up, counted and told."""
         self._gate.give_up()
-        self.finish()
+        self.finish(hurries=True)
 
-    def finish(self) -> None:
-        """End: what is still undelivered, and not on disk, is given up, counted and told."""
+    def finish(self, *, hurries: bool = False) -> None:
+        """End: what is still undelivered, and not on disk, is given up, counted and told.
+
+        ``hurries``: the deadline is not waited for, however much there is to be told.
+        """
         self._store.save()
         with self._lock:
             if self._shutdown.is_done:
                 return
-            why = self._health.last_error()
+            why = self._health.last_error() or self._gate.refused_lately()
             outcomes = left_at_close(self._line.give_up())
             for outcome in outcomes:
                 self._ledger.record(outcome)
@@ -268,7 +293,7 @@ class Closing:
             self._store.finish()
             self._destination.finish()
             self._reporter.tell_closed(outcomes, why, kept=kept, where=self._store.place)
-            self._call(self._callbacks.make_last)
+            self._make_last_calls(hurries=hurries)
         finally:
             with self._lock:
                 self._is_told, self._teller = True, None

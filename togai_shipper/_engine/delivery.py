@@ -252,6 +252,9 @@ class Delivery:
             if not trip.note(attempted):  # pragma: no cover  close() has given it up in this very moment
                 return None
             self._ledger.request(batch.size, is_retry=batch.attempts > 0)
+            is_lane = batch.cause is not None
+            is_search = batch.divided and not batch.split
+            self._ledger.search(self._clock(), is_search=is_search, is_lane=is_lane)
 
         def may_begin() -> bool:  # close() may have given it up while a connection was made, as never sent
             with self._gate.lock:

@@ -29,6 +29,18 @@ class Connection(Protocol):
         ``may_begin`` is asked before the first byte is sent, or could be; where it says no, none is.
         """
 
+    def look_up(
+        self,
+        key: Secret[str],
+        time_left: float,
+        may_begin: Callable[[], bool] = ...,
+        event_id: str | None = ...,
+    ) -> Reply:
+        """Make a request that changes nothing: its reply says what time it is. Raises ``NoSession``.
+
+        ``event_id``: of the event whose records are asked for; one, whichever, where it is not given.
+        """
+
     def close(self) -> None:
         """Close it; it may be opened again."""
 

@@ -18,12 +18,13 @@ from .batching import fits
 from .parking import Parking
 from .runtime import FOREVER, Runtime
 from .shutdown import Shutdown
-from .verdict import Accepted, Park, Partly, Refused, TryLater, Verdict
+from .verdict import Accepted, Park, Partly, Refused, TryLater, Verdict, words_of
 
 BURST = 5  # requests that may go at once after a rest; few beside Togai's 50 a second
 ROUNDING = 1e-6  # of a token: less is not missing, but lost in the arithmetic
 ANSWER = 5.0  # seconds that a request which goes alone has for its reply before the next may go after all
 ANSWER_CLOSING = 1.0  # the same while closing
+LATELY = 60.0  # seconds for which a refusal may be why there was no time for the rest
 MAX_PAUSE = 60.0  # seconds: our own exponential after a 429; a Retry-After may ask for more
 MAX_PAUSE_CLOSING = 1.0  # the same while closing
 LONGER, SHORTER = 1.5, 0.8  # the linger after a 429, and after a good reply: two of those undo one of these
@@ -92,6 +93,7 @@ class Gate:
         self.failed_in_a_row = 0  # attempts since the latest good reply
         self._good_at = self._clock()  # when the latest good reply came
         self.last_error: str | None = None
+        self._refusal: tuple[float, str] | None = None  # when somebody last did not take a request; his words
 
     # --- a flusher's way through ---
 
@@ -137,6 +139,10 @@ class Gate:
             return alone
         return self._buckets[path].wait(now)
 
+    def wait_for_rate(self, path: str, now: float) -> float:
+        """Seconds for which the rate limit lets no request go."""
+        return self._buckets[path].wait(now)
+
     def alone_for(self, now: float) -> float:
         """Seconds for which no request may go beside the one that is under way, if one is."""
         return 0.0 if self.is_trusted or not self._under_way else max(0.0, self._answer_by - now)
@@ -157,6 +163,8 @@ class Gate:
         with self.lock:
             self.turn.ring()
             is_current = probe or turn is None or turn == self._stops
+            if not isinstance(verdict, Accepted) and verdict.status is not None:
+                self._refusal = (self._clock(), words_of(verdict))
             if isinstance(verdict, Accepted):
                 self.accepted += 1
                 if is_current:
@@ -164,7 +172,7 @@ class Gate:
                     self.parking.open()
                 return None
             if not isinstance(verdict, (Partly, Refused)):
-                self.note_failure(verdict.message)
+                self.note_failure(words_of(verdict), is_without_reply=verdict.status is None)
             elif is_current:
                 self._trust()
                 if probe and self.parking.is_by_key:  # the event is refused, and so the key is not
@@ -224,14 +232,22 @@ class Gate:
             with self.lock:
                 self._attempts.pop(me, None)
 
-    def note_failure(self, message: str) -> None:
+    def note_failure(self, message: str, *, is_without_reply: bool = False) -> None:
         """Note that an attempt, this thread's, failed: if all do for a while, that is told."""
         with self.lock:
-            self.last_error = message
+            # Closing, what gets no reply has perhaps had no time: that does not hide what failed before.
+            if not (self._shutdown.has_begun and self.last_error and is_without_reply):
+                self.last_error = message
             self.failed_in_a_row += 1
             if self._failing_since is None:
                 begun = self._attempts.get(threading.get_ident(), self._clock())
                 self._failing_since = max(begun, self._good_at)
+
+    def refused_lately(self) -> str | None:
+        """What somebody said who did not take a request, in the last minute; others may have got through."""
+        if self._refusal is None or self._clock() - self._refusal[0] > LATELY:
+            return None
+        return self._refusal[1]
 
     def failing_for(self, now: float) -> float:
         """Seconds for which every attempt has failed, or has had no reply yet."""

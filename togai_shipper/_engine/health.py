@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from togai_shipper._outcome import State, Stats
 from togai_shipper._plural import counted
-from togai_shipper.exceptions import DeliveryError
 
 from .parts import Parts
+from .self_report import SelfReport, self_report_of
+from .verdict import words_of
 
 STALE = 300.0  # seconds. Togai bills nothing that arrives after its cycle's grace period: told early
 FAILING = 60.0  # seconds of failed attempts alone before that counts as unhealthy
+REFUSING = 60.0  # seconds for which an event that found no room counts as unhealthy: it is lost
 
 
 class Health:
     """Looks at one shipper's parts, under their lock."""
 
     def __init__(self, parts: Parts) -> None:
+        self._config = parts.config
         self._clock = parts.runtime.clock
         self._lock = parts.lock
         self._shutdown = parts.shutdown
@@ -27,6 +30,8 @@ class Health:
         self._destination = parts.destination
         self._flushers = parts.flushers
         self._callbacks = parts.callbacks
+        self._verifying = parts.verifying
+        self._keeps = parts.config.spool is not None and parts.config.enabled
 
     @property
     def state(self) -> State:
@@ -37,22 +42,32 @@ class Health:
             return "closing"
         return "parked" if self._gate.parking.cause else "open"
 
-    def complaint(self) -> str | None:  # noqa: PLR0911  the cases, the worst first
+    def complaint(self) -> str | None:  # noqa: C901, PLR0911  the cases, the worst first
         """Why events do not get through as they should; ``None`` if they do."""
         with self._lock:
             now = self._clock()
             oldest = self._line.oldest_since()
             if cause := self._gate.parking.cause:
-                return f"parked: {DeliveryError(cause.status, cause.message)}"
+                return f"parked: {words_of(cause)}"
             if self._flushers.failure:
                 return self._flushers.failure
             if complaint := self._store.complaint():
                 return complaint
-            if aside := self._buffer.set_aside:
-                return f"{counted(len(aside), 'event is', 'events are')} set aside: {aside[0].why_aside}"
+            if known := self._buffer.cause_at_work():
+                waiting = counted(self._buffer.lane.count, "event like it waits", "events like it wait")
+                return f"Togai rejects every event that has {known}: {waiting} by themselves"
+            aside, why = self._buffer.set_aside
+            if aside:
+                return f"{counted(aside, 'event is', 'events are')} set aside: {why}"
+            if self._is_refusing(now):
+                refused = counted(self._ledger.refused["full"], "event was", "events were")
+                why = f": {self._gate.last_error}" if self._gate.last_error else ""
+                return f"the buffer is full, and {refused} refused{why}"
             if oldest is not None and self._gate.failing_for(now) >= FAILING:
                 why = self._gate.last_error or "no reply yet"
                 return f"every attempt of the last minute failed: {why}"
+            if oldest is not None and (share := self._ledger.effort.share(now)):
+                return f"{share:.0%} of the requests go into finding the events that Togai rejects"
             if oldest is not None and self._flushers.are_held_up:
                 name, seconds = self._callbacks.longest()
                 if seconds >= FAILING:
@@ -61,15 +76,26 @@ class Health:
                 return f"the oldest pending event waits for {now - oldest:.0f} s"
             return None
 
+    def _is_refusing(self, now: float) -> bool:
+        return self._ledger.full_at is not None and now - self._ledger.full_at <= REFUSING
+
     def last_error(self) -> str | None:
         """Why events do not get through; else why the last attempt failed, if it failed."""
         with self._lock:
             return self.complaint() or self._gate.last_error
 
+    def _limits(self) -> dict[str, int]:
+        config = self._config
+        limits = {"max_queue_size": config.max_queue_size, "max_queue_bytes": config.max_queue_bytes}
+        return limits if config.spool is None else {**limits, "max_spool_bytes": config.max_spool_bytes}
+
     def stats(self) -> Stats:
         """Every figure at one instant."""
         with self._lock:
             ledger, pending, oldest = self._ledger, self._line.pending, self._line.oldest_since()
+            limits, stored = self._limits(), self._store.figures()
+            used = {"max_queue_size": self._buffer.count, "max_queue_bytes": self._buffer.size}
+            used["max_spool_bytes"] = stored.get("spool_bytes", 0)
             return Stats(
                 accepted=ledger.settled + pending,
                 delivered=ledger.delivered,
@@ -79,15 +105,33 @@ class Health:
                 dropped=dict(ledger.dropped),
                 pending=pending,
                 in_flight=self._buffer.in_flight,
+                in_lane=self._buffer.lane.count,
                 refused=dict(ledger.refused),
+                left_out=dict(ledger.left_out),
+                limits=limits,
+                used={name: used[name] for name in limits},
                 retries=ledger.retries,
                 requests=ledger.requests,
+                search_requests=ledger.search_requests,
                 bytes_sent=ledger.bytes_sent,
                 replies=dict(ledger.replies),
                 request_seconds=ledger.request_seconds,
                 oldest_pending_age=0.0 if oldest is None else max(0.0, self._clock() - oldest),
                 last_error=self.last_error(),
                 state=self.state,
-                **self._store.figures(),
+                **stored,
                 **self._destination.figures(),
+                **self._verifying.figures(),
+            )
+
+    def self_report(self, now_ms: int) -> SelfReport:
+        """How all stands, as others are told; ``now_ms``: by the wall clock."""
+        with self._lock:
+            return self_report_of(
+                self.stats(),
+                now_ms,
+                is_healthy=self.complaint() is None,
+                is_by_key=self._gate.parking.is_by_key,
+                is_refusing=self._is_refusing(self._clock()),
+                keeps=self._keeps,
             )

@@ -6,8 +6,9 @@ of what was settled and of what is still pending, so no count can drift from the
 
 from __future__ import annotations
 
-from togai_shipper._outcome import REFUSALS, Delivered, Rejected, Relayed, Settled
+from togai_shipper._outcome import LEFT_OUT, REFUSALS, Delivered, Rejected, Relayed, Settled
 
+from .effort import Effort
 from .receipts import Receipts
 from .telling import Telling
 
@@ -26,7 +27,11 @@ class Ledger:
         self.rejected = 0
         self.dropped: dict[str, int] = {}
         self.refused: dict[str, int] = dict.fromkeys(REFUSALS, 0)
+        self.full_at: float | None = None  # monotonic seconds at which there was last no room for an event
+        self.left_out: dict[str, int] = dict.fromkeys(LEFT_OUT, 0)
         self.requests = 0
+        self.search_requests = 0
+        self.effort = Effort()
         self.retries = 0
         self.bytes_sent = 0
         self.replies: dict[int | None, int] = {}
@@ -52,15 +57,27 @@ class Ledger:
             case _:
                 self.dropped[outcome.reason] = self.dropped.get(outcome.reason, 0) + count
 
-    def refuse(self, reason: str) -> None:
-        """Count an event that was not accepted."""
+    def refuse(self, reason: str, at: float | None = None) -> None:
+        """Count an event that was not accepted, ``at`` so many monotonic seconds."""
         self.refused[reason] += 1
+        if reason == "full":
+            self.full_at = at
+
+    def leave_out(self, reason: str) -> None:
+        """Count work that was measured and is no event."""
+        self.left_out[reason] += 1
 
     def request(self, size: int, *, is_retry: bool) -> None:
         """Count a request that begins, with a body of ``size`` bytes."""
         self.requests += 1
         self.retries += is_retry
         self.bytes_sent += size
+
+    def search(self, now: float, *, is_search: bool, is_lane: bool) -> None:
+        """Count it by what it is for, too: to find what Togai rejects, in the lane or not; or neither."""
+        self.search_requests += is_search or is_lane
+        if not is_lane:  # that has its share, whatever happens
+            self.effort.note(now, is_search=is_search)
 
     def replied(self, status: int | None, seconds: float) -> None:
         """Count a request that is over."""

@@ -1,5 +1,8 @@
 """Log lines. A complaint is logged at once, and then at most once a minute, with how often it came.
 
+Each record has ``togai_kind``, the complaint without what changes, and what else a line is about in
+attributes of its own (``togai_schema``, ``togai_caller``, ...): for handlers that write structured logs.
+
 Nothing else in the package writes to the log or to stderr. Whatever strangers have put into a line is made
 printable here; the traceback of an exception is indented, so that no text in it passes for a line of the log.
 """
@@ -9,7 +12,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
@@ -19,6 +22,7 @@ from togai_shipper._process.signals import as_application
 logger = logging.getLogger("togai_shipper")
 
 REPEAT = 60.0  # seconds before the same complaint is logged again
+MOST_KINDS = 1000  # complaints that are remembered; a name in one may come from a stranger
 
 
 class Log:
@@ -28,6 +32,7 @@ class Log:
         self._clock = clock
         # complaint -> when it was logged, and how often it came since
         self._said: dict[str, tuple[float, int]] = {}
+        self._errors: set[str] = set()  # complaints at ERROR that nobody has taken back
         self._speaking: set[int] = set()  # threads inside our own logging
 
     def complain(
@@ -38,25 +43,49 @@ class Log:
         level: int = logging.WARNING,
         exc_info: bool = False,
         loss: bool = False,
+        about: Mapping[str, object] | None = None,
     ) -> bool:
-        """Log ``message``, but the same ``kind`` only once a minute, with a count; return whether it did."""
+        """Log ``message``, but the same ``kind`` only once a minute, with a count; return whether it did.
+
+        ``about``: what else tells one complaint from another, each throttled by itself.
+        """
         now = self._clock()
-        at, held_back = self._said.get(kind, (-REPEAT, 0))
+        about = about or {}
+        key = "\n".join((kind, *map(str, about.values())))
+        at, held_back = self._said.get(key, (-REPEAT, 0))
         if now - at < REPEAT:
-            self._said[kind] = (at, held_back + 1)
+            self._said[key] = (at, held_back + 1)
             return False
-        self._said[kind] = (now, 0)
+        self._said.pop(key, None)
+        if len(self._said) >= MOST_KINDS:
+            with suppress(StopIteration, KeyError, RuntimeError):  # another thread does the same
+                del self._said[next(iter(self._said))]  # the one that was logged longest ago
+        self._said[key] = (now, 0)
+        if level >= logging.ERROR:
+            self._errors.add(kind)
         if held_back:
             message += f" ({held_back} more like this since the last line)"
-        self.write(level, message, *args, exc_info=exc_info, loss=loss)
+        self.write(level, message, *args, exc_info=exc_info, loss=loss, about={"kind": kind, **about})
         return True
 
+    def recovered(self, kind: str, message: str, *args: object) -> None:
+        """Log that what was complained of at ERROR is over, once: whoever was woken may sleep again."""
+        if kind in self._errors:
+            self._errors.discard(kind)
+            self.write(logging.WARNING, message, *args, about={"kind": f"{kind} is over"})
+
     def write(
-        self, level: int, message: str, *args: object, exc_info: bool = False, loss: bool = False
+        self,
+        level: int,
+        message: str,
+        *args: object,
+        exc_info: bool = False,
+        loss: bool = False,
+        about: Mapping[str, object] | None = None,
     ) -> None:
         """Log a line; a handler that calls ``track()`` for it is refused.
 
-        ``loss``: events are lost, so it is said on stderr where the log was silenced by the way.
+        ``loss``: events are lost, so it is said on stderr where something else silenced the log.
         """
         me = threading.get_ident()
         is_nested = me in self._speaking
@@ -64,9 +93,9 @@ class Log:
         try:
             with suppress(Exception), as_application():  # a handler or filter of the application's
                 if loss and _is_silenced_by_the_way(level):
-                    _say_all_the_same(_record(level, message, args))
+                    _say_all_the_same(_record(level, message, args, about))
                 elif logger.isEnabledFor(level):
-                    record = _record(level, message, args, sys.exc_info()[1] if exc_info else None)
+                    record = _record(level, message, args, about, sys.exc_info()[1] if exc_info else None)
                     _handle(record, loss=loss)
         finally:
             if not is_nested:
@@ -105,13 +134,19 @@ def _handlers() -> list[logging.Handler]:
 
 
 def _record(
-    level: int, message: str, args: tuple[object, ...], error: BaseException | None = None
+    level: int,
+    message: str,
+    args: tuple[object, ...],
+    about: Mapping[str, object] | None = None,
+    error: BaseException | None = None,
 ) -> logging.LogRecord:
     """Make a record in which everything is printable; the exception itself is left as it is."""
     info = None if error is None else (type(error), error, error.__traceback__)
     record = logger.makeRecord(
         logger.name, level, __file__, 0, printable(message), tuple(map(_printable, args)), info
     )
+    for name, value in (about or {}).items():
+        setattr(record, f"togai_{name}", _printable(value))
     if error is not None:
         record.exc_text = printable_traceback(error)  # formatters take it where it is there
     return record

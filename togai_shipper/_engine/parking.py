@@ -94,7 +94,7 @@ class Parking:
         return left if self.is_probing else max(0.0, self._parked_at + wait - now)
 
     def begin_probe(self) -> None:
-        """Note that a flusher takes the next probe upon itself."""
+        """Note that a flusher takes the next probe."""
         assert self.cause  # noqa: S101  who probes has seen, under the same lock, that the line is parked
         self.is_probing = True
 

@@ -8,6 +8,7 @@ import attrs
 
 from togai_shipper._config import Config
 
+from .asking import Asking
 from .buffer import Buffer
 from .callbacks import Callbacks
 from .delivery import Delivery
@@ -23,6 +24,7 @@ from .reporting import Reporter
 from .runtime import Runtime
 from .shutdown import Shutdown
 from .store import Store
+from .verifying import Verifying
 
 
 @attrs.frozen
@@ -46,3 +48,5 @@ class Parts:
     flushers: Flushers
     destination: Destination
     delivery: Delivery
+    asking: Asking
+    verifying: Verifying

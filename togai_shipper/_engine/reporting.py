@@ -6,12 +6,13 @@ import logging
 from collections.abc import Sequence
 
 from togai_shipper._event import id_of
-from togai_shipper._outcome import Delivered, Dropped, Relayed, Settled
+from togai_shipper._outcome import Delivered, Dropped, Finding, Relayed, Settled
 from togai_shipper._plural import counted
 from togai_shipper.exceptions import DeliveryError, Unauthorized
 
 from .byte_cap import Learnt
 from .callbacks import Callbacks
+from .causes import Cause
 from .log import Log
 from .verdict import Park
 
@@ -42,8 +43,8 @@ class Reporter:
         self._callbacks.undelivered(error, events)
 
     def tell_failing(self, seconds: float, message: str, pending: int) -> None:
-        """Tell that every attempt of the last ``seconds`` has failed."""
-        if seconds >= PATIENCE:
+        """Tell that every attempt of the last ``seconds`` has failed; not where nothing waits any more."""
+        if seconds >= PATIENCE and pending:
             text = "delivery has failed for %.0f s (%s); %s, it is tried again"
             self._log.complain("failing", text, seconds, message, _waiting(pending))
 
@@ -54,9 +55,31 @@ class Reporter:
 
     def tell_learnt(self, learnt: Learnt) -> None:
         """Tell that requests are shorter from now on."""
-        why = "was refused as too large" if learnt.is_refused else "had no reply in time, a shorter one had"
+        why = "had no reply in time, a shorter one had"
+        if learnt.is_refused:
+            why = f"was refused as too large ({learnt.refusal})"
         text = "a request of %d bytes %s; they have at most %d bytes now, more as soon as more get through"
         self._log.complain("learnt", text, learnt.failed, why, learnt.most)
+
+    def tell_cause(self, cause: Cause) -> None:
+        """Tell that events of a cause go into the lane from now on."""
+        text = (
+            "Togai rejects every event that has %s: such events wait by themselves now, and are tried one at "
+            "a time until it takes one; where too many wait, new ones like them are refused"
+        )
+        self._log.complain("cause", text, cause, level=logging.ERROR, about={"shared": cause.trait[0]})
+
+    def tell_search(self, share: float) -> None:
+        """Tell that most requests serve to find bad events."""
+        text = (
+            "%s of the requests go into finding the events that Togai rejects, one by one; they have no "
+            "account, schema or names in common of which it takes nothing"
+        )
+        self._log.complain("search", text, f"{share:.0%}")
+
+    def tell_cause_over(self, cause: Cause) -> None:
+        """Tell that Togai takes such events again."""
+        self._log.write(logging.WARNING, "Togai takes events again that have %s", cause)
 
     def tell_parked(self, cause: Park, pending: int) -> None:
         """Tell that nothing can be delivered until somebody mends the key or the line.
@@ -65,16 +88,52 @@ class Reporter:
         """
         kind = Unauthorized if cause.on_key else DeliveryError
         error = kind(cause.status, cause.message)
-        mend = "set_api_key() tries at once" if cause.on_key else "it is probed, less and less often"
+        mend = (
+            "a good key mends it, by set_api_key() or a restart"
+            if cause.on_key
+            else "it is probed, less and less often"
+        )
         text = "delivery is parked: %s; %s, none is dropped; %s"
         waiting = _waiting(pending)
-        if self._log.complain(f"parked {cause.status}", text, error, waiting, mend, level=logging.ERROR):
+        about = {"status": cause.status}
+        if self._log.complain("parked", text, error, waiting, mend, level=logging.ERROR, about=about):
             self.tell_undelivered(error)
 
     def tell_opened(self, name: str, pending: int) -> None:
         """Tell that a parked line is open: who is called ``name`` takes events."""
         waiting = counted(pending, "waits", "wait")
-        self._log.write(logging.INFO, "%s takes events again; %s", name, waiting)
+        self._log.recovered("parked", "%s takes events again; %s", name, waiting)
+
+    # --- what was looked up ---
+
+    def tell_looked_up(self, finding: Finding, *, is_failure: bool) -> None:
+        """Log how an event stands at Togai that took it: an error, or what may be meant to be so."""
+        status, words = finding.status, finding.description
+        text = "event %s of schema %s was delivered, and Togai does not bill it: %s; %s"
+        said = f"{status} ({words})" if words else status
+        level = logging.ERROR if is_failure else logging.WARNING
+        self._log.write(level, text, finding.event_id, finding.schema_name, said, finding.remedy)
+
+    def tell_unbilled(self, finding: Finding) -> None:
+        """Call ``on_unbilled``."""
+        self._callbacks.unbilled(finding)
+
+    def tell_look_ups_refused(self) -> None:
+        """Log that the key is refused for look-ups."""
+        text = (
+            "Togai refuses the key for look-ups (401); none is made until events are delivered with another"
+        )
+        self._log.write(logging.WARNING, text)
+
+    def tell_no_look_ups(self, why: str) -> None:
+        """Log that Togai answers no look-ups here."""
+        text = "delivered events are not looked up by this process: Togai answers look-ups with %s"
+        self._log.write(logging.INFO, text, why)
+
+    def tell_look_ups_failed(self, error: BaseException) -> None:
+        """Log that a look-up, or what the application does with it, has ended its thread; another begins."""
+        text = f"the thread that looks events up was ended by {type(error).__name__}; delivery goes on"
+        self._log.complain("look-ups", text, level=logging.ERROR, exc_info=True)
 
     def tell_closed(
         self, outcomes: Sequence[Dropped], why: str | None, *, kept: int = 0, where: str | None = None

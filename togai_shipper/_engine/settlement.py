@@ -17,6 +17,7 @@ from togai_shipper._outcome import Delivered, Dropped, Rejected, Relayed, Settle
 from togai_shipper.exceptions import EventDropped, EventRejected, PayloadTooLarge
 
 from .batching import Batch, halves, singles
+from .dedupe_window import DEDUPE_WINDOW
 from .verdict import (
     Accepted,
     Complaint,
@@ -40,7 +41,6 @@ SET_ASIDE = 60.0  # seconds between tries of a single event on which the server 
 MAX_ASIDE = 3600.0  # the same, where a gateway keeps refusing it: what those seconds grow to
 LET_OTHERS_GO = 0.25  # the same while closing, also for a batch
 NEVER = math.inf  # it is not tried again
-DEDUPE_WINDOW = 40 * 86_400.0  # seconds; Togai forgets an id after 45 days, and would then bill it again
 MAX_REFUSALS = 3  # times one event may park the line, others being accepted between, before it is rejected
 
 

@@ -9,7 +9,8 @@ nobody else knows which one it is.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Protocol, TypeAlias
 
 import attrs
@@ -24,6 +25,7 @@ from .flushers import Flushers
 from .ledger import Ledger
 from .log import Log
 from .runtime import Runtime
+from .saying import Saying
 from .server_clock import ServerClock
 from .shutdown import Shutdown
 from .waiters import Waiters
@@ -71,6 +73,9 @@ class Store(Protocol):
 
     # --- without the lock ---
 
+    def stir(self) -> None:
+        """Tell others how the shipper stands, where it does so: that has changed."""
+
     def wake(self) -> None:
         """See to it that somebody looks after what ``put`` has taken."""
 
@@ -104,6 +109,9 @@ class Inlet:
         self._flushers = flushers
         self.progress = waiters.progress  # the bell that tells those who wait: for room, or until all is safe
         self.has_room = buffer.has_room  # asked for each event: without a call more
+        self.over_lane = buffer.over_lane
+        self.lane_room = buffer.lane_room
+        self.is_caused = buffer.is_caused
 
     @property
     def count(self) -> int:
@@ -141,6 +149,23 @@ class Inlet:
         """
         self._waiters.overtake(count, self._buffer.position + after)
 
+    def note_set_aside(self, events: Iterable[bytes], over: AbstractSet[int]) -> None:
+        """Note of events that were to come in now which ones the store sets aside, by their identities."""
+        position = self._buffer.position
+        for event in events:
+            if id(event) in over:
+                self._waiters.set_aside(position)
+            else:
+                position += 1
+
+    def note_back(self, event: bytes | None) -> None:
+        """Note that the first one of those comes in now; ``None``: it never does."""
+        self._waiters.come_back(event)
+
+    def forget_aside(self) -> None:
+        """Note that those stay where they are: their file was left."""
+        self._waiters.forget_aside()
+
     def settle(self, outcome: Settled, *, waited_for: bool = False) -> None:
         """Count events that got their outcome in the store; ``waited_for``: somebody may wait for them."""
         self._ledger.record(outcome)
@@ -175,6 +200,7 @@ class Surroundings:
     log: Log
     callbacks: Callbacks
     server_clock: ServerClock
+    saying: Saying
     ended: Callable[[], None]
 
 
@@ -196,6 +222,9 @@ class Memory:
         """Take the event into the buffer."""
         answer = self._buffer.put(event)
         return answer if answer is not None or self._flushers.available else "wake"
+
+    def stir(self) -> None:
+        """Nobody is told."""
 
     def wake(self) -> None:
         """See to it that a flusher looks at the buffer."""

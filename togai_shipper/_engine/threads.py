@@ -134,8 +134,8 @@ def may_call_beside(runtime: Runtime) -> bool:
     return runtime.start_thread is not None and not exits.is_over()
 
 
-def call_beside(function: Callable[[], object], runtime: Runtime, seconds: float) -> None:
-    """Call the application's code on another thread, since it may hang, and wait so many seconds for it.
+def call_beside(function: Callable[[], object], runtime: Runtime, left: Callable[[], float]) -> None:
+    """Call the application's code on another thread, since it may hang; wait while seconds are ``left()``.
 
     What it raises in that time is raised here. On this thread where no other can be had.
     """
@@ -155,13 +155,12 @@ def call_beside(function: Callable[[], object], runtime: Runtime, seconds: float
     if not _is_started(call, runtime):
         function()
         return
-    until = runtime.clock() + seconds
     while True:
         rings = bell.rings
-        left = until - runtime.clock()
-        if ended or left <= 0:
+        seconds = left()
+        if ended or seconds <= 0:
             break
-        bell.wait(rings, left)
+        bell.wait(rings, seconds)
     for error in ended:
         if error is not None:
             raise error

@@ -23,6 +23,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 
+from togai_shipper._process.crowd import crowd
+
 from .exchange import CHUNK, Exchange, current_exchange
 from .guarded_head import GuardedHead
 from .whole_reply import CHUNKED, Head, NotWhole, read_body, read_head
@@ -64,7 +66,8 @@ class _TimedReader(io.RawIOBase):
             return None
         if current := current_exchange():
             # Not by the stream, which is of no use any more after a wait that was too long.
-            return current.patiently(self._sock, lambda: self._sock.recv_into(buffer))
+            with crowd().away():
+                return current.patiently(self._sock, lambda: self._sock.recv_into(buffer))
         return self._stream.readinto(buffer)
 
     def leftover(self, buffered: io.BufferedReader) -> bytes | None:
@@ -134,7 +137,8 @@ class _TimedConnection(GuardedHead):
             self.timeout = timeout / _addresses(self.host, self.port)
         self._is_opening = True  # what is sent meanwhile is said to a proxy, and no part of the request
         try:
-            super().connect()  # type: ignore[misc]  # the connection's, which this is mixed into
+            with crowd().away():
+                super().connect()  # type: ignore[misc]  # the connection's, which this is mixed into
         finally:
             self._is_opening = False
         self._opened_at = current.clock() if current is not None else None

@@ -7,23 +7,25 @@ its body no more is read than could be Togai's.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import time
 import zlib
 from collections.abc import Callable
 from functools import cache
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Literal
+from urllib.parse import quote, urlsplit
 
 import attrs
 import requests
-import urllib3
 from requests.auth import AuthBase
 
 from togai_shipper._config import Config, SessionFactory
 from togai_shipper._option_values import is_loopback
 from togai_shipper._printable import printable
+from togai_shipper._process.crowd import crowd
+from togai_shipper._process.signals import as_application
 from togai_shipper._secret import HiddenText, Secret, hidden
 from togai_shipper._version import __version__
 
@@ -32,18 +34,18 @@ from .blanking import blanked, passwords_of
 from .certificates import bundle_of, missing, trusted
 from .exchange import CHUNK, MAX_IDLE, Exchange, exchange
 from .guarded_head import InTheClear
+from .no_reply import MAX_WHY, why
 from .timed_http import WholeResponse, is_timed, tame
 from .verdict import Reply, date_of, is_togais_word, judge, retry_after
 from .whole_reply import TO_THE_END, Head, NotWhole
 
 MIN_READ = 1024 * 1024  # bytes of a reply that are read at least; else twice the request
-MAX_WHY = 200  # characters of an error's text that we keep
 # A connection that was idle for more than this share of the time that is left is not used: if it swallows the
 # request, there must be time for another.
 IDLE_SHARE = 0.1
+LOOK_UP = "/events?pageSize=1"
 BARE = "HTTP 202, perhaps cut after 0 bytes"
 PACKED = "compressed in a way that nobody asked for"
-_OF_THE_NETWORK = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError, NotWhole)
 _NAMES_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _LENGTH = re.compile("[0-9]{1,18}")
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
@@ -122,6 +124,51 @@ class Transport:
 
         ``may_begin`` is asked before the first byte is sent, or could be; where it says no, none is.
         """
+        return self._request("post", path, body, key, time_left, may_begin)
+
+    def look_up(
+        self,
+        key: Secret[str],
+        time_left: float,
+        may_begin: Callable[[], bool] = lambda: True,
+        event_id: str | None = None,
+    ) -> Reply:
+        """Look up an event by its id, else one, whichever: Togai bills nothing for it."""
+        path = LOOK_UP if event_id is None else f"/events/{quote(event_id, safe='')}"
+        return self.get(path, key, time_left, may_begin)
+
+    def get(
+        self, path: str, key: Secret[str], time_left: float, may_begin: Callable[[], bool] = lambda: True
+    ) -> Reply:
+        """``GET`` what is at ``path``, as ``post`` posts."""
+        with as_application():
+            self.open()
+        return self._request("get", path, b"", key, time_left, may_begin)
+
+    def _request(
+        self,
+        method: Literal["get", "post"],
+        path: str,
+        body: bytes,
+        key: Secret[str],
+        time_left: float,
+        may_begin: Callable[[], bool],
+    ) -> Reply:
+        asked_at = self._clock()
+        with crowd().at_work(time_left):
+            return self._request_in_turn(
+                method, path, body, key, time_left - (self._clock() - asked_at), may_begin
+            )
+
+    def _request_in_turn(
+        self,
+        method: Literal["get", "post"],
+        path: str,
+        body: bytes,
+        key: Secret[str],
+        time_left: float,
+        may_begin: Callable[[], bool],
+    ) -> Reply:
         session = self.open()
         if time_left <= 0:
             return Reply(None, error="no reply: there was no time", sent=False)
@@ -143,7 +190,8 @@ class Transport:
         idle = min(MAX_IDLE, time_left * IDLE_SHARE)
         with exchange(total, idle, self._clock, may_begin, is_anywhere=self._allow_insecure) as current:
             try:
-                with session.post(
+                ask = session.post if method == "post" else session.get
+                with ask(
                     self._base_url + path,
                     data=body,
                     headers={
@@ -161,9 +209,8 @@ class Transport:
                     reply = _read(response, current, max(MIN_READ, 2 * len(body)))
                     return attrs.evolve(self._as_usual(reply), blank=blank)
             except Exception as error:  # the network's, a garbled reply's, or of the session's own making
-                return Reply(
-                    None, error=_why(error, blank), sent=current.begun or not self._is_timed(session)
-                )
+                is_sent = current.begun or not self._is_timed(session)
+                return Reply(None, error=f"no reply: {why(error, blank)}", sent=is_sent)
 
     def close(self) -> None:
         """Close the connection."""
@@ -195,7 +242,8 @@ class Transport:
 
     def _made(self) -> requests.Session:
         if self._factory is None:
-            session = requests.Session()
+            with crowd().at_work(math.inf):
+                session = requests.Session()
             session.trust_env = not is_loopback(self._base_url)  # no proxy is looked for at each request
             return session
         session = self._factory()
@@ -232,6 +280,7 @@ def _read(response: requests.Response, current: Exchange, limit: int) -> Reply:
         body,
         retry_after(head.field("retry-after"), time.time()),
         date=date_of(head.field("date")),
+        location=head.field("location") or "",
         repeated=current.repeated,
         doubt=_doubt(head, body, leftover or b"", is_cut=current.cut, is_unpacked=is_unpacked),
     )
@@ -270,6 +319,7 @@ def _read_leniently(response: requests.Response, limit: int) -> Reply:
         unpacked,
         retry_after(response.headers.get("Retry-After"), time.time()),
         date=date_of(response.headers.get("Date")),
+        location=response.headers.get("Location", ""),
         doubt="" if is_unpacked else PACKED,
     )
 
@@ -306,16 +356,3 @@ def _unpacked(body: bytes, coding: str | None, limit: int) -> tuple[bytes, bool]
     except zlib.error:
         return b"", False
     return unpacked, unpacking.eof and not unpacking.unused_data
-
-
-def _why(error: BaseException, blank: Callable[[str], str] = str) -> str:
-    """A connection error's innermost cause in a few words; requests' own text repeats the URL and more."""
-    cause = error
-    for _ in range(8):  # chains are short; one that bites its tail must not hold up a flusher for ever
-        parts = (getattr(cause, "reason", None), *cause.args)
-        cause = next((part for part in parts if isinstance(part, BaseException)), cause)
-    # First blanked, then cut: a secret that is cut would not be known any more.
-    text = blank(str(cause)).rsplit(": ", 1)[-1] or type(cause).__name__
-    if not isinstance(error, _OF_THE_NETWORK):
-        text = f"{type(error).__name__}: {text}"  # none of the network's: it says little without its kind
-    return f"no reply: {printable(text[:MAX_WHY])}"

@@ -23,15 +23,19 @@ from collections.abc import Callable, Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias, TypeGuard
+from urllib.parse import urlsplit
 
 import attrs
 
 from togai_shipper._printable import printable
+from togai_shipper.exceptions import DeliveryError
 
 from .duplicates import names_another, says_duplicate
 
 MAX_MESSAGE = 500  # characters of a server's message that we keep
 MAX_RETRY_AFTER = 300.0  # seconds; a longer Retry-After is cut to this
+MAX_WHERE = 200  # characters of an address that we keep
+A_PAGE = "a page that is not Togai's"
 
 
 @attrs.frozen
@@ -48,6 +52,7 @@ class Reply:
         False  # it came to a repetition of the request, which the session has sent more than once
     )
     doubt: str = ""  # why it may not be the word on this request, though it is whole
+    location: str = attrs.field(default="", eq=False)  # where a redirect goes
     blank: Callable[[str], str] = attrs.field(default=str, eq=False, repr=False)  # what hides secrets in text
     verdict: Verdict | None = None  # what it means, where it is none of HTTP's
 
@@ -90,7 +95,8 @@ class Refused:
 class TryLater:
     """The outcome is unknown, or the server has no time: the same again, later.
 
-    ``after``: seconds to wait at least. ``throttled``: all flushers wait. ``maybe_read``: it may be ingested.
+    ``message``: why, with the status where there is one. ``after``: seconds to wait at least.
+    ``throttled``: all flushers wait. ``maybe_read``: it may be ingested.
     """
 
     status: int | None
@@ -126,7 +132,7 @@ def judge(reply: Reply, event_id: str | None = None) -> Verdict:
     if reply.verdict is not None:
         return reply.verdict
     if _is_page_of_success(reply):
-        return TryLater(reply.status, f"a {reply.status} that is not Togai's word")
+        return TryLater(reply.status, _words(reply, None, reply.status or 0))
     verdict = _judge(reply, event_id)
     if reply.doubt and isinstance(verdict, _SETTLING):
         return TryLater(reply.status, reply.doubt)
@@ -135,7 +141,7 @@ def judge(reply: Reply, event_id: str | None = None) -> Verdict:
 
 def _is_page_of_success(reply: Reply) -> bool:
     """Whether a success is a gateway's: one that queues, a waiting room, a check for robots."""
-    return reply.status in (200, 202, 207) and bool(reply.body.strip()) and _json_object(reply.body) is None
+    return reply.status in (200, 202, 207) and bool(reply.body.strip()) and json_object(reply.body) is None
 
 
 def is_togais_word(reply: Reply, verdict: Verdict) -> bool:
@@ -143,15 +149,28 @@ def is_togais_word(reply: Reply, verdict: Verdict) -> bool:
 
     A gateway, too, has 429s and 5xx of its own; it answers 401, 403 and 404, and has pages with any status.
     """
-    return isinstance(verdict, _SETTLING) and _json_object(reply.body) is not None
+    return isinstance(verdict, _SETTLING) and json_object(reply.body) is not None
+
+
+def is_word_on_a_look_up(reply: Reply) -> bool:
+    """Whether this says what time it is at Togai: the reply to a request without events.
+
+    It may have any status by which Togai answers: it may find nothing, or the key may not look anything up.
+    """
+    if reply.verdict is not None:  # a relay's
+        return True
+    is_answered = reply.status is not None and (reply.status == 200 or 400 <= reply.status < 500)  # noqa: PLR2004  HTTP's
+    is_told = is_answered and reply.status != 429 and not reply.doubt  # noqa: PLR2004  the table
+    return is_told and json_object(reply.body) is not None
 
 
 def _judge(reply: Reply, event_id: str | None) -> Verdict:  # noqa: PLR0911  one return for each row of the table
     status = reply.status
     if status is None:
         return TryLater(None, reply.error, maybe_read=reply.sent)
-    answer = _json_object(reply.body)
+    answer = json_object(reply.body)
     message = _message(reply, answer, status)
+    words = _words(reply, answer, status)
     match status:
         case 200 | 202:
             return _success(reply, status, answer, message, event_id)
@@ -164,14 +183,26 @@ def _judge(reply: Reply, event_id: str | None) -> Verdict:  # noqa: PLR0911  one
         case 401:
             return Park(status, message, on_key=True)
         case 429:
-            return TryLater(status, message, reply.retry_after, throttled=True, maybe_read=False)
+            return TryLater(status, words, reply.retry_after, throttled=True, maybe_read=False)
         case 503 if reply.retry_after is not None:
-            return TryLater(status, message, reply.retry_after, throttled=True)
+            return TryLater(status, words, reply.retry_after, throttled=True)
         case 400 | 408 | 409 | 413 | 422 | 425:
-            return TryLater(status, message)
+            return TryLater(status, words)
         case _ if 300 <= status < 500:  # noqa: PLR2004  the statuses are the table's
             return Park(status, message, on_key=False)
-    return TryLater(status, message)
+    return TryLater(status, words)
+
+
+def words_of(verdict: Verdict) -> str:
+    """What was said, and with which status, by who does not take the request; empty where it is taken."""
+    match verdict:
+        case TryLater(message=message):
+            return message
+        case Refused(status, message) | Park(status, message):
+            return str(DeliveryError(status, message))
+        case Partly(refusal=refusal, status=status):
+            return str(DeliveryError(status, refusal.message))
+    return ""
 
 
 def is_line_dead(verdict: Verdict) -> bool:
@@ -233,7 +264,7 @@ def _success(
         return _partly(reply, status, answer, message, event_id)
     if status == 202 or said.get("success") is True or said.get("errors") == []:  # noqa: PLR2004  the table
         return Accepted()
-    return TryLater(status, f"a {status} that is not Togai's word")
+    return TryLater(status, f"HTTP {status}, an answer that is not Togai's")
 
 
 def _partly(
@@ -265,7 +296,8 @@ def _complaints(answer: dict[str, Any]) -> list[Any]:
     return found
 
 
-def _json_object(body: bytes) -> dict[str, Any] | None:
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """Return the JSON object that a body is; ``None`` where it is something else."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
@@ -276,9 +308,28 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
 def _message(reply: Reply, answer: dict[str, Any] | None, status: int) -> str:
     said = (answer or {}).get("message")
     if not isinstance(said, str) or not said:
-        return f"HTTP {status}"
+        if 300 <= status < 400 and (where := _where(reply)):  # noqa: PLR2004  the statuses are the table's
+            return f"HTTP {status}, a redirect to {where}"
+        return (
+            f"HTTP {status}" if answer is not None or not reply.body.strip() else f"HTTP {status}, {A_PAGE}"
+        )
     # First blanked, then cut: a secret that is cut would not be known any more.
     return printable(reply.blank(said)[:MAX_MESSAGE])
+
+
+def _words(reply: Reply, answer: dict[str, Any] | None, status: int) -> str:
+    """What is said, by whom, and with which status."""
+    return str(DeliveryError(status, _message(reply, answer, status)))
+
+
+def _where(reply: Reply) -> str:
+    """Where a redirect goes: no query, which may hold anything."""
+    try:
+        parts = urlsplit(reply.blank(reply.location).strip())
+        host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""
+    except ValueError:
+        return ""
+    return printable(f"{host}{parts.path}"[:MAX_WHERE])
 
 
 def _is_duplicate(status: int, answer: Mapping[str, Any], event_id: str | None) -> bool:

@@ -25,6 +25,8 @@ class Waiter:
         delivered, relayed, rejected, dropped: what became of the others since it began.
         tellings: what the application is told of those.
         was_frozen: the process was, past the deadline, and so has got another one: once.
+        aside: of the events that the store has set aside, it waits for so many, the first ones.
+        back: the identities of those of them that have come into the buffer since: behind later ones.
 
     """
 
@@ -37,6 +39,8 @@ class Waiter:
     relayed: int = 0
     tellings: list[Telling] = attrs.field(factory=list)
     was_frozen: bool = False
+    aside: int = 0
+    back: set[int] = attrs.field(factory=set)
 
     @property
     def is_told(self) -> bool:
@@ -45,12 +49,14 @@ class Waiter:
 
     def count(self, outcome: Settled, batch: Batch, telling: Telling | None) -> None:
         """Note the outcome of those events of ``batch`` that are waited for; ``telling`` tells of it."""
-        waited_for = self.target - batch.position
-        if waited_for >= len(batch):
+        waited_for = batch.before(self.target)
+        if waited_for == len(batch):
             count = len(outcome.events)
         else:  # later events went along; told apart as objects, since equal ones may be tracked twice
-            ours = set(map(id, batch.events[: max(0, waited_for)]))
+            ours = self.back.union(map(id, batch.events[:waited_for]))
             count = sum(id(event) in ours for event in outcome.events)
+        if self.back:  # another object may soon have the identity of one that is settled
+            self.back.difference_update(map(id, outcome.events))
         self.left -= count
         if isinstance(outcome, Delivered):
             self.delivered += count
@@ -79,6 +85,22 @@ class Waiter:
         self.target += count
         self.left += count
 
+    def note_set_aside(self) -> None:
+        """Note that one of the events that are waited for does not come into the line in its turn."""
+        self.target -= 1
+        self.aside += 1
+
+    def forget_aside(self) -> None:
+        """Note that none of those that were set aside comes back."""
+        self.aside = 0
+
+    def note_back(self, event: bytes | None) -> None:
+        """Note that the first event of those that were set aside comes in; ``None``: it never does."""
+        if self.aside:
+            self.aside -= 1
+            if event is not None:
+                self.back.add(id(event))
+
 
 class Waiters:
     """All of them. Touched only while holding the shipper's lock, but for the bell."""
@@ -86,10 +108,11 @@ class Waiters:
     def __init__(self, progress: Bell) -> None:
         self.progress = progress  # rung when events were settled (and so room was made), or a thread ended
         self._waiters: list[Waiter] = []
+        self._aside = 0  # events that the store has set aside, in the order in which they came
 
     def add(self, accepted: int, pending: int, deadline: float) -> Waiter:
         """Wait for the ``pending`` ones of all events that are ``accepted`` by now."""
-        waiter = Waiter(accepted, deadline, pending)
+        waiter = Waiter(accepted, deadline, pending, aside=self._aside)
         self._waiters.append(waiter)
         return waiter
 
@@ -121,3 +144,22 @@ class Waiters:
         for waiter in self._waiters:
             if waiter.target > position:
                 waiter.wait_for_more(count)
+
+    def set_aside(self, position: int) -> None:
+        """Note that the event which was to come in at ``position`` was set aside, and comes later."""
+        self._aside += 1
+        for waiter in self._waiters:
+            if waiter.target > position:
+                waiter.note_set_aside()
+
+    def come_back(self, event: bytes | None) -> None:
+        """Note that the first event of those that were set aside comes in now; ``None``: it never does."""
+        self._aside -= 1
+        for waiter in self._waiters:
+            waiter.note_back(event)
+
+    def forget_aside(self) -> None:
+        """Note that what was set aside does not come back."""
+        self._aside = 0
+        for waiter in self._waiters:
+            waiter.forget_aside()

@@ -24,7 +24,7 @@ from .fields import (
     dimension_field,
     number,
 )
-from .parts import checked_attributes, checked_dimensions
+from .parts import Attribute, checked_attributes, checked_dimensions
 
 
 class _Fragments(dict[str, str]):
@@ -77,7 +77,15 @@ def encode(
 
 def _attributes_json(given: Any) -> str:
     if type(given) is not dict:
-        given = {a.name: a.value if a.unit is None else (a.value, a.unit) for a in checked_attributes(given)}
+        listed = checked_attributes(given)
+        if set(map(type, listed)) <= {Attribute}:  # what a subclass says of itself is looked at once more
+            return ",".join(
+                f'{_names[a.name]}{a.value}"}}'
+                if a.unit is None
+                else f"{_names[a.name]}{a.value}{_units[a.unit]}"
+                for a in listed
+            )
+        given = {a.name: a.value if a.unit is None else (a.value, a.unit) for a in listed}
     elif len(given) > MAX_ATTRIBUTES:
         raise InvalidEvent("attributes", f"must be at most {MAX_ATTRIBUTES}, not {len(given)} (dict)")
     parts = []

@@ -79,3 +79,33 @@ def read(wire: Mapping[str, Any]) -> Event:
         wire["timestamp"],
         wire["id"],
     )
+
+
+def decode_own(body: bytes) -> Event:
+    """Return the ``Event`` of what this process has encoded, or ``is_encoded`` has found to be so.
+
+    Nothing is checked once more: it takes a third of the time of ``decode``, and ``before_send``, or a
+    callback at the end, may be given every event there is.
+    """
+    wire, _ = _scan(body.decode())
+    event = Event.__new__(Event)
+    for name, value in (
+        ("schema_name", wire["schemaName"]),
+        ("account_id", wire["accountId"]),
+        ("attributes", tuple(map(_own_attribute, wire["attributes"]))),
+        ("dimensions", wire["dimensions"]),
+        ("timestamp", wire["timestamp"]),
+        ("id", wire["id"]),
+    ):
+        _set(event, name, value)
+    return event
+
+
+def _own_attribute(wire: Mapping[str, Any]) -> Attribute:
+    attribute = Attribute.__new__(Attribute)
+    attribute.__attrs_init__(wire["name"], wire["value"], wire.get("unit"))
+    return attribute
+
+
+_set = object.__setattr__  # an event is frozen for everybody else
+_scan = json.JSONDecoder().raw_decode

@@ -39,7 +39,8 @@ def checked_text(field: str, value: Any, low: int, high: int) -> str:
     text = str.__str__(value)  # what a subclass says of itself (an enum's str) is not what it holds
     if not low <= len(text) <= high:
         raise InvalidEvent(field, f"must have {low} to {high} characters, not {len(text)} ({kind_of(value)})")
-    _check_unicode(field, text)
+    if not text.isascii():
+        _check_unicode(field, text)
     return text
 
 
@@ -86,6 +87,10 @@ def number(name: str, value: Any) -> str:
     elif kind is float:
         text = repr(value)
         if "e" not in text and "n" not in text:  # neither an exponent nor nan, inf
+            return text
+    elif kind is Decimal or kind is str:
+        text = str(value)
+        if _WIRE_NUMBER.fullmatch(text):  # a Decimal of these has the same digits in any format
             return text
     return _any_number(f"attributes[{name!r}]", value)
 

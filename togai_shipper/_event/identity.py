@@ -53,7 +53,11 @@ def chosen_id(schema_name: Any, account_id: Any, event_id: Any, idempotency_key:
 def id_of(body: bytes) -> str:
     """Read the id of an encoded event, without the rest of it; empty where the bytes have none."""
     found = _ID.search(body)
+    if found and (plain := found[1][1:-1]).replace(b"-", b"").isalnum():
+        return plain.decode()
     with suppress(ValueError, TypeError, LookupError, RecursionError):  # the bytes are no event
+        if found and "\\" not in (plain := found[1][1:-1].decode()) and plain.isprintable():
+            return plain
         event_id = json.loads(found[1]) if found else json.loads(body)["id"]
         if isinstance(event_id, str):
             return event_id

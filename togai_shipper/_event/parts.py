@@ -99,6 +99,8 @@ def checked_dimensions(given: Mapping[str, str] | None) -> dict[str, str]:
         return {}
     if not isinstance(given, Mapping):
         raise InvalidEvent("dimensions", f"must be a mapping, not {kind_of(given)}")
+    if type(given) is dict and len(given) <= MAX_DIMENSIONS and all(map(_is_plain, given, given.values())):
+        return given.copy()
     taken: dict[str, str] = {}
     for key, value in given.items():
         name = checked_dimension_key(key)
@@ -108,3 +110,9 @@ def checked_dimensions(given: Mapping[str, str] | None) -> dict[str, str]:
             raise InvalidEvent("dimensions", f"must be at most {MAX_DIMENSIONS} ({kind_of(given)})")
         taken[name] = checked_text(dimension_field(name), value, 1, MAX_DIMENSION)
     return taken
+
+
+def _is_plain(key: Any, value: Any) -> bool:
+    """Whether a dimension is as most are, and nothing has to be said of it."""
+    is_text = type(key) is str and type(value) is str
+    return is_text and key.isascii() and value.isascii() and 0 < len(value) <= MAX_DIMENSION

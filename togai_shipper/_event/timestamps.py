@@ -10,9 +10,18 @@ from togai_shipper.exceptions import InvalidEvent
 
 from .fields import kind_of
 
+#: A pattern of days that exist, but for the 29th of February: that one and the year 0 are the calendar's.
+DATE = (
+    r"(?!0000)[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
+    r"|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+)
+#: A pattern of times of day.
+TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+_WRITTEN = re.compile(rf"{DATE}T{TIME}\.[0-9]{{3}}Z")
+_UTC = re.compile(rf"({DATE})[T ]({TIME})(?:\.([0-9]{{1,3}})[0-9]*)?(?:Z|[+-]00(?::?00)?)")
 _ISO_8601 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
-    r"(?:([Zz])|([+-])([0-9]{2}):?([0-9]{2}))"
+    r"(?:([Zz])|([+-])([0-9]{2})(?::?([0-5][0-9]))?)"
 )
 
 
@@ -34,6 +43,12 @@ class Stamp:
 
 def timestamp_text(given: Any) -> str:
     """Write an aware ``datetime``, or ISO 8601 with a zone, as UTC with milliseconds; the rest is cut."""
+    if type(given) is str:  # most need no calendar, and are read in a fifth of the time
+        if _WRITTEN.fullmatch(given):
+            return given
+        if found := _UTC.fullmatch(given):
+            day, time, fraction = found.groups(default="")
+            return f"{day}T{time}.{fraction:0<3}Z"
     moment = _parsed(given) if isinstance(given, str) else given
     if not isinstance(moment, datetime):
         raise InvalidEvent("timestamp", f"must be an aware datetime or an ISO 8601 str, not {kind_of(given)}")

@@ -74,7 +74,7 @@ def expect_exit() -> None:
     """See to it that this process calls ``end``; called when there is first something to deliver.
 
     Up to Python 3.12 a child of ``multiprocessing`` runs its finalizers and no atexit handler; from 3.13 it
-    runs both. Finalizers registered before the child began are forgotten, hence not at import.
+    runs both. Finalizers registered before the child began are forgotten, so not at import.
     """
     here = this_process()
     if here in _expecting:

@@ -5,9 +5,9 @@ waits in ``sigwait`` would lose it to us, or die of it. So our threads block all
 thread fails itself. What a thread of ours starts inherits that, so the application's functions, which may
 start processes, run with the signal mask of the thread that started ours.
 
-A thread blocks them as the first thing that it does. Until then it has the mask of its starter, and takes
-what the starter might as well have taken. For it to be born with them blocked, the starter would have to
-block them itself meanwhile: should a signal handler raise just then, it might never hear a signal again.
+A thread is born with them blocked, since its starter blocks them meanwhile. A thread that blocked them as the
+first thing that it does would take a signal that came before it: uWSGI's handler in C ends the process on
+whichever thread it runs, and on our flusher that would wait for our flusher.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import attrs
@@ -54,8 +54,26 @@ def starter() -> Starter | None:
     return Starter(threading.get_native_id(), mask)
 
 
+def deaf(start: Callable[[], object]) -> None:
+    """Call ``start`` with signals blocked, so that the thread that it starts is born with them blocked.
+
+    A handler in Python may raise in any of these calls, for a signal that came before. It finds no gap in
+    which the mask would stay: Python runs handlers as a call returns, and of these only the last is outside
+    the ``try``. So ``start`` is better a function in C, or a ``partial`` of one.
+    """
+    if not _CAN:  # pragma: no cover  its test is a process of its own, unmeasured
+        start()
+        return
+    before = _mask(signal.SIG_BLOCK, ())
+    try:
+        _mask(signal.SIG_BLOCK, _BLOCKED)
+        start()
+    finally:
+        _mask(signal.SIG_SETMASK, before)
+
+
 def keep_out(started_by: Starter | None) -> None:
-    """Block signals on the calling thread, which is ours, and new.
+    """Block signals on the calling thread, ours and new, and note with which mask the application runs there.
 
     Under gevent and eventlet it is no thread, but runs on that of its starter: then nothing is blocked.
     """

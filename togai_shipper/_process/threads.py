@@ -6,6 +6,7 @@ import _thread
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 from . import signals
@@ -22,7 +23,7 @@ def start_thread(function: Callable[..., None], arguments: tuple[object, ...]) -
     garbage whose ``__del__`` tracks an event, and so waits for that lock.
     """
     # Looked up now: gevent may have put its own in place.
-    _thread.start_new_thread(_run_seen, (signals.starter(), function, arguments))
+    signals.deaf(partial(_thread.start_new_thread, _run_seen, (signals.starter(), function, arguments)))
 
 
 def _run_seen(

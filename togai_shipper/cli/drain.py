@@ -15,14 +15,16 @@ import click
 from togai_shipper import Shipper, Stats
 from togai_shipper._config import Config
 from togai_shipper.spool.folder import Folder
-from togai_shipper.spool.ownership import Refusal
 
+from .beside_a_relay import shipping_to_togai
 from .display import display_on
 from .drain_relay import drain_relay, is_relay
 from .formats import plural
+from .screen import Screen
 from .spool.directory import directory_argument, open_folder
 from .spool.files import ASIDE, FOREIGN, OK, read_files
-from .terminal import Screen, print_json, print_line
+from .spool.trial import why_unusable
+from .terminal import print_json, print_line, print_outcome
 from .watching import DrainPicture, SpacedLines, stopped_by_signals, watch
 
 
@@ -72,7 +74,8 @@ class Drained:
     def line(self) -> str:
         """Say it in one line."""
         stats = self.stats
-        parts = [f"{stats.delivered:,} delivered", f"{stats.pending:,} waiting"]
+        waiting = max(stats.pending, self.waiting - self.too_old)  # in files that are not taken over yet, too
+        parts = [f"{stats.delivered:,} delivered", f"{waiting:,} waiting"]
         if self.left:
             parts.append(f"in {plural(self.left, 'file')}")
         if stats.rejected or stats.dropped:
@@ -146,7 +149,8 @@ def look(shipper: Shipper, folder: Folder, base_url: str) -> Drained:
         left=sum(facts.pending > 0 for facts in ours),
         waiting=sum(facts.pending for facts in ours),
         foreign=sum(facts.pending for facts in free if facts.base_url != base_url),
-        unread=sum(facts.state not in (OK, ASIDE) for facts in free) + _closed_to_us(folder),
+        unread=sum(facts.state not in (OK, ASIDE) for facts in free if facts.owner is None)
+        + _closed_to_us(folder),  # our own file may be in the making
         untouched=sum(facts.state == FOREIGN for facts in free),
     )
 
@@ -155,11 +159,54 @@ def _closed_to_us(folder: Folder) -> int:
     return len(folder.others()) if os.geteuid() else 0
 
 
-@click.command()
+_DRAIN_HELP = """
+Deliver what a relay holds, or what is left in a spool whose application is gone.
+
+DIR is a spool's directory: it takes over every file there that has no living owner, and delivers its
+events, with the ids that they have had from the start, until it is stopped (Ctrl-C, SIGTERM) or, with
+--once, until nothing is left. The files of living processes are left to them. The key is read from
+TOGAI_API_KEY.
+
+DIR is a relay's URL (redis://, rediss://, unix://), or PKG:FUNCTION, which returns a redis.Redis: it
+delivers what producers hand over. Run it on two hosts or three: one leads, the others stand by.
+
+Exit status: 0 if all is delivered, else 1. A relay's without --once: 0 where it was stopped, since all
+else is in the relay.
+
+\b
+A relay's with --once, the first that holds:
+  1  events are left: it was stopped, or nobody knows how old they are,
+     or the relay has no room for more dead letters
+  1  events are dead letters now: refused, or past Togai's memory of ids
+  1  Redis has lost events, as far as this drainer has seen
+  3  nothing but entries that are not ours is left
+  0  nothing is left; beside a leader, it may have made dead letters
+
+Where TOGAI_RELAY is set, DIR's events and those of "send" take 5 requests a second, beside the 45 of the
+relay's drainer; --rate-limit and TOGAI_RATE_LIMIT say otherwise.
+
+\b
+Examples:
+  togai-shipper drain --once /var/lib/app/togai-spool
+  TOGAI_BASE_URL=https://sandbox-api.togai.com togai-shipper drain DIR
+  togai-shipper drain redis://redis.internal
+"""
+
+
+@click.command(help=_DRAIN_HELP)
 @directory_argument
 @click.option("--once", is_flag=True, help="Stop once nothing is left.")
 @click.option("--base-url", help="Where to deliver to.  [default: TOGAI_BASE_URL, or Togai]")
-@click.option("--rate-limit", type=float, help="Requests a second.  [default: TOGAI_RATE_LIMIT, or 45]")
+@click.option(
+    "--rate-limit",
+    type=float,
+    help="Requests a second.  [default: TOGAI_RATE_LIMIT, or 45; 5 for DIR beside TOGAI_RELAY]",
+)
+@click.option(
+    "--verify",
+    type=float,
+    help="Look-ups a minute, whether Togai bills what it took; 0 is off.  [default: TOGAI_VERIFY, or 0.1]",
+)
 @click.option("--name", help="A relay's name.  [default: TOGAI_RELAY_NAME, or togai]")
 @click.option("--on-error", metavar="PKG:FUNCTION", help="A relay's: called with what is not delivered.")
 @click.option("--new-key", is_flag=True, help="A relay's: our key is another one of the same account, once.")
@@ -175,32 +222,15 @@ def drain(
     once: bool,
     base_url: str | None,
     rate_limit: float | None,
+    verify: float | None,
     name: str | None,
     on_error: str | None,
     new_key: bool,
     as_json: bool,
 ) -> None:
-    """Deliver what a relay holds, or what is left in a spool whose application is gone.
-
-    DIR is a spool's directory: it takes over every file there that has no living owner, and delivers its
-    events, with the ids that they have had from the start, until it is stopped (Ctrl-C, SIGTERM) or, with
-    --once, until nothing is left. The files of living processes are left to them. The key is read from
-    TOGAI_API_KEY.
-
-    DIR is a relay's URL (redis://, rediss://, unix://), or PKG:FUNCTION, which returns a redis.Redis: it
-    delivers what producers hand over. Run it on two hosts or three: one leads, the others stand by.
-
-    Exit status: 0 if all is delivered, else 1. A relay's: 0, too, where it was stopped, since all else is in
-    the relay; with --once, 3 where nothing but entries that are not ours is left.
-
-    \b
-    Examples:
-      togai-shipper drain --once /var/lib/app/togai-spool
-      TOGAI_BASE_URL=https://sandbox-api.togai.com togai-shipper drain DIR
-      togai-shipper drain redis://redis.internal
-    """  # noqa: D301  \b is click's sign for "keep these lines"
+    """Deliver what a relay holds, or what is left in a spool whose application is gone."""
     if is_relay(directory):
-        given = {"base_url": base_url, "rate_limit": rate_limit}
+        given = {"base_url": base_url, "rate_limit": rate_limit, "verify": verify}
         ctx.exit(
             drain_relay(
                 directory, given, once=once, name=name, on_error=on_error, new_key=new_key, as_json=as_json
@@ -210,12 +240,13 @@ def drain(
         if value:
             raise click.UsageError(f"{option} is for a relay, and {directory} is none")
     folder, screen = open_folder(directory), Screen(stderr=as_json)
-    if isinstance(use := folder.use(), Refusal):
-        raise click.ClickException(f"{directory}: {use.why}")
-    given = {"base_url": base_url, "rate_limit": rate_limit}
-    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    options["relay"] = None  # what drains ships to Togai itself, whatever the application's environment says
+    given = {"base_url": base_url, "rate_limit": rate_limit, "verify": verify}
+    options = shipping_to_togai(
+        os.environ, {name: value for name, value in given.items() if value is not None}
+    )
     config = Config.load(os.environ, **options)
+    if (why := why_unusable(directory, config)) is not None:  # nothing could be taken over, however long
+        raise click.ClickException(why)
     shippers = [
         (Shipper(spool=str(path), enabled=True, **options), Folder(str(path))) for path in spools(folder)
     ]
@@ -235,7 +266,10 @@ def drain(
         for shipper, _ in shippers:
             shipper.close()
     end = see()
-    print_line(f"{end.line()}.", err=as_json)
+    told = f"{end.line()}."
     if as_json:
+        print_line(told, err=True)
         print_json(end.as_json())
+    else:
+        print_outcome([told])
     ctx.exit(0 if end.is_good else 1)

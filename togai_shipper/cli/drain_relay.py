@@ -17,11 +17,12 @@ import click
 
 from togai_shipper import Stats
 from togai_shipper.relay.errors import Forbidden, Unreachable
-from togai_shipper.relay.url import DEFAULT_NAME, checked_name, checked_url, is_url
+from togai_shipper.relay.url import DEFAULT_NAME, checked_name, checked_url, is_url, without_text
 
 from .display import display_on
 from .formats import plural
-from .terminal import Screen, print_json, print_line
+from .screen import Screen
+from .terminal import print_json, print_line, print_outcome
 from .watching import DrainPicture, SpacedLines, stopped_by_signals, watch
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class RelayDrained:
 
     @property
     def status(self) -> int:
-        """The exit status of ``--once``."""
+        """The exit status of ``--once``: of whatever holds, the first one of the documentation's table."""
         stats, view = self.stats, self.view
         lost = stats.rejected or stats.dropped or view.lost or view.full or view.passed.kept
         if not self.is_empty or lost:
@@ -80,6 +81,8 @@ class RelayDrained:
             parts.append(f"{plural(self.foreign, 'entry', 'entries')} not ours")
         if view.lost:
             parts.append(f"{view.lost:,} lost by Redis, at least")
+        if unbilled := sum(stats.unbilled.values()):
+            parts.append(f"{unbilled:,} of those looked up not billed")
         if error := view.failure or stats.last_error:
             parts.append(error)
         return ", ".join(parts)
@@ -109,6 +112,7 @@ class RelayDrained:
             "kept": view.passed.kept_events,
             "foreign_entries": self.foreign,
             "lost": view.lost,
+            "unbilled": dict(stats.unbilled),
             "last_error": view.failure or stats.last_error,
         }
 
@@ -131,7 +135,7 @@ def drain_relay(
     """Drain a relay until it is stopped, or, with ``once``, until nothing is left; return the exit status."""
     # Asked for here: who has no relay needs no redis-py.
     from togai_shipper.relay.drainer import TIMEOUT, Drainer, load  # noqa: PLC0415
-    from togai_shipper.relay.keeper import new_owner  # noqa: PLC0415
+    from togai_shipper.relay.lease_keeper import new_owner  # noqa: PLC0415
     from togai_shipper.relay.link import DRAINERS, Link  # noqa: PLC0415
 
     given = {key: value for key, value in options.items() if value is not None}
@@ -168,12 +172,16 @@ def drain_relay(
             drainer.close()
     finally:
         drainer.close()
-    view = attrs.evolve(drainer.view(), role=last.view.role, lease=last.view.lease)
+    before = last.view
+    view = attrs.evolve(drainer.view(), role=before.role, lease=before.lease, is_empty=before.is_empty)
     end = attrs.evolve(last, stats=drainer.pipeline.health.stats(), view=view)
-    print_line(f"{end.line()}.", err=as_json)
+    told = f"{end.line()}."
     if as_json:
+        print_line(told, err=True)
         print_json(end.as_json())
-    return last.status if once and not stop.is_set() else 0
+    else:
+        print_outcome([told])
+    return end.status if once else 0  # also where it was stopped: then it is empty, or it is not
 
 
 def _refuse_what_cannot_be_a_relay(link: Link) -> None:
@@ -193,8 +201,10 @@ def imported(text: str, option: str) -> Callable[..., Any]:
         found: Any = import_module(module)
         for part in path.split("."):
             found = getattr(found, part)
-    except Exception as error:  # whatever the application's module does
+    except (ImportError, AttributeError) as error:
         raise click.ClickException(f"{option}: {text}: {type(error).__name__}: {error}") from error
+    except Exception as error:  # whatever the application's module does
+        raise click.ClickException(f"{option}: {text}: {without_text(error)}") from None
     if not callable(found):
         raise click.ClickException(f"{option}: {text} is no function")
     function: Callable[..., Any] = found

@@ -15,6 +15,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from togai_shipper.spool.making import make_directory, make_file
+
 _STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
 _DESCRIPTOR = re.compile("/(?:dev|proc/self)/fd/([0-9]{1,9})")
 
@@ -91,3 +93,15 @@ def _mode(path: Path) -> int | None:
 def _device(path: Path) -> BinaryIO:
     # Without O_NONBLOCK it would wait for a reader, were it a FIFO by now.
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY), "wb")
+
+
+def database_file(path: Path) -> None:
+    """Make a file that a database may be in, and its directory, unless it is there. Raises ``OSError``."""
+    make_directory(path.parent)
+    with suppress(FileExistsError):
+        os.close(make_file(path))
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        raise NotReplaced("is no regular file, and is not written to")
+    if status.st_uid != os.geteuid() != 0:
+        raise NotReplaced("belongs to another user, and is not written to")

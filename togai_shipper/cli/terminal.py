@@ -1,72 +1,53 @@
-"""What commands print; no other module of the command line writes to a terminal.
+"""The lines that commands print; only this module and ``screen`` write to a terminal.
 
 Names of files, contents of events, messages of servers and of SQLite come from strangers. Here they are made
 printable: no control character, no escape sequence, no direction mark and no line end of theirs reaches the
-terminal, and no markup of the terminal library is read in them.
+terminal.
 """
 
 from __future__ import annotations
 
-import io
+import errno
 import json
-import os
-import re
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
 
 import click
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
-from rich.text import Text
 
 from togai_shipper._printable import printable, printable_traceback
 
-_SIZE = re.compile("[1-9][0-9]{0,4}")  # of a terminal, in COLUMNS and LINES
-
-
-class _StandardOutput(io.FileIO):
-    """Standard output, which may be a file on a full disk: the first write that fails ends the command.
-
-    What is written after that is gone: else what is left in the buffer would fail once more at the exit.
-    """
-
-    def write(self, data: Any) -> int:
-        """Write, or raise ``click.ClickException``, which no handler takes for an error of another file."""
-        try:
-            return super().write(data)
-        except BrokenPipeError:  # whoever reads it has seen enough: click ends without a word
-            raise
-        except OSError as error:
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, self.fileno())
-            os.close(nothing)
-            raise click.ClickException(f"standard output: cannot be written: {error.strerror}") from error
+from .streams import OutputLost, guard_streams, stop_if_lost, why_lost
 
 
 def prepare_streams() -> None:
-    """Have this process write escapes for what its streams cannot encode, and tracebacks that are printable.
+    """Have this process give up streams that cannot be written, and print tracebacks that are printable.
 
-    For a process that is a command and nothing else. Exits where there is no standard output: a file that is
-    opened later would be in its place.
+    For a process that is a command and nothing else.
     """
-    if sys.stdout is None:
-        click.echo("Error: standard output is closed", err=True)
-        sys.exit(1)
-    sys.stdout = io.TextIOWrapper(
-        io.BufferedWriter(_StandardOutput(sys.stdout.fileno(), "wb", closefd=False)),
-        sys.stdout.encoding,
-        "backslashreplace",
-        line_buffering=bool(sys.stdout.line_buffering),
-    )
-    if isinstance(sys.stderr, io.TextIOWrapper):  # None where it is closed
-        sys.stderr.reconfigure(errors="backslashreplace")
+    guard_streams()
     sys.excepthook = _print_exception
     threading.excepthook = lambda given: _print_exception(
         given.exc_type, given.exc_value, given.exc_traceback
     )
+
+
+@contextmanager
+def output_checked() -> Iterator[None]:
+    """Say at the end of a command that standard output was lost, and see to it that its exit status does."""
+    try:
+        yield
+    except SystemExit as end:
+        sys.stdout.flush()
+        if (failure := why_lost()) is None:
+            raise
+        if failure.errno != errno.EPIPE:  # else whoever reads it has seen enough
+            is_closed = failure.errno == errno.EBADF
+            why = " is closed" if is_closed else f": cannot be written: {failure.strerror}"
+            print_line(f"Error: standard output{why}", err=True)
+        raise SystemExit(end.code or 1) from None
 
 
 def _print_exception(kind: type[BaseException], error: BaseException | None, _: TracebackType | None) -> None:
@@ -75,8 +56,10 @@ def _print_exception(kind: type[BaseException], error: BaseException | None, _: 
 
 
 def print_line(line: str = "", *, err: bool = False) -> None:
-    """Print one line to standard output, or to standard error."""
+    """Print one line to standard output, or to standard error. Raises ``OutputLost``."""
     click.echo(printable(line), err=err)
+    if not err:
+        stop_if_lost()
 
 
 def print_lines(lines: Iterable[str], *, err: bool = False) -> None:
@@ -91,42 +74,30 @@ def printable_line(line: bytes) -> bytes:
 
 
 def print_json(value: object, *, indent: int | None = None) -> None:
-    """Print a value as JSON, in which every character of a stranger that is not ASCII is escaped."""
+    """Print a value as JSON, in which every character of a stranger that is not ASCII is escaped.
+
+    Raises ``OutputLost``.
+    """
     click.echo(json.dumps(value, indent=indent))
+    stop_if_lost()
+
+
+def print_outcome(lines: Sequence[str], value: object = None) -> None:
+    """Print what came of a command's work: these lines, or a value as JSON.
+
+    Where standard output is lost, the lines go to standard error, and the exit status says it at the end.
+    """
+    try:
+        if value is None:
+            print_lines(lines)
+        else:
+            print_json(value, indent=2)
+    except OutputLost:
+        print_lines(lines, err=True)
 
 
 def confirm(question: str) -> None:
     """Ask on standard error; raise ``click.Abort`` unless the answer is yes."""
+    if sys.stdin is None:
+        raise click.ClickException("standard input is closed, so nobody can be asked")
     click.confirm(printable(question), abort=True, err=True)
-
-
-def styled(text: str, style: str = "") -> Text:
-    """Make a text for a ``Screen``, a cell of a table for example."""
-    return Text(printable(text), style)
-
-
-class Screen(Console):
-    """A terminal, or a file in its place: draws tables, bars and styled lines."""
-
-    def __init__(self, **options: Any) -> None:
-        # The library fails at digits of other scripts here, and draws nothing on 0 columns.
-        environ = {
-            name: text
-            for name, text in os.environ.items()
-            if name not in ("COLUMNS", "LINES") or _SIZE.fullmatch(text)
-        }
-        super().__init__(**{"_environ": environ, **options}, highlight=False, markup=False, emoji=False)
-
-    def say(self, *parts: str | Text) -> None:
-        """Print one line, which the terminal may wrap and nobody else does."""
-        texts = [part if isinstance(part, Text) else styled(part) for part in parts]
-        self.print(Text.assemble(*texts), soft_wrap=True)
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render as the library does; whatever is drawn, its text is printable."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=_printable_lines(segment.text))
-
-
-def _printable_lines(text: str) -> str:
-    return "\n".join(map(printable, text.split("\n")))

@@ -5,17 +5,21 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 from rich.console import RenderableType
 from rich.spinner import Spinner
 
-from .terminal import Screen, styled
+from .screen import Screen, styled
+from .streams import OutputLost
 
-LOOK_EVERY = 0.25  # seconds
+LOOK_EVERY = 0.25  # seconds, or, where a look takes long, as in a spool of very many files,
+LOOK_SHARE = 10  # so many times what the last one took
 LINE_EVERY = 5.0  # seconds between two lines where there is no terminal
+_HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 class Progress(Protocol):
@@ -34,30 +38,67 @@ Drained = TypeVar("Drained", bound=Progress)
 
 @contextmanager
 def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """Set ``stop`` at Ctrl-C and SIGTERM; a second one acts as it would without us."""
-    before: dict[int, Any] = {}
+    """Set ``stop`` at Ctrl-C, SIGTERM and SIGHUP; a second one acts as it would without us.
+
+    But for a second SIGHUP: of a terminal that was closed, the system and the shell both tell.
+    """
 
     def ask(number: int, _: object) -> None:
-        signal.signal(number, before[number])
+        signal.signal(number, signal.SIG_IGN if number == _HANGUP else before[number])
         stop.set()
 
-    for each in (signal.SIGINT, signal.SIGTERM):
-        before[each] = signal.signal(each, ask)
-    try:
+    with _handled((signal.SIGINT, signal.SIGTERM, _HANGUP), ask) as before:
         yield
+
+
+@contextmanager
+def ended_as_by_ctrl_c() -> Iterator[None]:
+    """Raise ``KeyboardInterrupt`` at SIGTERM and SIGHUP, too; once at SIGHUP, for the same reason."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if number == _HANGUP:
+            signal.signal(number, signal.SIG_IGN)
+        signal.default_int_handler(number, frame)
+
+    with _handled((signal.SIGTERM, _HANGUP), interrupt):
+        yield
+
+
+@contextmanager
+def _handled(
+    numbers: Iterable[int | None], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[dict[int, Any]]:
+    """Handle these signals, and give the handlers that were there before.
+
+    SIGHUP is left alone where it is ignored: somebody has started the command with ``nohup``.
+    """
+    before: dict[int, Any] = {}
+    for number in numbers:
+        if number is None or (number == _HANGUP and signal.getsignal(number) is signal.SIG_IGN):
+            continue
+        before[number] = signal.signal(number, handler)
+    try:
+        yield before
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def watch(
-    see: Callable[[], Drained], say: Callable[[str], None], stop: threading.Event, *, once: bool
+    see: Callable[[], Drained],
+    say: Callable[[str], None],
+    stop: threading.Event,
+    *,
+    once: bool,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Drained:
     """Look again and again until nothing is left (only if ``once``), or ``stop`` is set."""
     while True:
+        begun = clock()
         now = see()
+        took = clock() - begun
         say(now.line())
-        if (once and now.is_empty) or stop.wait(LOOK_EVERY):
+        if (once and now.is_empty) or stop.wait(max(LOOK_EVERY, took * LOOK_SHARE)):
             return now
 
 
@@ -87,4 +128,5 @@ class SpacedLines:
         now = self._clock()
         if line != self._said and now >= self._next:
             self._said, self._next = line, now + LINE_EVERY
-            self._screen.say(line)
+            with suppress(OutputLost):  # the drain goes on, whoever reads
+                self._screen.say(line)

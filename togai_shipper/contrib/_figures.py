@@ -18,6 +18,15 @@ from togai_shipper._outcome import State
 #: Why events are dropped: named from the start, so that the first one shows as an increase.
 DROPS = ("closed", "past dedupe window", "corrupt")
 NO_REPLY = "none"  # the status of a request without a whole reply
+#: What is found at Togai: named from the start, likewise.
+UNBILLED = (
+    *("INGESTION_FAILED_SCHEMA_NOT_DEFINED", "INGESTION_FAILED", "INGESTION_FAILED_PAST_GRACE_PERIOD"),
+    *("INGESTION_FAILED_UNITS_INVALID", "INGESTION_FAILED_ENRICHMENT_FAILED", "duplicate_alone"),
+)
+FOUND = (
+    *("INGESTION_COMPLETED_EVENT_METERED", "INGESTION_COMPLETED_EVENT_NOT_METERED"),
+    *("INGESTION_COMPLETED_NO_MATCHING_METERS", "INGESTION_FAILED_ACCOUNT_NOT_FOUND", "unseen", *UNBILLED),
+)
 
 Readings: TypeAlias = Iterator[tuple[tuple[str, ...], float]]  # the values of its labels, and the figure
 
@@ -49,9 +58,34 @@ def _ends(stats: Stats, _: bool) -> Readings:  # noqa: FBT001  as every figure i
         yield ("refused", reason), count
 
 
+def _left_out(stats: Stats, _: bool) -> Readings:  # noqa: FBT001  likewise
+    for reason, count in stats.left_out.items():
+        yield (reason,), count
+
+
+def _limits(stats: Stats, _: bool) -> Readings:  # noqa: FBT001  likewise
+    for option, bound in stats.limits.items():
+        yield (option,), bound
+
+
+def _used(stats: Stats, _: bool) -> Readings:  # noqa: FBT001  likewise
+    for option, taken in stats.used.items():
+        yield (option,), taken
+
+
 def _replies(stats: Stats, _: bool) -> Readings:  # noqa: FBT001  likewise
     for status, count in {202: 0, None: 0, **stats.replies}.items():
         yield (NO_REPLY if status is None else str(status),), count
+
+
+def _found(stats: Stats, _: bool) -> Readings:  # noqa: FBT001  likewise
+    for result, count in {**dict.fromkeys(FOUND, 0), **stats.looked_up}.items():
+        yield (result,), count
+
+
+def _unbilled(stats: Stats, _: bool) -> Readings:  # noqa: FBT001  likewise
+    for status, count in {**dict.fromkeys(UNBILLED, 0), **stats.unbilled}.items():
+        yield (status,), count
 
 
 def _states(stats: Stats, _: bool) -> Readings:  # noqa: FBT001  likewise
@@ -68,6 +102,15 @@ FIGURES = (
         " already. relayed: the relay has them, and is yet to deliver them.",
         _ends,
         ("outcome", "reason"),
+    ),
+    Figure(
+        "togai_shipper.left_out",
+        "counter",
+        "{work}",
+        "Requests, calls, blocks and tasks that were measured and are no event. slash redirect, preflight:"
+        " requests that ask for no work. twice: another middleware made an event of it.",
+        _left_out,
+        ("reason",),
     ),
     Figure(
         "togai_shipper.events.recovered",
@@ -98,6 +141,29 @@ FIGURES = (
         _one(lambda stats: stats.in_flight),
     ),
     Figure(
+        "togai_shipper.events.in_lane",
+        "gauge",
+        "{event}",
+        "Pending events that wait by themselves: Togai rejects everything like them.",
+        _one(lambda stats: stats.in_lane),
+    ),
+    Figure(
+        "togai_shipper.limit",
+        "gauge",
+        "",
+        "The bounds of what may wait, by the names of their options: events, or bytes.",
+        _limits,
+        ("bound",),
+    ),
+    Figure(
+        "togai_shipper.limit.used",
+        "gauge",
+        "",
+        "What is taken of each bound. An event that finds no room is refused, and lost.",
+        _used,
+        ("bound",),
+    ),
+    Figure(
         "togai_shipper.oldest_pending",
         "gauge",
         "s",
@@ -125,6 +191,13 @@ FIGURES = (
         "{request}",
         "Requests on the wire.",
         _one(lambda stats: stats.requests - sum(stats.replies.values())),
+    ),
+    Figure(
+        "togai_shipper.requests.search",
+        "counter",
+        "{request}",
+        "Requests made to find which events Togai rejects.",
+        _one(lambda stats: stats.search_requests),
     ),
     Figure(
         "togai_shipper.retries",
@@ -208,7 +281,7 @@ FIGURES = (
         "togai_shipper.relay.unproven",
         "counter",
         "{event}",
-        "Relayed events that left memory before that was shown, for want of room.",
+        "Relayed events that left memory before that was shown, since there was no room.",
         _one(lambda stats: stats.relay_unproven),
     ),
     Figure(
@@ -231,6 +304,22 @@ FIGURES = (
         "",
         "Whether the relay holds events and none has left it for 10 minutes: 1, or 0.",
         _one(lambda stats: stats.relay_stalled),
+    ),
+    Figure(
+        "togai_shipper.looked_up",
+        "counter",
+        "{event}",
+        "Delivered events that were looked up at Togai afterwards, by what became of them there.",
+        _found,
+        ("result",),
+    ),
+    Figure(
+        "togai_shipper.unbilled",
+        "counter",
+        "{event}",
+        "Of those, events that Togai has and does not bill, by its status.",
+        _unbilled,
+        ("status",),
     ),
 )
 

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import attrs
 
 from togai_shipper import Shipper, _default
+from togai_shipper._outcome import LeftOut
 from togai_shipper._recipe import AttributesOf, DimensionsOf, Recipe, TextOf
+
+from ._layers import Layers
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 COUNT = {"count": 1}
 SERVER_ERROR = 500
 WITHOUT_BODY = (204, 304)
+PREFLIGHT = "access-control-request-method"  # the header by which a browser asks whether it may ask
 
 
 @attrs.frozen
@@ -24,7 +28,7 @@ class Exchange:
     """A request and its response, once it is over: what the functions of a middleware are given.
 
     Attributes:
-        request: the framework's own: Flask's or Django's request, ASGI's scope, WSGI's environ.
+        request: the framework's own: Flask's, Django's or aiohttp's request, ASGI's scope, WSGI's environ.
         method: such as ``"GET"``.
         path: as the client asked for it, without query.
         route: the pattern that it matched, where the framework says so; else ``None``.
@@ -56,8 +60,9 @@ class Measures(TypedDict, total=False):
 
     ``attributes`` (default: ``{"count": 1}``), ``dimensions`` and ``idempotency_key`` are values, or
     functions of the ``Exchange``. ``duration`` names an attribute that gets the milliseconds, ``outcome`` a
-    dimension that gets ``"ok"`` or ``"error"``. ``failures=False``: an exchange that ``failed`` is not
-    counted. ``shipper``: default that of ``togai_shipper.track``.
+    dimension that gets ``"ok"`` or ``"error"``. ``when`` is a function of the ``Exchange`` that says whether
+    it counts (default: it does); ``failures=False`` is short for one that leaves out what ``failed``.
+    ``shipper``: default that of ``togai_shipper.track``.
     """
 
     attributes: AttributesOf[Exchange]
@@ -65,6 +70,7 @@ class Measures(TypedDict, total=False):
     duration: str | None
     outcome: str | None
     failures: bool
+    when: Callable[[Exchange], bool] | None
     idempotency_key: TextOf[Exchange] | None
     shipper: Shipper | None
 
@@ -85,10 +91,16 @@ class Metering:
         given: dict[str, Any] = {"attributes": COUNT, **measures}
         self._recipe: Recipe[Exchange] = Recipe(schema_name, account_id, **given)
 
-    def __call__(self, exchange: Exchange) -> None:
-        """Track the event of ``exchange``."""
+    def __call__(self, exchange: Exchange, layers: Layers, left_out: LeftOut | None) -> None:
+        """Track the event of ``exchange``, unless it is left out, or a layer within has made it."""
         shipper = _default.shipper() if self._shipper is None else self._shipper
-        shipper._meter(self._recipe, exchange)  # noqa: SLF001  what metered() and measure() do, too
+        us = (shipper, self._recipe.schema_name)
+        why = "twice" if us in layers.settled else left_out
+        if why is not None:
+            shipper._leave_out(why)  # noqa: SLF001  likewise
+            layers.settled.add(us)
+        elif shipper._meter(self._recipe, exchange):  # noqa: SLF001  what metered() and measure() do, too
+            layers.settled.add(us)
 
 
 def is_without_body(method: str, status: int | None) -> bool:
@@ -98,7 +110,14 @@ def is_without_body(method: str, status: int | None) -> bool:
 
 def content_length(headers: Iterable[tuple[Any, Any]]) -> int | None:
     """Read the size of the body from the headers; ``None`` where they do not say."""
-    for name, value in headers:
-        if name.lower() in ("content-length", b"content-length") and value.isdigit():
-            return int(value)
-    return None
+    length = header(headers, "content-length")
+    return int(length) if length.isdecimal() else None
+
+
+def header(headers: Iterable[tuple[Any, Any]], name: str) -> str:
+    """Return the first header of a name in lower case, as text; empty where there is none."""
+    names = (name, name.encode())
+    for each, value in headers:
+        if each.lower() in names:
+            return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    return ""

@@ -42,7 +42,7 @@ def flush_after(handler: Any = None, *, shipper: Shipper | None = None, timeout:
     ...     return {"statusCode": 200}
 
     An event of each invocation is what ``metered`` makes, below it. Lambda invokes again what has failed, and
-    with the same request id, so that as the key it bills once:
+    with the same request id, so that as the key it bills once, by the invocation that ends well:
 
     >>> from togai_shipper import Shipper
     >>> shipper = Shipper(enabled=False)

@@ -35,8 +35,16 @@ class Togai:
         measures: ``attributes`` (default: ``{"count": 1}``), ``dimensions`` and ``idempotency_key``: values,
             or functions of the ``Exchange``. ``duration``: the name of an attribute that gets the
             milliseconds. ``outcome``: the name of a dimension that gets ``"ok"`` or ``"error"``.
-            ``failures`` (default true): count what ``failed``, too: 5xx, and what was cut short.
+            ``when``: a function of the ``Exchange`` that says whether it counts; default: every one does.
+            ``failures=False`` is short for one that leaves out what ``failed``: 5xx, and what was cut short.
             ``shipper`` (default: that of ``togai_shipper.track``).
+
+    Raises:
+        TypeError: ``when`` is no plain function, or stands beside ``failures=False``.
+
+    No event, and counted in ``stats().left_out``: a redirect that the framework makes for a slash, a CORS
+    preflight, what an inner middleware has made an event of, what ``when`` says no to. If ``when`` raises,
+    the request counts, and the log says so.
 
     What a function raises, and an event that breaks a limit, is counted in ``stats().refused["invalid"]``,
     logged and told to ``on_error``; the request does not notice.
@@ -78,9 +86,11 @@ class Togai:
         from flask import request  # noqa: PLC0415  imported when used
 
         key = f"togai_shipper.flask {id(self)}"  # another extension may meter the same application
-        if key in app.extensions:
+        keys: list[str] = app.extensions.setdefault("togai_shipper.flask", [])
+        if key in keys:
             raise RuntimeError(f"Togai.init_app was called twice for {app}")
-        app.extensions[key] = app.extensions["togai"] = self
+        keys.append(key)
+        app.extensions["togai"] = self
 
         def finished(response: Any) -> Any:
             this = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  a proxy says it so
@@ -91,9 +101,10 @@ class Togai:
 
         def torn_down(_: BaseException | None) -> None:
             this = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  likewise
-            metered = this.environ.get(key)
-            if metered is not None:
-                metered.tear_down(this)
+            for each in keys:  # innermost first, which Flask would call last
+                metered = this.environ.get(each)
+                if metered is not None:
+                    metered.tear_down(this)
 
         # The first function before a request, and so the last one after it.
         app.after_request_funcs.setdefault(None, []).insert(0, finished)
@@ -122,7 +133,7 @@ class _FlaskResponse(WsgiResponse):
     def finish(self, request: Any, response: Any, context: Context) -> None:
         """Note what Flask has made; ``context`` is what the functions of a stream's event still see."""
         self.request = request
-        self.meter = lambda exchange: context.run(self._metering, exchange)
+        self.meter = lambda *exchange: context.run(self._metering, *exchange)
         self._finished = True
         self._whole = sum(map(len, response.iter_encoded())) if response.is_sequence else None
 
@@ -138,8 +149,7 @@ class _FlaskResponse(WsgiResponse):
     def end(self, *, complete: bool) -> None:
         """Make the event, unless it is made already."""
         request = self.request
-        environ = getattr(request, "environ", request)
-        environ.pop(self._key, None)  # or it would be a cycle
-        if request is not environ and request.url_rule is not None:
+        self.environ.pop(self._key, None)  # or it would be a cycle
+        if request is not self.environ and request.url_rule is not None:
             self.route = request.url_rule.rule
         super().end(complete=complete)

@@ -11,6 +11,7 @@ What the page then says, each with the label ``shipper``; nothing is counted twi
 
 =============================================  =======  ====================================================
 ``togai_shipper_events_total``                 counter  by ``outcome`` and ``reason``, see below
+``togai_shipper_left_out_total``               counter  measured, and no event, by ``reason``: see below
 ``togai_shipper_events_pending``               gauge    accepted, and not at their end
 ``togai_shipper_events_in_flight``             gauge    of those, held by a flusher
 ``togai_shipper_oldest_pending_seconds``       gauge    age of the oldest of them; 0 if there is none
@@ -30,16 +31,20 @@ What the page then says, each with the label ``shipper``; nothing is counted twi
 ``togai_shipper_dead_letters``                 gauge    on disk, and not to be sent until replayed or purged
 ``togai_shipper_relay_held``                   gauge    relayed, and kept until proven; this and what
 ``togai_shipper_relay_repeated_total``         counter  handed over once more  follows is 0 without ``relay``
-``togai_shipper_relay_unproven_total``         counter  left memory unproven, for want of room
+``togai_shipper_relay_unproven_total``         counter  left memory unproven, out of room
 ``togai_shipper_relay_events``                 gauge    in the relay, everybody's, at the last look
 ``togai_shipper_relay_dead_letters``           gauge    dead letters there, likewise
 ``togai_shipper_relay_stalled``                gauge    1: it has some, none left for 10 minutes
+``togai_shipper_looked_up_total``              counter  delivered, and looked up then, by ``result``
+``togai_shipper_unbilled_total``               counter  of those, not billed, by Togai's ``status``
 =============================================  =======  ====================================================
 
 An event ends with the ``outcome`` ``delivered`` (``reason`` empty, or ``duplicate``: Togai had it),
 ``relayed``, ``rejected``, ``dropped`` (``closed``, ``past dedupe window``, ``corrupt``), or was ``refused``
 by ``track()`` (``invalid``, ``full``, ``closed``, ``filtered``, ``disabled``, ``feedback``,
-``misconfigured``).
+``misconfigured``). What was measured may be left out, and is no event: a ``slash redirect`` of the framework,
+a CORS ``preflight``, what is metered ``twice``, what ``when`` or ``failures=False`` said no to, and what has
+``no account``.
 
 **Servers that fork** (gunicorn, uWSGI): every worker has a shipper of its own, and so figures of its own. One
 page that any worker may answer would show now this one's, now that one's counters, which Prometheus takes for

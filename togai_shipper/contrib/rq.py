@@ -1,4 +1,4 @@
-"""RQ: deliver what a work horse still holds when its job is done.
+"""RQ: deliver what a work horse still holds when its job is done, and bill a job that runs again once.
 
 RQ forks a process for each job, its work horse, which ends by ``os._exit()``: no exit hook of Python's runs
 there, and what it has pending would be lost without a word. A worker of this module closes every shipper of
@@ -18,7 +18,7 @@ import rq
 from togai_shipper._engine.log import Log
 from togai_shipper._process import exits
 
-__all__ = ["DeliversAtEnd", "Worker"]
+__all__ = ["DeliversAtEnd", "Worker", "job_key"]
 
 if TYPE_CHECKING:
     _Worker = rq.Worker
@@ -46,6 +46,37 @@ class DeliversAtEnd(_Worker):
 
 class Worker(DeliversAtEnd, rq.Worker):
     """RQ's own worker, which delivers at the end of each job."""
+
+
+def job_key(call: Any = None) -> str | None:  # noqa: ARG001  what ``metered`` calls it with
+    """Return an idempotency key for the job under way: RQ's id, and which turn of a ``Repeat`` it is.
+
+    A job keeps its id where RQ retries it, requeues it, or starts it again after its work horse was killed.
+    So give this function to ``metered``, around the job's function: of all runs the first that ends well is
+    billed. With ``measure`` call it: ``idempotency_key=job_key()``. It is one event for each job, schema and
+    account; whoever wants more adds to the key what tells them apart.
+
+    Args:
+        call: whatever ``metered`` says; it makes no difference.
+
+    Returns:
+        ``None`` outside of a job: no key, and each call is an event of its own.
+
+    >>> from togai_shipper.testing import RecordedEvents
+    >>> with RecordedEvents() as recorded:
+    ...     @recorded.shipper.metered("render", "acme", {"pages": 12}, idempotency_key=job_key)
+    ...     def render():
+    ...         return job_key()
+    ...
+    ...     render() is None  # no job is under way
+    True
+
+    """
+    job = rq.get_current_job()
+    if job is None:
+        return None
+    left = getattr(job, "repeats_left", None)  # since RQ 2.2; each turn is work of its own, under one id
+    return f"rq {job.id}" if left is None else f"rq {job.id} {left}"
 
 
 def _deliver() -> None:  # pragma: no cover  likewise

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote
 
+from togai_shipper._outcome import LeftOut
 from togai_shipper._recipe import TextOf
 
-from ._http import Exchange, Measures, Metering, content_length, is_without_body
+from . import _layers, _routes
+from ._http import PREFLIGHT, Exchange, Measures, Metering, content_length, header, is_without_body
+from ._slash import STATUSES, is_for_a_slash
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -16,8 +20,10 @@ __all__ = ["Exchange", "TogaiMiddleware"]
 
 Environ: TypeAlias = dict[str, Any]
 Application: TypeAlias = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+Meter: TypeAlias = Callable[[Exchange, _layers.Layers, LeftOut | None], None]
 
 FILE_WRAPPER = "wsgi.file_wrapper"
+ASKS_WHETHER = "HTTP_" + PREFLIGHT.upper().replace("-", "_")
 
 
 class TogaiMiddleware:
@@ -35,8 +41,16 @@ class TogaiMiddleware:
         measures: ``attributes`` (default: ``{"count": 1}``), ``dimensions`` and ``idempotency_key``: values,
             or functions of the ``Exchange``. ``duration``: the name of an attribute that gets the
             milliseconds. ``outcome``: the name of a dimension that gets ``"ok"`` or ``"error"``.
-            ``failures`` (default true): count what ``failed``, too: 5xx, and what was cut short.
+            ``when``: a function of the ``Exchange`` that says whether it counts; default: every one does.
+            ``failures=False`` is short for one that leaves out what ``failed``: 5xx, and what was cut short.
             ``shipper`` (default: that of ``togai_shipper.track``).
+
+    Raises:
+        TypeError: ``when`` is no plain function, or stands beside ``failures=False``.
+
+    No event, and counted in ``stats().left_out``: a redirect that the framework makes for a slash, a CORS
+    preflight, what an inner middleware has made an event of, what ``when`` says no to. If ``when`` raises,
+    the request counts, and the log says so.
 
     What a function raises, and an event that breaks a limit, is counted in ``stats().refused["invalid"]``,
     logged and told to ``on_error``; the request does not notice.
@@ -87,16 +101,19 @@ class WsgiResponse:
         self,
         environ: Environ,
         start_response: Callable[..., Any],
-        meter: Callable[[Exchange], None],
+        meter: Meter,
         clock: Callable[[], float],
     ) -> None:
         self.request: Any = environ
+        self.environ = environ
         self.meter = meter
         self.status: int | None = None
         self.bytes = 0
         self._method = environ.get("REQUEST_METHOD", "GET")
         # Now: who dispatches by path moves parts of it from one to the other.
-        self._path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        self._script = environ.get("SCRIPT_NAME", "")
+        self._path = self._script + environ.get("PATH_INFO", "")
+        self._layers, self._is_first = _layers.enter(environ)
         self._start_response = start_response
         self._clock = clock
         self._begun = clock()
@@ -107,7 +124,7 @@ class WsgiResponse:
 
     def by(self, app: Application) -> Iterable[bytes]:
         """Let ``app`` answer; return the body, which is watched to its end."""
-        environ = self.request
+        environ = self.environ
         watched = self._wrap_file is not None and not isinstance(self._wrap_file, type)
         if watched:
             environ[FILE_WRAPPER] = self._wrapped
@@ -126,6 +143,8 @@ class WsgiResponse:
         write = self._start_response(status, headers, *exc_info, **named)
         self.status = _code(status)
         self._headers = headers
+        # Now: Flask says here which route it has found, and forgets it afterwards.
+        self.route = _routes.of_environ(self.environ, self._script)
 
         def writing(chunk: bytes) -> None:
             write(chunk)
@@ -156,13 +175,18 @@ class WsgiResponse:
         if self._over:
             return
         self._over = True
+        if self._is_first:
+            _layers.leave(self.environ)
         seconds = self._clock() - self._begun
         path = self._path
         if not path.isascii():
             path = path.encode("latin-1", "replace").decode("utf-8", "replace")  # as WSGI has it
         size = 0 if is_without_body(self._method, self.status) else self.bytes
+        is_special = self._method == "OPTIONS" or self.status in STATUSES
         self.meter(
-            Exchange(self.request, self._method, path, self.route, self.status, size, seconds, complete)
+            Exchange(self.request, self._method, path, self.route, self.status, size, seconds, complete),
+            self._layers,
+            self._left_out() if is_special else None,
         )
 
     def end_early(self) -> None:
@@ -170,6 +194,21 @@ class WsgiResponse:
         length = content_length(self._headers)
         enough = length is not None and self.bytes >= length
         self.end(complete=enough or is_without_body(self._method, self.status))
+
+    def _left_out(self) -> LeftOut | None:
+        """Say why the request is no event for what it is, if it is not."""
+        environ = self.environ
+        if self._method == "OPTIONS" and ASKS_WHETHER in environ:
+            return "preflight"
+        if self.status not in STATUSES or self.route is not None:  # a redirect of the application's own
+            return None
+        # As the application saw it: what stands between may have changed it to what a proxy says it was.
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        path = quote(path, encoding="latin-1", errors="replace")
+        host = environ.get("HTTP_HOST") or f"{environ.get('SERVER_NAME')}:{environ.get('SERVER_PORT')}"
+        url = f"{environ.get('wsgi.url_scheme')}://{host}{path}?{environ.get('QUERY_STRING', '')}"
+        to = header(self._headers, "location")
+        return "slash redirect" if is_for_a_slash(self._method, self.status, url, to) else None
 
     def _wrapped(self, *file: Any) -> Any:
         assert self._wrap_file is not None  # noqa: S101  else this would not be called

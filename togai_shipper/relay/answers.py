@@ -8,8 +8,9 @@ from typing import Any
 
 import attrs
 
-_RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
-_REPLICATION_ID = re.compile(rb"^master_replid:(\w+)", re.MULTILINE)
+_LONGEST_ID = 100
+_FIGURE = re.compile(r"-?[0-9]{1,15}|[0-9]{16}")
+_RUN_ID, _REPLICATION_ID = b"\nrun_id:", b"\nmaster_replid:"
 
 
 @attrs.frozen
@@ -58,25 +59,31 @@ class Added(Standing):
 
 @attrs.frozen
 class Done:
-    """An entry whose events all have their outcome; ``letters``: its dead letters, as JSON, by their ids."""
+    """An entry whose events all have their outcome.
+
+    ``letters``: its dead letters, as JSON, by their ids; ``delivered``: its other events.
+    """
 
     id: str
     mark: bytes
     count: int
     size: int
     letters: Mapping[str, bytes] = attrs.field(factory=dict)
+    delivered: Sequence[bytes] = ()
 
 
 @attrs.frozen
 class Removed:
     """What ``settle`` did: ``removed`` entries, and those ``kept`` since there are too many dead letters.
 
-    ``lost_to``: the lease is another's; nothing was done.
+    ``lost_to``: the lease is another's; nothing was done. ``not_counted``: why the journal does not count
+    what was removed.
     """
 
     removed: Sequence[str] = ()
     kept: Sequence[str] = ()
     lost_to: str | None = None
+    not_counted: str = ""
 
 
 # --- reading ---
@@ -85,11 +92,17 @@ class Removed:
 def server_of(said: Any) -> Server | None:
     """Return who has answered, by what INFO says; of a text only two lines are looked at, for speed."""
     if isinstance(said, bytes):
-        found = _RUN_ID.search(said), _REPLICATION_ID.search(said)
-        return Server(*(match[1].decode() for match in found if match)) if all(found) else None
+        found = _line_of(said, _RUN_ID), _line_of(said, _REPLICATION_ID)
+        return Server(*found) if all(found) else None
     facts = info_of(said)
     run_id, replication_id = facts.get("run_id"), facts.get("master_replid")
     return Server(run_id, replication_id) if run_id and replication_id else None
+
+
+def _line_of(said: bytes, name: bytes) -> str:
+    """Return what stands behind a name, to the end of its line; empty where it is not there."""
+    _, _, rest = said.partition(name)
+    return rest[:_LONGEST_ID].partition(b"\r")[0].decode("ascii", "replace")
 
 
 def info_of(said: Any) -> dict[str, str]:
@@ -107,6 +120,11 @@ def pairs_of(found: Mapping[Any, Any]) -> dict[bytes, bytes]:
 
 def _bytes(value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
+
+
+def figure_of(text: str) -> int | None:
+    """Return a figure of the relay's hash, at least 0; ``None`` where it is none, as for the scripts."""
+    return max(0, int(text)) if _FIGURE.fullmatch(text) else None
 
 
 def text_of(value: Any) -> str:

@@ -6,8 +6,11 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .answers import text_of
 from .entries import FORMAT, size_of
-from .errors import Foreign, Newer
+from .errors import Foreign
+from .journal import Counts, counted
+from .letters import read
 from .link import Link
 from .scripts import PURGE, REPLAY, Script
 
@@ -44,22 +47,30 @@ class DeadLetters:
         entry = [int(fields[b"n"]), size_of(fields), int(fields[b"t"]), *flat]
         return self._take(REPLAY, letters, entry) is not None
 
-    def purge(self, letters: Mapping[bytes, bytes]) -> int:
-        """Delete those of these letters that are as they were read; return how many that are."""
-        return self._take(PURGE, letters, []) or 0
+    def purge(self, letters: Mapping[bytes, bytes], now_ms: int) -> int:
+        """Delete those of these letters that are as they were read; return how many that are.
 
-    def _take(self, script: Script, letters: Mapping[bytes, bytes], entry: Sequence[Any]) -> int | None:
+        The journal counts them.
+        """
+        bodies = [(read(text_of(event_id), text).body,) for event_id, text in letters.items()]
+        return self._take(PURGE, letters, [], counted(bodies, "purged", now_ms)) or 0
+
+    def _take(
+        self,
+        script: Script,
+        letters: Mapping[bytes, bytes],
+        entry: Sequence[Any],
+        counts: Counts | None = None,
+    ) -> int | None:
         """Return how many letters were taken; ``None`` where one of them is gone, and so none was."""
         seen = [
             part
             for event_id, text in letters.items()
             for part in (event_id, hashlib.sha1(text, usedforsecurity=False).hexdigest())
         ]
-        word, said = self._link.run(
-            script, ("events", "relay", "dead"), [FORMAT, len(letters), *seen, *entry]
-        )
+        arguments = [FORMAT, len(letters), *seen, *entry]
+        word, *said = self._link.run(script, ("events", "relay", "dead"), arguments, counts)
         if word == "none":
             raise Foreign("nothing was ever handed over under this name")
-        if word == "newer":
-            raise Newer(f"the relay has format {said}, and this version reads {FORMAT}; update it")
-        return None if word == "gone" else int(said)
+        self._link.heed(word, said, good=("ok", "gone"))
+        return None if word == "gone" else int(said[0])

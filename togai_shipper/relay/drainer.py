@@ -14,8 +14,8 @@ from togai_shipper._engine.transport import connected
 from togai_shipper._pipeline import Pipeline
 from togai_shipper._process import exits
 
-from .keeper import Keeper
 from .lease import fingerprint_of
+from .lease_keeper import Keeper
 from .leased import Leased
 from .link import Link
 from .stream import Stream
@@ -31,7 +31,9 @@ _OF_PRODUCERS = ("TOGAI_RELAY", "TOGAI_SPOOL", "TOGAI_ENABLED", "TOGAI_MAX_QUEUE
 def load(environ: Mapping[str, str], **arguments: Any) -> Config:
     """Return the options of a drainer; raises ``ConfigurationError``."""
     ours = {name: value for name, value in environ.items() if name not in _OF_PRODUCERS}
-    return Config.load({**USUAL, **ours}, max_queue_size=IN_MEMORY, **arguments)
+    config = Config.load({**USUAL, **ours}, max_queue_size=IN_MEMORY, **arguments)
+    config.check_journal_of_a_relay()
+    return config
 
 
 class Drainer:
@@ -65,7 +67,10 @@ class Drainer:
             return self.stream
 
         self.pipeline = Pipeline(
-            config, runtime, lambda config: Leased(connect(config), keeper), make_store=make_stream
+            config,
+            runtime,
+            lambda config: Leased(connect(config), keeper, self.stream.tell_key),
+            make_store=make_stream,
         )
 
     def start(self) -> None:

@@ -63,6 +63,16 @@ def size_of(fields: Mapping[bytes, bytes]) -> int:
     return len(fields[b"e"]) + OVERHEAD
 
 
+def claimed_by(fields: Mapping[bytes, bytes]) -> tuple[int, int]:
+    """Return how many events, and bytes, an entry that cannot be read may be counted for, at most.
+
+    It may be damaged, or of a newer format, and then it is counted; or a stranger's, and then it is not.
+    """
+    text = fields.get(b"n", b"")
+    count = int(text) if text.isdigit() and len(text) <= _DIGITS else 0
+    return (count, size_of(fields)) if fields.keys() >= FIELDS and 1 <= count <= MOST_EVENTS else (0, 0)
+
+
 def read(entry_id: str, fields: Mapping[bytes, bytes]) -> Entry:
     """Return what is in an entry. Raises ``NotOurs``."""
     if fields.keys() != FIELDS:

@@ -40,3 +40,12 @@ def another_key(known: str, ours: str) -> Foreign:
         f"another key has drained this relay (fingerprint {known}, ours is {ours});"
         " if it is the same account's new key, give --new-key once"
     )
+
+
+def of_another_kind(key: str) -> Foreign:
+    """Return the error that says which of our keys holds what we have not put there."""
+    return Foreign(
+        "there is something else under the relay's names"
+        + (f": {key} is of another type" if key else "")
+        + "; choose another relay_name, or remove it"
+    )

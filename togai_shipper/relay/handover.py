@@ -15,7 +15,7 @@ import attrs
 
 from togai_shipper._config import Config, RelaySource
 from togai_shipper._engine.batching import Batch
-from togai_shipper._engine.blanking import blanked, passwords_of
+from togai_shipper._engine.blanking import blanked
 from togai_shipper._engine.log import Log
 from togai_shipper._engine.runtime import Runtime
 from togai_shipper._engine.shutdown import Shutdown
@@ -31,6 +31,7 @@ from .errors import Forbidden, Foreign, Full, Newer, RelayError, Unreachable
 from .hold import Hold, Parcel
 from .hold_keeper import Keeper
 from .link import Link
+from .url import secrets_of
 from .watch import Watch
 
 MAX_WHY = 300  # characters of an error's text that we keep
@@ -59,7 +60,7 @@ def _of_the_application(function: Callable[[], Any]) -> Callable[[], Any]:
 
 
 class Relay:
-    """The relay of one shipper in one process."""
+    """The relay of one shipper in one process. Raises ``ConfigurationError`` for a URL that leads nowhere."""
 
     name = "the relay"
     keeps = True
@@ -78,6 +79,7 @@ class Relay:
         self._lock = lock
         self._log = log
         self._open_link = open_link
+        open_link(config, PATIENCE)  # who gives a wrong URL is told here, and not by each flusher
         self._hold = Hold(config.relay_hold)
         self._watch = Watch()
         self._is_told = False  # that Redis does not say who it is
@@ -97,7 +99,7 @@ class Relay:
     def blanked(self, text: str) -> str:
         """Return what somebody said of the relay, without its password."""
         source: RelaySource | None = self.config.relay.reveal() if self.config.relay else None
-        secrets = passwords_of([source]) if isinstance(source, str) else []
+        secrets = secrets_of(source) if isinstance(source, str) else []
         return printable(blanked(text, secrets)[:MAX_WHY])
 
     def figures(self) -> Mapping[str, Any]:
@@ -139,6 +141,8 @@ class Relay:
             text = "the relay holds %s, and none has left it for %.0f s: is it drained? (togai-shipper drain)"
             waiting = counted(standing.events, "event")
             self._log.complain("relay stalled", text, waiting, seconds, level=logging.ERROR)
+        else:
+            self._log.recovered("relay stalled", "events leave the relay again")
 
     def note_taken(self, parcel: Parcel, added: Added) -> None:
         """Note that Redis has taken a parcel, as safely as that was asked for: hold it."""
@@ -194,6 +198,10 @@ class Handover:
             self.give(self._parcel(batch), time_left)
         except RelayError as error:
             return _refusal(error, self._relay.blanked(str(error)))
+        return TAKEN
+
+    def look_up(self, *_: object) -> Reply:
+        """Say that nobody will know here what time it is at Togai."""
         return TAKEN
 
     def give(self, parcel: Parcel, time_left: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 import attrs
 
@@ -16,11 +16,25 @@ from togai_shipper._engine.blanking import blanked
 from togai_shipper._secret import Secret
 from togai_shipper.exceptions import ConfigurationError
 
-from .answers import Added, Done, Removed, Server, Standing, info_of, pairs_of, server_of, text_of, texts_of
+from .answers import (
+    Added,
+    Done,
+    Removed,
+    Server,
+    Standing,
+    figure_of,
+    info_of,
+    pairs_of,
+    server_of,
+    text_of,
+    texts_of,
+)
 from .entries import FORMAT, size_of
-from .errors import Forbidden, Foreign, Full, Newer, Unreachable, another_key
-from .scripts import ADD, LEASE, SETTLE, Script
-from .url import checked_name, checked_url, is_host_to_be_checked, secrets_of
+from .errors import Forbidden, Foreign, Full, Newer, RelayError, Unreachable, another_key, of_another_kind
+from .journal import Counts
+from .key_trial import Known, Word
+from .scripts import ADD, KEY, LEASE, RECOUNT, SETTLE, Script
+from .url import checked_name, checked_url, is_host_to_be_checked, secrets_of, without_text
 
 try:
     import redis
@@ -37,6 +51,8 @@ if TYPE_CHECKING:
 Source: TypeAlias = "str | Callable[[], Client]"
 CONNECT = 5.0  # seconds until a connection is made
 DRAINERS = "togai-drain:"  # how the names of drainers' connections begin; their owner follows
+HIGHEST = f"{2**64 - 1}-{2**64 - 1}"  # the last id that a stream can have
+NO_RIGHT = "this user may not write to it"
 OLDEST = (7, 0)  # the oldest Redis whose scripts can be told to write though memory is short
 
 Act: TypeAlias = Literal["look", "take", "renew", "release"]
@@ -56,8 +72,10 @@ class Link:
         self._client: Any = None
         self._has_waitaof = True  # until a server says that it has not
         self._says_who_it_is = True  # likewise
+        self._may_count = True  # likewise: that this user may write to the journal
         self.keys = {
-            part: f"{{{checked_name(name)}}}:{part}" for part in ("events", "relay", "dead", "lease")
+            part: f"{{{checked_name(name)}}}:{part}"
+            for part in ("events", "relay", "dead", "lease", "journal")
         }
 
     # --- what is asked ---
@@ -92,7 +110,7 @@ class Link:
         word, *said = texts_of(answer)
         if word == "full":
             raise Full(f"the relay has {int(said[0]):,} bytes, and max_relay_bytes is {max_bytes:,}")
-        self._check(word, said, base_url)
+        self.heed(word, said, base_url)
         events, out, dead = map(int, said[2:5])
         return Added(
             id=said[0],
@@ -111,7 +129,7 @@ class Link:
         A write that changes nothing comes first: WAIT is about those of its own connection, and this may be
         another one than that of the entry. What is written later is replicated later.
         """
-        with self._asking() as client:
+        with self._asking(self.keys["relay"]) as client:
             write = ("HINCRBY", self.keys["relay"], "in", 0)
             _, reached, on_disk, server = self._together(client, write, replicas, patience)
         if added.server is None or server != added.server:
@@ -120,13 +138,16 @@ class Link:
 
     def look(self) -> Standing:
         """Return how the relay stands. Raises ``RelayError``."""
-        ask = ("HMGET", self.keys["relay"], "epoch", "events", "out", "dead")
-        with self._asking() as client:
+        names = ("events", "out", "dead")
+        ask = ("HMGET", self.keys["relay"], "epoch", *names)
+        with self._asking(self.keys["relay"]) as client:
             said, _, _, server = self._together(client, ask, 0, 0)
-        epoch, events, out, dead = (text_of(each or b"") for each in said)
-        return Standing(
-            epoch=epoch, events=int(events or 0), out=int(out or 0), dead=int(dead or 0), server=server
-        )
+        epoch, *texts = (text_of(each or b"") for each in said)
+        for name, text in zip(names, texts, strict=True):
+            if figure_of(text or "0") is None:
+                self.heed("damaged", [name])
+        events, out, dead = (figure_of(text) or 0 for text in texts)
+        return Standing(epoch=epoch, events=events, out=out, dead=dead, server=server)
 
     def check(self) -> None:
         """Raise ``Forbidden`` where this Redis cannot be a relay, as far as it says."""
@@ -145,18 +166,42 @@ class Link:
         if all(map(str.isdigit, numbers)) and tuple(map(int, numbers)) < OLDEST:
             raise Forbidden(f"Redis {version} is too old for a relay: 7 or newer is needed")
 
-    def settle(self, owner: str, done: Sequence[Done], max_dead: int) -> Removed:
-        """Remove entries, and keep their dead letters, if ``owner`` has the lease. Raises ``RelayError``."""
+    def settle(
+        self, owner: str, done: Sequence[Done], max_dead: int, counts: Counts | None = None
+    ) -> Removed:
+        """Remove entries, and keep their dead letters, if ``owner`` has the lease. Raises ``RelayError``.
+
+        ``counts``: what the journal counts of those that are removed.
+        """
         arguments: list[Any] = [owner, max_dead, len(done)]
         for each in done:
             arguments += [each.id, each.mark, each.count, each.size, len(each.letters)]
             arguments += [part for item in each.letters.items() for part in item]
+        keys = ("events", "relay", "dead", "lease")
         with self._asking() as client:
-            answer = self._run(client, SETTLE, ("events", "relay", "dead", "lease"), arguments)
-        if answer[0] == b"lost":
-            return Removed(lost_to=text_of(answer[1]))
-        self._check(text_of(answer[0]), (), "")
-        return Removed(texts_of(answer[1]), texts_of(answer[2]))
+            try:
+                answer = self._run(client, SETTLE, keys, arguments, counts if self._may_count else None)
+            except redis.exceptions.NoPermissionError:
+                # Perhaps it is about the journal: what is delivered leaves all the same.
+                answer = self._run(client, SETTLE, keys, arguments)
+                self._may_count = False
+        why = "" if counts is None or self._may_count else NO_RIGHT
+        word, *said = answer
+        if word == b"lost":
+            return Removed(lost_to=text_of(said[0]))
+        self.heed(text_of(word), said)
+        return Removed(texts_of(said[0]), texts_of(said[1]), not_counted=why or text_of(said[2]))
+
+    def recount(self, owner: str, last: str, entries: int, events: int, size: int) -> bool:
+        """Correct what the relay says that it holds, if ``owner`` has the lease, and has read all of it.
+
+        ``last``: the id of the last entry. Return whether it was done: not where the stream has changed.
+        Raises ``RelayError``.
+        """
+        word, *said = self.run(RECOUNT, ("events", "relay", "lease"), [owner, last, entries, events, size])
+        if word != "changed":
+            self.heed(word, said)
+        return word == "ok"
 
     def lease(
         self,
@@ -174,27 +219,44 @@ class Link:
         """
         arguments = [act, owner, seen, fingerprint, int(new_key), base_url, FORMAT, os.urandom(8).hex()]
         with self._asking() as client:
-            word, said = texts_of(self._run(client, LEASE, ("lease", "relay"), arguments))
+            word, *said = texts_of(self._run(client, LEASE, ("lease", "relay"), arguments))
         if word == "key":
-            raise another_key(said, fingerprint)
-        self._check(word, [said], base_url, good=("seen", "held", "lost", "released"))
-        return word, said
+            raise another_key(said[0], fingerprint)
+        self.heed(word, said, base_url, good=("seen", "held", "lost", "released"))
+        return word, said[0]
+
+    def tell_key(self, word: Word, owner: str, fingerprint: str, *, new_key: bool = False) -> Known:
+        """Say what ``owner`` knows of its key; return what Redis knows of it then. Raises ``RelayError``."""
+        arguments = [word, owner, fingerprint, int(new_key)]
+        with self._asking() as client:
+            known, *said = texts_of(self._run(client, KEY, ("lease", "relay"), arguments))
+        if known == "key":
+            raise another_key(said[0], fingerprint)
+        self.heed(known, said, good=get_args(Known))
+        return cast("Known", known)
+
+    def note_report(self, owner: str, report: str) -> None:
+        """Note how ``owner``, who drains, says that it stands. Raises ``RelayError``."""
+        with self._asking(self.keys["relay"]) as client:
+            client.execute_command("HSET", self.keys["relay"], "report", f"{owner}\n{report}")
 
     def read(self, after: str, count: int) -> list[tuple[str, dict[bytes, bytes]]]:
         """Return the entries after an id, ``count`` at most, each with its fields. Raises ``RelayError``."""
-        with self._asking() as client:
+        if after == HIGHEST:  # Redis calls it an error to ask for what comes after it
+            return []
+        with self._asking(self.keys["events"]) as client:
             found = client.execute_command("XRANGE", self.keys["events"], f"({after}", "+", "COUNT", count)
         return [(text_of(entry_id), pairs_of(fields)) for entry_id, fields in found]
 
     def facts(self) -> dict[str, str]:
         """Return what the relay's hash says. Raises ``RelayError``."""
-        with self._asking() as client:
+        with self._asking(self.keys["relay"]) as client:
             found = client.execute_command("HGETALL", self.keys["relay"])
         return {text_of(name): text_of(value) for name, value in pairs_of(found).items()}
 
     def length(self) -> int:
         """Return how many entries the stream has, ours or not. Raises ``RelayError``."""
-        with self._asking() as client:
+        with self._asking(self.keys["events"]) as client:
             return int(client.execute_command("XLEN", self.keys["events"]))
 
     def server(self) -> Server | None:
@@ -210,51 +272,71 @@ class Link:
 
     def ask(self, *command: Any) -> Any:
         """Return what Redis answers to any other command. Raises ``RelayError``."""
-        with self._asking() as client:
+        key = command[1] if command[1:2] and command[1] in self.keys.values() else ""
+        with self._asking(key) as client:
             return client.execute_command(*command)
 
-    def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> list[str]:
-        """Return what Redis answers to another script, about some of our ``keys``. Raises ``RelayError``."""
+    def run(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Any], counts: Counts | None = None
+    ) -> list[str]:
+        """Return what Redis answers to another script, about some of our ``keys``. Raises ``RelayError``.
+
+        ``counts``: what the journal counts of what leaves by it.
+        """
         with self._asking() as client:
-            return texts_of(self._run(client, script, keys, arguments))
+            return texts_of(self._run(client, script, keys, arguments, counts))
 
     def close(self) -> None:
         """Close the connection; the next one is made when something is asked."""
         client, self._client = self._client, None
-        self._has_waitaof = self._says_who_it_is = True  # of the next one that is not known
+        # Of the next one that is not known.
+        self._has_waitaof = self._says_who_it_is = self._may_count = True
         if client is not None:
             with suppress(Exception):
                 client.close()
 
+    def heed(self, word: str, said: Sequence[Any], base_url: str = "", good: Sequence[str] = ("ok",)) -> None:
+        """Raise a ``RelayError`` for what a script answers, if that is none of the ``good`` words."""
+        if word in good:
+            return
+        what = text_of(said[0]) if said else ""
+        relay = self.keys["relay"]
+        if word == "foreign":
+            raise Foreign(f"the relay is for {what}, and we ship to {base_url}")
+        if word == "newer":
+            raise Newer(f"the relay has format {what}, and this version reads {FORMAT}; update it")
+        if word == "kind":
+            raise of_another_kind(what)
+        if word == "damaged":
+            raise Foreign(f"something else has written to {relay}: its field {what} is no number of ours")
+        raise Foreign(f"the relay answers {word[:40]!r}")
+
     # --- how ---
 
-    def _check(self, word: str, said: Sequence[str], base_url: str, good: Sequence[str] = ("ok",)) -> None:
-        if word == "foreign":
-            raise Foreign(f"the relay is for {said[0]}, and we ship to {base_url}")
-        if word == "newer":
-            raise Newer(f"the relay has format {said[0]}, and this version reads {FORMAT}; update it")
-        if word == "damaged":
-            raise Foreign(f"something else has written to {self.keys['relay']}: its figures are no numbers")
-        if word not in good:
-            raise Foreign(f"the relay answers {word[:40]!r}")
-
     @contextmanager
-    def _asking(self) -> Iterator[Any]:
-        """Raise what redis-py raises as a ``RelayError``; after one the connection is made anew."""
+    def _asking(self, key: str = "") -> Iterator[Any]:
+        """Raise what redis-py raises as a ``RelayError``; after one the connection is made anew.
+
+        ``key``: what is asked for, where that is one alone.
+        """
         is_sent = False
         try:
             client = self._client = self._client or self._made()
             is_sent = True
             yield client
+        except RelayError:
+            self.close()
+            raise
         except Exception as error:
             self.close()
-            raise translated(error, self._secrets, is_sent=is_sent) from error
+            raise translated(error, self._secrets, is_sent=is_sent, key=key) from error
 
     def _made(self) -> Any:
         client: Any
         source = self._source.reveal()
         if callable(source):
-            client = source()
+            client = _made_by(source)
+            self._secrets = _passwords_in(client)
         else:
             client = redis.Redis.from_url(
                 source,
@@ -275,16 +357,28 @@ class Link:
                 client.execute_command("CLIENT SETNAME", self._client_name)
         return client
 
-    def _run(self, client: Any, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        call = self._call(script, keys, arguments)
+    def _run(
+        self,
+        client: Any,
+        script: Script,
+        keys: Sequence[str],
+        arguments: Sequence[Any],
+        counts: Counts | None = None,
+    ) -> Any:
+        call = self._call(script, keys, arguments, counts)
         try:
             return client.execute_command(*call)
         except redis.exceptions.NoScriptError:
             client.execute_command("SCRIPT LOAD", script.text)
             return client.execute_command(*call)
 
-    def _call(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> tuple[Any, ...]:
+    def _call(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Any], counts: Counts | None = None
+    ) -> tuple[Any, ...]:
         names = [self.keys[key] for key in keys]
+        if counts is not None:
+            names += (self.keys["journal"], f"{self.keys['journal']}:{counts.day}")
+            arguments = [*arguments, *counts.arguments()]
         return ("EVALSHA", script.sha, len(names), *names, *arguments)
 
     def _together(
@@ -329,6 +423,37 @@ def _or_raise(said: Any) -> int:
     if isinstance(said, Exception):
         raise said
     return int(said)
+
+
+def _made_by(function: Callable[[], Client]) -> Any:
+    """Return the client that the application's function makes. Raises ``Unreachable``, without a secret.
+
+    What Redis or the network has to say is shown, as always; the text of anything else is not. What is no
+    client of ours, as one of asyncio's, is refused by its type, with ``ConfigurationError``.
+    """
+    try:
+        client = function()
+    except (redis.exceptions.RedisError, OSError):
+        raise
+    except Exception as error:  # whatever the application does
+        why = without_text(error)
+        raise Unreachable(
+            f"no relay: the function that makes its client has raised {why}", may_be_done=False
+        ) from None
+    kind = type(client)
+    is_like_one = hasattr(client, "set_retry") or hasattr(client, "get_node_from_key")
+    if kind.__module__.startswith("redis.asyncio") or not is_like_one:
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        raise ConfigurationError(f"relay: the function must return a redis.Redis, and returned a {name}")
+    return client
+
+
+def _passwords_in(client: Any) -> list[Secret[str]]:
+    """Return what a client would show of itself that is secret."""
+    holders = (getattr(client, name, None) for name in ("connection_pool", "nodes_manager"))
+    options = [getattr(holder, "connection_kwargs", None) or {} for holder in holders]
+    found = [each["password"] for each in options if isinstance(each.get("password"), str)]
+    return [Secret(password) for password in found if password]
 
 
 def _checked(url: str) -> str:

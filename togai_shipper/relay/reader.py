@@ -14,10 +14,11 @@ from togai_shipper.exceptions import EventDropped
 from togai_shipper.spool.news import News
 from togai_shipper.spool.rows import PAST_WINDOW
 
-from .entries import NotOurs
+from .entries import NotOurs, claimed_by
 from .link import Link
 from .reading import Judge, Judged, ours
 from .shelf import Shelf
+from .strangers import Strangers
 
 READ_EVERY = 0.25  # seconds between looks for new entries: those that come in between go together
 READ_MOST = 2000  # events that are read at once, about: the lease is kept in between
@@ -48,7 +49,10 @@ class Reader:
         self._news = news
         self._room = room
         self._settled = settled
+        self._server_clock = around.server_clock
+        self._is_time_told = False  # and what was kept, since nobody knew it, is judged by it
         self._judge = Judge(around.runtime.clock, around.runtime.wall, around.server_clock)
+        self._strangers = Strangers()
         self._count = 10  # entries to be read next
         self.due_at = 0.0  # monotonic seconds before which nothing is read
         self.is_all_read = False  # nothing stands behind the cursor
@@ -60,12 +64,35 @@ class Reader:
         self.is_all_read = False
         self.due_at = 0.0
 
+    @property
+    def is_time_news(self) -> bool:
+        """Whether Togai has said what time it is, and what was kept without that is to be judged anew."""
+        return not self._is_time_told and self.is_time_known
+
+    @property
+    def is_time_known(self) -> bool:
+        """Whether Togai has said what time it is."""
+        return self._server_clock.now() is not None
+
+    @property
+    def is_time_coming(self) -> bool:
+        """Whether what was kept may be judged anew soon, since somebody asks Togai what time it is."""
+        return self.is_time_news or (bool(self._shelf.passed.kept) and self._server_clock.is_awaited)
+
+    def heed_time(self) -> None:
+        """Judge anew what was kept, once Togai has said what time it is."""
+        with self._lock:
+            if self.is_time_news:
+                self._is_time_told = True
+                if self._shelf.passed.kept:
+                    self.rewind()
+
     def read(self) -> None:
         """Read on from the cursor, as there is room, and hand over what is found."""
         events = 0
         while events < READ_MOST and (found := self._read_some()) is not None:
             events += found
-        if events:
+        if events:  # a flusher asks what time it is, too, where some are kept
             self._inlet.wake()
 
     def _read_some(self) -> int | None:
@@ -97,30 +124,32 @@ class Reader:
             if count >= self._count:
                 return  # there may be more: read on at once
             self.due_at = now + READ_EVERY
-            read_before = self._shelf.read - count
-            if length > self._shelf.read or length < read_before:
+            entries = self._shelf.stock.entries
+            if length > entries or length < entries - count:
                 self.rewind()
                 return
-            self._shelf.note_all_read()
+            self._shelf.note_all_read(now)
             self.is_all_read = not count
+            foreign = self._shelf.passed.foreign
+        if self._strangers.is_news(foreign, now):
+            stay = counted(foreign, "entry", "entries")
+            self._news.error("not ours", "%s of the relay that cannot be read: not sent, they stay", stay)
 
     def _take(self, entry_id: str, fields: Mapping[bytes, bytes], room: int) -> int | None:
         """Take one entry, whatever is in it; return how many events it has, ``None`` where it has to wait."""
         place = entry_id, fields.get(b"k", b"")
         with self._lock:
-            if place in self._shelf:
-                self._shelf.read_up_to(entry_id)
+            if self._shelf.read_again(place):
                 return 0
         try:
             entry = ours(entry_id, fields)
         except NotOurs as error:
             why = str(error)  # alone: the error has all that was unpacked
             with self._lock:
-                self._shelf.read_up_to(entry_id)
-                self._shelf.pass_over()
-            self._news.error(
-                f"not ours: {why}", "entry %s of the relay is not sent, and stays: %s", entry_id, why
-            )
+                self._shelf.pass_over(entry_id, *claimed_by(fields))
+            if self._strangers.is_new(why, self._clock()):
+                text = "entry %s of the relay is not sent, and stays: %s"
+                self._news.error(f"not ours: {why}", text, entry_id, why)
             return 0
         judged = self._judge.judge(entry, is_reply_expected=self._inlet.count > 0)
         if len(entry.events) > room or judged.decision == "wait":
@@ -133,9 +162,10 @@ class Reader:
         error = EventDropped(None, PAST_WINDOW, 0, maybe_delivered=True)
         outcome = Dropped(entry.events, PAST_WINDOW, error)
         with self._lock:
-            self._shelf.read_up_to(entry.id)
+            self._shelf.read_up_to(entry.id, count, entry.size)
             if judged.decision == "keep":
-                self._shelf.pass_over(kept_events=count)
+                self._shelf.keep(count)
+                self._server_clock.want()
                 return
             self._shelf.take(entry)
             self.recovered += count

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import TypeAlias
 
 import attrs
 
@@ -17,11 +16,11 @@ from togai_shipper._outcome import Delivered, Dropped, Rejected, Settled
 from togai_shipper.spool.rows import DeadLetter
 
 from .answers import Done
+from .census import Census, Place
 from .entries import Entry
 from .letters import encode
 
 START = "0"  # the cursor before all entries
-Place: TypeAlias = tuple[str, bytes]  # an entry's id and its mark
 
 
 @attrs.define(eq=False)
@@ -31,6 +30,7 @@ class Taken:
     entry: Entry
     left: int
     letters: dict[str, bytes] = attrs.field(factory=dict)
+    buried: list[bytes] = attrs.field(factory=list)
 
     def bury(self, event: bytes, outcome: Settled, now_ms: int) -> None:
         """Keep an event as a dead letter, if it was not delivered."""
@@ -38,6 +38,7 @@ class Taken:
             reason = outcome.reason if isinstance(outcome, Dropped) else "rejected"
             error = outcome.error
             event_id = id_of(event)
+            self.buried.append(event)
             self.letters[event_id] = encode(
                 DeadLetter(
                     event_id,
@@ -57,8 +58,11 @@ class Taken:
 
     def done(self) -> Done:
         """Return what is settled."""
-        entry = self.entry
-        return Done(entry.id, entry.mark, len(entry.events), entry.size, self.letters)
+        entry, delivered = self.entry, self.entry.events
+        if self.buried:  # told apart as objects: two events may have one id
+            buried = set(map(id, self.buried))
+            delivered = [event for event in delivered if id(event) not in buried]
+        return Done(entry.id, entry.mark, len(entry.events), entry.size, self.letters, delivered)
 
 
 @attrs.frozen
@@ -68,6 +72,51 @@ class Passed:
     foreign: int = 0
     kept: int = 0
     kept_events: int = 0
+
+
+@attrs.frozen
+class Stock:
+    """What stands in the stream up to the cursor, as it was read.
+
+    Attributes:
+        entries: all of them.
+        events: how many events those have that are ours.
+        size: what these count for, in bytes.
+        more_events: how many events the others may have, which cannot be read; they are counted, or not.
+        more_size: likewise.
+
+    """
+
+    entries: int = 0
+    events: int = 0
+    size: int = 0
+    more_events: int = 0
+    more_size: int = 0
+
+    def plus(self, events: int, size: int, sign: int = 1) -> Stock:
+        """Return it with one entry more; with ``sign`` -1, with one less."""
+        return attrs.evolve(
+            self,
+            entries=self.entries + sign,
+            events=self.events + sign * events,
+            size=self.size + sign * size,
+        )
+
+    def plus_unread(self, events: int, size: int) -> Stock:
+        """Return it with one entry more that cannot be read, and may have so much in it."""
+        return attrs.evolve(
+            self,
+            entries=self.entries + 1,
+            more_events=self.more_events + events,
+            more_size=self.more_size + size,
+        )
+
+    def corrected(self, events: int, size: int) -> tuple[int, int]:
+        """Return what the relay says that it holds, or, where that cannot be, what comes next to it."""
+        return (
+            min(max(events, self.events), self.events + self.more_events),
+            min(max(size, self.size), self.size + self.more_size),
+        )
 
 
 class Shelf:
@@ -82,7 +131,9 @@ class Shelf:
         self._passed = Passed()
         self._passed_before = Passed()  # by the last time that all was read
         self.cursor = START
-        self.read = 0  # entries up to the cursor, as far as we know
+        self.stock = Stock()
+        self._census = Census({})
+        self._unsure: set[Place] = set()  # which may be removed: Redis was asked to, and has not answered
 
     def __len__(self) -> int:
         return len(self._taken) + len(self._done) + len(self._full)
@@ -107,9 +158,6 @@ class Shelf:
         """Entries that stay, since there are too many dead letters."""
         return len(self._full)
 
-    def __contains__(self, place: Place) -> bool:
-        return place in self._taken or place in self._done or place in self._full
-
     # --- in ---
 
     def take(self, entry: Entry) -> None:
@@ -117,29 +165,49 @@ class Shelf:
         taken = self._taken[entry.id, entry.mark] = Taken(entry, len(entry.events))
         self._of.update(dict.fromkeys(map(id, entry.events), taken))
 
-    def read_up_to(self, entry_id: str) -> None:
-        """Note that an entry was read, whatever is in it."""
+    def read_up_to(self, entry_id: str, events: int, size: int) -> None:
+        """Note that an entry of ours was read, and what it counts for."""
         self.cursor = entry_id
-        self.read += 1
+        self.stock = self.stock.plus(events, size)
 
-    def pass_over(self, *, kept_events: int = 0) -> None:
-        """Note that the entry stays: it is not ours; or it is, and its age is not known."""
+    def read_again(self, place: Place) -> bool:
+        """Note that an entry was read, if it is in memory; return whether it is."""
+        taken = self._taken.get(place)
+        done = taken.done() if taken else self._done.get(place) or self._full.get(place)
+        if done is None:
+            return False
+        self._census.pass_over([place])
+        self.read_up_to(done.id, done.count, done.size)
+        return True
+
+    def pass_over(self, entry_id: str, events: int, size: int) -> None:
+        """Note that an entry stays which is not ours, and may be counted for so much."""
+        self.cursor = entry_id
+        self.stock = self.stock.plus_unread(events, size)
+        self._passed = attrs.evolve(self._passed, foreign=self._passed.foreign + 1)
+
+    def keep(self, events: int) -> None:
+        """Note that the entry stays which was just read: it is ours, and its age is not known."""
         passed = self._passed
-        self._passed = Passed(
-            passed.foreign + (not kept_events),
-            passed.kept + bool(kept_events),
-            passed.kept_events + kept_events,
-        )
+        self._passed = Passed(passed.foreign, passed.kept + 1, passed.kept_events + events)
 
     def rewind(self) -> None:
         """Begin to read at the start; what is in memory is known by its place and its mark."""
         self._passed_before = self.passed
         self._passed = Passed()
-        self.cursor, self.read = START, 0
+        self.cursor, self.stock = START, Stock()
 
-    def note_all_read(self) -> None:
+    def note_all_read(self, now: float) -> None:
         """Note that nothing stands behind the cursor."""
         self._passed_before = self._passed
+        self._census.note_all_read(now)
+
+    def look_for_all(self) -> Census:
+        """Look, as all is read once more, whether what is not settled is there still."""
+        # Not what is done: it may have been removed, by an order to which the answer was lost.
+        taken = {place: len(each.entry.events) for place, each in self._taken.items()}
+        self._census = Census({**taken, **{place: done.count for place, done in self._full.items()}})
+        return self._census
 
     @property
     def passed(self) -> Passed:
@@ -165,15 +233,32 @@ class Shelf:
         """Return what is to be removed from the stream; the caller says ``removed`` once that is done."""
         return list(islice(self._done.values(), most))
 
-    def removed(self, done: Iterable[Done], gone: Sequence[str], kept: Sequence[str]) -> None:
-        """Note that of these entries some are removed, and others kept; the rest was not there."""
-        self.read = max(0, self.read - len(gone))
-        stay = set(kept)
+    def removed(self, done: Iterable[Done], gone: Sequence[str], kept: Sequence[str]) -> int:
+        """Note that of these entries some are removed, and others kept; the rest was not there.
+
+        Return how many events the rest has that nobody has counted: Redis had lost them.
+        """
+        stay, left = set(kept), set(gone)
+        lost = 0
         for each in done:
             place = each.id, each.mark
             del self._done[place]
+            if each.id in stay | left:
+                self._census.pass_over([place])
+            elif place not in self._unsure:
+                lost += len(each.delivered)
+            self._unsure.discard(place)
             if each.id in stay:
                 self._full[place] = each
+            if each.id in left and _order(each.id) <= _order(self.cursor):
+                self.stock = self.stock.plus(each.count, each.size, -1)
+        return lost
+
+    def note_unsure(self, done: Iterable[Done]) -> None:
+        """Note that these may be removed: Redis was asked to, and has not answered."""
+        places = [(each.id, each.mark) for each in done]
+        self._unsure.update(places)
+        self._census.pass_over(places)
 
     def try_full_again(self) -> None:
         """Let those be removed for which there were too many dead letters."""
@@ -186,4 +271,10 @@ class Shelf:
         self._of.clear()
         self._done.clear()
         self._full.clear()
+        self._unsure.clear()
         self.rewind()
+
+
+def _order(entry_id: str) -> tuple[int, ...]:
+    """Return what tells which of two entries stands first."""
+    return tuple(map(int, entry_id.split("-")))

@@ -11,7 +11,7 @@ belong to who holds ``_io``. Nothing waits for Redis while holding the shipper's
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -24,20 +24,21 @@ from togai_shipper._outcome import Settled
 from togai_shipper._plural import counted
 from togai_shipper.spool.news import News
 
-from .answers import Server
+from .answers import Done, Removed
 from .entries import MOST_EVENTS
 from .errors import Forbidden, Foreign, Newer, RelayError
-from .keeper import Keeper
+from .figures import Figures
+from .journal import counted as counted_by_journal
 from .lease import Lease
+from .lease_keeper import Keeper
 from .link import Link
-from .losses import Sight, loss, number
+from .losses import number
 from .reader import Reader
 from .shelf import Shelf
 from .view import Role, View
 
 SETTLE_EVERY = 0.1  # seconds for which entries that are done gather
 SETTLE_MOST = 200  # entries that are settled at once
-LOOK_EVERY = 2.0  # seconds between looks at the relay's figures
 AGAIN_EVERY = 60.0  # seconds until what had to stay is tried again
 RETRY_AFTER = 1.0  # seconds, after Redis has failed us
 FINISH = 1.0  # seconds that close() waits at most for what is asked of Redis just then
@@ -58,6 +59,7 @@ class Stream:
         self._lock = around.lock
         self._shutdown = around.shutdown
         self._inlet = around.inlet
+        self._saying = around.saying
         self._ended = around.ended
         self._link = link
         self._keeper = keeper
@@ -87,18 +89,14 @@ class Stream:
         self._reader = Reader(
             around, link, self._shelf, self._news, room=self._room, settled=self.note_settled
         )
-        self._facts: Mapping[str, str] = {}
-        self._length = 0
-        self._server: Server | None = None
-        self._sight = Sight()
+        self._figures = Figures(around, link, keeper, self._shelf, self._reader, self._news)
         self._was_held = False
-        self._look_at = self._settled_at = self._again_at = 0.0
-        self._retry_at = 0.0
+        self._is_saying = False  # that it has said how it stands since it has the lease
+        self._settled_at = self._again_at = self._retry_at = 0.0
         self._failing_since: float | None = None
         self._failure = ""  # why Redis could not be asked last
         self._is_refused = False
         self._left = 0  # events that were in memory at the end
-        self._lost = 0
         self._is_leaving = False
         self._is_finished = False
 
@@ -110,6 +108,10 @@ class Stream:
     def put(self, event: bytes) -> Literal["closed"]:  # noqa: ARG002  the seam's
         """Take nothing: what a drainer sends comes from its stream."""
         return "closed"
+
+    def stir(self) -> None:
+        """Note soon in the relay how this drainer stands."""
+        self.bell.ring()
 
     def wake(self) -> None:
         """Wake the thread, or start it."""
@@ -137,7 +139,7 @@ class Stream:
 
     @property
     def coming(self) -> int:
-        """What is in the stream is nobody's until it is read."""
+        """What is in the stream belongs to no one until it is read."""
         return 0
 
     def oldest_since(self) -> None:
@@ -179,9 +181,11 @@ class Stream:
             entries = counted(passed.foreign, "entry", "entries")
             return f"{entries} of the relay cannot be read by this version"
         if passed.kept:
+            is_known = self._reader.is_time_known
             return (
                 f"{counted(passed.kept_events, 'event')} of the relay may have been sent before, and the"
-                " clocks do not tell how long ago: kept, not sent, until ours and Togai's agree"
+                " clocks do not tell how long ago: kept, not sent, until "
+                + ("ours and Togai's agree" if is_known else "Togai says what time it is")
             )
         return None
 
@@ -194,7 +198,7 @@ class Stream:
         return {
             "recovered": self._reader.recovered,
             "stranded": passed.foreign + passed.kept_events,
-            "dead_letters": number(self._facts, "dead"),
+            "dead_letters": number(self._figures.facts, "dead"),
         }
 
     def view(self) -> View:
@@ -205,11 +209,11 @@ class Stream:
             return View(
                 role="leads" if lease.is_held else role,
                 lease=lease,
-                facts=self._facts,
-                length=self._length,
+                facts=self._figures.facts,
+                length=self._figures.length,
                 passed=self._shelf.passed,
                 full=self._shelf.full,
-                lost=self._lost,
+                lost=self._figures.lost,
                 is_empty=self._is_empty(lease),
                 failure=self._failure,
                 is_refused=self._is_refused,
@@ -217,8 +221,10 @@ class Stream:
 
     def _is_empty(self, lease: Lease) -> bool:
         if lease.is_held:
-            return self._reader.is_all_read and len(self._shelf) == self._shelf.full
-        return lease.is_another_s and bool(self._facts) and not number(self._facts, "events")
+            is_known = not (self._reader.is_time_coming or self._figures.is_counting)
+            return is_known and self._reader.is_all_read and len(self._shelf) == self._shelf.full
+        facts = self._figures.facts
+        return lease.is_another_s and bool(facts) and not number(facts, "events")
 
     # --- the thread ---
 
@@ -241,12 +247,13 @@ class Stream:
         if self._is_finished:
             return FOREVER
         now, lease = self._clock(), self._keeper.lease
-        times = [lease.due_at(), max(self._retry_at, self._look_at)]
+        times = [lease.due_at(), max(self._retry_at, self._figures.due_at)]
         if lease.is_held:
             if self._shelf.done:
                 times.append(max(self._retry_at, self._settle_due_at()))
             if self._room():
                 times.append(max(self._retry_at, self._reader.due_at))
+            times.append(max(self._retry_at, self._saying.due_at()))
         return max(0.0, min(times) - now)
 
     def _settle_due_at(self) -> float:
@@ -283,14 +290,29 @@ class Stream:
             self._heed_lease()
             if self._clock() < self._retry_at:
                 return
-            self._look()
+            self._keeper.tell_key()
+            self._figures.look()
+            self._try_again()
             if self._keeper.lease.is_held:
                 self._settle()
+                self._reader.heed_time()
                 self._reader.read()
+                self._say()
         except RelayError as error:
             self._failed(error)
         else:
             self._failing_since, self._failure, self._is_refused = None, "", False
+
+    def _say(self) -> None:
+        """Note in the relay how this drainer stands, where that is due: it drains, whether it can or not."""
+        self._saying.stir()
+        text = self._saying.text() if self._is_saying else self._saying.begin()
+        self._is_saying = True
+        if text is not None:
+            try:
+                self._link.note_report(self._keeper.lease.owner, text)
+            except RelayError:  # a Redis that is full, for one, which is drained all the same
+                self._saying.failed()
 
     def _failed(self, error: RelayError) -> None:
         now = self._clock()
@@ -310,8 +332,9 @@ class Stream:
             has_come = lease.is_held and not self._was_held
             self._was_held = lease.is_held
             if has_come:
+                self._is_saying = False
                 self._reader.rewind()
-                self._look_at = 0.0
+                self._figures.look_at_once()
             is_forgotten = lease.is_another_s and bool(len(self._shelf))
             count = self._inlet.count
             if is_forgotten:
@@ -325,45 +348,27 @@ class Stream:
             )
             self._inlet.progress.ring()
 
-    # --- the figures ---
-
-    def _look(self) -> None:
-        """Look at the relay's figures: whether it is another one by now, or something is gone."""
-        now = self._clock()
-        if now < self._look_at:
+    def tell_key(self) -> None:
+        """Tell Redis at once what is new about the key; on any thread."""
+        if self._keeper.trial.word is None or not self._hold(FINISH):
             return
-        facts, length, server = self._link.facts(), self._link.length(), self._link.server()
-        sight = Sight.of(facts)
-        with self._lock:
-            gone = loss(self._sight, sight, self._shelf.events)
-            is_another = sight.epoch != self._sight.epoch or server != self._server
-            self._sight, self._server = sight.after(self._sight), server
-            self._facts, self._length = facts, length
-            if is_another or gone:
-                self._reader.rewind()
-            if gone:
-                self._sight = sight
-                self._lost += gone.at_least
-            self._try_again(now)
-        if gone:
-            self._news.error(
-                "lost by Redis",
-                "Redis has lost events that it had confirmed, at least %d: %s; producers hand over again"
-                " what they still hold",
-                gone.at_least,
-                gone.why,
-            )
-        self._keeper.check(facts)
-        self._look_at = now + LOOK_EVERY
+        try:
+            self._keeper.tell_key()
+        except RelayError as error:
+            self._failed(error)
+        finally:
+            self._io.release()
 
-    def _try_again(self, now: float) -> None:
+    def _try_again(self) -> None:
         """Let what had to stay in the stream be looked at again, now and then."""
+        now = self._clock()
         if now < self._again_at:
             return
         self._again_at = now + AGAIN_EVERY
-        self._shelf.try_full_again()
-        if self._shelf.passed.kept:
-            self._reader.rewind()
+        with self._lock:
+            self._shelf.try_full_again()
+            if self._shelf.passed.kept:
+                self._reader.rewind()
 
     # --- out ---
 
@@ -374,15 +379,26 @@ class Stream:
                 if self._clock() < self._settle_due_at():
                     return
                 done = self._shelf.next_done(SETTLE_MOST)
-            if not done:
+            doubt = self._figures.doubt
+            if not done and not doubt:
                 return
-            removed = self._link.settle(self._keeper.owner, done, self._max_dead)
+            removed = self._settled(done, doubt)
             if removed.lost_to is not None:
                 self._keeper.note_lost(removed.lost_to)
                 self._heed_lease()
                 return
             with self._lock:
-                self._shelf.removed(done, removed.removed, removed.kept)
+                lost = self._shelf.removed(done, removed.removed, removed.kept)
+                self._figures.note_left(done, removed)
+            self._figures.note_written()
+            if lost:
+                self._figures.note_uncounted(lost)
+            if removed.not_counted:
+                self._news.warning(
+                    "no journal",
+                    "the relay's journal does not count what is delivered: %s",
+                    removed.not_counted,
+                )
             if removed.kept:
                 self._news.error(
                     "too many dead letters",
@@ -391,6 +407,15 @@ class Stream:
                     self._max_dead,
                     counted(len(removed.kept), "entry", "entries"),
                 )
+
+    def _settled(self, done: Sequence[Done], doubt: str) -> Removed:
+        counts = counted_by_journal((each.delivered for each in done), "delivered", self._now_ms(), doubt)
+        try:
+            return self._link.settle(self._keeper.owner, done, self._max_dead, counts)
+        except RelayError:
+            with self._lock:
+                self._shelf.note_unsure(done)
+            raise
 
     # --- the end ---
 
@@ -414,7 +439,9 @@ class Stream:
             self._is_finished = True
             with suppress(Exception):  # what is not settled is sent again, with the same ids
                 self._settle()
-                self._facts = self._link.facts()
+                self._figures.look_at_once()
+                self._figures.look()
+                self._figures.look()  # again only where the first one has corrected something
             with suppress(Exception):  # it is taken over ten seconds later
                 self._keeper.release()
             self._link.close()

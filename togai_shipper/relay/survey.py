@@ -12,12 +12,17 @@ from typing import Any
 
 import attrs
 
+from togai_shipper._engine.self_report import SelfReport
+
+from .answers import figure_of
 from .errors import RelayError
 from .link import DRAINERS, Link
 from .scripts import RIGHTS
 
-KINDS = {"events": "stream", "relay": "hash", "dead": "hash", "lease": "string"}
-FACTS = ("v", "epoch", "base_url", "key", "bytes", "events", "in", "out", "lost", "oldest", "dead")
+KINDS = {"events": "stream", "relay": "hash", "dead": "hash", "lease": "string", "journal": "hash"}
+FIGURES = ("v", "bytes", "events", "in", "out", "lost", "oldest", "dead")
+FACTS = ("epoch", "base_url", "key", "trying", *FIGURES)
+REPORT = "report"  # what who drains says of itself
 RELEASED = "released"
 RENEWED_WITHIN = 4.5  # seconds; the holder of the lease says every 2 s that it is there
 PAUSE = 0.1  # seconds between two looks at the lease
@@ -54,6 +59,7 @@ class Survey:
         drainers: all whose connections have a drainer's name.
         lacks_to_hand_over: commands that this user lacks for it.
         lacks_to_drain: likewise.
+        lacks_to_count: likewise, to keep the journal.
 
     """
 
@@ -67,11 +73,32 @@ class Survey:
     drainers: Sequence[str] | None = None
     lacks_to_hand_over: Sequence[str] | None = None
     lacks_to_drain: Sequence[str] | None = None
+    lacks_to_count: Sequence[str] | None = None
 
     def number(self, name: str) -> int:
         """Return one of the facts, 0 where it is not there or is no number."""
-        text = self.facts.get(name, "")
-        return int(text) if text.lstrip("-").isdecimal() and len(text) < 20 else 0  # noqa: PLR2004  64 bits
+        return figure_of(self.facts.get(name, "")) or 0
+
+    @property
+    def damaged(self) -> Sequence[str]:
+        """Which figures of the relay's hash are no numbers: somebody else has written there."""
+        return [name for name in FIGURES if figure_of(self.facts.get(name, "0")) is None]
+
+    @property
+    def report(self) -> SelfReport | None:
+        """What who drains says of itself; ``None`` where it says nothing: an older version."""
+        return self.report_of(self.leader.owner if self.leader else "")
+
+    def report_of(self, owner: str) -> SelfReport | None:
+        """Return what this drainer says of itself, if it was the last one to say something."""
+        who, _, text = self.facts.get(REPORT, "").partition("\n")
+        return SelfReport.of_text(text) if who == owner else None
+
+    @property
+    def waiting(self) -> Sequence[str]:
+        """The drainers that are connected, and do not have the lease."""
+        owner = self.leader.owner if self.leader else ""
+        return [each for each in self.drainers or () if each != owner]
 
 
 def survey(link: Link, clock: Clock | None) -> Survey:
@@ -79,9 +106,12 @@ def survey(link: Link, clock: Clock | None) -> Survey:
 
     Raises ``RelayError`` where not even the relay's facts can be read.
     """
+    link.ask("PING")  # first, since what is asked further down may be left unanswered
     wrong = _wrong_kinds(link)
     lacks = _allowed(
-        lambda: link.run(RIGHTS, ("relay",), [link.keys[part] for part in ("events", "dead", "lease")])
+        lambda: link.run(
+            RIGHTS, ("relay",), [link.keys[part] for part in ("events", "dead", "lease", "journal")]
+        )
     )
     return Survey(
         info=_allowed(lambda: link.ask("INFO")),
@@ -92,6 +122,7 @@ def survey(link: Link, clock: Clock | None) -> Survey:
         drainers=_allowed(lambda: _drainers(link)),
         lacks_to_hand_over=None if lacks is None else lacks[0].split(),
         lacks_to_drain=None if lacks is None else lacks[1].split(),
+        lacks_to_count=None if lacks is None else lacks[2].split(),
         wrong_kinds=wrong,
         facts={} if link.keys["relay"] in wrong else facts(link),
     )
@@ -99,23 +130,25 @@ def survey(link: Link, clock: Clock | None) -> Survey:
 
 def watched(link: Link, clock: Clock) -> Leader:
     """Return who has the lease; wait a few seconds for its beat to move. Raises ``RelayError``."""
-    first = said = _lease(link)
+    first = said = lease_of(link)
     until = clock.now() + RENEWED_WITHIN
     while said not in ("", RELEASED) and said == first and clock.now() < until:
         clock.pause(PAUSE)
-        said = _lease(link)
+        said = lease_of(link)
     return Leader(said.rpartition(":")[0], is_alive=said != first)
 
 
-def _lease(link: Link) -> str:
+def lease_of(link: Link) -> str:
+    """Return what the lease says: ``owner:beat``, ``released``, or nothing. Raises ``RelayError``."""
     said = link.ask("GET", link.keys["lease"])
     return _text(said) if said is not None else ""
 
 
 def facts(link: Link) -> dict[str, str]:
     """Return what the relay's hash says. Raises ``RelayError``."""
-    found = link.ask("HMGET", link.keys["relay"], *FACTS)  # a producer may not ask for all of it
-    return {name: _text(value) for name, value in zip(FACTS, found, strict=True) if value is not None}
+    names = (*FACTS, REPORT)
+    found = link.ask("HMGET", link.keys["relay"], *names)  # a producer may not ask for all of it
+    return {name: _text(value) for name, value in zip(names, found, strict=True) if value is not None}
 
 
 def _config(link: Link) -> dict[str, str]:

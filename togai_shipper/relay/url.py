@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import re
+import traceback
+from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 from togai_shipper._engine.blanking import BLANK, passwords_of
 from togai_shipper._secret import Secret
 from togai_shipper.exceptions import ConfigurationError
 
+_PACKAGE = str(Path(__file__).parent.parent)
 DEFAULT_NAME = "togai"
 _SCHEME = re.compile("(?i)(rediss?|unix)://")
 _MOST_NAME = 100  # characters
@@ -77,3 +80,16 @@ def shown(url: str) -> str:
     if "password=" in userinfo:  # an option with an @ in it: where the host ends is not clear
         return f"{scheme}://{BLANK}"
     return f"{scheme}://{BLANK + '@' if mark else ''}{place.partition('?')[0]}"
+
+
+def without_text(error: BaseException) -> str:
+    """Return what the application's code has raised, and where, without the text: it may hold a password.
+
+    Nobody has told us what is secret there, and of a URL that cannot be read an error repeats any part.
+    """
+    kind, places = type(error).__name__, traceback.extract_tb(error.__traceback__)
+    theirs = [place for place in places if not place.filename.startswith((_PACKAGE, "<frozen "))]
+    where = [
+        f"{Path(place.filename).name}:{place.lineno}" for place in theirs if place.name != "import_module"
+    ]
+    return f"{kind}{f' ({where[0]})' if where else ''}; its text is not shown, since it may hold a password"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -19,6 +20,9 @@ MAX_DIMENSION = 200
 MAX_ATTRIBUTES = 10
 MAX_LOOKUP_ID = 50  # an event may have a longer id, but GET /events/{id} refuses it
 
+#: The reply to a request whose body is not plain JSON.
+NOT_JSON = 415, "content-type: must be application/json, without content-encoding"
+
 _EVENT_REQUIRED = frozenset(("schemaName", "timestamp", "accountId", "attributes", "dimensions"))
 _EVENT = _EVENT_REQUIRED | {"id"}
 _ATTRIBUTE_REQUIRED = frozenset(("name", "value"))
@@ -29,6 +33,11 @@ _VALUE = re.compile(r"-?[0-9]{1,512}(\.[0-9]+)?")
 _TIMESTAMP = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]+)?"
     r"(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))?"
+)
+# What Togai's client for Ruby sends of a Time: "2024-05-01 12:00:00 UTC", or "+0530" in place of "UTC".
+_RUBY_TIMESTAMP = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})"
+    r" (?:UTC|([+-])([01][0-9]|2[0-3])([0-5][0-9]))"
 )
 _ZONE = re.compile(r"[Zz]|[+-][0-9]{2}:[0-9]{2}$")
 
@@ -88,6 +97,14 @@ def unwrap(payload: Any, wrapper: str, most: int = MAX_EVENTS) -> list[Any]:
     return events
 
 
+def is_plain_json(headers: Mapping[str, str]) -> bool:
+    """Whether a request says that its body is JSON, in UTF-8, and not compressed."""
+    media, _, parameters = headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    encoding = headers.get("content-encoding", "identity")
+    return media.strip().lower() == "application/json" and charset in {"", "utf-8"} and encoding == "identity"
+
+
 # --- an event ---------------------------------------------------------------------------------------------
 # Each check names the end of its field's path; its caller puts the beginning before that.
 
@@ -96,7 +113,8 @@ def check(event: Any, where: str, *, strict: bool = False) -> None:
     """Raise a ``Breach`` unless this is an event; the names of its fields begin with ``where``.
 
     Togai leaves open whether an event may repeat an attribute's name, and whether its timestamp may come
-    without a zone (UTC is then meant). The sandbox lets both pass; ``strict`` refuses them.
+    without a zone (UTC is then meant), or as Ruby prints a ``Time``; Togai's own clients send both. The
+    sandbox lets all three pass; ``strict`` refuses them.
     """
     if not isinstance(event, dict):
         raise Breach(f"{where}: must be an object")
@@ -159,7 +177,7 @@ def _dimensions(dimensions: Any) -> None:
 
 def instant(timestamp: str) -> datetime:
     """Return the moment that an ISO 8601 timestamp means, to the second; without a zone it is UTC."""
-    match = _TIMESTAMP.fullmatch(timestamp)
+    match = _TIMESTAMP.fullmatch(timestamp) or _RUBY_TIMESTAMP.fullmatch(timestamp)
     if match is None:
         raise Breach(".timestamp: must be an ISO 8601 date and time")
     *numbers, sign, hours, minutes = match.groups()
@@ -178,6 +196,8 @@ def _timestamp(value: Any, *, strict: bool) -> None:
     if not isinstance(value, str):
         raise Breach(".timestamp: must be a string")
     instant(value)
+    if strict and _TIMESTAMP.fullmatch(value) is None:
+        raise Breach(".timestamp: must be an ISO 8601 date and time")
     if strict and _ZONE.search(value) is None:
         raise Breach(".timestamp: must have a zone")
 

@@ -23,13 +23,20 @@ class Credentials:
         self._key = key
         self._switches = switches
         self._tokens: dict[str, float] = {}  # token -> when it expires, in seconds since 1970
+        self.is_revoked = False
 
     def change(self, key: str | None) -> None:
         """Accept this key from now on, and neither the old one nor its tokens."""
         self._key, self._tokens = key, {}
 
+    def revoke(self, *, is_revoked: bool) -> None:
+        """Let no credential be valid, or let them be valid again."""
+        self.is_revoked = is_revoked
+
     def admits(self, headers: Sequence[str]) -> bool:
         """Whether these ``Authorization`` headers hold a valid key or token."""
+        if self.is_revoked:
+            return False
         bearer = self._bearer(headers)
         if bearer in self._tokens:
             return self._switches.clock() < self._tokens[bearer]

@@ -48,6 +48,9 @@ class FakeTogai(Switches):
         >>> togai.ledger.get("e-1").accepted, togai.ledger.metered, togai.ledger.billed_twice
         (2, 1, set())
 
+    What became of an event is looked up as at Togai: ``GET /events`` and ``/events/{id}``, ``POST /metrics``,
+    ``GET /event_schema`` and ``/accounts``, ``POST /events/correction``.
+
     Besides the arguments below it takes every switch of ``Switches`` as a keyword; each is also an attribute,
     and may be changed while the sandbox runs.
 
@@ -128,6 +131,18 @@ class FakeTogai(Switches):
         """How many of the queued faults no request has met yet."""
         return self._app.script.left
 
+    def script_lookups(self, *faults: Fault | None) -> None:
+        """Queue faults for look-ups and corrections: the next of these meet them in order, one each.
+
+        What such a request asks for is not done, unless the fault is a wait. The body of ``Cut`` and ``Drip``
+        begins with a 200 here.
+
+        Raises:
+            ValueError: for ``faults.Partial``, which is a reply to a batch of events.
+
+        """
+        self._app.script.add_lookups(*faults)
+
     @property
     def on_request(self) -> Callable[[Received], Fault | None] | None:
         """A function that is called for each ingestion request if the queue is empty, and returns its fault.
@@ -140,6 +155,15 @@ class FakeTogai(Switches):
     @on_request.setter
     def on_request(self, callback: Callable[[Received], Fault | None] | None) -> None:
         self._app.script.on_request = callback
+
+    @property
+    def on_lookup(self) -> Callable[[Received], Fault | None] | None:
+        """The same for each look-up and correction, if the queue of ``script_lookups`` is empty."""
+        return self._app.script.on_lookup
+
+    @on_lookup.setter
+    def on_lookup(self, callback: Callable[[Received], Fault | None] | None) -> None:
+        self._app.script.on_lookup = callback
 
     def poison(
         self,

@@ -23,7 +23,10 @@ Simple: TypeAlias = Refuse | Throttle | Html | Empty | Answer | Huge | Hang | Re
 Reply: TypeAlias = Response | wire.Unanswered
 
 _BODY = b'{"success":true}\n'  # 17 bytes, of which Cut sends fewer and Huge adds blanks to
-_HEAD = b"HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\n"
+_HEADS = {
+    202: b"HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\n",
+    200: b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n",
+}
 _ENDLESS = 1_000_000_000  # bytes that a dripping body announces
 _CHUNK = 64 * 1024  # bytes of a huge body at a time; any number would do
 
@@ -34,8 +37,11 @@ _PAGE = """<html>
 """
 
 
-def reply_of(fault: Simple) -> Reply:  # noqa: C901, PLR0911, PLR0912  a table with a row for each fault
-    """Return the reply that this fault describes."""
+def reply_of(  # noqa: C901, PLR0911, PLR0912  a table with a row for each fault
+    fault: Simple, success: int = 202
+) -> Reply:
+    """Return the reply that this fault describes; one that begins well has the status ``success``."""
+    head = _HEADS[success]
     match fault:
         case Refuse():
             return replies.error(fault.status, fault.message)
@@ -58,11 +64,11 @@ def reply_of(fault: Simple) -> Reply:  # noqa: C901, PLR0911, PLR0912  a table w
         case Reset():
             return wire.ConnectionReset()
         case Cut():
-            return wire.Bytes(_HEAD + b"content-length: %d\r\n\r\n" % len(_BODY) + _BODY[: fault.sent])
+            return wire.Bytes(head + b"content-length: %d\r\n\r\n" % len(_BODY) + _BODY[: fault.sent])
         case Drip(part="body"):
-            return wire.Dripping(_HEAD + b"content-length: %d\r\n\r\n" % _ENDLESS, fault.interval)
+            return wire.Dripping(head + b"content-length: %d\r\n\r\n" % _ENDLESS, fault.interval)
         case Drip():
-            return wire.Dripping(_HEAD + b"x-drip: ", fault.interval)
+            return wire.Dripping(head + b"x-drip: ", fault.interval)
         case _:
             return wire.Bytes(fault.data)
 

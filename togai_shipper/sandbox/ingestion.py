@@ -7,14 +7,13 @@ is a 202. All of it runs in the event loop's thread.
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from . import contract, replies, wire
 from .contract import Breach
+from .event_outcome import refused
 from .fault_replies import Reply, reply_of
 from .faults import Fault, Hold, Ingest, Partial, Slow, picks
 
@@ -23,14 +22,14 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from .journal import Journal, NotedRequest, Received
+    from .journal import Journal, NotedRequest
     from .ledger import BillingLedger
     from .script import Script
     from .switches import Switches
 
 WRAPPERS = {"/ingest": "event", "/ingestBatch": "events"}
 
-_ACCEPTED, _PARTIAL, _INVALID, _NOT_JSON, _TOO_LARGE = 202, 207, 400, 415, 422
+_ACCEPTED, _PARTIAL, _INVALID, _TOO_LARGE = 202, 207, 400, 422
 _DUPLICATE = "duplicate event id: it was ingested before"
 
 
@@ -39,12 +38,14 @@ class JudgedRequest:
     """A request for ingestion, and what Togai would make of it.
 
     Attributes:
+        noted: where it is noted what becomes of each event.
         events: the events in it.
         refusal: the reply, if Togai would accept none of them.
         accepted: how many of them, from the front, have been accepted or left out already.
 
     """
 
+    noted: NotedRequest
     events: list[dict[str, Any]]
     refusal: Response | None = None
     accepted: int = 0
@@ -66,21 +67,20 @@ class Ingestion:
         received = noted.received
         fault = self._script.next(received)
         self._journal.meet(noted, fault)
-        self._ledger.receive(received.ids)
         judged = (
-            self._judge(received, payload)
+            self._judge(noted, payload)
             if is_authorized
-            else JudgedRequest(received.events, replies.unauthorized())
+            else JudgedRequest(noted, received.events, replies.unauthorized())
         )
         return await self._meet(fault, judged, signals)
 
     def _accept(self, judged: JudgedRequest, end: int, but: Collection[int] = ()) -> None:
         """Accept the first ``end`` events, except ``but``: none twice, and none of a refused request."""
         if judged.refusal is None:
-            left = range(judged.accepted, end)
-            self._ledger.accept(judged.events[index] for index in left if index not in but)
+            left = [index for index in range(judged.accepted, end) if index not in but]
+            outcomes = self._ledger.accept(judged.events[index] for index in left)
             judged.accepted = max(judged.accepted, end)
-            self._journal.note()
+            self._journal.settle(judged.noted, zip(left, outcomes, strict=True))
 
     # --- what goes wrong on purpose ---
 
@@ -90,7 +90,7 @@ class Ingestion:
                 return self._reply_as_togai(judged)
             case Slow():
                 self._accept_share(judged, fault.ingest)
-                await _wait(signals.stopping, fault.seconds)
+                await signals.wait(fault.seconds)
                 return await self._resume(fault.then, judged, signals)
             case Hold():
                 self._accept_share(judged, fault.ingest)
@@ -118,27 +118,31 @@ class Ingestion:
         repeats: Mapping[int, str] | None = None,
     ) -> Response:
         """Accept all but the bad ones, and name these; name repeats as well, though they are accepted."""
+        first = judged.accepted  # those before it are accepted by now, though they be bad
+        self._journal.settle(
+            judged.noted, ((index, refused(why)) for index, why in bad.items() if index >= first)
+        )
         self._accept(judged, len(judged.events), bad)
         named = sorted((dict(repeats or {}) | dict(bad)).items())
         return replies.partial(fault, [(judged.events[index], why) for index, why in named])
 
     # --- what Togai would do ---
 
-    def _judge(self, received: Received, payload: Any) -> JudgedRequest:
-        switches, wrapper = self._switches, WRAPPERS[received.path]
+    def _judge(self, noted: NotedRequest, payload: Any) -> JudgedRequest:
+        received, switches = noted.received, self._switches
+        wrapper = WRAPPERS[received.path]
         if switches.max_body_bytes is not None and received.size > switches.max_body_bytes:
             why = f"body: must be at most {switches.max_body_bytes} bytes"
-            return _refused(received, _TOO_LARGE, why)
-        if not _is_plain_json(received.headers):
-            why = "content-type: must be application/json, without content-encoding"
-            return _refused(received, _NOT_JSON, why)
+            return _refused(noted, _TOO_LARGE, why)
+        if not contract.is_plain_json(received.headers):
+            return _refused(noted, *contract.NOT_JSON)
         try:
             events = contract.unwrap(payload, wrapper, switches.batch_limit)
             for index, event in enumerate(events):
                 contract.check(event, wrapper if wrapper == "event" else f"events[{index}]")
         except Breach as breach:
-            return _refused(received, _INVALID, str(breach))
-        return JudgedRequest(events)
+            return _refused(noted, _INVALID, str(breach))
+        return JudgedRequest(noted, events)
 
     def _reply_as_togai(self, judged: JudgedRequest) -> Response:
         if judged.refusal is not None:
@@ -164,17 +168,5 @@ class Ingestion:
         return {fresh[place]: _DUPLICATE for place in repeated}
 
 
-def _refused(received: Received, status: int, why: str) -> JudgedRequest:
-    return JudgedRequest(received.events, replies.error(status, why))
-
-
-def _is_plain_json(headers: Mapping[str, str]) -> bool:
-    media, _, parameters = headers.get("content-type", "").partition(";")
-    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
-    encoding = headers.get("content-encoding", "identity")
-    return media.strip().lower() == "application/json" and charset in {"", "utf-8"} and encoding == "identity"
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    with suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+def _refused(noted: NotedRequest, status: int, why: str) -> JudgedRequest:
+    return JudgedRequest(noted, noted.received.events, replies.error(status, why))

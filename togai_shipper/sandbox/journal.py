@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from .event_outcome import EventOutcome, refused
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from .faults import Fault
     from .switches import Switches
@@ -33,6 +35,7 @@ class Received:
         ids: the ids of those that have one.
         number: 0 for the first request.
         size: the length of the body, in bytes.
+        query: what follows the question mark in its URL.
 
     """
 
@@ -44,6 +47,7 @@ class Received:
     ids: tuple[str, ...] = attrs.field(repr=False)
     number: int
     size: int
+    query: str = ""
 
 
 @attrs.frozen
@@ -54,24 +58,59 @@ class Answered(Received):
         status: of the reply; ``None`` if there is no reply yet, or the connection was dropped, or the client
             had left by then.
         fault: the fault that it met, if any.
+        reason: why it was refused, if it was.
+        outcomes: what became of each of its events; ``None`` of one for which that is still open.
+        ended: when it was over, with a reply or without one; ``None`` until then.
+        repeats: the number of the last request that brought the first of its ids that came before; ``None``
+            if none did.
 
     """
 
     status: int | None = None
     fault: Fault | None = None
+    reason: str = ""
+    outcomes: tuple[EventOutcome | None, ...] = attrs.field(default=(), repr=False)
+    ended: float | None = None
+    repeats: int | None = None
 
 
 @attrs.define(eq=False)
 class NotedRequest:
-    """A request on its way; ``status`` and ``fault`` change once, under the journal's lock."""
+    """A request on its way; what is known of it changes under the journal's lock, until it is over."""
 
     received: Received
-    status: int | None = None
     fault: Fault | None = None
+    repeats: int | None = None
+    outcomes: list[EventOutcome | None] = attrs.field(init=False)
+    _answered: Answered | None = attrs.field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        self.outcomes = [None] * len(self.received.events)
 
     def snapshot(self) -> Answered:
         """Return what is known of it now."""
-        return Answered(**attrs.asdict(self.received, recurse=False), status=self.status, fault=self.fault)
+        return self._answered or self._as_answered()
+
+    @property
+    def refused(self) -> list[str]:
+        """The ids of its events that were refused."""
+        events = zip(self.received.events, self.outcomes, strict=True)
+        return [event["id"] for event, outcome in events if _is_refused(event, outcome)]
+
+    def end(self, status: int | None, reason: str, ended: float) -> None:
+        """Refuse the events that have no outcome yet, and keep what is known now for good."""
+        rest = refused(reason or ("not answered" if status is None else f"answered {status}"))
+        self.outcomes = [each or rest for each in self.outcomes]
+        self._answered = self._as_answered(status=status, reason=reason, ended=ended)
+
+    def _as_answered(self, **known: Any) -> Answered:
+        facts = attrs.asdict(self.received, recurse=False)
+        known |= {"fault": self.fault, "outcomes": tuple(self.outcomes), "repeats": self.repeats}
+        return Answered(**facts, **known)
+
+
+def _is_refused(event: dict[str, Any], outcome: EventOutcome | None) -> bool:
+    return outcome is not None and outcome.kind == "refused" and isinstance(event.get("id"), str)
 
 
 class Journal:
@@ -82,6 +121,7 @@ class Journal:
         self.now = now  # the real clock, even if a test has frozen time.monotonic
         self._changed = threading.Condition()
         self._requests: deque[NotedRequest] = deque()
+        self._events = 0  # in these requests
         self._number = 0
         self._version = 0  # grows with every change, so that a waiter misses none
         self.failure: Exception | None = None
@@ -119,10 +159,23 @@ class Journal:
             noted = NotedRequest(Received(number=self._number, **facts))
             self._number += 1
             self._requests.append(noted)
-            while self._switches.history is not None and len(self._requests) > self._switches.history:
-                self._requests.popleft()
+            self._events += len(noted.received.events)
+            while len(self._requests) > 1 and self._is_over_full():
+                self._events -= len(self._requests.popleft().received.events)
             self._notify()
         return noted
+
+    def _is_over_full(self) -> bool:
+        requests, events = self._switches.history, self._switches.event_history
+        return (requests is not None and len(self._requests) > requests) or (
+            events is not None and self._events > events
+        )
+
+    def join(self, noted: NotedRequest, repeats: int | None) -> None:
+        """Record which request came before with the same events."""
+        with self._changed:
+            noted.repeats = repeats
+            self._notify()
 
     def meet(self, noted: NotedRequest, fault: Fault | None) -> None:
         """Record which fault the request meets."""
@@ -130,15 +183,17 @@ class Journal:
             noted.fault = fault
             self._notify()
 
-    def close(self, noted: NotedRequest, status: int | None) -> None:
-        """Record the reply's status, before it is sent: who gets the reply finds it recorded."""
+    def settle(self, noted: NotedRequest, outcomes: Iterable[tuple[int, EventOutcome]]) -> None:
+        """Record what became of these events of the request, by their index."""
         with self._changed:
-            noted.status = status
+            for index, outcome in outcomes:
+                noted.outcomes[index] = outcome
             self._notify()
 
-    def note(self) -> None:
-        """Let those who wait call their predicate again: the ledger has changed."""
+    def close(self, noted: NotedRequest, status: int | None, reason: str) -> None:
+        """Record the reply, before it is sent: who gets the reply finds it recorded."""
         with self._changed:
+            noted.end(status, reason, self.now())
             self._notify()
 
     def fail(self, failure: Exception) -> None:
@@ -151,7 +206,14 @@ class Journal:
         """Forget every request; the next one has number 0."""
         with self._changed:
             self._requests.clear()
-            self._number = 0
+            self._number = self._events = 0
+            self._notify()
+
+    def forget(self) -> None:
+        """Forget every request; the next one has the next number."""
+        with self._changed:
+            self._requests.clear()
+            self._events = 0
             self._notify()
 
     def _notify(self) -> None:

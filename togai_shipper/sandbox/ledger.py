@@ -2,41 +2,56 @@
 
 Both endpoints share the ids. The server writes, and tests read from any thread; everything mutable is touched
 only while holding ``_lock``, and what is handed out is a snapshot.
+
+Its counts are exact, however much has come. What it holds has two bounds: only the newest copies are kept
+whole (``Switches.event_history``), and only the newest ids are known at all (``Switches.id_history``). A copy
+of an id that is forgotten counts as new.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import attrs
 
-from .settlement import DUPLICATE_EVENT, IN_PROGRESS, METERED, settle
+from .books import Books
+from .known_ids import Known
+from .records import EventJson, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from .bill import BillRow
+    from .event_outcome import EventOutcome
+    from .records import ListOrder, Place
     from .switches import Switches
-
-EventJson: TypeAlias = dict[str, Any]
+    from .tally import Kind
 
 
 @attrs.frozen
-class Record:
-    """One accepted copy of an event, and what became of it.
+class Totals:
+    """How much has come so far.
 
     Attributes:
-        reference: the server's own id for it.
-        event: the event as it came.
-        status: its final status.
-        created: when it was accepted, in seconds since 1970.
+        billed: how many copies are billed.
+        known: how many copies were accepted of ids that were there already.
+        not_billed: how many other copies were accepted, and are not billed; but for those that a correction
+            has reverted.
+        refused: how many ids came, and were refused for good.
+        undelivered: how many ids came and were neither accepted nor refused for good, so far.
+        billed_twice: how many ids are billed more than once.
+        forgotten: how many ids are no longer known.
 
     """
 
-    reference: str
-    event: EventJson
-    status: str
-    created: float
+    billed: int
+    known: int
+    not_billed: int
+    refused: int
+    undelivered: int
+    billed_twice: int
+    forgotten: int
 
 
 @attrs.frozen
@@ -47,9 +62,9 @@ class Entry:
         receipts: how often it came in a readable request, also in a refused one.
         accepted: how many copies were accepted, duplicates included.
         metered: how many copies are billed.
-        statuses: the status of each accepted copy, oldest first.
-        event: the first accepted copy; ``None`` if there is none.
-        altered: how many later copies differ from it.
+        statuses: the status of each accepted copy that is kept whole, oldest first.
+        event: the first of these; ``None`` if there is none.
+        altered: how many copies differed from the first one that was kept when they came.
 
     """
 
@@ -67,142 +82,171 @@ class BillingLedger:
     def __init__(self, switches: Switches) -> None:
         self._switches = switches
         self._lock = threading.Lock()
-        self._receipts: dict[str, int] = {}
-        self._records: list[Record] = []
-        self._by_id: dict[str, list[Record]] = {}
-        self._billed: dict[str, int] = {}  # id -> how many copies are metered
-        self._duplicates = 0
-        self._accepted_at: dict[str, float] = {}  # id -> when it was last accepted as new
-        self._serial = 0
+        self._books = Books(switches)
 
     def __len__(self) -> int:
         """How many different ids were accepted."""
         with self._lock:
-            return len(self._by_id)
+            return self._books.ids
 
     def __repr__(self) -> str:
         return f"<BillingLedger [{len(self)} ids, {self.accepted} accepted, {self.metered} metered]>"
 
-    # --- read by tests ---
+    # --- read by tests, and by the page ---
 
     def get(self, event_id: str) -> Entry:
         """Return what is known of this id; of an unknown one, only zeros."""
         with self._lock:
-            records = self._by_id.get(event_id, [])
+            known = self._books.known.get(event_id) or Known()
+            records = self._books.records.of_id(event_id)
             return Entry(
-                receipts=self._receipts.get(event_id, 0),
-                accepted=len(records),
-                metered=self._billed.get(event_id, 0),
-                statuses=tuple(map(self._shown, records)),
+                receipts=known.receipts,
+                accepted=known.accepted,
+                metered=known.metered,
+                statuses=tuple(map(self._books.shown, records)),
                 event=records[0].event if records else None,
-                altered=sum(record.event != records[0].event for record in records),
+                altered=known.altered,
             )
 
     @property
     def ids(self) -> frozenset[str]:
         """The ids that were accepted."""
         with self._lock:
-            return frozenset(self._by_id)
+            return frozenset(event_id for event_id, known in self._books.known if known.accepted)
 
     @property
     def records(self) -> tuple[Record, ...]:
-        """Every accepted copy, oldest first, also those without an id."""
+        """Every accepted copy that is kept whole, oldest first, also those without an id."""
         with self._lock:
-            return tuple(self._records)
+            return tuple(self._books.records)
 
     @property
     def accepted(self) -> int:
         """How many copies were accepted, duplicates included."""
         with self._lock:
-            return len(self._records)
+            return self._books.accepted
 
     @property
     def metered(self) -> int:
         """How many copies are billed: the events on the invoice."""
         with self._lock:
-            return sum(self._billed.values())
+            return self._books.metered
 
     @property
     def duplicates(self) -> int:
         """How many copies were accepted of ids that were there already."""
         with self._lock:
-            return self._duplicates
+            return self._books.duplicates
+
+    @property
+    def reverted(self) -> int:
+        """How many copies a correction has reverted."""
+        with self._lock:
+            return self._books.reverted
+
+    @property
+    def totals(self) -> Totals:
+        """All counts, of one moment."""
+        with self._lock:
+            books = self._books
+            return Totals(
+                billed=books.metered,
+                known=books.duplicates,
+                not_billed=books.accepted - books.metered - books.duplicates - books.reverted,
+                refused=books.refused,
+                undelivered=books.undelivered,
+                billed_twice=len(books.billed_twice),
+                forgotten=books.known.forgotten,
+            )
+
+    @property
+    def bill(self) -> list[BillRow]:
+        """What is billed, by account and schema, and the sum of each attribute."""
+        with self._lock:
+            return self._books.bill.rows()
 
     def lost(self, ids: Iterable[str]) -> set[str]:
         """Return those of the given ids that are not billed."""
         with self._lock:
-            return set(ids) - self._billed.keys()
+            return {each for each in ids if not (self._books.known.get(each) or Known()).metered}
 
     @property
     def billed_twice(self) -> set[str]:
         """The ids that are billed more than once."""
         with self._lock:
-            return {event_id for event_id, copies in self._billed.items() if copies > 1}
+            return set(self._books.billed_twice)
 
     def status(self, record: Record) -> str:
-        """Return the status that a lookup shows of a record now."""
+        """Return the status that a look-up shows of a record now."""
         with self._lock:
-            return self._shown(record)
+            return self._books.shown(record)
 
-    def _shown(self, record: Record) -> str:
-        is_settled = self._switches.clock() >= record.created + self._switches.settle_after
-        return record.status if is_settled else IN_PROGRESS
+    # --- read by look-ups ---
+
+    def copies(self, event_id: str) -> tuple[Record, ...]:
+        """Return every accepted copy of an id that is kept whole, oldest first."""
+        with self._lock:
+            return tuple(self._books.records.of_id(event_id))
+
+    def numbered(self, number: int) -> Record | None:
+        """Return the accepted copy with this number, if it is kept whole."""
+        with self._lock:
+            return self._books.records.numbered(number)
+
+    def listed(self, after: Place | None, most: int, order: ListOrder) -> list[Record]:
+        """Return the copies that come after a place in this order: at most so many, none at the end."""
+        with self._lock:
+            return self._books.records.after(after, most, order)
+
+    def sort_some(self, most: int) -> bool:
+        """Sort at most so many copies by when they happened; return whether all are sorted now."""
+        with self._lock:
+            return self._books.records.sort_some(most)
+
+    def counts(self) -> dict[Kind, int]:
+        """Return how many copies of each kind ``POST /metrics`` counts now."""
+        with self._lock:
+            return self._books.counts()
 
     # --- written by the server ---
 
-    def receive(self, ids: Iterable[str]) -> None:
-        """Count that these ids have come, whatever becomes of the request."""
+    def receive(self, ids: Iterable[str], request: int) -> int | None:
+        """Count that a request with this number brought these ids, whatever becomes of it.
+
+        Return the number of the last request that brought the first of them that came before.
+        """
         with self._lock:
-            for event_id in ids:
-                self._receipts[event_id] = self._receipts.get(event_id, 0) + 1
+            return self._books.receive(ids, request)
+
+    def refuse(self, ids: Iterable[str]) -> None:
+        """Note that these ids were refused for good: no client will send them again as they are."""
+        with self._lock:
+            self._books.refuse(ids)
 
     def repeats(self, events: Sequence[EventJson]) -> list[int]:
         """Return which of these, by index, would be duplicates if they were accepted now, in this order."""
-        now = self._switches.clock()
-        seen: set[str] = set()
-        repeated = []
         with self._lock:
-            for index, event in enumerate(events):
-                event_id = event.get("id")
-                if event_id is None:
-                    continue
-                if event_id in seen or self._is_repeat(event_id, now):
-                    repeated.append(index)
-                seen.add(event_id)
-        return repeated
+            return self._books.repeats(events)
 
-    def accept(self, events: Iterable[EventJson]) -> None:
-        """Accept valid events, and settle each: a known id is recorded once more, and not billed again."""
-        now = self._switches.clock()
+    def accept(self, events: Iterable[EventJson]) -> list[EventOutcome]:
+        """Accept valid events, and settle each: a known id is recorded once more, and not billed again.
+
+        Return what became of each.
+        """
         with self._lock:
-            for event in events:
-                event_id = event.get("id")
-                if event_id is not None and self._is_repeat(event_id, now):
-                    status = DUPLICATE_EVENT
-                else:
-                    status = settle(event, now, self._switches)
-                self._enter(event, status, now)
-                if event_id is not None and status != DUPLICATE_EVENT:
-                    self._accepted_at[event_id] = now
+            return self._books.accept(events)
 
-    def _enter(self, event: EventJson, status: str, now: float) -> None:
-        self._serial += 1
-        record = Record(f"event.{self._serial:012d}", event, status, now)
-        self._records.append(record)
-        self._duplicates += status == DUPLICATE_EVENT
-        if "id" in event:
-            self._by_id.setdefault(event["id"], []).append(record)
-            if status == METERED:
-                self._billed[event["id"]] = self._billed.get(event["id"], 0) + 1
+    def revert(self, record: Record) -> Record:
+        """Undo what a copy did, and return it as it is then; its id may come again as new."""
+        with self._lock:
+            return self._books.revert(record)
+
+    def ingest_again(self, event: EventJson) -> None:
+        """Accept an event in the place of one that was reverted."""
+        with self._lock:
+            self._books.accept([event], is_counted=self._switches.metrics_follow)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything; numbers of copies go on."""
         with self._lock:
-            self._duplicates = 0
-            self._records.clear()
-            for book in (self._receipts, self._by_id, self._billed, self._accepted_at):
-                book.clear()
-
-    def _is_repeat(self, event_id: str, now: float) -> bool:
-        accepted_at, window = self._accepted_at.get(event_id), self._switches.dedupe_window
-        return accepted_at is not None and (window is None or now - accepted_at < window)
+            self._books = Books(self._switches, self._books.records.next_number)

@@ -51,12 +51,21 @@ class Quotas:
         return bucket.take(rate)
 
     def admit_stranger(self, source: str) -> bool:
-        """Whether a request without a valid key still gets a 401, rather than a 429."""
-        limit, now = self._switches.unauthenticated_limit, self._monotonic()
+        """Whether a request without a valid key still gets a 401, as those within the limit do."""
+        limit = self._switches.unauthenticated_limit
         if limit is None:
             return True
-        times = self._strangers.setdefault(source, deque())
-        while times and now - times[0] >= UNAUTHENTICATED_WINDOW:
-            times.popleft()
-        times.append(now)
+        times = self._recent(source)
+        times.append(self._monotonic())
         return len(times) <= limit
+
+    def is_locked_out(self, source: str) -> bool:
+        """Whether a source has made so many requests without a valid key that those with one fail, too."""
+        limit = self._switches.unauthenticated_limit
+        return self._switches.locks_out and limit is not None and len(self._recent(source)) > limit
+
+    def _recent(self, source: str) -> deque[float]:
+        times = self._strangers.setdefault(source, deque())
+        while times and self._monotonic() - times[0] >= UNAUTHENTICATED_WINDOW:
+            times.popleft()
+        return times

@@ -18,9 +18,17 @@ def json_reply(status: int, value: Any) -> Response:
     return Response(json.dumps(value).encode(), status, media_type="application/json")
 
 
-def error(status: int, text: str) -> Response:
-    """Return an error, as all of Togai's errors look."""
-    return json_reply(status, message(text))
+class Refusal(Response):
+    """An error, as all of Togai's errors look; ``reason`` is its message."""
+
+    def __init__(self, status: int, text: str) -> None:
+        self.reason = text[:MAX_MESSAGE]
+        super().__init__(json.dumps(message(text)).encode(), status, media_type="application/json")
+
+
+def error(status: int, text: str) -> Refusal:
+    """Return an error."""
+    return Refusal(status, text)
 
 
 def success() -> Response:
@@ -28,7 +36,7 @@ def success() -> Response:
     return json_reply(202, {"success": True})
 
 
-def unauthorized() -> Response:
+def unauthorized() -> Refusal:
     """Return the reply to a wrong key."""
     return error(401, "credential is not valid")
 

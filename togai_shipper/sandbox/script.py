@@ -1,4 +1,4 @@
-"""Which fault the next request meets: a queue, a callback, and poison. Tests set it, the server asks."""
+"""Which fault the next request meets: queues, callbacks, and poison. Tests set them, the server asks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from .faults import Events, Fault, picks
+from .faults import Events, Fault, Hold, Partial, Refuse, Slow, Throttle, picks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,15 +29,19 @@ class Poison:
 
 
 class Script:
-    """Is asked once for each ingestion request that the quotas let through.
+    """Is asked once for each request that the quotas let through: one that brings events, or any other.
 
     It needs no lock: operations of ``deque`` and assignments are atomic, and nothing here takes two steps.
     """
 
     def __init__(self) -> None:
         self._queue: deque[Fault | None] = deque()
+        self._lookups: deque[Fault | None] = deque()
         self._poisons: deque[Poison] = deque()
+        self.standing: Fault | None = None
+        self.stands_once = False
         self.on_request: Callable[[Received], Fault | None] | None = None
+        self.on_lookup: Callable[[Received], Fault | None] | None = None
 
     @property
     def left(self) -> int:
@@ -53,6 +57,16 @@ class Script:
         """Put these faults at the end of the queue."""
         self._queue.extend(faults)
 
+    def add_lookups(self, *faults: Fault | None) -> None:
+        """Put these faults at the end of the queue for look-ups. Raises ``ValueError``."""
+        for fault in faults:
+            _check_lookup(fault)
+        self._lookups.extend(faults)
+
+    def stand(self, fault: Fault | None, *, once: bool = False) -> None:
+        """Let every request meet this fault, or only the next one: after the queue, before the callback."""
+        self.standing, self.stands_once = fault, once
+
     def poison(self, which: Events, status: int, message: str) -> None:
         """Refuse every request that holds such an event."""
         self._poisons.append(Poison(which, status, message))
@@ -61,9 +75,39 @@ class Script:
         """Forget all poison."""
         self._poisons.clear()
 
+    def next_lookup(self, received: Received) -> Fault | None:
+        """Return the next fault of a look-up: of its queue, the standing one, or what its callback returns.
+
+        The standing one it meets only if that is about no event, and stands for every request.
+        """
+        try:
+            return self._lookups.popleft()
+        except IndexError:
+            pass
+        standing = self.standing
+        if isinstance(standing, (Refuse, Throttle, Slow)) and not self.stands_once:
+            return standing
+        fault = None if self.on_lookup is None else self.on_lookup(received)
+        _check_lookup(fault)
+        return fault
+
     def next(self, received: Received) -> Fault | None:
-        """Return the next fault of the queue; if it is empty, what the callback returns."""
+        """Return the next fault: of the queue, the standing one, or what the callback returns."""
         try:
             return self._queue.popleft()
         except IndexError:
-            return None if self.on_request is None else self.on_request(received)
+            pass
+        standing = self.standing
+        if standing is not None and (received.path == "/ingestBatch" or not isinstance(standing, Partial)):
+            self.standing = None if self.stands_once else standing
+            return standing
+        return None if self.on_request is None else self.on_request(received)
+
+
+def _check_lookup(fault: Fault | None) -> None:
+    while isinstance(fault, (Slow, Hold)):
+        fault = fault.then
+    if isinstance(fault, Partial):
+        raise ValueError(  # noqa: TRY004  the type is right, but not here
+            "Partial is a reply to a batch of events: no other request can meet it"
+        )

@@ -1,77 +1,131 @@
-"""What becomes of an event after the 202: it ends in a status, never in an HTTP error.
+"""What becomes of an event after the 202: it ends in a status and its reason, never in an HTTP error.
 
 Pure. The ledger knows repeated ids; everything else that can fail behind the endpoint is here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta, timezone
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
+from . import statuses
+from .catalog import Schema, account_called, schema_called
 from .contract import instant
 
 if TYPE_CHECKING:
     from .switches import Switches
 
-IN_PROGRESS = "INGESTION_IN_PROGRESS"
-METERED = "INGESTION_COMPLETED_EVENT_METERED"
-FAILED = "INGESTION_FAILED"
-SCHEMA_NOT_DEFINED = "INGESTION_FAILED_SCHEMA_NOT_DEFINED"
-ACCOUNT_NOT_FOUND = "INGESTION_FAILED_ACCOUNT_NOT_FOUND"
-PAST_GRACE_PERIOD = "INGESTION_FAILED_PAST_GRACE_PERIOD"
-DUPLICATE_EVENT = "INGESTION_FAILED_DUPLICATE_EVENT"
-NO_EVENT_ID = "INGESTION_FAILED_NO_EVENT_ID"
-INVALID_NAMED_LICENSE_EVENT = "INGESTION_FAILED_INVALID_NAMED_LICENSE_EVENT"
 
-STATUSES = frozenset(
-    (
-        IN_PROGRESS,
-        METERED,
-        FAILED,
-        SCHEMA_NOT_DEFINED,
-        ACCOUNT_NOT_FOUND,
-        PAST_GRACE_PERIOD,
-        DUPLICATE_EVENT,
-        NO_EVENT_ID,
-        INVALID_NAMED_LICENSE_EVENT,
-        "INGESTION_FAILED_ENRICHMENT_FAILED",
-        "INGESTION_FAILED_UNITS_INVALID",
-        "INGESTION_FAILED_INSUFFICIENT_CREDITS",
-        "INGESTION_COMPLETED_NO_MATCHING_METERS",
-        "INGESTION_COMPLETED_EVENT_NOT_METERED",
-        "REVERTED",
-        "UNKNOWN",
-    )
-)
+@attrs.frozen
+class Settled:
+    """The status that an event ends in, and why it is not billed, if so."""
 
-# The schemas that every organisation has: what an event of each needs, and its status without it.
+    status: str
+    reason: str = ""
+
+
+BILLED = Settled(statuses.METERED)
+DUPLICATE = Settled(statuses.DUPLICATE_EVENT)
+
+# The schemas that every organisation has: what an event of each needs, and how it ends without it.
 _PREDEFINED = {
-    "togai-named-license": (("license_id", "name", "action"), INVALID_NAMED_LICENSE_EVENT),
-    "togai-usage": (("usage_meter_id", "usage"), SCHEMA_NOT_DEFINED),
+    "togai-named-license": (
+        ("license_id", "name", "action"),
+        Settled(
+            statuses.INVALID_NAMED_LICENSE_EVENT,
+            "a named licence needs license_id and name, and action 1 or -1",
+        ),
+    ),
+    "togai-usage": (
+        ("usage_meter_id", "usage"),
+        Settled(statuses.SCHEMA_NOT_DEFINED, "togai-usage needs usage_meter_id and usage"),
+    ),
 }
 
 
-def settle(event: dict[str, Any], now: float, switches: Switches) -> str:  # noqa: PLR0911  one return for each status
-    """Return the status that a valid event with a new id ends in, if it was accepted at ``now``."""
+def settle(event: dict[str, Any], now: float, switches: Switches) -> Settled:
+    """Return how a valid event with a new id ends, if it was accepted at ``now``."""
     if "id" not in event:
-        return NO_EVENT_ID
-    present = {attribute["name"] for attribute in event["attributes"]} | event["dimensions"].keys()
-    schema = event["schemaName"]
-    schemas = switches.schemas
-    if schema in _PREDEFINED:
-        needed, otherwise = _PREDEFINED[schema]
-        if not present.issuperset(needed) or not _is_license_action(event):
-            return otherwise
-    elif schemas is not None and schema not in schemas:
-        return SCHEMA_NOT_DEFINED
-    elif isinstance(schemas, Mapping) and not present.issuperset(schemas[schema]):
-        return FAILED
-    if switches.accounts is not None and event["accountId"] not in switches.accounts:
-        return ACCOUNT_NOT_FOUND
+        return Settled(statuses.NO_EVENT_ID, "it has no id")
+    if switches.ends_in is not None and (status := switches.ends_in(event)) is not None:
+        return _chosen(status)
+    settled = _by_schema(event, switches)
+    if settled is not BILLED and settled.status != statuses.NO_MATCHING_METERS:
+        return settled
+    if switches.accounts is not None and not _has_account(event["accountId"], switches):
+        return Settled(statuses.ACCOUNT_NOT_FOUND, f"no account {event['accountId']!r}")
     if switches.grace_period is not None and now > _cycle_end(event) + switches.grace_period:
-        return PAST_GRACE_PERIOD
-    return METERED
+        return Settled(statuses.PAST_GRACE_PERIOD, "its month, and the grace period after it, are over")
+    return settled
+
+
+def _chosen(status: str) -> Settled:
+    """Return what a test has chosen for an event."""
+    if status not in statuses.STATUSES:
+        raise ValueError(f"ends_in: must return a status of Togai's or None, not {status!r}")
+    return BILLED if status == statuses.METERED else Settled(status, f"ends_in chose {status}")
+
+
+# --- by what exists -----------------------------------------------------------------------------------------
+
+
+def _by_schema(event: dict[str, Any], switches: Switches) -> Settled:
+    """Return how the event ends by its schema, if nothing else is wrong with it."""
+    name = event["schemaName"]
+    if name in _PREDEFINED:
+        needed, failed = _PREDEFINED[name]
+        lacks = any(_missing(event, Schema(name, either=needed)))
+        return failed if lacks or not _is_license_action(event) else BILLED
+    return BILLED if switches.schemas is None else _by_own_schema(event, name, switches)
+
+
+def _by_own_schema(event: dict[str, Any], name: str, switches: Switches) -> Settled:
+    schema = schema_called(switches.schemas, name, is_loose=switches.loose_names)
+    if not schema.is_known:
+        return Settled(statuses.SCHEMA_NOT_DEFINED, f"no schema named {name!r}")
+    if not schema.is_active and not switches.inactive_count:
+        return Settled(statuses.SCHEMA_NOT_DEFINED, f"schema {name!r} is not active")
+    if faults := _faults(event, schema, switches):
+        return Settled(statuses.FAILED, f"schema {name!r} {', and '.join(faults)}")
+    if not schema.has_meters:
+        return Settled(statuses.NO_MATCHING_METERS, f"schema {name!r} has no usage meter")
+    return BILLED
+
+
+def _faults(event: dict[str, Any], schema: Schema, switches: Switches) -> list[str]:
+    """Say how event and schema differ: the first fault of each kind."""
+    if not schema.attributes and not schema.dimensions and not schema.either:
+        return []
+    foreign, missing = _foreign(event, schema, switches), _missing(event, schema)
+    return [fault for fault in (next(foreign, None), next(missing, None)) if fault is not None]
+
+
+def _foreign(event: dict[str, Any], schema: Schema, switches: Switches) -> Iterator[str]:
+    """Say what the event has, and the schema has not."""
+    for attribute in event["attributes"]:
+        name, unit = attribute["name"], attribute.get("unit")
+        if name not in schema.attributes and name not in schema.either:
+            if switches.extra_attributes_fail:
+                yield f"has no attribute {name!r}"
+        elif switches.other_units_fail and unit != (due := schema.attributes.get(name)) and due is not None:
+            yield f"has {due!r} as the unit of {name!r}"
+    for name in event["dimensions"]:
+        if switches.extra_dimensions_fail and name not in schema.dimensions and name not in schema.either:
+            yield f"has no dimension {name!r}"
+
+
+def _missing(event: dict[str, Any], schema: Schema) -> Iterator[str]:
+    """Say what the schema has, and the event has not."""
+    attributes = {attribute["name"] for attribute in event["attributes"]}
+    for needed, present in (
+        (schema.attributes, attributes),
+        (schema.dimensions, event["dimensions"].keys()),
+        (schema.either, attributes | event["dimensions"].keys()),
+    ):
+        yield from (f"needs {name!r}" for name in needed if name not in present)
 
 
 def _is_license_action(event: dict[str, Any]) -> bool:
@@ -80,11 +134,22 @@ def _is_license_action(event: dict[str, Any]) -> bool:
     return event["schemaName"] != "togai-named-license" or all(each in {"1", "-1"} for each in actions)
 
 
+def _has_account(name: str, switches: Switches) -> bool:
+    account = account_called(switches.accounts, name)
+    return account.is_known and (account.is_active or switches.inactive_count)
+
+
+# --- by when it happened ------------------------------------------------------------------------------------
+
+
 def _cycle_end(event: dict[str, Any]) -> float:
-    """Return when the event's calendar month ends in UTC, in seconds since 1970."""
-    happened = instant(event["timestamp"])
+    return cycle_end(instant(event["timestamp"]))
+
+
+def cycle_end(when: datetime) -> float:
+    """Return when a moment's calendar month ends in UTC, in seconds since 1970."""
     try:
-        month = happened.astimezone(timezone.utc).replace(day=1, hour=0, minute=0, second=0)
+        month = when.astimezone(timezone.utc).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         return (month + timedelta(days=31)).replace(day=1).timestamp()
     except OverflowError:  # the calendar's first and last month
-        return happened.timestamp()
+        return when.timestamp()

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import socket
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
@@ -40,6 +41,11 @@ class Signals:
         """Release every request, and let none of them send a reply."""
         self.stopping.set()
         self.released.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait so long, or until the sandbox stops."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), seconds)
 
 
 class WireProtocol(H11Protocol):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import takewhile
+from pathlib import Path
 
 from togai_shipper._plural import counted
 
@@ -13,11 +16,18 @@ from .claims import Claim
 from .errors import Damaged, Forged, HoldsNothing, Refused, SpoolError
 from .file import SpoolFile
 from .folder import Folder, Left
-from .orphan import Haul, Orphan
+from .handful import Handful
+from .orphan import PIECE, Haul, Orphan
+from .requests import asked_of
 from .stranded import Stranded
 
 ADOPT_EVERY = 60.0  # seconds between looks for such files, and up to half as much again, at random
 LOOK_MOST = 300  # files looked at in one go: our own events are written before the next ones
+MOVE_MOST = 25  # files moved in one go, if they are small: each takes four descriptors of the application's
+# Seconds for which it is known of which files something is asked: to find out is to read the whole directory.
+# A command waits for five, and says where a file has gone meanwhile.
+ASKED_KNOWN = 1.0
+MOVE_FOR = 0.02  # seconds after which no more of them are opened, for the same reason
 
 
 class Adoption:
@@ -37,7 +47,12 @@ class Adoption:
         self._random = random
         self._tell = tell  # told, by kind, what an operator has to know
         self._found: Iterator[Claim | Left] | None = None
-        self._orphan: Orphan | None = None
+        self._orphans: deque[Orphan] = (
+            deque()
+        )  # to be moved: the first ones at once, if small, or the first in pieces
+        self._asked: Collection[str] = ()
+        self._ask_at = float("-inf")  # monotonic seconds at which it is found out anew
+        self._handful = Handful(clock, folder.sync, self._left_as_it_is)
         self.next_at = float("-inf")  # monotonic seconds
         # Events that are not ours to send. Never changed, but replaced as a whole: it is read under the
         # shipper's lock, and written under the file's.
@@ -46,11 +61,6 @@ class Adoption:
         # Likewise: path -> events that stay since the clocks do not tell their age.
         self.kept: Mapping[str, int] = {}
         self._forged: Mapping[str, str] = {}  # likewise: a file that was set aside, and why nothing was read
-
-    @property
-    def path(self) -> str:
-        """What is being moved."""
-        return str(self._orphan.claim.path) if self._orphan else ""
 
     @property
     def count(self) -> int:
@@ -77,28 +87,34 @@ class Adoption:
 
         A call looks at some of the files; where it finds nothing, and ``next_at`` has come, others are left.
         """
-        if self._orphan is not None:
+        if self._orphans:
             return True
         if self._clock() < self.next_at:
             return False
         if self._found is None:
             self._found = self._begun()
+        until, rows = self._clock() + MOVE_FOR, 0
         left: list[Left] = []
         try:
             for _ in range(LOOK_MOST):
                 found = next(self._found, None)
                 if found is None:
-                    self.pause()
+                    if not self._orphans:
+                        self.pause()
                     break
                 if isinstance(found, Left):
                     left.append(found)
                     continue
-                self._orphan = self._opened(found, now_ms)
-                if self._orphan is not None:
-                    return True
+                orphan = self._opened(found, now_ms)
+                if orphan is None:
+                    continue
+                self._orphans.append(orphan)
+                rows += _rows_of(orphan)
+                if rows >= PIECE or len(self._orphans) == MOVE_MOST or self._clock() >= until:
+                    break
         finally:
             self._leave(left, is_over=self._found is None)
-        return False
+        return bool(self._orphans)
 
     def _begun(self) -> Iterator[Claim | Left]:
         """Begin a look at all files."""
@@ -115,30 +131,58 @@ class Adoption:
         """Look at once, not only in a minute: what could not be read may be readable again."""
         self.next_at = self._clock()
 
+    def judge_anew(self) -> None:
+        """Look at once at what was kept, too: the clocks may tell now."""
+        self.kept = {}
+        self.pause(0.0)
+
     def pause(self, seconds: float | None = None) -> None:
         """Leave what is under way, and look again in so many seconds, or up to half as many more."""
-        if self._orphan is not None:
-            self._orphan.leave()
-        self._found = self._orphan = None
+        for orphan in self._orphans:
+            orphan.leave()
+        self._orphans.clear()
+        self._found = None
         seconds = ADOPT_EVERY if seconds is None else seconds
         self.next_at = self._clock() + seconds * (1.0 + self._random() / 2)
 
     def is_of(self, boot: str) -> bool:
-        """Whether the clock of what is being moved is that of ``boot``."""
-        return self._orphan is not None and self._orphan.file.clock.boot == boot
+        """Whether the clock of what is moved next is that of ``boot``."""
+        return bool(self._orphans) and self._orphans[0].file.clock.boot == boot
 
-    def move(self, ours: SpoolFile, now: Clocks) -> Haul:
-        """Move one piece of what was found. Raises ``SpoolError`` where ``ours`` cannot be written."""
-        assert self._orphan  # noqa: S101  find() has found it
-        path = self._orphan.claim.path
-        haul = self._orphan.move(ours, now)
+    def move(self, ours: SpoolFile, now: Clocks, note: Callable[[str, Haul], object]) -> None:
+        """Move the next of what was found; ``note`` is told what each path brought.
+
+        It is told before the file is removed: who sees that no file is left, and closes, would else leave
+        what came from the last one. Raises ``SpoolError`` where ``ours`` cannot be written.
+        """
+        boot = self._orphans[0].file.clock.boot
+        few = list(
+            takewhile(lambda each: not each.is_special and each.file.clock.boot == boot, self._orphans)
+        )
+        if few and (moved := self._handful.move(few, self._asked_in(ours.path.parent), ours, now, note)):
+            self._orphans = deque(orphan for orphan in self._orphans if orphan not in moved)
+            return
+        self._move_piece(self._orphans[0], ours, now, note)
+
+    def _asked_in(self, directory: Path) -> Collection[str]:
+        now = self._clock()
+        if now >= self._ask_at:
+            self._asked, self._ask_at = asked_of(directory), now + ASKED_KNOWN
+        return self._asked
+
+    def _move_piece(
+        self, orphan: Orphan, ours: SpoolFile, now: Clocks, note: Callable[[str, Haul], object]
+    ) -> None:
+        path = orphan.claim.path
+        haul = orphan.move(ours, now)
+        note(str(path), haul)
         if haul.damaged:
             self._tell(
                 f"damaged {path}",
                 f"{path}: {counted(haul.damaged, 'event is', 'events are')} damaged on disk, and not sent",
             )
         if haul.over:
-            if waiting := self._orphan.waiting:
+            if waiting := orphan.waiting:
                 self.kept = {**self.kept, str(path): waiting}
                 if now.server is not None:
                     self._tell(
@@ -147,20 +191,22 @@ class Adoption:
                         " not agree how long ago; kept, not sent, until they agree or somebody replays"
                         " (togai-shipper spool replay --past-dedupe-window)",
                     )
-            aside = self._end(self._orphan, now)
-            self._orphan = None
+            self._orphans.popleft()
+            aside = self._end(orphan, now)
             if aside:
                 self._tell(
                     f"aside {path}", f"{path}: what can be read of it is adopted; it is set aside as {aside}"
                 )
-        return haul
 
     def _end(self, orphan: Orphan, now: Clocks) -> str:
         try:
             return orphan.end(now.wall)
         except SpoolError as error:  # no failure of our own file
-            self._tell(f"left {orphan.claim.path}", f"{error}; it is left as it is")
+            self._left_as_it_is(orphan, error)
             return ""
+
+    def _left_as_it_is(self, orphan: Orphan, error: SpoolError) -> None:
+        self._tell(f"left {orphan.claim.path}", f"{error}; it is left as it is")
 
     def _leave(self, left: Sequence[Left], *, is_over: bool) -> None:
         """Tell of files that are not ours to take; each has one event at least, as far as we may know."""
@@ -230,3 +276,10 @@ class Adoption:
         except SpoolError as failure:
             what = f"left as it is: {failure}"
         self._tell(f"aside {claim.path}", f"{error}; {what}")
+
+
+def _rows_of(orphan: Orphan) -> int:
+    try:
+        return orphan.rows()
+    except SpoolError:  # damaged, say: it is moved in pieces
+        return PIECE + 1

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from togai_shipper._engine.settlement import DEDUPE_WINDOW
+from togai_shipper._engine.dedupe_window import DEDUPE_WINDOW
 
 Decision: TypeAlias = Literal["send", "dead", "keep"]
 

@@ -83,12 +83,15 @@ class Claim:
             os.close(fd)
             _held.pop(self._name, None)
 
-    def unlink(self) -> None:
-        """Remove the file, with all that belongs to it, and let go. Raises ``SpoolError``, having let go."""
+    def unlink(self, *, is_asked: bool = True) -> None:
+        """Remove the file, with all that belongs to it, and let go. Raises ``SpoolError``, having let go.
+
+        ``is_asked``: there may be requests; to look for them is to read the whole directory.
+        """
         try:
             for suffix in SUFFIXES:
                 Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-            for request in self._requests():
+            for request in self._requests() if is_asked else ():
                 with suppress(OSError):  # somebody's directory, say, which stays
                     request.unlink()
             lock_of(self.path).unlink(missing_ok=True)

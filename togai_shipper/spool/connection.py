@@ -71,6 +71,30 @@ class Connection:
             execute("PRAGMA journal_size_limit = 8388608")
             execute("PRAGMA secure_delete = FAST")  # ON writes what is removed anew, as zeros
 
+    def make_shrinkable(self) -> None:
+        """Let ``shrink`` be possible; in a new file, before anything is in it."""
+        self.execute("PRAGMA auto_vacuum = INCREMENTAL")
+
+    def shrink(self, pages: int) -> None:
+        """Give back so many pages that are free, in one commit."""
+        with self._statement():
+            self._sqlite.executescript(f"PRAGMA incremental_vacuum({pages})")  # execute() would do one page
+
+    def make_sure(self) -> None:
+        """Let a power cut lose nothing of what is written from now on, as without a ``-wal``."""
+        with self._statement():
+            self._sqlite.execute("PRAGMA synchronous = EXTRA")
+            self._sqlite.execute("PRAGMA fullfsync = 1")
+            self._sqlite.execute("PRAGMA secure_delete = FAST")
+
+    def make_hasty(self) -> None:
+        """Wait for the disk no longer: the file is removed."""
+        self.execute("PRAGMA synchronous = OFF")
+
+    def empty_wal_at(self, pages: int) -> None:
+        """Move what is in the ``-wal`` into the file with the commit that makes it so long."""
+        self.execute(f"PRAGMA wal_autocheckpoint = {pages}")
+
     def empty_wal(self) -> bool:
         """Move what is in the ``-wal`` into the file, and empty it; wait for nobody.
 

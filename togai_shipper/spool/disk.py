@@ -9,14 +9,22 @@ import os
 import socket
 from contextlib import suppress
 
+import attrs
+
 from togai_shipper._engine.runtime import Runtime
+from togai_shipper._engine.saying import Saying
 from togai_shipper._version import __version__
 
 from .age import Clocks, FileClock
+from .archive import Archive, keep_journal
+from .book import Book
 from .claims import Claim
 from .errors import OverBound, SpoolError, SpoolFull
-from .file import SpoolFile
+from .file import SELF_REPORT, SpoolFile
 from .folder import Folder
+from .journal import DOUBT, day_of
+from .moving import owes
+from .tally import Tally
 from .wal import Wal, size_of
 
 LOOK_EVERY = 1.0  # seconds between looks whether the file is there still
@@ -26,10 +34,22 @@ RETRY = (1.0, 60.0)  # seconds after a failure until the disk is tried again, do
 class Disk:
     """A file, if there is one, and why there is none, if so."""
 
-    def __init__(self, folder: Folder, base_url: str, max_bytes: int, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        base_url: str,
+        max_bytes: int,
+        runtime: Runtime,
+        keeps: str = "counts",
+        saying: Saying | None = None,
+    ) -> None:
         self._folder = folder
         self._base_url = base_url
         self._max_bytes = max_bytes
+        self._keeps = keeps  # what the journal keeps
+        self._saying = saying
+        self._carried: Book | None = None  # the journal of a file that had to be removed
+        self._doubt = ""  # what the next file's journal has to say of the one that was left
         self._clock = runtime.clock
         self._wall = runtime.wall
         # What names the time since which our clock counts. Without a name of the kernel's, it is ours alone.
@@ -95,6 +115,22 @@ class Disk:
         if self.file is not None and self.failure is None:
             self.file.note_wall_clock(self._clock(), self._wall())
 
+    def say(self) -> None:
+        """Note in the file how this process stands, where that is due; whether it can be is no matter."""
+        if self.file is None or self._saying is None:
+            return
+        text = self._saying.text(is_sparing=self.failure is not None or bool(self.wal.pinned))
+        if text is not None:
+            self._note(text)
+
+    def _note(self, report: str) -> None:
+        assert self.file  # noqa: S101  the callers have looked
+        assert self._saying  # noqa: S101  likewise
+        try:
+            self.file.say(report)
+        except SpoolError:  # who writes events is told of it
+            self._saying.failed()
+
     def open(self) -> SpoolFile:
         """The file, made if there is none. Raises ``SpoolError``."""
         if self.file is None:
@@ -109,10 +145,15 @@ class Disk:
                         "pid": str(os.getpid()),
                         "created_ms": str(int(wall * 1000)),
                         "version": __version__,
+                        "journal_keeps": self._keeps,
+                        **({SELF_REPORT: self._saying.begin()} if self._saying else {}),
+                        **self._journal(wall),
                     },
                     FileClock.begun(self.boot, self._clock(), wall),
                     self._clock,
                 )
+                if self._carried:
+                    self.file.journal.carry(self._carried)
                 self._folder.sync()
             except BaseException:
                 if self.file is not None:
@@ -123,7 +164,16 @@ class Disk:
                 raise
             claim.made()
             self._claim = claim
+            self._carried, self._doubt = None, ""
         return self.file
+
+    def _journal(self, wall: float) -> dict[str, str]:
+        """Return what the file says of its journal from the beginning."""
+        said = {f"{DOUBT}{day_of(int(wall * 1000))}": self._doubt} if self._doubt else {}
+        if self._carried is None:
+            return {"journal": os.urandom(16).hex(), **said}
+        said |= {f"{DOUBT}{day}": why for day, why in self._carried.doubts.items()}
+        return {"journal": self._carried.id, "journal_since": str(self._carried.since_ms), **said}
 
     def mended(self) -> bool:
         """It works; says whether it did not before."""
@@ -143,6 +193,8 @@ class Disk:
         self.failure = str(error)
         if isinstance(error, SpoolFull):
             return False
+        if self._claim is not None:
+            self._doubt = f"{self._claim.path.name} failed: what was in it may be counted twice"
         self.leave()
         return True
 
@@ -156,18 +208,51 @@ class Disk:
         self.wal.reset()
 
     def close(self) -> None:
-        """The end: let go of the file; without anything in it, remove it."""
+        """The end: let go of the file; without anything in it, keep its journal and remove it."""
         if self.file is None or self._claim is None:
+            if self._carried:
+                with suppress(SpoolError):
+                    Archive(self._folder.path, self._clock).take(self._carried, (), self._now_ms())
             return
         try:
             is_empty = not self.file.last_seq() and not self.file.dead_count()
+            if is_empty and not owes(self.file):
+                keep_journal(self.file, self._now_ms(), self._clock)
+            else:
+                is_empty = False
         except SpoolError:
             is_empty = False
         if not is_empty:
+            if self._saying:
+                with suppress(Exception):  # a bug, no memory: the events are what matters
+                    self._note(self._saying.last())
             self.leave()
             return
         with suppress(SpoolError):
             self.remove()
+
+    def renew(self) -> None:
+        """Remove the file; the next one goes on with its journal. Raises ``SpoolError``, having let go."""
+        assert self.file  # noqa: S101  there is one to be removed
+        book = self.file.journal.book(self.file.path.stem)
+        if book.counts and book.keeps_ids:
+            why = "the disk was full: the ids of what was delivered until then are not kept"
+            book = attrs.evolve(book, doubts={day_of(self._now_ms()): why, **book.doubts})
+        self._carried = book
+        self.remove()
+
+    def carry(self, tally: Tally) -> None:
+        """Let the next file's journal, or, at the end, a journal without a file, say this, too."""
+        if self._carried is None:
+            now_ms = self._now_ms()
+            host, pid = socket.gethostname(), str(os.getpid())
+            self._carried = Book(
+                os.urandom(16).hex(), host, pid, self._base_url, now_ms, now_ms, keeps_ids=False
+            )
+        self._carried = self._carried.with_more(tally, self._now_ms())
+
+    def _now_ms(self) -> int:
+        return int(self._wall() * 1000)
 
     def remove(self) -> None:
         """The end of the file, and of all in it. Raises ``SpoolError``, having let go."""

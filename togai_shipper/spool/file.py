@@ -20,20 +20,34 @@ from .age import FileClock
 from .connection import Connection, as_text
 from .dead_letters import DeadLetters
 from .errors import Damaged, SpoolError
+from .journal import Journal, day_of
+from .moves import Moves, Record
 from .rows import ASKED_FOR, ROW_BYTES, DeadLetter, Row, checksum, is_past_window, is_sound
+from .tally import Tally, tally_of
 
 CLOCK = "clock"  # what the ``FileClock`` is called in a file
+SELF_REPORT = "self_report"  # likewise, how its process stands
 PAGE = 100  # rows that are in memory at once while a file is gone through
+PAGES, PAGES_IF_SLOW = 1000, 16_000  # in the -wal: 4 and 64 MB
 READ_BYTES = 4 * 1024 * 1024  # of bodies read at once at most, but for a single one that is larger
 
 
 class SpoolFile:
     """An open file. Every method raises ``SpoolError``, and has then changed nothing."""
 
-    def __init__(self, connection: Connection, next_seq: int = 1, clock: FileClock | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        next_seq: int = 1,
+        clock: FileClock | None = None,
+        *,
+        is_new: bool = False,
+    ) -> None:
         self.path = connection.path
         self._connection = connection
         self._letters = DeadLetters(connection)
+        self.journal = Journal(connection, is_there=schema.has_journal(connection), is_new=is_new)
+        self.moves = Moves(connection)
         self._next = next_seq
         self.clock = clock or FileClock()
 
@@ -52,10 +66,11 @@ class SpoolFile:
         ``monotonic``: by which no statement takes too long.
         """
         with _closed_on_error(Connection.create(path, monotonic)) as connection:
+            connection.make_shrinkable()
             connection.make_durable()
             connection.distrust()
             schema.lay_out(connection, {**meta, CLOCK: clock.as_text()} if clock else meta)
-            return cls(connection, clock=clock)
+            return cls(connection, clock=clock, is_new=True)
 
     @classmethod
     def open(cls, path: Path, monotonic: Callable[[], float] = time.monotonic) -> SpoolFile:
@@ -93,6 +108,11 @@ class SpoolFile:
 
     def append(self, events: Sequence[tuple[int, bool, bytes]]) -> int:
         """Add events, each ``(accepted_ms, known, body)``, in one commit; return the first one's ``seq``."""
+        first = self._insert(events)
+        self._next += len(events)
+        return first
+
+    def _insert(self, events: Sequence[tuple[int, bool, bytes]]) -> int:
         rows, offset, first = [], 1, self._next
         for (accepted_ms, known), run in groupby(events, itemgetter(0, 1)):  # mostly one, of all
             seed, alike = checksum(accepted_ms, known, b""), f"{accepted_ms},{known:d}"
@@ -107,7 +127,6 @@ class SpoolFile:
                 "rows": f"[{','.join(rows)}]",
             },
         )
-        self._next += len(rows)
         return first
 
     def read(self, after: int, limit: int) -> tuple[list[Row], list[int]]:
@@ -190,6 +209,59 @@ class SpoolFile:
         """Remove the rows with these ``seq``, in one commit."""
         self._connection.execute(schema.REMOVE, (json.dumps(list(seqs)),))
 
+    def settle(self, seqs: Sequence[int], tally: Tally, now_ms: int) -> None:
+        """Remove the rows of delivered events, and count these in the journal, in one transaction.
+
+        ``now_ms``: by the wall clock.
+        """
+        if not tally:
+            self.remove(seqs)
+            return
+        with self._journalled():
+            self.remove(seqs)
+            self.journal.add(tally, now_ms)
+
+    @contextmanager
+    def _journalled(self) -> Iterator[None]:
+        """Make one commit of what is written within, the journal's lines too, or nothing."""
+        try:
+            with self._connection.transaction():
+                yield
+        except BaseException:
+            with suppress(SpoolError):
+                self.journal.reread()
+            raise
+
+    def exchange(
+        self, events: Sequence[tuple[int, bool, bytes]], seqs: Sequence[int], tally: Tally, now_ms: int
+    ) -> int:
+        """Do ``settle`` and ``append`` in one transaction: where the disk is slow, its waits count."""
+        with self._journalled():
+            first = self._insert(events)
+            self.remove(seqs)
+            if tally:
+                self.journal.add(tally, now_ms)
+        self._next += len(events)
+        return first
+
+    def take_over(
+        self,
+        records: Mapping[str, Record],
+        events: Sequence[tuple[int, bool, bytes]],
+        letters: Iterable[DeadLetter],
+    ) -> int:
+        """Add pieces of other files, in one transaction; return the first event's ``seq``.
+
+        ``records``: what each piece is, by the name of the file that it comes from.
+        """
+        with self._connection.transaction():
+            first = self._insert(events) if events else self._next
+            self._letters.add(letters)
+            self.moves.note(records)
+        self.moves.noted()
+        self._next += len(events)
+        return first
+
     def remove_rows(self, rows: Sequence[Row]) -> None:
         """Remove these very rows in one commit, and none to which damage has given the ``seq`` of one."""
         crcs = [checksum(row.accepted_ms, row.known, row.body) for row in rows]
@@ -254,9 +326,12 @@ class SpoolFile:
         """Return how many dead letters there are, by reason."""
         return self._letters.reasons()
 
-    def purge(self, numbers: Iterable[int]) -> None:
-        """Remove dead letters, by their numbers."""
-        self._letters.remove(numbers)
+    def purge(self, numbers: Sequence[int], now_ms: int) -> None:
+        """Remove dead letters by their numbers, and count them in the journal, in one transaction."""
+        with self._journalled():
+            bodies = self._letters.bodies(numbers)
+            self._letters.remove(numbers)
+            self.journal.add(tally_of(bodies, day_of(now_ms), "purged"), now_ms)
 
     def replay(
         self, numbers: Sequence[int], now_ms: int, *, is_left: bool = False, is_risky: bool = True
@@ -306,21 +381,49 @@ class SpoolFile:
 
     # --- about the file ---
 
+    @contextmanager
+    def as_it_is_now(self) -> Iterator[None]:
+        """Read one state of the file within, whatever its process writes meanwhile."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with suppress(SpoolError):
+                self._connection.execute("COMMIT")
+
     def meta(self) -> dict[str, str]:
         """Return what ``create`` wrote: ``base_url``, ``clock``, ``created_ms``, ``host``, ``pid``, …."""
-        rows = self._connection.rows("SELECT key, value FROM meta")
+        rows = self._connection.rows(schema.READ_META)
         return {as_text(key): as_text(value) for key, value in rows}
 
     def note_wall_clock(self, clock: float, wall: float) -> None:
         """Note where the wall clock stands, if it was set since."""
         noted = self.clock.noted(clock, wall)
         if noted != self.clock:
-            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (CLOCK, noted.as_text()))
+            self._connection.execute(schema.NOTE, (CLOCK, noted.as_text()))
             self.clock = noted
+
+    def say(self, report: str) -> None:
+        """Note how the process of this file stands."""
+        self._connection.execute(schema.NOTE, (SELF_REPORT, report))
 
     def try_out(self) -> None:
         """Write something without meaning, to see whether the file can be written."""
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('tried', hex(randomblob(8)))")
+
+    def free_pages(self) -> int:
+        """Return how many free pages can be given back; none of a file that an older version has made."""
+        (kind,) = self._connection.row("PRAGMA auto_vacuum")
+        (count,) = self._connection.row("PRAGMA freelist_count")
+        return count if kind else 0
+
+    def shrink(self, pages: int) -> None:
+        """Give back so many of them; the file is shorter once the ``-wal`` is emptied."""
+        self._connection.shrink(pages)
+
+    def note_speed(self, *, is_slow: bool) -> None:
+        """Move what is in the ``-wal`` into the file more seldom while the disk is slow."""
+        self._connection.empty_wal_at(PAGES_IF_SLOW if is_slow else PAGES)
 
     def empty_wal(self) -> bool:
         """Empty the ``-wal``; return false where another program reads the file, and is in the way."""
@@ -330,8 +433,11 @@ class SpoolFile:
         """Return what SQLite's own check of the whole file finds wrong, a text each."""
         return self._connection.complaints()
 
-    def close(self) -> None:
-        """Close the file; what was written stays."""
+    def close(self, *, is_removed: bool = False) -> None:
+        """Close the file; what was written stays. ``is_removed``: it is gone, and no disk is waited for."""
+        if is_removed:
+            with suppress(SpoolError):
+                self._connection.make_hasty()
         self._connection.close()
 
 
@@ -348,7 +454,7 @@ def _closed_on_error(connection: Connection) -> Iterator[Connection]:
 def _clock(connection: Connection) -> FileClock:
     """Return how the file's times are to be read; of a damaged one, as if it did not say."""
     with suppress(SpoolError):
-        for (text,) in connection.rows("SELECT value FROM meta WHERE key = ?", (CLOCK,)):
+        for (text,) in connection.rows(schema.READ_ONE_META, (CLOCK,)):
             return FileClock.of_text(as_text(text))
     return FileClock()
 

@@ -11,7 +11,7 @@ import re
 import socket
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from .making import make_directory
 from .opening import status_of, trusted_in
 from .ownership import ASIDE, LOCK, OURS, USERS, Place, Refusal, Use, decide, is_mixed, why_foreign
 
+SMALL = 4 * 1024**2  # bytes of a file and its -wal up to which it is moved before larger ones
 TRIES = 10  # names for a new file, of which somebody who cleans up may take the lock at the wrong moment
 
 
@@ -151,20 +152,18 @@ class Folder:
     def paths(self) -> list[Path]:
         """Every file named like one of ours and ours to take, the oldest first. Raises ``SpoolError``."""
         found = [
-            (status.st_mtime, path.name, path)
-            for path, status in self._named(OURS)
-            if self._why_not(path) is None
+            (status.st_mtime, path.name, path) for path, status, why in self._judged(OURS) if why is None
         ]
         return [path for _, _, path in sorted(found)]
 
     def foreign(self) -> list[Left]:
         """Every file that is named like one of ours, and not ours to take. Raises ``SpoolError``."""
-        named = [(path, self._why_not(path)) for path, _ in self._named(OURS)]
+        named = [(path, why) for path, _, why in self._judged(OURS)]
         return [Left(path, why) for path, why in sorted(named) if why is not None]
 
     def set_aside(self) -> list[Path]:
         """The files that were found damaged, and renamed. Raises ``SpoolError``."""
-        return sorted(path for path, _ in self._named(ASIDE) if self._why_not(path) is None)
+        return sorted(path for path, _, why in self._judged(ASIDE) if why is None)
 
     def others(self) -> list[Path]:
         """The directories in it that are other users' spools. Raises ``SpoolError``."""
@@ -172,12 +171,26 @@ class Folder:
 
     def _named(self, pattern: re.Pattern[str]) -> Iterator[tuple[Path, os.stat_result]]:
         """Each thing with such a name, and what the system tells of it. Raises ``SpoolError``."""
-        for place in self._places():
+        for place in self.places():
             for name in sorted(_names(place)):
                 if pattern.fullmatch(name) and (status := status_of(place / name)) is not None:
                     yield place / name, status
 
-    def _places(self) -> list[Path]:
+    def _judged(self, pattern: re.Pattern[str]) -> Iterator[tuple[Path, os.stat_result, str | None]]:
+        """Each thing with such a name, and why it is not ours to take, as ``_why_not`` says.
+
+        The directory is read once: what is not in it then is not looked for beside each.
+        """
+        for place in self.places():
+            names = set(_names(place))
+            trusted = trusted_in(place)
+            for name in sorted(names):
+                if pattern.fullmatch(name) and (status := status_of(place / name)) is not None:
+                    path = place / name
+                    beside = [each for each in _beside(path) if each.rpartition("/")[2] in names]
+                    yield path, status, self._why_none(beside, trusted)
+
+    def places(self) -> list[Path]:
         """The directories that we look into."""
         return [self.given, *(path for path in self._of_users() if int(path.name) == os.geteuid())]
 
@@ -189,8 +202,10 @@ class Folder:
 
     def _why_not(self, path: Path) -> str | None:
         """Say why a file is not ours to take, with its path; ``None`` where it is."""
-        trusted = trusted_in(path.parent)
-        for each in (*(Path(f"{path}{suffix}") for suffix in SUFFIXES), claims.lock_of(path)):
+        return self._why_none(_beside(path), trusted_in(path.parent))
+
+    def _why_none(self, paths: Iterable[str], trusted: Collection[int]) -> str | None:
+        for each in paths:
             if (status := status_of(each)) is None:
                 continue
             why = why_foreign(status.st_mode, status.st_uid, trusted)
@@ -216,15 +231,17 @@ class Folder:
     def orphans(self) -> Iterator[Claim | Left]:
         """Files whose process is gone, the oldest first; each is claimed for the caller, who lets it go.
 
-        Before them come those that are not ours to take, and among them those that cannot be claimed.
+        Large ones come last: while what is in them waits to be sent, a crash loop leaves more and more small
+        ones. Before them come those that are not ours to take, and among them those that cannot be claimed.
         """
         ours = []
-        for path, status in self._named(OURS):
-            if why := self._why_not(path):
+        for path, status, why in self._judged(OURS):
+            if why:
                 yield Left(path, why)
             else:
-                ours.append((status.st_mtime, path.name, path))
-        for path in (*self._remains(), *(path for _, _, path in sorted(ours))):
+                is_large = status.st_size + _size_of(f"{path}-wal") > SMALL
+                ours.append((is_large, status.st_mtime, path.name, path))
+        for path in (*self._remains(), *(path for _, _, _, path in sorted(ours))):
             try:
                 claim = self._taken(path)
             except SpoolError as error:
@@ -273,6 +290,17 @@ class Folder:
 
     def _asked(self, lock: Path) -> int | None:
         return claims.ask(lock, self._flock)
+
+
+def _beside(path: Path) -> list[str]:
+    """Return the paths of all that may belong to a file, itself first."""
+    return [*(f"{path}{suffix}" for suffix in SUFFIXES), str(claims.lock_of(path))]
+
+
+def _size_of(path: str) -> int:
+    with suppress(OSError):
+        return os.lstat(path).st_size
+    return 0
 
 
 def _names(place: Path) -> list[str]:

@@ -15,7 +15,8 @@ from togai_shipper._engine.batching import Batch
 
 LINGER = 0.01  # seconds for which events gather before they are written
 OVERDUE = 0.1  # seconds after which a writer that was woken should have come
-COMMIT_MOST = 5000  # events in one commit
+ENOUGH = 5000  # events that are written at once, before they have gathered for that long
+COMMIT_MOST = 50_000  # events in one commit: all that gathers while a slow disk is at the one before
 COMMIT_BYTES, COMMIT_PART = 4 * 1024**2, 8  # bytes of them; or that part of max_spool_bytes, if it is more
 
 
@@ -80,8 +81,8 @@ class Gathering:
 
     @property
     def is_a_commits_worth(self) -> bool:
-        """Whether there are as many as one commit takes, or more."""
-        return len(self.events) >= COMMIT_MOST or self.size >= self.commit_bytes
+        """Whether there are enough for a commit of their own."""
+        return len(self.events) >= ENOUGH or self.size >= self.commit_bytes
 
     def begin_commit(self) -> list[bytes]:
         """Return the events of the next commit; they stay until ``end_commit``."""

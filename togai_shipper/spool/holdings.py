@@ -26,16 +26,27 @@ class Holdings:
         self.corrupt_rows = 0
         self.dead_letters = 0
 
-    def begin_shelf(self) -> None:
-        """Begin another file's shelf; what of this one's was to be buried is buried there."""
-        self.shelf = self.shelf.replaced()
+    def begin_shelf(self, *, is_removed: bool = False) -> None:
+        """Begin another file's shelf; what of this one's was to be buried is buried there.
+
+        ``is_removed``: the file is gone, and nobody will adopt it.
+        """
+        self.shelf = self.shelf.replaced(is_removed=is_removed)
+        self._inlet.forget_aside()
 
     def leave_shelf(self) -> tuple[int, float]:
         """Begin another file, since ours is left; return how many events are there alone, and since when."""
-        behind, since = self.shelf.behind, self.shelf.behind_since
+        behind, since = self.shelf.behind + self.shelf.aside, self.waiting_since() or 0.0
         self.begin_shelf()
         self.dead_letters = 0
         return behind, since
+
+    def waiting_since(self) -> float | None:
+        """About when the oldest event of our file was accepted that is there alone; ``None`` without any."""
+        shelf = self.shelf
+        times = [shelf.behind_since] if shelf.behind else []
+        times += [shelf.aside_since] if shelf.aside else []
+        return min(times, default=None)
 
     def count_left(self, path: str, count: int, since: float) -> None:
         """Count events that are in a file alone that had to be left."""
@@ -71,6 +82,14 @@ class Holdings:
     def recount_dead_letters(self, count: int) -> None:
         """So many dead letters are in our file."""
         self.dead_letters = count
+
+    def may_return(self) -> bool:
+        """Whether something that is on disk alone finds room in memory."""
+        return bool((self.shelf.behind and self.room()) or self.aside_room())
+
+    def aside_room(self) -> int:
+        """How many of those for which the lane had no room may come into the buffer now."""
+        return max(0, self._inlet.lane_room(self.room())) if self.shelf.aside else 0
 
     def room(self) -> int:
         """How many events the buffer may take: half of memory is left to those that come in."""

@@ -12,13 +12,18 @@ OURS_ALONE = 0o700
 def make_directory(path: Path) -> None:
     """Make a directory, and those above it that are missing, unless it is there. Raises ``OSError``."""
     try:
+        _make(path)
+    except FileNotFoundError:
+        make_directory(path.parent)
+        _make(path)  # below /proc it is not found again, however often
+
+
+def _make(path: Path) -> None:
+    try:
         path.mkdir(OURS_ALONE)
     except FileExistsError:
         if not path.is_dir():
             raise
-    except FileNotFoundError:
-        make_directory(path.parent)
-        make_directory(path)
     else:
         if path.lstat().st_mode & OURS_ALONE != OURS_ALONE:  # the umask takes even our own bits
             path.chmod(OURS_ALONE)

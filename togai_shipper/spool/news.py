@@ -31,6 +31,14 @@ class News:
         """Log an error, but the same ``kind`` once a minute at most."""
         self._news.append(lambda: self._log.complain(kind, message, *args, level=logging.ERROR, loss=True))
 
+    def recovered(self, kind: str, message: str, *args: object) -> None:
+        """Log that what was an error of this ``kind`` is over, if it was logged."""
+        self._news.append(lambda: self._log.recovered(kind, message, *args))
+
+    def loss(self, message: str, *args: object) -> None:
+        """Log an error about events that are lost; each is told, since each has a number of its own."""
+        self._news.append(lambda: self._log.write(logging.ERROR, message, *args, loss=True))
+
     def undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
         """Call ``on_error``."""
         self._news.append(lambda: self._callbacks.undelivered(error, events))

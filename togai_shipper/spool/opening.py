@@ -22,10 +22,10 @@ DESCRIPTORS = "/dev/fd"
 PIN = getattr(os, "O_PATH", 0)
 
 
-def status_of(path: Path) -> os.stat_result | None:
+def status_of(path: Path | str) -> os.stat_result | None:
     """Return what the system tells of a path, not of what it links to; ``None`` where it is not there."""
     try:
-        return path.lstat()
+        return os.lstat(path)
     except FileNotFoundError:
         return None
     except OSError as error:

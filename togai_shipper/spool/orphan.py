@@ -1,12 +1,13 @@
 """A file whose process is gone: piece by piece, what is in it moves into ours.
 
 A piece (events, dead letters) is written here before it is forgotten there. A crash between leaves it in
-both, and it is sent twice with the same ids, of which Togai counts one.
+both; a record of it, written with it, lets whoever takes the file over next forget it there first. Of a
+damaged file nothing can be forgotten: it is sent twice then, with the same ids, of which Togai counts one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 
@@ -15,14 +16,20 @@ import attrs
 from togai_shipper._event import id_of
 
 from .age import Clocks, age
+from .archive import keep_journal
+from .book import Book
 from .claims import Claim
-from .errors import Endless, SpoolError, SpoolFull
+from .errors import Damaged, Endless, SpoolError, SpoolFull
 from .file import READ_BYTES, SpoolFile
+from .journal import day_of
+from .moves import Record
+from .moving import moved_to_heir, owes
 from .requests import carry_out, read_requests
-from .rows import PAST_WINDOW, DeadLetter, Row
+from .rows import PAST_WINDOW, DeadLetter, Row, checksum
 from .wal import size_of
 
 PIECE = 1000  # rows moved at once at most: a few milliseconds, between which our own events are written
+FEW_IDS = 20  # rows of the ids in a journal that is kept with others
 MIN_ROW = 32  # bytes that a row takes at least; an event alone has over a hundred
 MAX_UNREADABLE = 10_000  # rows in a row that cannot be read; then there are no more
 
@@ -34,6 +41,38 @@ class Piece:
     rows: list[Row]
     damaged: int
     is_last: bool
+
+
+@attrs.frozen
+class Judged:
+    """Rows by what becomes of them."""
+
+    fresh: list[tuple[Row, int]] = attrs.field(factory=list)  # with the age of each: they are sent
+    expired: list[Row] = attrs.field(factory=list)
+    waiting: int = 0  # of these the clocks do not tell
+
+    @property
+    def leaving(self) -> list[Row]:
+        """Those that leave their file."""
+        return [*(row for row, _ in self.fresh), *self.expired]
+
+    def as_events(self, time: int) -> list[tuple[int, bool, bytes]]:
+        """Return those to be sent for our file, as old as they were found: there it is that time now."""
+        return [(time - its_age, True, row.body) for row, its_age in self.fresh]
+
+    def as_letters(self, now_ms: int) -> list[DeadLetter]:
+        """Return the expired ones as dead letters."""
+        return [_expired(row, now_ms) for row in self.expired]
+
+
+@attrs.frozen
+class Whole:
+    """All that is in a small file."""
+
+    judged: Judged
+    letters: list[tuple[int, DeadLetter]]
+    record: Record
+    book: Book
 
 
 @attrs.frozen
@@ -62,6 +101,10 @@ class Orphan:
         self._unreadable = 0
         self._bad: set[int] = set()  # the seq of damaged rows
         self._passed: int | None = None  # rows, where they are read as they lie
+        self._is_begun = False
+        self._is_doubted = False  # our journal says that what was in it may be counted twice
+        self.is_special = damaged  # it is moved in pieces, and not at once with others
+        self.is_put_off = False  # it cannot be told yet what of it was moved already
 
     def move(self, ours: SpoolFile, now: Clocks) -> Haul:
         """Move the next piece to ``ours``. Raises ``SpoolError`` where ours cannot be written.
@@ -69,10 +112,24 @@ class Orphan:
         An event that may be older than Togai's memory of its id is not sent again by itself. Where the clocks
         do not tell whether it is, it stays.
         """
+        if not self._is_begun and not self._begin(ours):
+            return Haul([], [], 0, 0, over=True)
         piece = self._next()
-        fresh: list[tuple[Row, int]] = []  # with the age of each
+        self._doubt_damage(ours, now)
+        judged = self._judged(piece.rows, now)
+        self.waiting += judged.waiting
+        moved = self._moved(judged, ours, now)
+        self._forget(judged.leaving, ours)
+        is_over = self._is_endless or (piece.is_last and not self._do_requests(now.wall))
+        # Where events wait, the file stays, and its dead letters in it.
+        dead = self._move_dead(ours) if is_over and not self.waiting and not self._is_endless else 0
+        return Haul(moved, judged.expired, dead, piece.damaged, is_over)
+
+    def _judged(self, rows: Sequence[Row], now: Clocks) -> Judged:
+        fresh: list[tuple[Row, int]] = []
         expired: list[Row] = []
-        for row in piece.rows:
+        waiting = 0
+        for row in rows:
             found = age(row.accepted_ms, self.file.clock, now)
             if found.decision == "send":
                 fresh.append((row, max(0, int(found.most))))
@@ -81,15 +138,87 @@ class Orphan:
             elif found.decision == "dead":
                 expired.append(row)
             else:
-                self.waiting += 1
-        moved = _moved(fresh, ours, now)
-        if expired:
-            ours.bury([_expired(row, now.wall) for row in expired])
-        self._forget([*(row for row, _ in fresh), *expired])
-        is_over = self._is_endless or (piece.is_last and not self._do_requests(now.wall))
-        # Where events wait, the file stays, and its dead letters in it.
-        dead = self._move_dead(ours) if is_over and not self.waiting and not self._is_endless else 0
-        return Haul(moved, expired, dead, piece.damaged, is_over)
+                waiting += 1
+        return Judged(fresh, expired, waiting)
+
+    # --- a small file, moved with others ---
+
+    def rows(self) -> int:
+        """Return how many rows it has: events and dead letters. Raises ``SpoolError``."""
+        return self.file.pending()[0] + self.file.dead_count()
+
+    def whole(self, ours: SpoolFile, now: Clocks, *, is_asked: bool = False) -> Whole | None:
+        """Return all that is in it, and name ours as its heir; ``None`` where it goes piece by piece.
+
+        That is, where anything about it is special: it was cut short in being moved, is large or damaged, or
+        does not tell how old its events are; or, ``is_asked``, an operator wants something of it.
+        """
+        self.is_special = True
+        if is_asked:
+            return None
+        with suppress(SpoolError):  # it shows again where it is moved piece by piece
+            found = self._whole(now)
+            if found is not None and found.record:
+                self.file.moves.name_heir(ours.path.name)
+            return found
+        return None
+
+    def _whole(self, now: Clocks) -> Whole | None:
+        if self.file.moves.heir() or self.file.moves.records():
+            return None
+        rows, damaged = self.file.read(0, PIECE + 1)
+        letters = list(islice(self.file.dead(), PIECE + 1))
+        if damaged or max(len(rows), len(letters)) > PIECE or len(rows) + len(letters) != self.rows():
+            return None
+        judged = self._judged(rows, now)
+        ids = tuple(islice(self.file.journal.ids(), FEW_IDS + 1))
+        if judged.waiting or len(ids) > FEW_IDS:
+            return None
+        book = attrs.evolve(self.file.journal.book(self.claim.path.stem), ids=ids)
+        return Whole(judged, letters, _record(judged.leaving, [number for number, _ in letters]), book)
+
+    def remove(self) -> None:
+        """Remove the file, of which all is moved. Raises ``SpoolError``, having let go."""
+        try:
+            self.claim.unlink(is_asked=False)  # first: SQLite, as it closes, moves the -wal into the file
+        finally:
+            self.file.close(is_removed=True)
+
+    def _begin(self, ours: SpoolFile) -> bool:
+        """Forget what was moved to another file already, and name ours; false where that has to wait."""
+        if self._is_damaged:
+            return True
+        try:
+            record = moved_to_heir(self.file, ours)
+        except Damaged:
+            record = Record()  # what it has of ours is sent from there, if anything can be read
+        except SpoolError:
+            self.is_put_off = True
+            return False
+        try:
+            if record:
+                self.file.moves.remove(record)
+            self.file.moves.name_heir(ours.path.name)
+        except SpoolError:
+            self._is_damaged = self._stays = True
+        self._is_begun = True
+        return True
+
+    def _doubt_damage(self, ours: SpoolFile, now: Clocks) -> None:
+        """Say, before anything more of a damaged file is moved, that it may be counted twice."""
+        if self._is_damaged and not self._is_doubted:
+            why = f"{self.claim.path.name} was damaged: what was in it may be counted twice, or not at all"
+            ours.journal.doubt(day_of(now.wall), why)
+            self._is_doubted = True
+
+    def _moved(self, judged: Judged, ours: SpoolFile, now: Clocks) -> list[Row]:
+        """Write rows into our file, each as old as it was found: from now on that is as sure as our own."""
+        record = _record(judged.leaving)
+        if not record:
+            return []
+        events = judged.as_events(ours.clock.time(now.clock / 1000))
+        first = ours.take_over({self.claim.path.name: record}, events, judged.as_letters(now.wall))
+        return as_rows(first, events)
 
     def _do_requests(self, now_ms: int) -> bool:
         """Do what was asked of the process that is gone; in our file its dead letters get other numbers."""
@@ -185,10 +314,11 @@ class Orphan:
             raise Endless(f"{self.claim.path}: it has more rows than it has room for")
         return rows, damaged
 
-    def _forget(self, rows: list[Row]) -> None:
+    def _forget(self, rows: list[Row], ours: SpoolFile) -> None:
         if rows and not self._is_damaged:  # else it is kept as it is
             try:
                 self.file.remove_rows(rows)
+                ours.moves.confirm(self.claim.path.name)
             except SpoolError:
                 self._is_damaged = self._stays = True
 
@@ -196,17 +326,26 @@ class Orphan:
         """Move the dead letters; return how many."""
         count = 0
         for letters in self._dead():
-            ours.bury(letters)
+            record = Record(letters=[number for number, _ in letters])
+            ours.take_over({self.claim.path.name: record}, (), [letter for _, letter in letters])
+            self._forget_dead(record)
             count += len(letters)
         with suppress(SpoolError):
-            if count < self.file.dead_count():  # a damaged number hides some
+            if self.file.dead_count() > (count if self._is_damaged else 0):  # a damaged number hides some
                 self._stays = True
         return count
 
-    def _dead(self) -> Iterator[list[DeadLetter]]:
+    def _forget_dead(self, record: Record) -> None:
+        if not self._is_damaged:
+            try:
+                self.file.moves.remove(record)
+            except SpoolError:
+                self._is_damaged = self._stays = True
+
+    def _dead(self) -> Iterator[list[tuple[int, DeadLetter]]]:
         try:
             letters = self.file.dead()
-            while piece := [letter for _, letter in islice(letters, PIECE)]:
+            while piece := list(islice(letters, PIECE)):
                 yield piece
         except SpoolError:
             self._stays = True
@@ -217,28 +356,44 @@ class Orphan:
         self.claim.release()
 
     def end(self, now_ms: int) -> str:
-        """All is moved that can be: remove the file, or keep it by another name; returns that, or nothing."""
+        """All is moved that can be: remove the file, or keep it by another name; returns that, or nothing.
+
+        The file stays where its journal cannot be kept for now. Raises ``SpoolError``, having let go.
+        """
+        has_to_stay = self.is_put_off or (self.waiting > 0 and not self._is_endless)
+        has_to_stay = has_to_stay or (not self._is_endless and self._is_needed(now_ms))
         self.file.close()
-        if self.waiting and not self._is_endless:
+        if has_to_stay:
             self.claim.release()
-        elif self._stays:
+            return ""
+        if self._stays:
             return str(self.claim.set_aside(now_ms))
-        else:
-            self.claim.unlink()
+        self.claim.unlink()
         return ""
 
+    def _is_needed(self, now_ms: int) -> bool:
+        """Keep its journal elsewhere; return whether others have to look into it still."""
+        try:
+            if owes(self.file):
+                return True
+            keep_journal(self.file, now_ms)
+        except Damaged:
+            self._stays = True
+        except SpoolError:
+            return not self._stays
+        return False
 
-def _moved(fresh: Sequence[tuple[Row, int]], ours: SpoolFile, now: Clocks) -> list[Row]:
-    """Write rows into our file, each as old as it was found to be: from now on that is as sure as our own."""
-    if not fresh:
-        return []
-    time = ours.clock.time(now.clock / 1000)
-    events = [(time - its_age, True, row.body) for row, its_age in fresh]
-    first = ours.append(events)
+
+def as_rows(first: int, events: Sequence[tuple[int, bool, bytes]]) -> list[Row]:
+    """Return events as they stand in our file, the first of them as row ``first``."""
     return [
         Row(first + number, accepted_ms, known=known, body=body)
         for number, (accepted_ms, known, body) in enumerate(events)
     ]
+
+
+def _record(rows: Iterable[Row], letters: Sequence[int] = ()) -> Record:
+    return Record([(row.seq, checksum(row.accepted_ms, row.known, row.body)) for row in rows], letters)
 
 
 def _expired(row: Row, now_ms: int) -> DeadLetter:

@@ -74,16 +74,30 @@ class Recovery:
         self._server_clock = server_clock
         self.adoption = Adoption(folder, config.base_url, runtime.clock, runtime.random, news.error)
         self._look_at = 0.0
+        # Replaced as a whole, and read without a lock: some events were kept when nobody knew Togai's time.
+        self._is_kept_blindly = False
+        self._word_at = 0.0  # monotonic seconds of the next look whether it is known
+
+    @property
+    def stranded(self) -> int:
+        """How many events in others' files are not sent from here; not those that are judged anew soon."""
+        return self.adoption.stranded.count if self._is_time_coming else self.adoption.count
+
+    @property
+    def _is_time_coming(self) -> bool:
+        clock = self._server_clock
+        return self._is_kept_blindly and (clock.is_awaited or clock.now() is not None)
 
     def due_at(self, now: float) -> float:
         """Monotonic seconds at which there is something to do; called under the lock."""
         holdings = self._holdings
         times = [FOREVER]
-        if holdings.shelf.behind and holdings.room():
+        if holdings.may_return():
             times.append(now)
         if self._disk.failure is None:
             if self._may_adopt():
                 times.append(self.adoption.next_at)
+                times.append(self._word_at if self._is_time_coming else FOREVER)
             if holdings.dead_letters:
                 times.append(self._look_at)
         return min(times)
@@ -107,12 +121,38 @@ class Recovery:
                 if dropped is not None:
                     self._inlet.settle(dropped, waited_for=True)
                     self._holdings.count(corrupt_rows=len(damaged), dead_letters=len(damaged))
-                into = shelf.returned(rows, damaged, dropped.events if dropped else ())
+                bodies = [row.body for row in shelf.unread(rows)]
+                over = self._inlet.over_lane(bodies)
+                self._inlet.note_set_aside(bodies, over)
+                into = shelf.returned(rows, damaged, dropped.events if dropped else (), over)
                 for lot in _lots(into, file.clock):
                     self._inlet.add([row.body for row in lot.rows], lot.since, known=lot.known)
                     shelf.note_next(lot.since)
             if into:
                 self._inlet.wake()
+
+    def read_aside(self) -> None:
+        """Read back, the oldest first, those for which the lane had no room, as far as it has some now."""
+        while True:
+            with self._lock:
+                shelf, file = self._holdings.shelf, self._disk.file
+                seq = shelf.next_aside()
+                if seq is None or file is None or not self._holdings.aside_room():
+                    return
+            rows, damaged = file.read(seq - 1, 1)
+            dropped = self._bury_damaged(file, damaged) if damaged == [seq] else None
+            with self._lock:
+                if dropped is not None:
+                    self._inlet.settle(dropped, waited_for=True)
+                    self._holdings.count(corrupt_rows=1, dead_letters=1)
+                row = rows[0] if rows and rows[0].seq == seq else None
+                shelf.left_aside(row)
+                self._inlet.note_back(None if row is None else row.body)
+                for lot in _lots([] if row is None else [row], file.clock):
+                    self._inlet.over_lane([each.body for each in lot.rows])
+                    self._inlet.add([each.body for each in lot.rows], lot.since, known=lot.known)
+                    shelf.note_next_aside(lot.since)
+            self._inlet.wake()
 
     def _now_ms(self) -> int:
         return int(self._wall() * 1000)
@@ -152,6 +192,7 @@ class Recovery:
 
     def adopt(self, ready: Callable[[], SpoolFile | None]) -> None:
         """Move one piece of such a file into ours, if ``ready()`` gives ours."""
+        self._heed_time()
         try:
             if not self._may_adopt() or not self.adoption.find(self._now_ms()):
                 self._look_for_what_was_left()
@@ -162,15 +203,29 @@ class Recovery:
             if self._will_be_told_the_time():
                 self.adoption.pause(WORD_EVERY)
                 return
-            path = self.adoption.path
-            haul = self.adoption.move(file, self._disk.clocks(self._server_clock.now()))
+            server = self._server_clock.now()
+            self.adoption.move(
+                file, self._disk.clocks(server), lambda path, haul: self._take_over(haul, path, file)
+            )
         except SpoolError:
             self.adoption.pause()  # what was read last is not moved: it is read again
             raise
-        self._take_over(haul, path, file)
+        if server is None and self.adoption.kept:
+            self._is_kept_blindly = True
+            self._word_at = self._clock() + WORD_EVERY
+            self._server_clock.want()
+            self._inlet.wake()
+
+    def _heed_time(self) -> None:
+        """Judge anew what was kept, once Togai has said what time it is."""
+        if self._is_kept_blindly and self._clock() >= self._word_at:
+            self._word_at = self._clock() + WORD_EVERY
+            if self._server_clock.now() is not None:
+                self.adoption.judge_anew()
+                self._is_kept_blindly = False
 
     def _will_be_told_the_time(self) -> bool:
-        """Whether events of another boot had better wait for Togai's first reply: one is on its way.
+        """Whether events of another boot should wait for Togai's first reply: one is on its way.
 
         It says what time it is. Where nothing else is to be sent, our own clock has to do.
         """

@@ -69,7 +69,7 @@ def carry_out(request: Request, file: SpoolFile, now_ms: int, *, is_left: bool =
     if request.what == "replay":
         rows = file.replay(request.numbers, now_ms, is_left=is_left, is_risky=request.is_risky)
     else:
-        file.purge(request.numbers)
+        file.purge(request.numbers, now_ms)
     with suppress(OSError):
         request.path.unlink()  # only now: to do it twice changes nothing
     return rows
@@ -96,6 +96,17 @@ def read_requests(db_path: Path) -> list[Request]:
                     request = _read(Path(entry.path), trusted)
                     found.append((entry.stat().st_mtime_ns, entry.name, request))
     return [request for _, _, request in sorted(found, key=lambda each: each[:2])]
+
+
+def asked_of(directory: Path) -> set[str]:
+    """Return the names of the files in a directory that have requests."""
+    with suppress(OSError):
+        return {
+            name.partition(".request-")[0]
+            for name in os.listdir(directory)  # noqa: PTH208  only the names are wanted
+            if ".request-" in name
+        }
+    return set()
 
 
 def _read(path: Path, trusted: Collection[int]) -> Request:

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from togai_shipper._engine.settlement import DEDUPE_WINDOW
+from togai_shipper._engine.dedupe_window import DEDUPE_WINDOW
 from togai_shipper._event import is_encoded
 
 PAST_WINDOW = "past dedupe window"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from .connection import Connection
 from .errors import Forged, HoldsNothing, NotOurs
 
-FORMAT = 1
+FORMAT = 2  # 1 has no journal: it is read, adopted and drained
+Entry: TypeAlias = tuple[bytes, bytes, bytes, bytes | None]
 APPLICATION_ID = 0x546F6769  # "Togi", where SQLite keeps the kind of a file
 
 _EVENT = """CREATE TABLE event (
@@ -20,17 +22,32 @@ _DEAD = """CREATE TABLE dead (
     reason TEXT NOT NULL, status INTEGER, message TEXT NOT NULL, attempts INTEGER NOT NULL,
     dead_ms INTEGER NOT NULL, UNIQUE (id, dead_ms, crc)
 )"""
+# What has left the file, counted; ``key`` is JSON. And the ids of it, packed.
+_TALLY = """CREATE TABLE tally (
+    number INTEGER PRIMARY KEY, day TEXT NOT NULL, key TEXT NOT NULL, count INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL, crc INTEGER NOT NULL
+)"""
+_LISTED = """CREATE TABLE listed (
+    number INTEGER PRIMARY KEY, day TEXT NOT NULL, ids BLOB NOT NULL, crc INTEGER NOT NULL
+)"""
 _META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)"
 
-# What SQLite notes of these, to the letter: type, name, table, and the statement. Format 1 is the only one
-# that was ever written.
-_ENTRIES = {
+# What SQLite notes of these, to the letter: type, name, table, and the statement.
+_FORMAT_1: set[Entry] = {
     (b"table", b"event", b"event", _EVENT.encode()),
     (b"table", b"dead", b"dead", _DEAD.encode()),
     (b"index", b"sqlite_autoindex_dead_1", b"dead", None),
     (b"table", b"sqlite_sequence", b"sqlite_sequence", b"CREATE TABLE sqlite_sequence(name,seq)"),
     (b"table", b"meta", b"meta", _META.encode()),
     (b"index", b"sqlite_autoindex_meta_1", b"meta", None),
+}
+_ENTRIES: dict[int, set[Entry]] = {
+    1: _FORMAT_1,
+    2: _FORMAT_1
+    | {
+        (b"table", b"tally", b"tally", _TALLY.encode()),
+        (b"table", b"listed", b"listed", _LISTED.encode()),
+    },
 }
 
 
@@ -40,29 +57,50 @@ def lay_out(connection: Connection, meta: Mapping[str, str]) -> None:
         for statement in (_EVENT, _DEAD, _META):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        add_journal(connection)
         connection.execute_many("INSERT INTO meta VALUES (?, ?)", meta.items())
 
 
+def add_journal(connection: Connection) -> None:
+    """Make the tables of the journal, within a transaction: the file has the format of this version then."""
+    for statement in (_TALLY, _LISTED):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def has_journal(connection: Connection) -> bool:
+    """Tell whether the file has the tables of the journal: the older format has none."""
+    (version,) = connection.row("PRAGMA user_version")
+    return bool(version > 1)
+
+
 def check(connection: Connection) -> None:
-    """Raise ``NotOurs`` or ``Damaged`` where the file is no spool that this version can read.
+    """Raise ``NotOurs`` or ``Damaged`` where the file is no spool that this version can read."""
+    check_tables(connection, APPLICATION_ID, _ENTRIES, "a spool")
+
+
+def check_tables(
+    connection: Connection, application_id: int, formats: Mapping[int, set[Entry]], what: str
+) -> None:
+    """Raise ``NotOurs`` or ``Damaged`` where the file is not ``what`` it has to be, in a format that we know.
 
     Nothing of its tables is read until then. A view, a trigger, or an expression in a column or an index
     would run what somebody else has written.
     """
     (kind,), (version,) = connection.row("PRAGMA application_id"), connection.row("PRAGMA user_version")
-    path = connection.path
-    if kind == APPLICATION_ID and version > FORMAT:
-        raise NotOurs(f"{path}: its format is {version}, of a newer version; this one reads {FORMAT}")
-    entries = connection.rows(_READ_ENTRIES, (len(_ENTRIES) + 1,))
-    if kind != APPLICATION_ID and entries:
-        raise NotOurs(f"{path}: is an SQLite file, but no spool")
-    if kind != APPLICATION_ID:
+    path, newest = connection.path, max(formats)
+    if kind == application_id and version > newest:
+        raise NotOurs(f"{path}: its format is {version}, of a newer version; this one reads {newest}")
+    ours = formats.get(version, formats[1])
+    entries = connection.rows(_READ_ENTRIES, (len(ours) + 1,))
+    if kind != application_id and entries:
+        raise NotOurs(f"{path}: is an SQLite file, but no {what.removeprefix('a ')}")
+    if kind != application_id:
         raise HoldsNothing(f"{path}: holds nothing; what was in it, or in its -wal, is gone")
     roots = {root for *_, root in entries}  # each has pages of its own
     # One that is missing is damage, which is found when it is used.
-    if not _ENTRIES.issuperset(entry[:-1] for entry in entries) or len(roots) < len(entries) or 1 in roots:
-        raise Forged(f"{path}: has other tables than a spool's, or more than those")
+    if not ours.issuperset(entry[:-1] for entry in entries) or len(roots) < len(entries) or 1 in roots:
+        raise Forged(f"{path}: has other tables than {what}'s, or more than those")
 
 
 _READ_ENTRIES = "SELECT type, name, tbl_name, sql, rootpage FROM sqlite_master LIMIT ?"
@@ -128,3 +166,33 @@ FROM dead WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number
 COUNT_DEAD = "SELECT count(number) FROM dead"  # count(*) of a table by itself is one step, which has no end
 COUNT_DEAD_BY_REASON = "SELECT reason, count(*) FROM dead GROUP BY reason ORDER BY count(*) DESC, reason"
 REMOVE_DEAD = "DELETE FROM dead WHERE number IN (SELECT value FROM json_each(?))"
+
+# --- the journal --------------------------------------------------------------------------------------------
+
+TALLY = "INSERT OR REPLACE INTO tally VALUES (?, ?, ?, ?, ?, ?)"
+LIST = "INSERT INTO listed (day, ids, crc) VALUES (?, ?, ?)"
+READ_TALLY = "SELECT number, day, key, count, at_ms, crc FROM tally ORDER BY number"
+READ_LISTED = "SELECT day, ids, crc FROM listed ORDER BY number"
+LAST_TALLY = "SELECT max(number) FROM tally"
+PRUNE_TALLY = "DELETE FROM tally WHERE day < ?"
+# They lie in the order of their days: only what goes is looked at.
+PRUNE_LISTED = """
+DELETE FROM listed
+WHERE number < ifnull((SELECT number FROM listed WHERE day >= ? ORDER BY number LIMIT 1), 1 << 62)
+"""
+READ_META = "SELECT key, value FROM meta"
+NOTE = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+NOTE_ONCE = "INSERT OR IGNORE INTO meta VALUES (?, ?)"
+READ_ONE_META = "SELECT value FROM meta WHERE key = ?"
+FORGET_META = "DELETE FROM meta WHERE key = ?"
+
+# --- what was moved from file to file -----------------------------------------------------------------------
+
+COUNT_MOVED = """
+SELECT
+    (
+        SELECT count(*) FROM event
+        WHERE seq IN (SELECT value FROM json_each(?)) AND crc IN (SELECT value FROM json_each(?))
+    )
+    + (SELECT count(*) FROM dead WHERE number IN (SELECT value FROM json_each(?)))
+"""

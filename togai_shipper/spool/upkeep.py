@@ -74,7 +74,7 @@ class Upkeep:
             return None
         if self._disk.mended():
             self._recovery.adoption.look_now()  # what had to be left may be read again
-            self._news.info("the spool works again: %s", self._disk.path)
+            self._news.recovered("spool", "the spool works again: %s", self._disk.path)
         return file
 
     def make_room(self) -> None:
@@ -87,9 +87,9 @@ class Upkeep:
                 return
         if file.pending()[0] > delivered or file.dead_count():
             return
-        self._disk.remove()
+        self._disk.renew()
         with self._lock:
-            self._holdings.begin_shelf()
+            self._holdings.begin_shelf(is_removed=True)
 
     def failed(self, error: SpoolError) -> None:
         """Go on from memory alone; what is on disk alone waits there for whoever adopts it."""

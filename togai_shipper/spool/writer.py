@@ -18,9 +18,11 @@ from togai_shipper._config import Config
 from togai_shipper._engine.batching import Batch
 from togai_shipper._engine.buffer import PutAnswer
 from togai_shipper._engine.callbacks import Callbacks
+from togai_shipper._engine.lane import PART
 from togai_shipper._engine.log import Log
 from togai_shipper._engine.rounds import Rounds
 from togai_shipper._engine.runtime import FOREVER, Runtime
+from togai_shipper._engine.saying import Saying
 from togai_shipper._engine.server_clock import ServerClock
 from togai_shipper._engine.shutdown import Shutdown
 from togai_shipper._engine.store import Inlet
@@ -37,17 +39,21 @@ from .file import SpoolFile
 from .folder import Folder
 from .gathering import Gathering
 from .holdings import Holdings
+from .journal import day_of
 from .news import News
 from .recovery import Recovery
 from .rows import DeadLetter
 from .shelf import Dying, Leaving
+from .shrinking import Shrinking
+from .tally import Tally
 from .upkeep import Upkeep
 
 # Seconds for which settled events gather until they are forgotten: where that is lost, they are sent once
 # more, with the same ids.
 FORGET_EVERY = 0.1
 FORGET_MOST = 2000  # settled events that are forgotten at once without waiting longer
-FINISH = 1.0  # seconds that close() waits at most for a commit under way
+UNCOUNTED_MOST = 20_000  # delivered events that are in memory still where the disk fails
+FINISH = 1.0  # seconds that close() waits for a commit under way, or as long as it has time, if that is more
 HANGS = 1.0  # seconds after which, while closing, the disk is not waited for any longer
 
 
@@ -65,6 +71,7 @@ class Spool:
         log: Log,
         callbacks: Callbacks,
         server_clock: ServerClock,
+        saying: Saying,
         *,
         ended: Callable[[], None],
     ) -> None:
@@ -76,6 +83,7 @@ class Spool:
         self._lock = lock
         self._shutdown = shutdown
         self._inlet = inlet
+        self._saying = saying
         self._ended = ended  # called when the writer has ended: it may have been the last thread of all
         self._rounds = Rounds(
             runtime,
@@ -102,7 +110,9 @@ class Spool:
         self._news = News(log, callbacks)
         self._gathering = Gathering(clock, config.max_spool_bytes)
         self._holdings = holdings = Holdings(config, shutdown, inlet)
-        self.disk = disk = Disk(folder, config.base_url, config.max_spool_bytes, runtime)
+        self.disk = disk = Disk(
+            folder, config.base_url, config.max_spool_bytes, runtime, config.journal, saying
+        )
         self.recovery = Recovery(
             config, runtime, lock, shutdown, inlet, holdings, folder, disk, self._news, server_clock
         )
@@ -117,6 +127,8 @@ class Spool:
             self._news,
             config.max_spool_bytes,
         )
+        self._shrinking = Shrinking(clock)
+        self._aside_most = config.max_spool_bytes // PART  # bytes of events for which the lane has no room
         self._settled_at = 0.0  # since when something may leave the shelf
         self._is_finished = False
         self._end_by = 0.0  # monotonic seconds until which close() waits for a commit under way
@@ -138,6 +150,8 @@ class Spool:
                 not self._inlet.has_room(len(gathering.events), size)
                 or self._holdings.shelf.bytes + size > self._config.max_spool_bytes
             ):
+                return "full"
+            if self._holdings.shelf.aside_bytes + size > self._aside_most and self._inlet.is_caused(event):
                 return "full"
             wakes = gathering.add(event)
             if self._shutdown.has_begun_by_now() and gathering.take_back(event):
@@ -173,12 +187,16 @@ class Spool:
                     return is_written and self.disk.failure is None
             self._inlet.progress.wait(rings, left)
 
+    def stir(self) -> None:
+        """Note soon in the file how this process stands."""
+        self.bell.ring()
+
     # --- what the line asks ---
 
     @property
     def waiting(self) -> int:
         """Events accepted that are not in the buffer."""
-        return self.coming + self._holdings.in_left_files
+        return self.coming + self._holdings.shelf.aside + self._holdings.in_left_files
 
     @property
     def coming(self) -> int:
@@ -187,13 +205,10 @@ class Spool:
 
     def oldest_since(self) -> float | None:
         """Monotonic seconds at which about the oldest of those was accepted."""
-        shelf, left_since = self._holdings.shelf, self._holdings.left_since()
-        times = [] if left_since is None else [left_since]
-        if shelf.behind:
-            times.append(shelf.behind_since)
-        elif self._gathering:
+        times = [self._holdings.left_since(), self._holdings.waiting_since()]
+        if self._gathering:
             times.append(self._gathering.since)
-        return min(times, default=None)
+        return min((since for since in times if since is not None), default=None)
 
     def note_settled(self, outcome: Settled) -> None:
         """Forget these events, or keep them as dead letters: they have their outcome."""
@@ -202,7 +217,9 @@ class Spool:
         if is_first:
             self._settled_at = self._clock()
         shelf.settled(outcome)
-        has_room = bool(shelf.behind and self._holdings.room())
+        if shelf.uncounted > UNCOUNTED_MOST:
+            shelf.condense(day_of(self._now_ms()), kept_ids=self._config.journal == "ids")
+        has_room = self._holdings.may_return()
         if is_first or self._is_forgetting_due(self._settled_at) or has_room:
             self.bell.ring()
 
@@ -258,7 +275,7 @@ class Spool:
             "spool_bytes": holdings.shelf.bytes + self.disk.wal.pinned,
             "durable": self.disk.works,
             "recovered": holdings.recovered,
-            "stranded": self.recovery.adoption.count,
+            "stranded": self.recovery.stranded,
             "corrupt_rows": holdings.corrupt_rows,
             "dead_letters": holdings.dead_letters,
         }
@@ -292,7 +309,7 @@ class Spool:
         if self._is_finished:
             return FOREVER
         now, is_closing = self._clock(), self._shutdown.has_begun
-        times = [self.recovery.due_at(now)]
+        times = [self.recovery.due_at(now), FOREVER if is_closing else self._shrinking.due_at]
         if self._gathering:
             times.append(self._gathering.due_at(now, is_closing=is_closing))
         if self.disk.failure is not None:
@@ -301,6 +318,8 @@ class Spool:
             times.append(self.disk.wal.try_at)
         elif self._holdings.shelf.leaving:
             times.append(now if self._is_forgetting_due(now) else self._settled_at + FORGET_EVERY)
+        if self.disk.file is not None and not is_closing:
+            times.append(self._saying.due_at())
         return max(0.0, min(times) - now)
 
     def _is_forgetting_due(self, now: float) -> bool:
@@ -328,6 +347,7 @@ class Spool:
         return True
 
     def _step(self) -> None:
+        self._saying.stir()
         if self.disk.failure is not None or self.disk.wal.pinned:
             self._upkeep.ready()
         self._commit()
@@ -335,9 +355,12 @@ class Spool:
             self.disk.note_wall_clock,
             self._forget,
             self._upkeep.look,
+            self._shrink,
             self.recovery.read_back,
+            self.recovery.read_aside,
             lambda: self.recovery.adopt(self._upkeep.ready),
             self.recovery.do_requests,
+            self.disk.say,
         ):
             try:
                 work()
@@ -364,7 +387,12 @@ class Spool:
                     return
                 into = events
                 if first is not None:
-                    into = self._holdings.shelf.written(events, first, self._holdings.room(), since)
+                    shelf = self._holdings.shelf
+                    room = self._holdings.room()
+                    coming_in = events[: 0 if shelf.behind else room]
+                    over = self._inlet.over_lane(coming_in)
+                    self._inlet.note_set_aside(coming_in, over)
+                    into = shelf.written(events, first, room, since, over)
                 if into:
                     self._inlet.add(into, since, known=is_perhaps_there)
                 self._inlet.progress.ring()
@@ -382,25 +410,55 @@ class Spool:
         file = self._upkeep.ready()
         if file is None:
             return None, False
-        now = file.clock.time(self._clock())
+        begun = self._clock()
+        now = file.clock.time(begun)
+        rows = [(now, type(event) is ChosenId, event) for event in events]
         try:
-            return file.append([(now, type(event) is ChosenId, event) for event in events]), False
+            first = self._write(file, rows)
+            self.disk.wal.note_commit(file, self._clock() - begun)
         except SpoolError as error:
             self._upkeep.failed(error)
             return None, not isinstance(error, SpoolFull)
+        return first, False
+
+    def _write(self, file: SpoolFile, rows: Sequence[tuple[int, bool, bytes]]) -> int:
+        """Write rows; in the same commit, remove those of events that were delivered, if that is due."""
+        with self._lock:
+            shelf = self._holdings.shelf
+            is_due = shelf.leaving and self._is_forgetting_due(self._clock())
+            leaving = shelf.take_delivered() if is_due else Leaving()
+        if not leaving.gone:
+            with self._lock:
+                shelf.put_back(leaving)
+            return file.append(rows)
+        try:
+            first = file.exchange(rows, leaving.gone, self._tally(leaving), self._now_ms())
+        except BaseException:
+            with self._lock:
+                shelf.put_back(leaving)
+            raise
+        self._shrinking.note_removed()
+        return first
 
     # --- out ---
 
-    def _forget(self) -> None:
-        """Remove the rows of settled events; those that were not delivered become dead letters."""
+    def _forget(self, *, is_last: bool = False) -> None:
+        """Remove the rows of settled events; those that were not delivered become dead letters.
+
+        Those of delivered ones are left to the next commit, where events have gathered for one.
+        """
         with self._lock:
             file, shelf = self.disk.file if self.disk.works else None, self._holdings.shelf
             if file is None or not shelf.leaving or not self._is_forgetting_due(self._clock()):
                 return
+            if self._gathering and not shelf.dying and not is_last:
+                return
             leaving = shelf.take_leaving()
         try:
-            if leaving.gone:
-                file.remove(leaving.gone)
+            tally, now_ms = self._tally(leaving), self._now_ms()
+            if leaving.gone or tally:
+                file.settle(leaving.gone, tally, now_ms)
+                self._shrinking.note_removed()
                 leaving = Leaving(dying=leaving.dying)
             if leaving.dying:
                 letters = [self._letter(file, one) for one in leaving.dying]
@@ -411,6 +469,19 @@ class Spool:
             raise
         with self._lock:
             self._holdings.count(dead_letters=len(leaving.dying))
+
+    def _shrink(self) -> None:
+        if not self._shutdown.has_begun:
+            self._shrinking.go_on(self.disk.file if self.disk.works else None)
+
+    def _tally(self, leaving: Leaving) -> Tally:
+        """Count what was delivered: by the day on which it is noted, a tenth of a second later."""
+        tally, today = Tally(self._config.journal), day_of(self._now_ms())
+        for each in (leaving.delivered, leaving.rowless):
+            tally.add(each.events, today, "delivered")
+            for counted_before in each.counted:
+                tally.merge(counted_before)
+        return tally
 
     def _letter(self, file: SpoolFile, dying: Dying) -> DeadLetter:
         seq, event, outcome = dying
@@ -432,9 +503,10 @@ class Spool:
 
     def save(self) -> None:
         """Write what is in memory still, if the disk lets us."""
-        self._end_by = self._clock() + FINISH
+        now, deadline = self._clock(), self._shutdown.deadline
+        self._end_by = now + FINISH if deadline == FOREVER else max(now + FINISH, deadline)
         try:
-            self.step(FINISH)
+            self.step(self._end_by - now)
         except Exception as error:  # a bug, no memory: close() gives up, and tells, what is not on disk
             self._rounds.complain("the spool could not be written at the end (%s)", error)
 
@@ -455,11 +527,21 @@ class Spool:
 
     def _forget_the_last(self) -> None:
         try:
-            self._forget()
+            self._forget(is_last=True)
         except Exception as error:  # what is on disk still is sent again, by who adopts it, with the same ids
             self._rounds.complain("the spool could not forget what was settled last (%s)", error)
         with suppress(SpoolError):
             self._upkeep.make_room()
+        with suppress(Exception):  # a bug, no memory: the journal then says less than Togai
+            self._count_the_last()
+
+    def _count_the_last(self) -> None:
+        """Count what was delivered while there was no file."""
+        if self.disk.file is None:
+            with self._lock:
+                leaving = self._holdings.shelf.take_leaving()
+            if tally := self._tally(leaving):
+                self.disk.carry(tally)
 
     def hold(self, timeout: float) -> bool:
         """Let nobody use the file until ``let_go``; return false where somebody does for longer."""

@@ -11,12 +11,13 @@ from typing import Any
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
-from django.http import FileResponse, HttpRequest, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 from flask import Flask, Response, send_file
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse as StarletteFile
+from starlette.responses import Response as StarletteResponse
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
@@ -45,7 +46,19 @@ async def endless_later() -> AsyncIterator[bytes]:
         await asyncio.sleep(0.01)  # likewise
 
 
+def items(environ: dict[str, Any], start_response: Any) -> Any:
+    """A framework that has a page at /items/ alone."""
+    if environ["PATH_INFO"] == "/items":
+        query = environ["QUERY_STRING"]
+        start_response("301 Moved Permanently", [("Location", f"/items/?{query}"), ("Content-Length", "5")])
+        return [b"moved"]
+    start_response("200 OK", [("Content-Length", "5")])
+    return [b"items"]
+
+
 def bare(environ: dict[str, Any], start_response: Any) -> Any:
+    if environ["PATH_INFO"].startswith("/items"):
+        return items(environ, start_response)
     if environ["PATH_INFO"] == "/endless":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return endless()
@@ -58,6 +71,7 @@ wsgi_app = wsgi.TogaiMiddleware(bare, **MEASURES)
 flask_app = Flask(__name__)
 flask_app.add_url_rule("/endless", "endless", lambda: Response(endless()))
 flask_app.add_url_rule("/file", "file", lambda: send_file(HERE))
+flask_app.add_url_rule("/items/", "items", lambda: "items")
 flask.Togai(flask_app, **MEASURES)
 
 
@@ -69,7 +83,17 @@ async def starlette_file(request: Request) -> StarletteFile:
     return StarletteFile(HERE)
 
 
-asgi_app = Starlette(routes=[Route("/endless", starlette_endless), Route("/file", starlette_file)])
+async def starlette_items(request: Request) -> StarletteResponse:
+    return StarletteResponse()
+
+
+asgi_app = Starlette(
+    routes=[
+        Route("/endless", starlette_endless),
+        Route("/file", starlette_file),
+        Route("/items/", starlette_items),
+    ]
+)
 asgi_app.add_middleware(asgi.TogaiMiddleware, **MEASURES)
 
 
@@ -81,11 +105,16 @@ urlpatterns = [
     path("endless", lambda request: StreamingHttpResponse(endless())),
     path("endless-later", django_endless_later),
     path("file", lambda request: FileResponse(HERE.open("rb"))),
+    path("items/", lambda request: HttpResponse()),
 ]
 settings.configure(
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF=__name__,
-    MIDDLEWARE=["togai_shipper.contrib.django.TogaiMiddleware"],
+    MIDDLEWARE=[
+        "togai_shipper.contrib.django.TogaiMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "togai_shipper.contrib.django.TogaiMiddleware",  # once more: a request is one event
+    ],
     TOGAI={**MEASURES, "account_id": lambda exchange: "acme"},
 )
 django_app = get_wsgi_application()

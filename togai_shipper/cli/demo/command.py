@@ -13,7 +13,8 @@ from togai_shipper import Shipper
 from togai_shipper.cli.captured_log import captured_log
 from togai_shipper.cli.display import display_on
 from togai_shipper.cli.formats import plural
-from togai_shipper.cli.terminal import Screen, print_json
+from togai_shipper.cli.screen import Screen
+from togai_shipper.cli.terminal import print_json
 from togai_shipper.testing import FakeTogai
 
 from . import report
@@ -48,7 +49,26 @@ def _look(doing: Future[None], look: Callable[[], None], stop: Callable[[], None
         stop()
 
 
-@click.command()
+_DEMO_HELP = """
+Track a simulated web workload, let things go wrong, and show that every event is billed once.
+
+It starts the sandbox on a free port of loopback; 8 threads track API calls, LLM tokens and storage of
+48 accounts. Meanwhile the sandbox is down (503), over quota (429), accepts batches but loses the reply,
+and always refuses one event. At the end its own ledger says what became of every event. After Ctrl-C
+nothing more is tracked, and the result is shown all the same.
+
+Exit status: 0 if the result balances (tracked = delivered + rejected, lost 0, billed twice 0), else 1.
+
+\b
+Examples:
+  togai-shipper demo
+  togai-shipper demo --events 200000 --rate 0
+  togai-shipper demo --no-faults --json
+  togai-shipper demo --no-dedupe      without known ids it does not balance
+"""
+
+
+@click.command(help=_DEMO_HELP)
 @click.option(
     "--events", default=40_000, show_default=True, type=click.IntRange(1), help="How many events to track."
 )
@@ -73,22 +93,7 @@ def _look(doing: Future[None], look: Callable[[], None], stop: Callable[[], None
 def demo(
     ctx: click.Context, *, events: int, seed: int, rate: float, faults: bool, dedupe: bool, as_json: bool
 ) -> None:
-    """Track a simulated web workload, let things go wrong, and show that every event is billed once.
-
-    It starts the sandbox on a free port of loopback; 8 threads track API calls, LLM tokens and storage of
-    48 accounts. Meanwhile the sandbox is down (503), over quota (429), accepts batches but loses the reply,
-    and always refuses one event. At the end its own ledger says what became of every event. After Ctrl-C
-    nothing more is tracked, and the result is shown all the same.
-
-    Exit status: 0 if the result balances (tracked = delivered + rejected, lost 0, billed twice 0), else 1.
-
-    \b
-    Examples:
-      togai-shipper demo
-      togai-shipper demo --events 200000 --rate 0
-      togai-shipper demo --no-faults --json
-      togai-shipper demo --no-dedupe      without known ids it does not balance
-    """  # noqa: D301  \b is click's sign for "keep these lines"
+    """Track a simulated web workload, let things go wrong, and show that every event is billed once."""
     screen = Screen(stderr=as_json)
     began = time.monotonic()
     told = ToldErrors()

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from togai_shipper.cli.display import Speed
-from togai_shipper.cli.terminal import Screen, styled
+from togai_shipper.cli.screen import Screen, styled
 
 from .fault_plan import CLEAR
 

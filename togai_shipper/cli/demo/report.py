@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from rich.table import Table
 
-from togai_shipper.cli.terminal import Screen, styled
+from togai_shipper.cli.screen import Screen, styled
 
 from .balance import Balance
 
@@ -43,7 +43,7 @@ def show(screen: Screen, balance: Balance, seconds: float, past: Mapping[str, in
         styled("What became of the events, by the sandbox's count", "bold"), f", after {seconds:.1f} s"
     )
     screen.say()
-    screen.print(table)
+    screen.draw(table)
     if past:
         screen.say()
         screen.say(styled("What went wrong, and for how many requests", "bold"))
@@ -53,7 +53,7 @@ def show(screen: Screen, balance: Balance, seconds: float, past: Mapping[str, in
         table_of_faults.add_column(style="dim")
         for title, count in past.items():
             table_of_faults.add_row(f"{count:,}", title)
-        screen.print(table_of_faults)
+        screen.draw(table_of_faults)
     screen.say()
     if balance.balances:
         told = sum(balance.rejected.values())

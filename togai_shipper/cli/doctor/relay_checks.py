@@ -11,8 +11,10 @@ import attrs
 
 from togai_shipper import ConfigurationError
 from togai_shipper.cli.formats import age, plural, size
+from togai_shipper.cli.processes import FAILURES, WARNINGS, Process, remedy, sentence, word
 from togai_shipper.relay.entries import FORMAT
 from togai_shipper.relay.errors import Forbidden, Foreign, RelayError
+from togai_shipper.relay.key_trial import tried_key
 from togai_shipper.relay.url import shown
 
 from .check import Check
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from togai_shipper.relay.survey import Survey
 
 TIMEOUT = 10.0  # seconds for each answer
+NEARLY = 0.9  # of its memory: Redis is nearly full
 STALLED = 600.0  # seconds; an event that waits for longer is not drained
 OLDEST = (7, 0)  # the oldest Redis that can be one
 _AS_ANOTHER = "Run this with the URL of a user who may ask: --relay."
@@ -37,6 +40,7 @@ class Expected:
         base_url: where its events are to go.
         key: the key that is set here; empty on the hosts of applications.
         replicas: how many replicas are to have an entry until it counts as relayed.
+        max_bytes: what the relay may hold at most.
 
     """
 
@@ -45,6 +49,7 @@ class Expected:
     base_url: str
     key: str = attrs.field(default="", repr=False)
     replicas: int = 0
+    max_bytes: int = 256 * 1024**2
 
 
 def relay(expected: Expected, world: World) -> Iterator[Check]:
@@ -77,9 +82,10 @@ def of_survey(found: Survey, expected: Expected, now: float) -> Iterator[Check]:
     yield from durability(found, expected.replicas)
     yield from replicas(found, expected.replicas)
     yield eviction(found)
+    yield from memory(found, expected.max_bytes)
     yield rights(found)
     yield from purpose(found, expected)
-    yield from drained(found)
+    yield from drained(found, now)
     yield from contents(found, expected, now)
 
 
@@ -88,9 +94,11 @@ def of_survey(found: Survey, expected: Expected, now: float) -> Iterator[Check]:
 
 def unreachable(url: str, error: RelayError) -> Check:
     """Report that the relay cannot be asked."""
-    advice = "Is Redis running? Does a firewall block the way to it? Does it want TLS (rediss://)?"
+    advice = "Is Redis running? Does a firewall block the way to it? Does it want TLS (rediss://), or none (redis://)?"
     if isinstance(error, Forbidden):
-        advice = "Are user and password in the URL right, and may this user use the relay's keys (ACL)?"
+        advice = (
+            "Are user, password and database in the URL right, and may this user use the relay's keys (ACL)?"
+        )
     elif isinstance(error, Foreign):
         advice = "Choose another relay_name, or another database."
     return Check("fail", "relay", f"{url}: {error}", advice)
@@ -197,15 +205,48 @@ def eviction(found: Survey) -> Check:
             "fail", "memory", f"maxmemory-policy is {policy}: it deletes events when it is full", advice
         )
     bound = int((found.info or {}).get("maxmemory", 0))
+    if bound and str(policy).startswith("volatile"):
+        advice = "redis-cli config set maxmemory-policy noeviction; redis-cli config rewrite"
+        text = f"maxmemory-policy is {policy}: it deletes the journal when it is full, and no event"
+        return Check("warn", "memory", text, advice)
     return Check(
         "ok", "memory", f"maxmemory-policy is {policy}, maxmemory is {size(bound) if bound else 'not set'}"
     )
+
+
+def memory(found: Survey, max_bytes: int) -> Iterator[Check]:
+    """Check that Redis has room for what the relay may hold: where it is full it takes no event."""
+    info = found.info or {}
+    bound = int(info.get("maxmemory", 0))
+    used = max(0, int(info.get("used_memory", 0)) - int(info.get("mem_not_counted_for_evict", 0)))
+    if not bound:
+        return
+    raise_it = f"redis-cli config set maxmemory {2 * max_bytes}; redis-cli config rewrite"
+    if used >= bound:
+        text = f"Redis is full: {size(used)} of {size(bound)}: it takes no event, and is drained all the same"
+        yield Check(
+            "fail", "memory", text, f"See whether somebody drains, and what else is there. Or:\n{raise_it}"
+        )
+    elif used >= NEARLY * bound:
+        text = f"Redis is nearly full: {size(used)} of {size(bound)}; then it takes no event"
+        yield Check(
+            "warn", "memory", text, f"See whether somebody drains, and what else is there. Or:\n{raise_it}"
+        )
+    if bound < 2 * max_bytes:
+        text = (
+            f"maxmemory is {size(bound)}, and max_relay_bytes {size(max_bytes)}: it should be twice as much"
+        )
+        advice = f"{raise_it}\nOr lower max_relay_bytes, in every producer."
+        yield Check("warn", "memory", text, advice)
 
 
 def rights(found: Survey) -> Check:
     """Check what this user may do."""
     if found.lacks_to_hand_over is None or found.lacks_to_drain is None:
         return Check("fail", "ACL", "this user may not run our scripts", "Allow +eval +evalsha +script|load.")
+    if not found.lacks_to_drain and found.lacks_to_count:
+        text = f"this user may drain, and not keep the journal: it lacks {', '.join(found.lacks_to_count)}"
+        return Check("warn", "ACL", text, "Give it the rights of a drainer: nobody can prove a day without.")
     if not found.lacks_to_drain and not found.lacks_to_hand_over:
         return Check("ok", "ACL", "this user may hand over, and drain")
     if not found.lacks_to_hand_over:
@@ -222,19 +263,27 @@ def purpose(found: Survey, expected: Expected) -> Iterator[Check]:
         if not found.wrong_kinds:
             yield Check("ok", "relay", "nothing was ever handed over")
         return
+    for name in found.damaged:
+        text = f"its field {name} is no number: somebody else has written to it; nothing is taken, nor sent"
+        yield Check("fail", "relay", text, "Find out who. If it is a relay still: set the field to 0 (HSET).")
     if found.number("v") > FORMAT:
         text = f"has format {found.number('v')}, of a newer version; this one reads {FORMAT}"
         yield Check("fail", "format", text, "Update togai-shipper here.")
-    base_url, key = found.facts.get("base_url", ""), found.facts.get("key")
+    base_url, key = found.facts.get("base_url", ""), found.facts.get("key", "")
     if base_url != expected.base_url:
         text = f"the relay is for {base_url or 'no server'}, and base_url is {expected.base_url}"
         yield Check(
             "fail", "base_url", text, "Correct base_url, or choose another relay_name: nothing is taken."
         )
-    if key and expected.key:
-        yield fingerprint(key, hashlib.sha256(expected.key.encode()).hexdigest()[:8])
+    tried = tried_key(found.facts.get("trying", ""))
+    if (key or tried) and expected.key:
+        ours = hashlib.sha256(expected.key.encode()).hexdigest()[:8]
+        yield fingerprint(tried if tried == ours else key or tried, ours)
     elif key:
         yield Check("ok", "drainers' key", f"fingerprint {key}")
+    if tried:
+        text = f"fingerprint {tried} is tried: Togai has not said yet that it takes it"
+        yield Check("warn", "drainers' key", text, "See what the drainer logs: Togai may not answer it.")
 
 
 def fingerprint(theirs: str, ours: str) -> Check:
@@ -248,26 +297,49 @@ def fingerprint(theirs: str, ours: str) -> Check:
     return Check("warn", "drainers' key", f"fingerprint {theirs}, and {ours} here", advice)
 
 
-def drained(found: Survey) -> Iterator[Check]:
+def drainer(found: Survey, owner: str, now: float) -> Check:
+    """Report who drains, and how it says that it stands."""
+    process = Process(name=owner, is_alive=True, report=found.report)
+    now_ms = int(now * 1000)
+    what = word(process, now_ms)
+    if what in FAILURES:
+        return Check("fail", "drainer", sentence([process], now_ms), remedy(process, "URL", now_ms))
+    if what in WARNINGS:
+        return Check("warn", "drainer", sentence([process], now_ms), "See what it logs.")
+    return Check("ok", "drainer", owner)
+
+
+def drained(found: Survey, now: float) -> Iterator[Check]:
     """Check that somebody drains the relay, and somebody else stands by."""
     leader = found.leader
     if leader is None:
         yield Check("ok", "drainer", "unknown: this user may not read the lease")
         return
     if not leader.is_alive:
-        text = f"nobody: {leader.owner} is gone" if leader.owner else "nobody"
-        advice = "Start one, on two hosts: togai-shipper drain URL"
-        yield Check("fail" if found.number("events") else "warn", "drainer", text, advice)
+        yield nobody(found, leader.owner)
         return
-    yield Check("ok", "drainer", leader.owner)
+    yield drainer(found, leader.owner, now)
     if found.drainers is None or leader.owner not in found.drainers:
         yield Check("ok", "stand by", "unknown: this user may not ask (CLIENT LIST)")
-    elif len(found.drainers) > 1:
-        others = [each for each in found.drainers if each != leader.owner]
-        yield Check("ok", "stand by", ", ".join(others))
+    elif found.waiting:
+        yield Check("ok", "stand by", ", ".join(found.waiting))
     else:
         advice = "Run togai-shipper drain on a second host: it takes over within seconds."
         yield Check("warn", "stand by", "nobody", advice)
+
+
+def nobody(found: Survey, owner: str) -> Check:
+    """Report that nobody drains: or not yet: a drainer looks at a lease for 10 s before it takes it."""
+    gone = f"; {owner} has not renewed the lease" if owner else ""
+    if found.waiting:
+        text = f"nobody yet; waiting to take the lease: {', '.join(found.waiting)}{gone}"
+        advice = "That takes some 10 seconds: run this again. If it still waits then, see what it logs."
+        return Check("warn", "drainer", text, advice)
+    text = f"nobody: {owner} is gone" if owner else "nobody"
+    if found.drainers is None:
+        text += "; whether one waits to take the lease is unknown: this user may not ask (CLIENT LIST)"
+    advice = "Start one, on two hosts: togai-shipper drain URL"
+    return Check("fail" if found.number("events") else "warn", "drainer", text, advice)
 
 
 def contents(found: Survey, expected: Expected, now: float) -> Iterator[Check]:
@@ -279,12 +351,15 @@ def contents(found: Survey, expected: Expected, now: float) -> Iterator[Check]:
         yield Check("warn", "waiting", f"{text}; the oldest for {age(since)}", advice)
     elif found.facts:
         yield Check("ok", "waiting", text)
+    if found.number("bytes") >= NEARLY * expected.max_bytes:
+        full = f"{text}, and max_relay_bytes is {size(expected.max_bytes)}: then events wait in the producers"
+        yield Check("warn", "waiting", full, "See whether somebody drains, and whether Togai answers.")
     if found.entries and not waiting:
         text = f"{plural(found.entries, 'entry', 'entries')}, and not one event is counted"
         yield Check("warn", "foreign", text, "See what they are: togai-shipper spool verify URL")
     dead = found.number("dead") if found.dead is None else found.dead
     if dead:
-        see = f"See why: togai-shipper spool ls --dead {shown(expected.url)}"
+        see = f"See why: togai-shipper spool dead {shown(expected.url)}"
         yield Check("warn", "dead letters", f"{dead:,}", see)
     if lost := found.number("lost"):
         advice = "Somebody has trimmed or deleted the stream, or Redis came back without it: see its log."

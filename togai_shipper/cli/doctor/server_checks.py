@@ -7,15 +7,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
+import attrs
 
+from togai_shipper._engine.transport import LOOK_UP
 from togai_shipper._engine.verdict import date_of
 from togai_shipper._option_values import shown_host
 from togai_shipper.cli.formats import age, moment
 
 from .check import Check
-from .world import World
+from .no_answer import no_answer, of_the_proxy, speaks_tls, untrusted
+from .world import ServerReply, World
 
+NOWHERE = "/togai-shipper-doctor"  # what no Togai has
+_NO_BUNDLE = "REQUESTS_CA_BUNDLE, or CURL_CA_BUNDLE, names it: correct that, for the application too."
 MAX_SKEW = 60.0  # seconds that our clock may differ from the server's Date, which takes time to get here
 CERTIFICATE_ENDS = 14 * 86_400.0  # seconds; who has longer need not be warned
 
@@ -53,6 +57,9 @@ def reach(url: str, world: World) -> Iterator[Check]:
         if scheme == "http":
             yield Check("ok", "TLS", "none: plain http")
             return
+        if lacking := world.lacking():
+            yield Check("fail", "TLS", lacking, _NO_BUNDLE)
+            return
         try:
             yield certificate(world.handshake(connection, host), world.now())
         except (OSError, UnicodeError) as error:
@@ -68,17 +75,20 @@ def _place(url: str) -> tuple[str, str, int]:
 
 
 def answers(url: str, key: str | None, world: World) -> Iterator[Check]:
-    """Check the reply to one request: HEAD / without a key, GET /events with one; neither is billed."""
-    method, path = ("GET", "/events?pageSize=1") if key else ("HEAD", "/")
-    try:
-        answer = world.ask(method, url + path, key)
-    except Exception as error:  # libraries of HTTP raise more than they say; their texts repeat the URL
-        advice = "Try again; if that does not help, ask the server's operator."
-        is_plain = isinstance(error, OSError) and not isinstance(error, requests.RequestException)
-        why = str(error) if is_plain else type(error).__name__
-        yield Check("fail", "server", f"no answer: {why}", advice)
+    """Check the reply to one request, with a key or without one; neither is billed.
+
+    Without one it asks for what Togai does not have: a look-up would be one of the few without a good key
+    that Togai allows an address.
+    """
+    if url.startswith("https:") and (lacking := world.lacking()):  # a proxy was looked at until now
+        yield Check("fail", "TLS", lacking, _NO_BUNDLE)
         return
-    yield key_reply(answer.status) if key else reply(answer.status)
+    try:
+        answer = world.ask(url + (LOOK_UP if key else NOWHERE), key)
+    except Exception as error:  # libraries of HTTP raise more than they say
+        yield no_answer(error, urlsplit(url).scheme, world.proxy_of(url))
+        return
+    yield key_reply(answer) if key else reply(answer)
     yield clock(answer.date, world.now())
 
 
@@ -98,48 +108,73 @@ def certificate(found: Mapping[str, Any], now: float) -> Check:
     return Check("ok", "TLS", text)
 
 
-def untrusted(error: Exception) -> Check:
-    """Report that TLS with this server has failed."""
-    text = getattr(error, "verify_message", "") or str(error)
-    advice = (
-        "Is this the right base_url, and this machine's clock right? Is there a proxy that needs a\n"
-        "certificate of its own (REQUESTS_CA_BUNDLE)?"
-    )
-    return Check("fail", "TLS", f"its certificate, or its TLS, is refused: {text}", advice)
-
-
-def reply(status: int) -> Check:
-    """Judge the reply to a request without a key: any will do, but for an error of the server."""
-    if status == 429:  # noqa: PLR2004  too many requests
+def reply(answer: ServerReply) -> Check:
+    """Judge the reply to a request without a key: any of Togai's will do, but for an error of its own."""
+    if check := _not_togais(answer):
+        return check
+    if answer.status == 429:  # noqa: PLR2004  too many requests
         return Check(
             "warn",
             "server",
             "answers 429: too many requests without a key",
             "Wait 30 minutes before the next request.",
         )
-    if status >= 500:  # noqa: PLR2004  errors of the server's
-        return Check("warn", "server", f"answers {status}", "Events wait, and are sent when it works again.")
-    return Check("ok", "server", f"answers (with {status}, to a request without the key)")
+    if answer.status >= 500:  # noqa: PLR2004  errors of the server's
+        text = f"answers {answer.status}{answer.words}"
+        return Check("warn", "server", text, "Events wait, and are sent when it works again.")
+    return Check("ok", "server", f"answers (with {answer.status}, to a request without the key)")
 
 
-def key_reply(status: int) -> Check:
+def key_reply(answer: ServerReply) -> Check:
     """Judge the reply to a request with the key."""
-    match status:
+    if check := _not_togais(answer):
+        return attrs.evolve(check, level="fail", name="key check")
+    match answer.status:
         case 200:
             return Check("ok", "key check", "Togai accepts the key")
         case 401:
             return Check(
                 "fail",
                 "key check",
-                "Togai refuses the key (401)",
+                f"Togai refuses the key (401){answer.words}",
                 "Correct it before you try again: Togai allows an address 5 such requests in 30 minutes.",
             )
         case 403:
             advice = "It may be a key that can only send events. Send one to find out."
-            return Check("warn", "key check", "the key may not read events (403)", advice)
+            return Check("warn", "key check", f"the key may not read events (403){answer.words}", advice)
+        case 404:
+            advice = (
+                "So it should be if none was sent yet. Else look at base_url: it may have a path too many."
+            )
+            return Check("warn", "key check", "no event is found (404)", advice)
     return Check(
-        "warn", "key check", f"Togai answers {status}, which says nothing about the key", "Try again later."
+        "warn",
+        "key check",
+        f"Togai answers {answer.status}{answer.words}, which says nothing about the key",
+        "Try again later.",
     )
+
+
+def _not_togais(answer: ServerReply) -> Check | None:
+    """Report an answer of somebody else in Togai's place; ``None`` for one that may be Togai's."""
+    if answer.status == 407:  # noqa: PLR2004  a proxy's
+        return of_the_proxy(f"407{answer.words}")
+    if 300 <= answer.status < 400:  # noqa: PLR2004  redirections
+        text = f"answers {answer.status}: go to {answer.location or 'nowhere'}"
+        advice = "No event is sent there. Is base_url right? A login page, or a proxy, may be in the way."
+        return Check("fail", "server", text, advice)
+    if answer.is_json:
+        return None
+    if "plain http" in answer.says.lower() or "http request to an https" in answer.says.lower():
+        return speaks_tls()
+    text = f"answers {answer.status} with a page that is not Togai's{answer.words}"
+    if answer.status >= 500:  # noqa: PLR2004  a gateway's, that does not reach Togai
+        return Check("warn", "server", text, "Events wait, and are sent when Togai is reached again.")
+    advice = (
+        "A proxy, a gateway or a login page may answer in Togai's place. Is base_url right?\n"
+        "What does it say to the key? togai-shipper doctor --check-key"
+    )
+    return Check("warn", "server", text, advice)
 
 
 def clock(date: str | None, now: float) -> Check:

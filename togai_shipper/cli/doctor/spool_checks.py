@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from togai_shipper.cli.formats import plural, size
+from togai_shipper.cli.processes import FAILURES, WARNINGS, grouped, remedy, sentence, word
 from togai_shipper.cli.spool.files import ASIDE, OK, FileFacts, read_files
 from togai_shipper.spool.filesystems import filesystem_of, is_networked, why_not_there
 from togai_shipper.spool.folder import Folder
@@ -22,10 +25,16 @@ with suppress(ImportError):  # Windows has none, and no spool is looked at there
 
 LITTLE_SPACE = 64_000_000  # bytes; with less, the spool will soon be full
 _WHO = "Does it belong to the user that the application runs as?"
+_ROOM = "Make room (df, df -i); delete no file of the spool, it holds what is not billed yet."
+_REMEDIES = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EROFS: "Mount it so that it can be written to, or name another directory.",
+}
 
 
 def spool(directory: str, base_url: str, bound: int, world: World) -> Iterator[Check]:
-    """Check whether the directory can be a spool, and what is in it; end at the first failure."""
+    """Check whether the directory can be a spool, and what is in it, if it can be told."""
     path = Path(directory)
     try:
         status = path.stat()
@@ -55,15 +64,18 @@ def spool(directory: str, base_url: str, bound: int, world: World) -> Iterator[C
     try:
         _try(below if use == "below" and below.is_dir() else path)
     except OSError as error:
-        yield Check("fail", "spool", f"{path} cannot be written to: {error.strerror}", _WHO)
-        return
-    yield Check("ok", "spool", f"{path} can be written to{kind and f' ({kind})'}")
+        yield unwritable(path, error)
+        if error.errno not in _REMEDIES:  # pragma: no branch  a full disk: docs/tools/faults.py
+            return
+    else:
+        yield Check("ok", "spool", f"{path} can be written to{kind and f' ({kind})'}")
     if use == "below":
         yield Check("ok", "spool mode", f"several users may write to it: ours is {below}")
     else:
         yield from permissions(status.st_mode, status.st_uid, os.geteuid(), directory)
     files = read_files(folder)
     yield space(world.free(path), sum(facts.disk_bytes for facts in files), bound)
+    yield from processes(files, directory, int(world.now() * 1000))
     yield from stranded(files, base_url, directory)
 
 
@@ -85,6 +97,12 @@ def _try(path: Path) -> None:
 
 
 # --- what each finding means ------------------------------------------------------------------------------
+
+
+def unwritable(path: Path, error: OSError) -> Check:
+    """Say why nothing can be written there, and what helps."""
+    remedy = _REMEDIES.get(error.errno or 0, _WHO)
+    return Check("fail", "spool", f"{path} cannot be written to: {error.strerror}", remedy)
 
 
 def permissions(mode: int, owner: int, us: int, path: str) -> Iterator[Check]:
@@ -119,6 +137,18 @@ def space(free: int, used: int, bound: int) -> Check:
     return Check("ok", "disk", text)
 
 
+def processes(files: Sequence[FileFacts], directory: str, now_ms: int) -> Iterator[Check]:
+    """Report what living processes say of themselves."""
+    living = [facts.process for facts in files if facts.state == OK and facts.owner is not None]
+    for alike in grouped(living, now_ms):
+        what = word(alike[0], now_ms)
+        if what in (*FAILURES, *WARNINGS):
+            level: Literal["fail", "warn"] = "fail" if what in FAILURES else "warn"
+            yield Check(level, "process", sentence(alike, now_ms), remedy(alike[0], directory, now_ms))
+        elif what == "unknown":
+            yield Check("ok", "process", sentence(alike, now_ms))
+
+
 def stranded(files: Sequence[FileFacts], base_url: str, directory: str) -> Iterator[Check]:
     """Report what waits, and what will not be sent by itself."""
     usable = [facts for facts in files if facts.state == OK]
@@ -149,9 +179,7 @@ def stranded(files: Sequence[FileFacts], base_url: str, directory: str) -> Itera
             f"They are not sent to {base_url}: start an application with that base_url, or drain them to it.",
         )
     if dead:
-        yield Check(
-            "warn", "dead letters", f"{dead:,}", f"See why: togai-shipper spool ls --dead {directory}"
-        )
+        yield Check("warn", "dead letters", f"{dead:,}", f"See why: togai-shipper spool dead {directory}")
     for facts in files:
         if facts.state == ASIDE:
             yield Check(

@@ -8,75 +8,45 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
-
-import attrs
 
 from togai_shipper.cli.formats import plural
 
-from .line_fields import BadLine, LineFields, named, text_of
-
-_FIELDS = {  # a column's name -> the keyword of track()
-    "schema_name": "schema_name",
-    "account_id": "account_id",
-    "timestamp": "timestamp",
-    "id": "event_id",
-    "event_id": "event_id",
-    "idempotency_key": "idempotency_key",
-}
-_NEEDED = ("schema_name", "account_id", "timestamp")
-_ATTRIBUTE, _UNIT, _DIMENSION = "attributes.", ".unit", "dimensions."
-
-FIELDS = (
-    "schema_name, account_id, timestamp, id, idempotency_key, attributes.NAME, attributes.NAME.unit, "
-    "dimensions.NAME"
+from .bad_line import BadLine, named
+from .event_fields import (
+    ATTRIBUTE,
+    DIMENSION,
+    KEYWORDS,
+    NEEDED,
+    UNIT,
+    UNKNOWN,
+    FieldSource,
+    constants_of,
+    is_field,
+    is_unit,
 )
+from .line_fields import LineFields, text_of
+from .meaning import NULL, meaning_of_columns
+from .timestamps import read_timestamp
 
 
 class BadHeader(Exception):  # noqa: N818  like BadLine
     """The columns of a file cannot make events; the text says why."""
 
 
-@attrs.frozen
-class FieldSource:
-    """Where a field's value comes from: a column, or a text that is the same in each row."""
-
-    text: str
-    is_constant: bool
-
-
-def map_of(given: Sequence[str]) -> dict[str, FieldSource]:
-    """Read ``--map``: ``FIELD=COLUMN``, or ``FIELD==TEXT`` for a constant. Raises ``ValueError``."""
-    taken: dict[str, FieldSource] = {}
-    for item in given:
-        field, equals, text = item.partition("=")
-        if not equals:
-            raise ValueError(f"{item!r} is neither FIELD=COLUMN nor FIELD==TEXT")
-        if not _is_field(field):
-            raise ValueError(f"{field!r} is not a field of an event, which are {FIELDS}")
-        if field in taken:
-            raise ValueError(f"{field} is given twice")
-        taken[field] = FieldSource(text.removeprefix("="), is_constant=text.startswith("="))
-    return taken
-
-
-def _is_field(name: str) -> bool:
-    attribute = name.startswith(_ATTRIBUTE) and name not in (_ATTRIBUTE, _ATTRIBUTE + _UNIT)
-    return name in _FIELDS or attribute or (name.startswith(_DIMENSION) and name != _DIMENSION)
-
-
-def cells(line: str) -> list[str]:
+def cells(line: str, delimiter: str = ",") -> list[str]:
     """Return the cells of a line. Raises ``csv.Error``, also if a quote is not closed."""
     if '"' not in line:
-        return line.split(",")
-    row: list[str] = next(csv.reader((line,), strict=True))
+        return line.split(delimiter)
+    row: list[str] = next(csv.reader((line,), delimiter=delimiter, strict=True))
     return row
 
 
-def header_of(line: bytes) -> list[str]:
+def header_of(line: bytes, delimiter: str = ",") -> list[str]:
     """Return the names in a file's first line. Raises ``BadHeader``."""
     try:
-        return cells(text_of(line))
+        return cells(text_of(line), delimiter)
     except (BadLine, csv.Error) as error:
         raise BadHeader(f"the header: {error}") from None
 
@@ -88,6 +58,8 @@ class Columns:
         header: the columns' names.
         mapped: what ``--map`` says.
         ignoring: whether an unknown column is left out; else it is an error.
+        delimiter: what separates them.
+        null: the text of a cell that says nothing, as an empty one does.
 
     Raises:
         BadHeader: a column is unknown, or a field is missing.
@@ -95,46 +67,64 @@ class Columns:
     """
 
     def __init__(
-        self, header: Sequence[str], mapped: dict[str, FieldSource], *, ignoring: bool = False
+        self,
+        header: Sequence[str],
+        mapped: dict[str, FieldSource],
+        *,
+        ignoring: bool = False,
+        delimiter: str = ",",
+        null: str = NULL,
     ) -> None:
         self.width = len(header)
-        self._constants = [source.text for source in mapped.values() if source.is_constant]
+        self.delimiter = delimiter
+        self._names = list(header)
+        self._nameless = len(header) if ignoring else _last_name(header) + 1
         places = _places(header, mapped, ignoring=ignoring)
-        for field in _NEEDED:
+        constants = constants_of(mapped)
+        self._constants = list(constants.values())
+        self._null = null
+        self.meaning = meaning_of_columns(self.width, places, constants, null, delimiter)
+        for field in NEEDED:
             if field not in places:
                 raise BadHeader(f"there is no column {field}; name one with --map {field}=COLUMN")
-        self._fields = [(_FIELDS[field], at) for field, at in places.items() if field in _FIELDS]
+        self._fields = [(KEYWORDS[field], at) for field, at in places.items() if field in KEYWORDS]
         if len({keyword for keyword, _ in self._fields}) < len(self._fields):
             raise BadHeader("id and event_id mean the same, and both are there")
-        units = {
-            field.removesuffix(_UNIT): at
-            for field, at in places.items()
-            if field.startswith(_ATTRIBUTE) and field.endswith(_UNIT)
-        }
+        units = {field.removesuffix(UNIT): at for field, at in places.items() if is_unit(field)}
         for attribute in units:
             if attribute not in places:
-                unit = named(attribute + _UNIT)
+                unit = named(attribute + UNIT)
                 raise BadHeader(f"column {unit!r} is the unit of {named(attribute)!r}, which is missing")
         self._attributes = [
-            (field.removeprefix(_ATTRIBUTE), at, units.get(field))
+            (field.removeprefix(ATTRIBUTE), at, units.get(field))
             for field, at in places.items()
-            if field.startswith(_ATTRIBUTE) and not field.endswith(_UNIT)
+            if field.startswith(ATTRIBUTE) and not is_unit(field)
         ]
         self._dimensions = [
-            (field.removeprefix(_DIMENSION), at)
-            for field, at in places.items()
-            if field.startswith(_DIMENSION)
+            (field.removeprefix(DIMENSION), at) for field, at in places.items() if field.startswith(DIMENSION)
         ]
 
+    def are_no_fields(self, row: list[str]) -> bool:
+        """Whether a row is empty, or the header once more, as where files were put one behind the other."""
+        first = row[0].removeprefix("\ufeff")
+        if first == self._names[0] and row[1:] == self._names[1:]:
+            return True
+        return not first.strip() and not any(map(str.strip, row))
+
     def fields(self, row: list[str]) -> LineFields:
-        """Return the fields of a row; an empty cell gives none. Raises ``BadLine``."""
+        """Return the fields of a row; an empty cell gives none, nor does null. Raises ``BadLine``."""
         if len(row) != self.width:
             raise BadLine(f"has {plural(len(row), 'column')}, not {self.width}")
+        if self._null in row:
+            row = ["" if cell == self._null else cell for cell in row]
+        if self._nameless < self.width and any(map(str.strip, row[self._nameless :])):
+            raise BadLine("has a value in a column without a name; --ignore-unknown leaves it out")
         row += self._constants
         fields: LineFields = {keyword: row[at] for keyword, at in self._fields if row[at]}
-        for field in _NEEDED:
+        for field in NEEDED:
             if field not in fields:
                 raise BadLine(f"{field}: is missing")
+        fields["timestamp"] = read_timestamp(fields["timestamp"])
         attributes: dict[str, Any] = {}
         for name, at, unit in self._attributes:
             value = row[at]
@@ -147,7 +137,7 @@ class Columns:
 
 def _places(header: Sequence[str], mapped: dict[str, FieldSource], *, ignoring: bool) -> dict[str, int]:
     """Return the place of each field in a row."""
-    by_name = _by_name(header)
+    by_name = _by_name(header, {source.text for source in mapped.values() if not source.is_constant})
     places: dict[str, int] = {}
     constant = len(header)
     for field, source in mapped.items():
@@ -160,20 +150,23 @@ def _places(header: Sequence[str], mapped: dict[str, FieldSource], *, ignoring: 
             raise BadHeader(f"there is no column {named(source.text)!r}, which --map {field} names")
     used = set(places.values())
     for name, at in by_name.items():
-        if at not in used and _is_field(name) and name not in places:
+        if at not in used and is_field(name) and name not in places:
             places[name] = at
-        elif at not in used and not ignoring:
-            raise BadHeader(
-                f"column {named(name)!r} is not a field of an event; "
-                "say what it is with --map, or ignore it with --ignore-unknown"
-            )
+        elif at not in used and not ignoring and at <= _last_name(header):
+            raise BadHeader(f"column {named(name)!r} {UNKNOWN}")
     return places
 
 
-def _by_name(header: Sequence[str]) -> dict[str, int]:
+def _last_name(header: Sequence[str]) -> int:
+    """Return the place of the last column with a name: spreadsheets put empty ones behind it."""
+    return max((at for at, name in enumerate(header) if name.strip()), default=-1)
+
+
+def _by_name(header: Sequence[str], wanted: AbstractSet[str]) -> dict[str, int]:
+    """Return the place of each name. Several columns may have none, if none of them is wanted."""
     by_name: dict[str, int] = {}
     for at, name in enumerate(header):
-        if name in by_name:
+        if name in by_name and (name.strip() or name in wanted):
             raise BadHeader(f"column {named(name)!r} appears twice")
-        by_name[name] = at
+        by_name.setdefault(name, at)
     return by_name

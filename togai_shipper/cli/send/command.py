@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import signal
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from togai_shipper import ConfigurationError, Shipper
-from togai_shipper._secret import Secret, hidden
-from togai_shipper.cli.captured_log import captured_log
-from togai_shipper.cli.display import display_on, shown_by_a_thread
-from togai_shipper.cli.terminal import Screen, print_json, print_line, print_lines
+from togai_shipper._config import Config
+from togai_shipper._secret import hidden
+from togai_shipper.cli.beside_a_relay import has_relay, shipping_to_togai
+from togai_shipper.cli.screen import Screen
+from togai_shipper.cli.spool.trial import why_unusable
+from togai_shipper.cli.terminal import print_json, print_lines, print_outcome
 
 from . import summary
-from .columns import BadHeader, FieldSource, map_of
-from .inputs import Input, LineFormat, Unreadable, total
-from .progress import SendLines, SendPicture, SendProgress
+from .catalog_warnings import warnings_by
+from .chosen import check_for_csv, check_inputs, check_rejects, chosen_inputs, is_csv
+from .claiming import Refused
+from .delimiters import delimiter_of
+from .event_fields import FieldSource, map_of
+from .first_lines import FIRST, why_all_bad
+from .inputs import LineFormat
+from .jobs import as_json as json_of_jobs
+from .jobs import lines_of as lines_of_jobs
+from .jobs import read_jobs
+from .keeping import Keeping
+from .meaning import NULL
+from .recorded import Ending, recorded
 from .rejects import RejectsFile
 from .results import LineResults, Tally
-from .shipment import Shipment, job_of
+from .sending import say_on, send_all
+from .shipment import Shipment
+from .state import NoPlace, default_spool, record_of_jobs
 
 QUEUE = 20_000  # events in memory: 40 batches, ten for each that is being sent
 FOR_EVER = 1_000_000.0  # seconds (12 days) that track() waits while the buffer is full
@@ -40,24 +50,127 @@ def _map(_ctx: click.Context, _option: click.Parameter, given: Sequence[str]) ->
         raise click.BadParameter(str(error)) from error
 
 
-@click.command()
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+def _delimiter(_ctx: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    try:
+        return None if given is None else delimiter_of(given)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+_SEND_HELP = """
+Send the events of files: NDJSON or CSV, packed by gzip or not; - is standard input.
+
+A line of NDJSON is an event as Togai writes it, or as track() takes it:
+
+\b
+  {"schemaName": "api_call", "accountId": "acme",
+   "timestamp": "2026-01-31T23:59:59Z",
+   "attributes": [{"name": "ms", "value": "9", "unit": "Milliseconds"}],
+   "dimensions": {"region": "eu"}}
+  {"schema_name": "api_call", "account_id": "acme",
+   "timestamp": "2026-01-31T23:59:59Z",
+   "attributes": {"count": 1, "ms": [9, "Milliseconds"]}}
+
+It may have an id, or an idempotency_key. Objects in an array, one after another, or over several lines
+are sent, too; each counts as a line.
+
+The columns of a CSV file are named schema_name, account_id,
+timestamp, id, idempotency_key, attributes.NAME, attributes.NAME.unit and dimensions.NAME, or --map says
+which columns these are. An empty cell, or --null, means that the row does not have the field.
+
+Lines of NDJSON may have another shape: --map account_id=customer.id leads into nested objects, and
+usage.0.calls into lists. A dot of a name is written \\., as in 'app\\.version'.
+
+A timestamp names its zone: 2026-01-31T23:59:59Z, 2026-01-31 23:59:59 UTC, or an offset as +0000 or -08.
+Numbers, and times without a zone, are not guessed at.
+
+You can stop it (Ctrl-C, SIGTERM, SIGHUP) and run it again. A line without an id gets one that is made
+from the job's name, the line itself, and how often the same line has come before: it is the same in each
+run. Togai counts an id once in 45 days.
+
+A record of what was sent is kept, without its content. A job that was sent with another mapping is
+refused, and so is a line that has the id of another file's line: then --job gives new ids, and
+--same-events keeps them. A file that was sent under another name is refused, unless --job says which
+ids its lines have. --jobs shows what was sent.
+
+The lines go to Togai itself, also where TOGAI_RELAY is set: then at 5 requests a second, so that the
+relay's drainer keeps its share of the quota, or at TOGAI_RATE_LIMIT.
+
+A last row of CSV without a line end may be the beginning of a longer one, where the file is still being
+written or its writer has died. It is left for the next run, unless --complete says that it is all there.
+So is half an object of JSON, and the end of an array that is not closed.
+
+A bad line is printed with its number and the reason, and the others are sent. Where the first 20 lines of
+a file are all bad for the same reason, nothing is sent, unless you --keep-going. The API key is read from
+TOGAI_API_KEY.
+
+What is read is kept on disk until it is settled, and is sent by the next run if this one is killed. Where
+that cannot be, it says so and goes on, but not where --spool names the directory. A file is read as far
+as it goes when the command begins: what is appended meanwhile is left for the next run, and told.
+
+Exit status: 0 if all that the files hold is delivered, 1 if something is not, 2 for wrong usage.
+
+\b
+Examples:
+  togai-shipper send usage.ndjson
+  togai-shipper send --dry-run --rejects bad.csv january.csv.gz
+  togai-shipper send --dry-run --catalog togai-schemas.json january.csv.gz
+  togai-shipper send --jobs
+  producer | togai-shipper send --job "producer of 2026-01-31" -
+  togai-shipper send usage.ndjson --map account_id=customer.id
+  togai-shipper send calls.csv --map account_id=customer --map timestamp=at
+      --map attributes.count=n --map dimensions.region=region
+      --map schema_name==api_call
+"""
+
+
+@click.command(help=_SEND_HELP)
+@click.argument("files", metavar="FILE...", nargs=-1)
 @click.option("--job", help="A name that the ids of lines are made from.  [default: the file's name]")
+@click.option(
+    "--same-events",
+    is_flag=True,
+    help="Keep the ids of a job that was sent with another mapping, or from another file.",
+)
 @click.option(
     "--format",
     "format_",
     type=click.Choice(["ndjson", "csv"]),
-    help="What the files hold.  [default: CSV if the name ends in .csv, else NDJSON]",
+    help="What the files hold; ndjson: JSON, whether it is one object a line or not."
+    "  [default: CSV if the name ends in .csv or .tsv, else JSON]",
 )
 @click.option(
     "--map",
     "mapped",
-    metavar="FIELD=COLUMN",
+    metavar="FIELD=SOURCE",
     multiple=True,
     callback=_map,
-    help="Which column of a CSV file is FIELD. FIELD==TEXT: the same text in each row. May be repeated.",
+    help="Which column is FIELD, or for NDJSON which path (customer.id, items.0.count). FIELD==TEXT: the same"
+    " text in each line. May be repeated.",
 )
-@click.option("--ignore-unknown", is_flag=True, help="Ignore unknown CSV columns.")
+@click.option(
+    "--ignore-unknown", is_flag=True, help="Ignore columns, or members of objects, that are no fields."
+)
+@click.option(
+    "--null", metavar="TEXT", help="A cell of CSV with this text is as an empty one.  [default: \\N]"
+)
+@click.option(
+    "--delimiter",
+    metavar="CHARACTER",
+    callback=_delimiter,
+    help="What separates the columns of a CSV file; tab: a tab."
+    "  [default: what a line sep=; at its beginning says, a tab if the name ends in .tsv, else a comma]",
+)
+@click.option(
+    "--complete",
+    is_flag=True,
+    help="Send the last row of a CSV file also if no line end follows it: the file is all there.",
+)
+@click.option(
+    "--keep-going",
+    is_flag=True,
+    help=f"Send what is good also where the first {FIRST} lines of a file are all bad for the same reason.",
+)
 @click.option(
     "--rejects",
     metavar="FILE",
@@ -65,6 +178,12 @@ def _map(_ctx: click.Context, _option: click.Parameter, given: Sequence[str]) ->
     help="Write bad lines to this file, as they are. It is replaced, and only you can read it.",
 )
 @click.option("--dry-run", is_flag=True, help="Check every line, send nothing. Needs no key.")
+@click.option(
+    "--catalog",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help='With --dry-run: warn of what Togai would not bill, by its event schemas in FILE; see "catalog".',
+)
 @click.option("--base-url", metavar="URL", help="Where to send to.  [default: TOGAI_BASE_URL, or Togai]")
 @click.option(
     "--spool",
@@ -74,80 +193,72 @@ def _map(_ctx: click.Context, _option: click.Parameter, given: Sequence[str]) ->
 )
 @click.option("--no-spool", is_flag=True, help="Keep events in memory only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option("--jobs", is_flag=True, help="Show what was sent with this key, send nothing.")
 @click.pass_context
 def send(
     ctx: click.Context,
     *,
     files: Sequence[str],
     job: str | None,
+    same_events: bool,
     format_: str | None,
     mapped: dict[str, FieldSource],
+    delimiter: str | None,
     ignore_unknown: bool,
+    null: str | None,
+    complete: bool,
+    keep_going: bool,
     rejects: Path | None,
     dry_run: bool,
+    catalog: Path | None,
     base_url: str | None,
     spool: str | None,
     no_spool: bool,
     as_json: bool,
+    jobs: bool,
 ) -> None:
-    """Send the events of files: NDJSON or CSV, gzipped if named .gz; - is standard input.
-
-    A line of NDJSON is an event as Togai writes it, or as track() takes it:
-
-    \b
-      {"schemaName": "api_call", "accountId": "acme",
-       "timestamp": "2026-01-31T23:59:59Z",
-       "attributes": [{"name": "ms", "value": "9", "unit": "Milliseconds"}],
-       "dimensions": {"region": "eu"}}
-      {"schema_name": "api_call", "account_id": "acme",
-       "timestamp": "2026-01-31T23:59:59Z",
-       "attributes": {"count": 1, "ms": [9, "Milliseconds"]}}
-
-    It may have an id, or an idempotency_key. The columns of a CSV file are named schema_name, account_id,
-    timestamp, id, idempotency_key, attributes.NAME, attributes.NAME.unit and dimensions.NAME, or --map says
-    which columns these are. An empty cell means that the row does not have the field.
-
-    You can stop it (Ctrl-C, SIGTERM) and run it again. A line without an id gets one that is made from the
-    job's name, the line itself, and how often the same line has come before: it is the same in each run.
-    Togai counts an id once in 45 days.
-
-    A bad line is printed with its number and the reason, and the others are sent. The API key is read from
-    TOGAI_API_KEY.
-
-    Exit status: 0 if all is delivered, 1 if something is not, 2 for wrong usage.
-
-    \b
-    Examples:
-      togai-shipper send usage.ndjson
-      togai-shipper send --dry-run --rejects bad.csv january.csv.gz
-      producer | togai-shipper send --job "producer of 2026-01-31" -
-      togai-shipper send calls.csv --map account_id=customer --map timestamp=at
-          --map attributes.count=n --map dimensions.region=region
-          --map schema_name==api_call
-    """  # noqa: D301  \b is click's sign for "keep these lines"
-    inputs = _inputs(files, job, format_, mapped, ignoring=ignore_unknown)
+    """Send the events of files: NDJSON or CSV, packed by gzip or not; - is standard input."""
+    record_place = partial(record_of_jobs, hidden(os.environ), base_url, spool)
+    if jobs:
+        _show_jobs(record_place, as_json=as_json)
+        return
+    inputs = chosen_inputs(
+        files,
+        job,
+        lambda name: LineFormat(
+            is_csv=is_csv(name, format_),
+            mapped=mapped,
+            ignoring=ignore_unknown,
+            delimiter=delimiter,
+            null=NULL if null is None else null,
+            complete=complete,
+        ),
+    )
     sources = [source for source, _ in inputs]
-    if mapped and not any(source.form.is_csv for source in sources):
-        raise click.UsageError("--map is for CSV, and no file is CSV; see --format.")
-    _check(sources)
+    for option, given in (("--null", null), ("--delimiter", delimiter)):
+        check_for_csv(option, sources if given is not None else ())
+    check_inputs(sources)
     if rejects is not None:
-        _check_rejects(rejects, sources, files)
+        check_rejects(rejects, sources, files)
+    warnings = warnings_by(catalog, dry_run=dry_run)
     if spool is not None and no_spool:
         raise click.UsageError("--spool and --no-spool exclude each other.")
 
     screen = Screen(stderr=True)
-    say = _say(screen)
+    say = say_on(screen)
+    # Without a relay: each line's outcome is told, and a relay does not know it.
+    options = shipping_to_togai(os.environ, {} if base_url is None else {"base_url": base_url})
+    place = None if no_spool or dry_run else spool or _spool_at_home(base_url)
 
     def make(**hooks: Any) -> Shipper:
-        options: dict[str, Any] = {} if base_url is None else {"base_url": base_url}
-        options["relay"] = None  # each line's outcome is told, and a relay does not know it
         return Shipper(
             enabled=not dry_run,
             strict=True,
             overflow="block",
             block_timeout=FOR_EVER,
             max_queue_size=QUEUE,
-            spool=None if no_spool or dry_run else spool or default_spool(hidden(os.environ), base_url),
+            spool=place,
+            before_send=warnings.look,
             **hooks,
             **options,
         )
@@ -155,138 +266,57 @@ def send(
     kept = None if rejects is None else RejectsFile(rejects)
     results = LineResults(say, kept)
     try:
+        if not keep_going and (stopped_by := why_all_bad(sources)) is not None:
+            _stop(stopped_by, results, as_json=as_json, dry_run=dry_run)
         sent = Shipment(make, results)
     except ConfigurationError as error:
+        hint = " (a relay does not take the lines: send ships to Togai itself)"
+        is_told = has_relay(os.environ) and str(error).startswith("api_key:")
+        raise click.UsageError(f"{error}{hint if is_told else ''}") from error
+    keeping = _keeping(place, say, options, is_asked_for=spool is not None)
+    record = recorded(
+        record_place, inputs, results, say, job_is_named=job is not None, same_events=same_events
+    )
+    try:
+        with nullcontext(Ending()) if dry_run else record as ending, kept or nullcontext():
+            tally = send_all(sent, results, inputs, screen, say, keeping, dry_run=dry_run)
+            ending.note(tally)
+    except Refused as error:
+        sent.shipper.close()
         raise click.UsageError(str(error)) from error
-    with kept or nullcontext():
-        tally = _send_all(sent, results, inputs, screen, say, dry_run=dry_run)
-    if as_json:
-        print_json(summary.as_json(tally, results), indent=2)
-    else:
-        print_lines(summary.lines_of(tally))
+    print_lines(warnings.lines(), err=True)
+    print_outcome([*summary.lines_of(tally)], summary.as_json(tally, results) if as_json else None)
     ctx.exit(tally.exit_status)
 
 
-def _send_all(
-    sent: Shipment,
-    results: LineResults,
-    inputs: Sequence[tuple[Input, str]],
-    screen: Screen,
-    say: Callable[[str], None],
-    *,
-    dry_run: bool,
-) -> Tally:
-    """Send everything, and show the progress; Ctrl-C and SIGTERM end it early."""
-    sources = [source for source, _ in inputs]
-    began = time.monotonic()
-    size = total(sources)
-
-    def look() -> SendProgress:
-        stats = sent.shipper.stats()
-        return SendProgress(
-            seconds=time.monotonic() - began,
-            lines=results.lines,
-            delivered=stats.delivered,
-            bad=results.bad + stats.rejected,
-            done=sum(source.position() for source in sources),
-            total=size,
-            trouble=stats.last_error,
-        )
-
-    complete = False
-    # Log lines are not shown: problems of events are printed with their lines, all else is in the progress.
-    with _sigterm_as_ctrl_c(), captured_log():
-        try:
-            with (
-                display_on(screen, SendPicture().draw, SendLines(say).print) as show,
-                shown_by_a_thread(show, look),
-            ):
-                complete = sent.run(inputs)
-        except KeyboardInterrupt:
-            say("Stopping. Waiting for what is being sent; press Ctrl-C again to stop at once.")
-        finally:
-            _close(sent.shipper)
-    stats = sent.shipper.stats()
-    return results.close(stats, complete=complete, dry_run=dry_run, seconds=time.monotonic() - began)
+def _keeping(
+    place: str | None, say: Callable[[str], None], options: Mapping[str, Any], *, is_asked_for: bool
+) -> Keeping:
+    """Say whether the spool can be used; one that was asked for has to be."""
+    keeping = Keeping(place, say)
+    if place is not None and (why := why_unusable(place, Config.load(os.environ, **options))) is not None:
+        if is_asked_for:
+            raise click.UsageError(f"--spool {why}")
+        keeping.fail(why)
+    return keeping
 
 
-@contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _stop(stopped_by: str, results: LineResults, *, as_json: bool, dry_run: bool) -> NoReturn:
+    if as_json:
+        tally = Tally(complete=False, stopped_by=stopped_by, dry_run=dry_run)
+        print_json(summary.as_json(tally, results), indent=2)
+    raise click.ClickException(stopped_by)
 
 
-def _close(shipper: Shipper) -> None:
-    with suppress(KeyboardInterrupt):  # a second Ctrl-C: the library has given up what was left
-        shipper.close()
+def _spool_at_home(base_url: str | None) -> str | None:
+    with suppress(NoPlace):  # it is told with the record, which is there, too
+        return default_spool(hidden(os.environ), base_url)
+    return None
 
 
-# --- the inputs -----------------------------------------------------------------------------------
-
-
-def _inputs(
-    files: Sequence[str],
-    job: str | None,
-    format_: str | None,
-    mapped: dict[str, FieldSource],
-    *,
-    ignoring: bool,
-) -> list[tuple[Input, str]]:
-    """Return the inputs, each with the name of its job."""
-    if "-" not in files:
-        return [
-            (
-                Input(
-                    click.format_filename(name), Path(name), _form(name, format_, mapped, ignoring=ignoring)
-                ),
-                job or job_of(Path(name)),
-            )
-            for name in files
-        ]
-    if len(files) > 1:
-        raise click.UsageError("- (standard input) cannot be combined with files.")
-    if not job:
-        raise click.UsageError("- (standard input) has no name to make ids from: give it one with --job.")
-    form = _form("", format_, mapped, ignoring=ignoring)
-    return [(Input("-", None, form, stdin=sys.stdin.buffer), job)]
-
-
-def _form(name: str, format_: str | None, mapped: dict[str, FieldSource], *, ignoring: bool) -> LineFormat:
-    is_csv = format_ == "csv" if format_ else name.removesuffix(".gz").lower().endswith(".csv")
-    return LineFormat(is_csv=is_csv, mapped=mapped, ignoring=ignoring)
-
-
-def _check(sources: Sequence[Input]) -> None:
-    """Check before anything is sent that each input can be opened, and has columns that make events."""
-    for source in sources:
-        try:
-            source.check()
-        except (Unreadable, BadHeader) as error:
-            raise click.UsageError(f"{source.name}: {error}") from error
-
-
-def _check_rejects(rejects: Path, sources: Sequence[Input], files: Sequence[str]) -> None:
-    """Check that bad lines can be kept in this file, and sent from it."""
-    if rejects.exists() and any(Path(name).exists() and rejects.samefile(name) for name in files):
-        raise click.UsageError(f"--rejects {rejects}: is one of the files to send.")
-    if len({(source.form.is_csv, source.header) for source in sources}) > 1:
-        raise click.UsageError(
-            "--rejects takes lines of one format: send files with other columns separately."
-        )
-
-
-def default_spool(environ: Secret[Mapping[str, str]], base_url: str | None) -> str:
-    """Return this user's spool for this key and URL: no other key may deliver what this one has left."""
-    state = environ.reveal().get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    url = base_url or environ.reveal().get("TOGAI_BASE_URL", "")
-    whose = hashlib.blake2b(f"{url}\0".encode(errors="surrogateescape"), digest_size=8)
-    whose.update(environ.reveal().get("TOGAI_API_KEY", "").encode(errors="surrogateescape"))
-    return str(Path(state) / "togai-shipper" / "spool" / whose.hexdigest())
-
-
-def _say(screen: Screen) -> Callable[[str], None]:
-    """Return what prints a line; beside a picture that is redrawn, only its screen may."""
-    return screen.say if screen.is_interactive else partial(print_line, err=True)
+def _show_jobs(place: Callable[[], Path], *, as_json: bool) -> None:
+    known = read_jobs(place)
+    if as_json:
+        print_json(json_of_jobs(known), indent=2)
+    else:
+        print_lines(lines_of_jobs(known))

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from togai_shipper.cli.display import Speed
 from togai_shipper.cli.formats import plural
-from togai_shipper.cli.terminal import styled
+from togai_shipper.cli.screen import styled
 
 
 @attrs.frozen(kw_only=True)

@@ -12,8 +12,12 @@ from togai_shipper.cli.private_files import replaced_file
 from togai_shipper.cli.terminal import printable_line
 
 
+class BadLineLost(Exception):  # noqa: N818  it says what is lost
+    """A bad line could not be kept; the text says why."""
+
+
 class RejectsFile:
-    """Keeps bad lines; for CSV, below the header. An error ends the command, since the line would be lost."""
+    """Keeps bad lines; for CSV, below the header. Where one cannot be kept, the command reads no further."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -31,7 +35,10 @@ class RejectsFile:
             self._file.close()
 
     def write(self, line: bytes | None, header: bytes | None) -> None:
-        """Keep a line. ``None`` stands for a line that is longer than any event, which is not kept."""
+        """Keep a line. ``None`` stands for a line that is longer than any event, which is not kept.
+
+        Raises ``BadLineLost``.
+        """
         if line is None:
             return
         lines = [line]
@@ -44,4 +51,4 @@ class RejectsFile:
             self._file.writelines(each + b"\n" for each in lines)
             self._file.flush()
         except OSError as error:
-            raise click.ClickException(f"--rejects {self._path}: {error.strerror}") from error
+            raise BadLineLost(f"--rejects {self._path} cannot be written: {error.strerror}") from error

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 
 from togai_shipper import Stats
 
+from .bad_line import named
 from .inputs import Input
-from .line_fields import named
 from .rejects import RejectsFile
 
 LISTED = 1000  # problems of each kind that the summary repeats; all are printed when they occur
@@ -24,20 +25,27 @@ class Tally:
     Attributes:
         lines: lines that were read, without blank lines and headers.
         bad: lines among them that are no events.
+        unfinished: last lines among them that are left for the next run, since they may not be all there.
+        grown: files to which something was appended since the command began, which is left for the next run.
         delivered: events that were delivered.
         refused: events that Togai has refused for good.
         recovered: events that an earlier run had left on disk; they are also counted as delivered, refused
             or undelivered.
         undelivered: events, read now or left by an earlier run, that are neither delivered nor refused.
         complete: whether every input was read to its end.
-        stopped_by: why it was stopped before, if not by the user.
+        stopped_by: why it was stopped before, if not by the user: the end of "Stopped, because …".
         dry_run: whether nothing was to be sent.
         seconds: how long it took.
+        durable: whether all that was read was kept on disk until it was settled.
+        kept: events that are left on disk.
+        spool: the directory where they are; ``None`` if there is none.
 
     """
 
     lines: int = 0
     bad: int = 0
+    unfinished: int = 0
+    grown: int = 0
     delivered: int = 0
     refused: int = 0
     recovered: int = 0
@@ -46,16 +54,21 @@ class Tally:
     stopped_by: str | None = None
     dry_run: bool = False
     seconds: float = 0.0
+    durable: bool = False
+    kept: int = 0
+    spool: str | None = None
 
     @property
     def exit_status(self) -> int:
         """0 if everything is delivered, or would have been; else 1."""
-        return 0 if self.complete and not (self.bad or self.refused or self.undelivered) else 1
+        left = self.bad or self.unfinished or self.grown or self.refused or self.undelivered
+        return 0 if self.complete and not left else 1
 
     @property
     def can_go_on(self) -> bool:
         """Whether there is anything left to do for the same command, run again."""
-        return not self.dry_run and (self.undelivered > 0 or not self.complete)
+        left = self.undelivered > 0 or self.unfinished > 0 or self.grown > 0
+        return not self.dry_run and (left or not self.complete)
 
 
 @attrs.frozen
@@ -64,9 +77,10 @@ class Problem:
 
     Attributes:
         file: the input's name; ``None`` if it is not known any more.
-        line: the line's number.
+        line: the line's number, or the object's.
         reason: what is wrong with it, or what Togai replied.
         id: the event's id, if Togai has refused it.
+        is_object: whether the input is JSON that is not one object a line.
 
     """
 
@@ -74,10 +88,21 @@ class Problem:
     line: int | None
     reason: str
     id: str | None = None
+    is_object: bool = False
+
+    @classmethod
+    def of(cls, source: Input, number: int, reason: object, event_id: str | None = None) -> Problem:
+        """Return what is wrong with a line, or an object, of an input."""
+        return cls(source.name, number, str(reason), event_id, is_object=source.has_objects)
 
     def __str__(self) -> str:
-        where = "" if self.file is None else f"{self.file}:{self.line}: "
+        where = "" if self.file is None else f"{self.file}:{' object ' * self.is_object}{self.line}: "
         return where + (self.reason if self.id is None else f"event {named(self.id)}: {self.reason}")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        told = {"file": self.file, "object" if self.is_object else "line": self.line, "reason": self.reason}
+        return told if self.id is None else {**told, "id": self.id}
 
 
 class LineResults:
@@ -95,34 +120,71 @@ class LineResults:
         self._lock = threading.Lock()
         self._recent = _RecentLines(_REMEMBERED)
         self.lines = 0
+        self._begun: list[tuple[int, int]] = []  # how many lines were read, and accepted, before each input
         self.bad = 0
+        self.unfinished_lines: list[Problem] = []
         self.accepted = 0  # by track(); the library also counts what earlier runs have left
+        self.grown: list[str] = []  # names of inputs of which what was appended is left
         self.incomplete: set[str] = set()  # names of inputs that could not be read to their end
         self.stopped_by: str | None = None
+        self.recorded = False  # whether the ids of the lines are in the record of jobs
         self.bad_lines: list[Problem] = []
         self.refused_events: list[Problem] = []
 
+    def note_recorded(self) -> None:
+        """Note that the ids of the lines are in the record of jobs."""
+        self.recorded = True
+
+    def note_input(self) -> None:
+        """Note that the next lines are those of the next input."""
+        self._begun.append((self.lines, self.accepted))
+
+    def by_input(self) -> list[tuple[int, int]]:
+        """Return how many lines were read, and how many accepted, of each input that was begun."""
+        ends = [*self._begun[1:], (self.lines, self.accepted)]
+        return [
+            (lines - lines_before, accepted - accepted_before)
+            for (lines_before, accepted_before), (lines, accepted) in zip(self._begun, ends, strict=False)
+        ]
+
     def note_bad(self, source: Input, number: int, line: bytes | None, why: object) -> None:
-        """Note a line that is no event."""
+        """Note a line that is no event. Raises ``BadLineLost``."""
         self.bad += 1
+        self._list(self.bad_lines, Problem.of(source, number, why))
         if self._rejects is not None:
             self._rejects.write(line, source.header)
-        self._list(self.bad_lines, Problem(source.name, number, str(why)))
+
+    def note_stopped(self, why: str) -> None:
+        """Note that nothing more is read, and why."""
+        self.stopped_by = why
+        self._say(f"Stopping: {why}")
+
+    def note_unfinished(self, source: Input, number: int, why: object) -> None:
+        """Note that the last line of an input may not be all there, and is left."""
+        self._list(self.unfinished_lines, Problem.of(source, number, why))
+
+    def note_grown(self, source: Input) -> None:
+        """Note that something was appended to an input since the command began."""
+        self.grown.append(source.name)
+        self._say(
+            f"{source.name}: has grown since the command began; what was added is left for the next run"
+        )
 
     def note_unreadable(self, source: Input, number: int, why: object) -> None:
         """Note that the input cannot be read beyond this line."""
         self.incomplete.add(source.name)
-        self._list(self.bad_lines, Problem(source.name, number + 1, f"cannot be read any further: {why}"))
+        self._list(self.bad_lines, Problem.of(source, number + 1, f"cannot be read any further: {why}"))
 
-    def note_accepted(self, event_id: str, source: str, number: int) -> None:
+    def note_accepted(self, event_id: str, source: Input, number: int) -> None:
         """Note that an event was accepted, and which line it came from."""
         self.accepted += 1
         self._recent.put(event_id, (source, number))
 
     def note_refused(self, event_id: str, why: object) -> None:
         """Note that Togai has refused an event for good."""
-        file, line = self._recent.get(event_id)
-        self._list(self.refused_events, Problem(file, line, f"refused by Togai: {why}", event_id))
+        reason, found = f"refused by Togai: {why}", self._recent.get(event_id)
+        problem = Problem.of(*found, reason, event_id) if found else Problem(None, None, reason, event_id)
+        self._list(self.refused_events, problem)
 
     def _list(self, problems: list[Problem], problem: Problem) -> None:
         with self._lock:
@@ -130,12 +192,23 @@ class LineResults:
                 problems.append(problem)
         self._say(str(problem))
 
-    def close(self, stats: Stats, *, complete: bool, dry_run: bool, seconds: float) -> Tally:
-        """Return the tally."""
+    def close(
+        self,
+        stats: Stats,
+        *,
+        complete: bool,
+        dry_run: bool,
+        seconds: float,
+        spool: str | None = None,
+        durable: bool = False,
+    ) -> Tally:
+        """Return the tally; ``stats`` are those of the end."""
         left = self.accepted + stats.recovered - stats.delivered - stats.rejected
         return Tally(
             lines=self.lines,
             bad=self.bad,
+            unfinished=len(self.unfinished_lines),
+            grown=len(self.grown),
             delivered=stats.delivered,
             refused=stats.rejected,
             recovered=stats.recovered,
@@ -145,6 +218,9 @@ class LineResults:
             stopped_by=self.stopped_by,
             dry_run=dry_run,
             seconds=seconds,
+            durable=durable,
+            kept=stats.spooled,
+            spool=spool,
         )
 
 
@@ -153,13 +229,13 @@ class _RecentLines:
 
     def __init__(self, most: int) -> None:
         self._most = most // 2
-        self._new: dict[str, tuple[str, int]] = {}
-        self._old: dict[str, tuple[str, int]] = {}
+        self._new: dict[str, tuple[Input, int]] = {}
+        self._old: dict[str, tuple[Input, int]] = {}
 
-    def put(self, key: str, value: tuple[str, int]) -> None:
+    def put(self, key: str, value: tuple[Input, int]) -> None:
         if len(self._new) >= self._most:
             self._old, self._new = self._new, {}
         self._new[key] = value
 
-    def get(self, key: str) -> tuple[str, int] | tuple[None, None]:
-        return self._new.get(key) or self._old.get(key) or (None, None)
+    def get(self, key: str) -> tuple[Input, int] | None:
+        return self._new.get(key) or self._old.get(key)

@@ -112,7 +112,7 @@ class ChangeRequest:
             file.ask_for(rows)
             return len(rows)
         before = file.dead_count()
-        file.purge(numbers)
+        file.purge(numbers, now_ms())
         return before - file.dead_count()
 
     def _soon(self, path: Path, numbers: Sequence[int]) -> ChangeResult:

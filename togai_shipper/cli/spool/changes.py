@@ -9,17 +9,39 @@ from typing import Any
 import click
 
 from togai_shipper.cli.formats import now_ms, plural
-from togai_shipper.cli.terminal import confirm, print_json, print_lines
+from togai_shipper.cli.terminal import confirm, print_outcome
 from togai_shipper.spool.rows import CORRUPT, is_past_window
 
 from .change_request import ChangeResult, ChangeState, WaitClock
 from .events import Holder, StoredEvent
+from .files import owner_text
 from .selection import Selection, chosen, filters
 from .source import Source, opened, source_arguments
-from .view import exit_with_problems, owner_text, reasons_text
+from .view import exit_with_problems, reasons_text
+
+_REPLAY_HELP = """
+Make dead letters pending again, so that they are sent once more.
+
+All of them, or those that match every option. They keep their ids. Togai counts an id once in 45 days: if
+an older event had arrived, it would be billed again. So those accepted over 40 days ago are left out,
+unless --past-dedupe-window is given; check first that Togai does not have them. Those that are damaged on
+disk are always left out. With that option, pending events are sent, too, that no process has sent since
+the clocks do not tell how old they are.
+
+The owner of a file makes the change, within about a second. In a file without an owner they wait for the
+next process that starts, or for togai-shipper drain DIR. In a relay they go back into the stream at once.
+
+Exit status: 0 if all is done, or the owner will do it; else 1.
+
+\b
+Examples:
+  togai-shipper spool replay DIR
+  togai-shipper spool replay --schema api_call --newer-than 2d DIR
+  togai-shipper spool replay --id order-7 DIR
+"""
 
 
-@click.command()
+@click.command(help=_REPLAY_HELP)
 @source_arguments
 @filters
 @click.option(
@@ -33,38 +55,18 @@ from .view import exit_with_problems, owner_text, reasons_text
 def replay(
     ctx: click.Context, /, *, directory: str, name: str, risky: bool, as_json: bool, **given: Any
 ) -> None:
-    """Make dead letters pending again, so that they are sent once more.
-
-    All of them, or those that match every option. They keep their ids. Togai counts an id once in 45 days: if
-    an older event had arrived, it would be billed again. So those accepted over 40 days ago are left out,
-    unless --past-dedupe-window is given; check first that Togai does not have them. Those that are damaged on
-    disk are always left out. With that option, pending events are sent, too, that no process has sent since
-    the clocks do not tell how old they are.
-
-    The owner of a file makes the change, within about a second. In a file without an owner they wait for the
-    next process that starts, or for togai-shipper drain DIR. In a relay they go back into the stream at once.
-
-    Exit status: 0 if all is done, or the owner will do it; else 1.
-
-    \b
-    Examples:
-      togai-shipper spool replay DIR
-      togai-shipper spool replay --schema api_call --newer-than 2d DIR
-      togai-shipper spool replay --id order-7 DIR
-    """  # noqa: D301  \b is click's sign for "keep these lines"
+    """Make dead letters pending again, so that they are sent once more."""
     selection, clock = Selection(**given), ctx.find_object(WaitClock) or WaitClock()
     with opened(directory, name) as source:
         numbers, unsure, left = _to_replay(source, selection, risky=risky)
         kept = source.change("send", unsure, clock, is_risky=False) if unsure else []
         letters = source.change("replay", numbers, clock, is_risky=risky) if numbers else []
     results = [*kept, *letters]
-    if as_json:
-        print_json(_results_json(results, "replayed", +left), indent=2)
-    else:
-        told = [] if kept and not letters else [*_told(letters, "pending again")]
-        if kept:
-            told += _told(kept, "to be sent, however old", "pending event")
-        print_lines((*told, *_told_left(left), *source.sent_by(results)))
+    told = [] if kept and not letters else [*_told(letters, "pending again")]
+    if kept:
+        told += _told(kept, "to be sent, however old", "pending event")
+    told += (*_told_left(left), *source.sent_by(results))
+    print_outcome(told, _results_json(results, "replayed", +left) if as_json else None)
     exit_with_problems(ctx, source.problems, failed=_have_failed(results))
 
 
@@ -98,7 +100,21 @@ def _why_left(event: StoredEvent, now: int, *, risky: bool) -> str:
     return "past dedupe window" if not risky and is_past_window(event.letter, now) else ""
 
 
-@click.command()
+_PURGE_HELP = """
+Delete dead letters for ever. Their events are never billed.
+
+Those that match every option. If in doubt, export them first. Pending events are not touched.
+
+Exit status: 0 if all is done, or the owner will do it; else 1.
+
+\b
+Examples:
+  togai-shipper spool purge --reason rejected --older-than 30d DIR
+  togai-shipper spool purge --all --yes DIR
+"""
+
+
+@click.command(help=_PURGE_HELP)
 @source_arguments
 @filters
 @click.option(
@@ -118,17 +134,7 @@ def purge(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Delete dead letters for ever. Their events are never billed.
-
-    Those that match every option. If in doubt, export them first. Pending events are not touched.
-
-    Exit status: 0 if all is done, or the owner will do it; else 1.
-
-    \b
-    Examples:
-      togai-shipper spool purge --reason rejected --older-than 30d DIR
-      togai-shipper spool purge --all --yes DIR
-    """  # noqa: D301  \b is click's sign for "keep these lines"
+    """Delete dead letters for ever. Their events are never billed."""
     selection, clock = Selection(**given), ctx.find_object(WaitClock) or WaitClock()
     if selection.is_everything and not everything:
         raise click.UsageError("choose some (--reason, --older-than, ...), or every dead letter with --all")
@@ -142,10 +148,8 @@ def purge(
             question = f"Delete {plural(reasons.total(), 'dead letter')} for ever ({reasons_text(reasons)})?"
             confirm(question)
         results = source.change("purge", numbers, clock, is_risky=False) if numbers else []
-    if as_json:
-        print_json(_results_json(results, "purged", Counter()), indent=2)
-    else:
-        print_lines(_told(results, "deleted"))
+    told = [*_told(results, "deleted")]
+    print_outcome(told, _results_json(results, "purged", Counter()) if as_json else None)
     exit_with_problems(ctx, source.problems, failed=_have_failed(results))
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import attrs
 
+from togai_shipper._engine.self_report import SelfReport
+from togai_shipper.cli.processes import Process
 from togai_shipper.spool.claims import SUFFIXES
 from togai_shipper.spool.errors import Damaged, NotOurs, SpoolError
-from togai_shipper.spool.file import SpoolFile
+from togai_shipper.spool.file import SELF_REPORT, SpoolFile
 from togai_shipper.spool.folder import Folder
 
 OK = "ok"
@@ -35,6 +37,8 @@ class FileFacts:
         disk_bytes: how much of the disk it takes.
         dead: how many dead letters it has, by reason.
         base_url: where its events are sent.
+        report: what its process says of itself; ``None`` where that is of an older version.
+        version: the version of that process.
 
     """
 
@@ -47,6 +51,34 @@ class FileFacts:
     disk_bytes: int = 0
     dead: Mapping[str, int] = attrs.field(factory=dict)
     base_url: str = ""
+    report: SelfReport | None = None
+    version: str = ""
+
+    @property
+    def process(self) -> Process:
+        """Its process, living or gone."""
+        return Process(
+            name=process_name(self.owner, self.path),
+            is_alive=self.owner is not None,
+            report=self.report,
+            held=self.pending,
+            held_oldest_ms=self.oldest_ms,
+            dead=sum(self.dead.values()),
+            version=self.version,
+            file=self.path.name,
+        )
+
+
+def owner_text(owner: int | None) -> str:
+    """Name the owner of a file: ``pid 4711``."""
+    if owner is None:
+        return "none"
+    return f"pid {owner}" if owner else "alive"  # in another container, whose pids cannot be seen
+
+
+def process_name(owner: int | None, path: Path) -> str:
+    """Name a process: by its pid, or, where that cannot be seen, by its file."""
+    return owner_text(owner) if owner else path.name
 
 
 def read_files(folder: Folder) -> list[FileFacts]:
@@ -80,12 +112,15 @@ def _facts(folder: Folder, path: Path) -> FileFacts:
         facts = attrs.evolve(facts, owner=folder.owner(path))
         with closing(SpoolFile.peek(path)) as file:
             pending, _ = file.pending()
+            meta = file.meta()
             return attrs.evolve(
                 facts,
                 pending=pending,
                 oldest_ms=file.oldest_ms(),
                 dead=file.dead_reasons(),
-                base_url=file.meta().get("base_url", ""),
+                base_url=meta.get("base_url", ""),
+                report=SelfReport.of_text(meta.get(SELF_REPORT, "")),
+                version=meta.get("version", ""),
             )
     except SpoolError as error:
         return attrs.evolve(facts, state=_state(error), why=_without_path(error, path))

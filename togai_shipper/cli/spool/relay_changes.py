@@ -57,7 +57,7 @@ class RelayChange:
         ]
 
     def _purge(self, ids: Sequence[bytes]) -> int:
-        return self.letters.purge(self.letters.these(ids))
+        return self.letters.purge(self.letters.these(ids), self.now_ms)
 
     def _replay(self, ids: Sequence[bytes]) -> int:
         texts = self.letters.these(ids)

@@ -133,10 +133,10 @@ def _odd_facts(found: Survey) -> Iterator[str]:
         if found.entries:
             yield "it is gone, and with it what was counted; the entries are delivered all the same"
         return
-    texts = {"epoch", "base_url", "key"}
+    texts, of_drainers = {"epoch", "base_url", "key", "trying"}, {"key", "trying"}
     for name in FACTS:
         text = found.facts.get(name)
-        if text is None and name != "key":
+        if text is None and name not in of_drainers:
             yield f"its field {name} is missing"
         elif text is not None and name not in texts and not text.lstrip("-").isdecimal():
             yield f"its field {name} is no number"

@@ -7,18 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from togai_shipper.cli.formats import now_ms
+from togai_shipper.cli.screen import Screen
 from togai_shipper.cli.terminal import print_json, print_lines
 from togai_shipper.relay.dead_letters import DeadLetters
 from togai_shipper.relay.link import Link
 from togai_shipper.relay.survey import Clock, survey
 from togai_shipper.relay.url import shown
 
+from .causes import grouped
 from .change_request import ChangeResult, WaitClock
 from .events import Holder, StoredEvent
 from .relay_changes import RelayChange
 from .relay_reader import Key, RelayReader
 from .relay_view import relay_json, relay_lines
 from .verification import Findings
+from .view import show_causes
 
 TIMEOUT = 10.0  # seconds for each answer
 
@@ -57,13 +60,18 @@ class RelaySource:
         """Print what the relay holds, and who drains it."""
         found = survey(self._link, self._clock)
         is_readable = bool(found.dead) and self._link.keys["dead"] not in found.wrong_kinds
-        letters = (event.letter for event in (self._reader.dead() if is_readable else ()))
-        reasons = dict(Counter(letter.reason for letter in letters if letter).most_common())
+        groups = grouped(self._reader.dead() if is_readable else ())
+        reasons = Counter[str]()
+        for group in groups:
+            reasons[group.cause.reason] += group.count
         if as_json:
             problems = [f"{key} is a {kind}" for key, kind in found.wrong_kinds.items()]
-            print_json(relay_json(self.place, self._name, found, reasons, problems), indent=2)
+            print_json(
+                relay_json(self.place, self._name, found, dict(reasons.most_common()), problems), indent=2
+            )
         else:
-            print_lines(relay_lines(self.place, self._name, found, reasons, now_ms()))
+            print_lines(relay_lines(self.place, self._name, found, now_ms()))
+            show_causes(Screen(), self.place, groups, now_ms())
 
     def findings(self) -> Iterator[Findings]:
         """Check every key, every entry and every letter."""

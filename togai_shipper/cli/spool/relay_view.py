@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from togai_shipper.cli.formats import age, moment, plural, size
+from togai_shipper.cli.processes import FAILURES, WARNINGS, Process, sentence, word
+from togai_shipper.relay.key_trial import tried_key
 from togai_shipper.relay.survey import Leader, Survey
 
-from .view import reasons_text
 
-
-def relay_lines(url: str, name: str, found: Survey, reasons: Mapping[str, int], now_ms: int) -> Iterator[str]:
+def relay_lines(url: str, name: str, found: Survey, now_ms: int) -> Iterator[str]:
     """Say what a relay holds, who drains it, and for whom."""
     if found.wrong_kinds:
         for key, kind in found.wrong_kinds.items():
@@ -35,22 +35,26 @@ def relay_lines(url: str, name: str, found: Survey, reasons: Mapping[str, int], 
         else "none known",
         "dead": _count(found.dead),
         "base URL": found.facts.get("base_url", "none yet"),
-        "key": f"fingerprint {found.facts['key']}" if "key" in found.facts else "none has drained it yet",
+        "key": _key(found.facts),
         "drained by": leader_text(found.leader),
-        "stand by": _standbys(found),
+        "stand by": ", ".join(found.waiting),
     }
     for label, text in rows.items():
         if text:
             yield f"{label:12}{text}"
-    if reasons:
-        yield ""
-        yield f"Dead letters: {reasons_text(reasons)}. See them:"
-        yield f"  togai-shipper spool ls --dead {url}"
+    if found.leader and found.leader.is_alive:
+        process = Process(name=found.leader.owner, is_alive=True, report=found.report)
+        if word(process, now_ms) in (*FAILURES, *WARNINGS):
+            yield ""
+            yield f"{sentence([process], now_ms)}."
     if found.number("events") and found.leader and not found.leader.is_alive:
         yield ""
         waiting = plural(found.number("events"), "event waits", "events wait")
-        yield f"{waiting}, and nobody drains. Start a drainer:"
-        yield f"  togai-shipper drain {url}"
+        if found.waiting:
+            yield f"{waiting}, and nobody drains yet; waiting to take the lease: {', '.join(found.waiting)}."
+        else:
+            yield f"{waiting}, and nobody drains. Start a drainer:"
+            yield f"  togai-shipper drain {url}"
 
 
 def leader_text(leader: Leader | None) -> str:
@@ -62,9 +66,10 @@ def leader_text(leader: Leader | None) -> str:
     return leader.owner if leader.is_alive else f"nobody: {leader.owner} has not renewed its lease for 4 s"
 
 
-def _standbys(found: Survey) -> str:
-    leads = found.leader.owner if found.leader else ""
-    return ", ".join(each for each in found.drainers or () if each != leads)
+def _key(facts: Mapping[str, str]) -> str:
+    key, tried = facts.get("key"), tried_key(facts.get("trying", ""))
+    text = f"fingerprint {key}" if key else "none has drained it yet"
+    return f"{text}; {tried} is tried" if tried else text
 
 
 def _count(number: int | None) -> str:
@@ -80,7 +85,8 @@ def relay_json(
         "relay": url,
         "name": name,
         "base_url": found.facts.get("base_url"),
-        "key_fingerprint": found.facts.get("key"),
+        "key_fingerprint": found.facts.get("key") or None,
+        "tried_key_fingerprint": tried_key(found.facts.get("trying", "")) or None,
         "epoch": found.facts.get("epoch"),
         "leader": None if found.leader is None else found.leader.owner or None,
         "leader_alive": None if found.leader is None else found.leader.is_alive,

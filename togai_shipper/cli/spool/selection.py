@@ -10,6 +10,7 @@ import click
 
 from togai_shipper.cli.formats import seconds_of
 
+from .causes import cause_of
 from .events import StoredEvent
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -22,6 +23,7 @@ class Selection:
     Attributes:
         ids: the event has one of these ids.
         reasons: it is dead for one of these reasons.
+        groups: it is dead for one of these causes, by the short name of each.
         schemas: it is of one of these schemas.
         accounts: it is of one of these accounts.
         older_than: it has been dead (or, if pending, accepted) for at least so many seconds.
@@ -31,10 +33,16 @@ class Selection:
 
     ids: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
     reasons: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
+    groups: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
     schemas: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
     accounts: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
     older_than: float | None = None
     newer_than: float | None = None
+
+    @property
+    def is_of_dead_letters(self) -> bool:
+        """Whether only dead letters can match."""
+        return bool(self.reasons or self.groups)
 
     @property
     def is_everything(self) -> bool:
@@ -49,6 +57,7 @@ class Selection:
             and (self.newer_than is None or seconds < self.newer_than)
             and (not self.ids or event.id in self.ids)
             and (not self.reasons or (event.letter is not None and event.letter.reason in self.reasons))
+            and (not self.groups or (event.letter is not None and cause_of(event).group in self.groups))
             and (not self.schemas or event.schema_name in self.schemas)
             and (not self.accounts or event.account_id in self.accounts)
         )
@@ -83,6 +92,13 @@ def filters(command: _Command) -> _Command:
             multiple=True,
             metavar="REASON",
             help="Dead for this reason (may be repeated).",
+        ),
+        click.option(
+            "--group",
+            "groups",
+            multiple=True,
+            metavar="NAME",
+            help="Dead for this cause, by its name in spool dead (may be repeated).",
         ),
         click.option(
             "--id", "ids", multiple=True, metavar="ID", help="The event with this id (may be repeated)."

@@ -10,10 +10,12 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 import click
 
 from togai_shipper.cli.formats import now_ms
-from togai_shipper.cli.terminal import Screen, print_json, print_lines
+from togai_shipper.cli.screen import Screen
+from togai_shipper.cli.terminal import print_json, print_lines
 from togai_shipper.relay.errors import RelayError
 from togai_shipper.relay.url import DEFAULT_NAME, is_url, shown
 
+from .causes import grouped
 from .change_request import ChangeRequest, ChangeResult, ChangeState, WaitClock
 from .directory import directory_argument, open_folder
 from .events import EventReader, Holder, StoredEvent
@@ -112,9 +114,10 @@ class SpoolSource:
         """Print a row for each file."""
         files = read_files(self._folder)
         if as_json:
-            print_json(files_json(self.place, files), indent=2)
+            print_json(files_json(self.place, files, now_ms()), indent=2)
             return
-        show_files(Screen(), self.place, files, now_ms())
+        letters = self.dead() if any(facts.dead for facts in files) else ()
+        show_files(Screen(), self.place, files, grouped(letters), now_ms())
         print_lines(
             f"{path} is the spool of user {path.name}: look into it as that user, or as root."
             for path in self._folder.others()

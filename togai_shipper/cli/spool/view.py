@@ -13,12 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from togai_shipper.cli.formats import age, moment, plural, size
-from togai_shipper.cli.terminal import Screen, print_line, styled
+from togai_shipper.cli.processes import FAILURES, WARNINGS, grouped, process_json, remedy, sentence, word
+from togai_shipper.cli.screen import Screen, styled
+from togai_shipper.cli.terminal import print_line
 from togai_shipper.spool.rows import CORRUPT
 
+from .causes import Group, time_of
 from .events import StoredEvent
-from .files import ASIDE, DAMAGED, FOREIGN, LEFT, OK, UNREADABLE, FileFacts
+from .files import ASIDE, DAMAGED, FOREIGN, LEFT, OK, UNREADABLE, FileFacts, owner_text
 
+MOST_CAUSES = 5  # that are listed beside the files
 _ADVICE = {
     ASIDE: "No process reads it any more: remove it once the damage has been examined.",
     DAMAGED: "The next process that starts saves what can be read, and sets it aside.",
@@ -26,13 +30,6 @@ _ADVICE = {
     LEFT: "It is left alone.",
     UNREADABLE: "Are you allowed to read it?",
 }
-
-
-def owner_text(owner: int | None) -> str:
-    """Name the owner of a file: ``pid 4711``."""
-    if owner is None:
-        return "none"
-    return f"pid {owner}" if owner else "alive"  # in another container, whose pids cannot be seen
 
 
 def reasons_text(reasons: Mapping[str, int]) -> str:
@@ -64,8 +61,10 @@ def totals(directory: str, files: Sequence[FileFacts]) -> FileFacts:
     )
 
 
-def show_files(screen: Screen, directory: str, files: Sequence[FileFacts], now_ms: int) -> None:
-    """Print a row for each file, and remarks below."""
+def show_files(
+    screen: Screen, directory: str, files: Sequence[FileFacts], groups: Sequence[Group], now_ms: int
+) -> None:
+    """Print a row for each file, and remarks below; ``groups``: the dead letters in them, by cause."""
     if not files:
         screen.say(f"{directory}: no spool file is here.")
         return
@@ -79,12 +78,58 @@ def show_files(screen: Screen, directory: str, files: Sequence[FileFacts], now_m
     table.add_column("disk", size(total.disk_bytes), justify="right")
     table.add_column("state")
     for facts in files:
-        table.add_row(*_cells(facts, now_ms), style="" if facts.state == OK else "yellow")
-    screen.print(table)
+        table.add_row(*_cells(facts, now_ms), style="" if _is_well(facts, now_ms) else "yellow")
+    screen.draw(table)
     troubles = [f"{f.path.name}: {f.why}. {_ADVICE[f.state]}" for f in files if f.state != OK]
-    for remark in (troubles, *_remarks(directory, files, total)):
+    show_causes(screen, directory, groups, now_ms)
+    for remark in (troubles, *_processes(directory, files, now_ms), *_remarks(directory, files)):
         for line in ["", *remark] if remark else []:
             screen.say(line)
+
+
+def show_causes(screen: Screen, place: str, groups: Sequence[Group], now_ms: int) -> None:
+    """Print the first causes of dead letters, and how to see all; nothing where there are none."""
+    if not groups:
+        return
+    reasons = Counter[str]()
+    for group in groups:
+        reasons[group.cause.reason] += group.count
+    screen.say("")
+    screen.say(f"Dead letters: {reasons_text(dict(reasons.most_common()))}; times are UTC.")
+    for line in group_lines(groups[:MOST_CAUSES], now_ms):
+        screen.say(line)
+    screen.say("See all causes:" if len(groups) > MOST_CAUSES else "See what to do:")
+    screen.say(f"  togai-shipper spool dead {place}")
+
+
+def group_lines(groups: Sequence[Group], now_ms: int) -> Iterator[str]:
+    """Say each cause in a line: how many, why, of what schema, since and until when, and the group's name."""
+    width = max(len(f"{group.count:,}") for group in groups)
+    for group in groups:
+        schema = group.cause.schema_name
+        parts = [
+            f"{group.count:{width},}",
+            str(group.cause),
+            *([schema] if schema else []),
+            f"first {time_of(group.first_ms, now_ms)}",
+            f"last {time_of(group.last_ms, now_ms)}",
+            group.cause.group,
+        ]
+        yield "  ".join(parts)
+
+
+def group_json(group: Group) -> dict[str, Any]:
+    """Return the events of one cause, for JSON."""
+    return {
+        "group": group.cause.group,
+        "count": group.count,
+        "reason": group.cause.reason,
+        "status": group.cause.status,
+        "message": group.cause.message,
+        "schema_name": group.cause.schema_name or None,
+        "first": moment(group.first_ms),
+        "last": moment(group.last_ms),
+    }
 
 
 def _cells(facts: FileFacts, now_ms: int) -> Iterator[Text]:
@@ -95,18 +140,36 @@ def _cells(facts: FileFacts, now_ms: int) -> Iterator[Text]:
     yield styled(_oldest(facts, now_ms))
     yield styled(f"{sum(facts.dead.values()):,}" if known else "?")
     yield styled(size(facts.disk_bytes))
-    yield styled(facts.state)
+    yield styled(_state(facts, now_ms))
+
+
+def _state(facts: FileFacts, now_ms: int) -> str:
+    """Say what is wrong with the file, or how its process stands."""
+    return word(facts.process, now_ms) if facts.state == OK else facts.state
+
+
+def _is_well(facts: FileFacts, now_ms: int) -> bool:
+    return _state(facts, now_ms) not in (*FAILURES, *WARNINGS) and facts.state == OK
 
 
 def _oldest(facts: FileFacts, now_ms: int) -> str:
     return "" if facts.oldest_ms is None else age((now_ms - facts.oldest_ms) / 1000)
 
 
-def _remarks(directory: str, files: Sequence[FileFacts], total: FileFacts) -> Iterator[list[str]]:
+def _processes(directory: str, files: Sequence[FileFacts], now_ms: int) -> Iterator[list[str]]:
+    """Say how living processes stand, where that is not well, and what to do."""
+    living = [facts.process for facts in files if facts.state == OK and facts.owner is not None]
+    for alike in grouped(living, now_ms):
+        what = word(alike[0], now_ms)
+        if what in (*FAILURES, *WARNINGS):
+            advice = remedy(alike[0], directory, now_ms).splitlines()
+            yield [f"{sentence(alike, now_ms)}.", *(f"  {line}" for line in advice)]
+        elif what == "unknown":
+            yield [f"{sentence(alike, now_ms)}."]
+
+
+def _remarks(directory: str, files: Sequence[FileFacts]) -> Iterator[list[str]]:
     """Say what the table does not, a few lines at a time."""
-    if total.dead:
-        see = f"togai-shipper spool ls --dead {directory}"
-        yield [f"Dead letters: {reasons_text(total.dead)}. See them:", f"  {see}"]
     left = sum(facts.pending for facts in files if facts.owner is None)
     if left:
         are = "event is" if left == 1 else "events are"
@@ -115,6 +178,9 @@ def _remarks(directory: str, files: Sequence[FileFacts], total: FileFacts) -> It
             "with this spool sends them; if none will, send them yourself:",
             f"  togai-shipper drain {directory}",
         ]
+    words = {facts.report.why for facts in files if facts.owner is None and facts.pending and facts.report}
+    for why in sorted(filter(None, words)):
+        yield [f"What such a process has said last: {why}."]
     urls = {facts.base_url for facts in files if facts.base_url}
     if len(urls) == 1:
         yield [f"Events go to {urls.pop()}."]
@@ -123,7 +189,7 @@ def _remarks(directory: str, files: Sequence[FileFacts], total: FileFacts) -> It
         yield [f"To {url}: {names}."]
 
 
-def files_json(directory: str, files: Sequence[FileFacts]) -> dict[str, Any]:
+def files_json(directory: str, files: Sequence[FileFacts], now_ms: int) -> dict[str, Any]:
     """Return the files and their totals, for JSON."""
     return {
         "directory": directory,
@@ -135,6 +201,7 @@ def files_json(directory: str, files: Sequence[FileFacts]) -> dict[str, Any]:
                 "owner_alive": facts.owner is not None,
                 "owner_pid": facts.owner or None,
                 "base_url": facts.base_url or None,
+                "process": process_json(facts.process, now_ms) if facts.owner is not None else None,
                 **_counts(facts),
             }
             for facts in files
@@ -185,7 +252,7 @@ def letter_lines(event: StoredEvent, now_ms: int) -> Iterator[str]:
     what = " for ".join(filter(None, (event.schema_name, event.account_id))) or "what it was cannot be read"
     status = "" if letter.status is None else f" ({letter.status})"
     yield f"{letter.id}  {what}"
-    since = f", {age((now_ms - letter.dead_ms) / 1000)} ago" if letter.dead_ms else ""
+    since = f", {_when(letter.dead_ms, now_ms)}" if letter.dead_ms else ""
     yield f"  {letter.reason}{status}{since}"
     if letter.message:
         yield f"  {letter.message}"

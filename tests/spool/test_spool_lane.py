@@ -1,0 +1,174 @@
+"""Events for which the lane has no room wait on disk alone, and stop nobody."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from closed_accounts import Accounts, closed_account
+from spooled import files, stats
+from sqlite_handles import break_off
+
+
+def full_lane(worlds: Any, **options: Any) -> Accounts:
+    """A lane that is full, and as many events of its cause on disk alone."""
+    w = closed_account(make=worlds, max_queue_size=40, **options)
+    for _ in range(4):
+        w.put("closed", 5)
+        assert w.world.pipeline.sync(1.0)
+    return w
+
+
+def test_what_the_lane_has_no_room_for_waits_on_disk_and_others_go_on(worlds: Any) -> None:
+    w = full_lane(worlds)
+    good = w.put("open", 15)
+    assert w.world.pipeline.sync(1.0)
+    assert stats(w.world).pending == 35
+    assert w.world.pipeline.buffer.count == 20  # half of memory, as ever
+
+    w.world.pipeline.flush(0.2)
+
+    assert w.taken_at.keys() >= set(good)
+    assert stats(w.world).spooled == stats(w.world).pending
+    assert stats(w.world).oldest_pending_age > 0
+
+
+def test_it_comes_back_as_the_lane_has_room_and_each_event_ends_by_togais_word(worlds: Any) -> None:
+    w = full_lane(worlds)
+    already = len(w.refused)
+
+    w.world.pipeline.flush(60)
+
+    assert (stats(w.world).pending, stats(w.world).spooled) == (0, 0)
+    assert len(w.refused) - already == 20
+
+
+def test_flush_reports_each_event_that_comes_back_whatever_is_tracked_meanwhile(worlds: Any) -> None:
+    w = full_lane(worlds)
+    answer, later = w.answer, ["open", "closed", "open"]
+
+    def track_meanwhile(sent: Any) -> Any:
+        if later:
+            w.put(later.pop(), 2)
+        return answer(sent)
+
+    w.world.server.answer = track_meanwhile
+
+    report = w.world.pipeline.flush(60)
+
+    assert (report.delivered, report.rejected, report.pending) == (0, 20, 0)
+
+
+def test_flush_does_not_wait_for_other_events_where_its_own_stay_in_a_file_that_failed(
+    worlds: Any, folder: Path
+) -> None:
+    w = full_lane(worlds)
+    answer, later = w.answer, [5] * 6
+
+    def fail_and_track(sent: Any) -> Any:
+        if len(later) == 6:
+            break_off(files(folder)[0])
+        if later:
+            w.put("closed", later.pop())
+        return answer(sent)
+
+    w.world.server.answer = fail_and_track
+
+    report = w.world.pipeline.flush(3)
+
+    assert (report.delivered, report.rejected, report.pending) == (0, 10, 10)
+
+
+def test_once_the_account_is_open_all_of_it_is_delivered(worlds: Any) -> None:
+    w = full_lane(worlds)
+    w.closed.clear()
+    before = stats(w.world).delivered
+
+    w.world.pipeline.flush(60)
+
+    assert stats(w.world).pending == 0
+    assert stats(w.world).delivered - before == 20
+
+
+def test_what_memory_has_no_room_for_is_divided_as_it_comes_back(worlds: Any) -> None:
+    w = full_lane(worlds)
+    for _ in range(6):
+        w.put("closed", 5)
+        w.put("open", 5)
+        assert w.world.pipeline.sync(1.0)
+
+    w.world.pipeline.flush(1)
+
+    assert len(w.taken_at) >= 30
+    assert w.world.pipeline.buffer.count <= 20
+    w.world.pipeline.flush(60)
+    assert stats(w.world).pending == 0
+
+
+def test_what_goes_to_disk_behind_others_takes_no_room_in_the_lane_meanwhile(worlds: Any) -> None:
+    w = closed_account(make=worlds, max_queue_size=40)
+    room = w.world.pipeline.buffer.lane_room(40)
+    for _ in range(2):
+        w.put("open", 15)
+        assert w.world.pipeline.sync(1.0)
+
+    w.put("closed", 5)
+    assert w.world.pipeline.sync(1.0)
+
+    assert w.world.pipeline.buffer.lane_room(40) == room
+
+
+def test_no_more_than_a_quarter_of_the_spool_holds_what_has_no_room(worlds: Any) -> None:
+    w = full_lane(worlds, max_spool_bytes=40_000)
+    refused = 0
+    for _ in range(20):
+        refused += 5 - len(w.put("closed", 5))
+        w.world.pipeline.sync(1.0)
+
+    assert refused > 0
+    assert len(w.put("open", 20)) == 20
+
+
+def test_close_keeps_it_on_disk_for_the_next_process(worlds: Any) -> None:
+    w = full_lane(worlds, rate_limit=2)
+
+    report = w.world.pipeline.close(5)
+
+    assert report.pending > 0
+    assert report.pending + report.rejected == 20
+
+
+def test_a_row_that_somebody_has_removed_or_damaged_is_passed_by(worlds: Any, folder: Path) -> None:
+    w = full_lane(worlds)
+    connection = sqlite3.connect(files(folder)[0])
+    with connection:
+        seqs = [seq for (seq,) in connection.execute("SELECT seq FROM event ORDER BY seq")]
+        connection.execute("DELETE FROM event WHERE seq = ?", (seqs[-1],))
+        connection.execute("UPDATE event SET crc = crc + 1 WHERE seq = ?", (seqs[-2],))
+    connection.close()
+
+    w.world.pipeline.flush(60)
+
+    assert stats(w.world).pending == 0
+    assert stats(w.world).corrupt_rows == 1
+
+
+def test_in_a_file_that_had_to_be_left_it_waits_until_that_can_be_read(
+    worlds: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    w = full_lane(worlds)
+    break_off(files(folder)[0])
+    w.put("open", 1)
+    assert not w.world.pipeline.sync(1.0)
+    assert "; 10 events stay in " in caplog.text
+    assert stats(w.world).pending == 21
+
+    w.closed.clear()
+    for _ in range(6):
+        w.world.clock.now += 100
+        w.world.pipeline.flush(100)
+
+    assert stats(w.world).pending == 0
+    assert w.world.server.metered.keys() >= w.accounts.keys() - w.refused

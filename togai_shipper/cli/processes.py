@@ -1,0 +1,217 @@
+"""How processes stand, in words: what each says of itself, and what its lock says of it. Pure.
+
+Whether a process lives is what its lock says, never a clock: what one that hangs or was killed has said last
+stays as it is, and is shown with its age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
+import attrs
+
+from togai_shipper._engine.self_report import SelfReport
+
+from .formats import age, moment, plural
+
+OLD = 300.0  # seconds; an event that waits for longer may come after its cycle's grace period at Togai
+SILENT = 60.0  # seconds; a process in which events wait says something every 10
+MOST_NAMED = 3  # of the processes with the same trouble
+
+#: In one word how a process stands, the worst first. ``gone``: nobody sends what it has left.
+Word: TypeAlias = Literal[
+    "parked",
+    "refusing",
+    "not durable",
+    "gone",
+    "unwell",
+    "old events",
+    "silent",
+    "unknown",
+    "closing",
+    "ok",
+    "ended",
+]
+WORDS: tuple[Word, ...] = get_args(Word)
+FAILURES: tuple[Word, ...] = ("parked", "refusing", "not durable")
+WARNINGS: tuple[Word, ...] = ("unwell", "old events", "silent")
+COUNTS = ("accepted", "delivered", "relayed", "rejected", "dropped", "retries", "requests", "refused_full")
+_STANDS: dict[Word, str] = {
+    "old events": "has old events|have old events",
+    "unknown": "says nothing of itself|say nothing of themselves",
+}
+
+
+@attrs.frozen(kw_only=True)
+class Process:
+    """One process: what has its file, or has left it; or what works on a relay.
+
+    Attributes:
+        name: how it is called: ``pid 4711``.
+        is_alive: whether it has its file.
+        report: what it says of itself; ``None`` where it says nothing: an older version.
+        held: how many pending events its file has.
+        held_oldest_ms: when the oldest of these was accepted.
+        dead: how many dead letters its file has.
+        version: of this library, as its file says.
+        file: the name of its file; a process with two shippers has two.
+        is_counted: what it has is no part of what another one has, and counts in the sum.
+
+    """
+
+    name: str
+    is_alive: bool
+    report: SelfReport | None = None
+    held: int = 0
+    held_oldest_ms: int | None = None
+    dead: int = 0
+    version: str = ""
+    file: str = ""
+    is_counted: bool = True
+
+    @property
+    def said(self) -> SelfReport | None:
+        """What it says of itself, while it lives."""
+        return self.report if self.is_alive else None
+
+    @property
+    def pending(self) -> int:
+        """How many events wait in it, on disk or not."""
+        return self.said.pending if self.said else self.held
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """When the oldest of them was accepted."""
+        return self.said.oldest_ms if self.said else self.held_oldest_ms
+
+    def oldest(self, now_ms: int) -> float:
+        """Seconds for which that one waits; 0 without any."""
+        return 0.0 if self.oldest_ms is None else max(0.0, (now_ms - self.oldest_ms) / 1000)
+
+
+def word(process: Process, now_ms: int) -> Word:
+    """Return how it stands."""
+    said = process.said
+    if not process.is_alive:
+        return "gone" if process.held else "ended"
+    if said is not None and said.trouble:
+        return said.trouble
+    if process.pending and process.oldest(now_ms) > OLD:
+        return "old events"
+    if said is None:
+        return "unknown"
+    if said.pending and now_ms - said.at_ms > SILENT * 1000:
+        return "silent"
+    return "closing" if said.state in ("closing", "closed") else "ok"
+
+
+def why(process: Process, now_ms: int) -> str:
+    """Say why it stands so, in a few words; empty where all is well."""
+    report, said = process.report, process.said
+    match word(process, now_ms):
+        case "gone":
+            before = f"; before: {report.why}" if report and report.why else ""
+            return f"its process is gone{before}"
+        case "unknown":
+            return f"an older version{process.version and f' ({process.version})'}"
+        case "silent" if said:
+            return f"has said nothing for {_since(said.at_ms, now_ms)}: is it stopped?"
+        case "refusing" if said and not said.why:
+            return f"its buffer is full, {plural(said.refused_full, 'event')} refused until now"
+        case "old events" if not said or not said.why:
+            return f"the oldest event waits for {age(process.oldest(now_ms))}"
+    return said.why.removeprefix("parked: ") if said else ""
+
+
+def sentence(alike: Sequence[Process], now_ms: int) -> str:
+    """Say how processes stand that stand alike: which they are, since when, why, and what waits in them."""
+    first = alike[0]
+    what, said = word(first, now_ms), first.said
+    text = f"{_named(alike)} {_STANDS.get(what, f'is {what}|are {what}').split('|')[len(alike) > 1]}"
+    if said and said.trouble == what:
+        text += f" for {_since(min(each.said.since_ms for each in alike if each.said), now_ms)}"
+    if reason := why(first, now_ms):
+        text += f": {reason}"
+    if pending := sum(each.pending for each in alike):
+        oldest = max(each.oldest(now_ms) for each in alike)
+        text += f"; {plural(pending, 'event waits', 'events wait')}, the oldest for {age(oldest)}"
+    if said and what != "silent" and now_ms - said.at_ms > SILENT * 1000:
+        text += f" (it said so {_since(said.at_ms, now_ms)} ago)"
+    return text
+
+
+def remedy(process: Process, place: str, now_ms: int) -> str:
+    """Say what to do, with the next command; lines."""
+    said = process.said
+    match word(process, now_ms):
+        case "parked" if said and said.is_by_key:
+            return (
+                "A good key mends it, by set_api_key() or a restart; all events are kept.\n"
+                "Is the application's own key good? togai-shipper doctor --check-key"
+            )
+        case "parked":
+            return (
+                "It tries again by itself, less and less often; all events are kept.\n"
+                "What does the server answer now? togai-shipper doctor --check-key"
+            )
+        case "refusing":
+            return f"More comes in than goes out. See how much: togai-shipper top {place}"
+        case "not durable":
+            return (
+                "Its events are in memory alone; it tries the disk again once a minute, or more often.\n"
+                f"What fails? togai-shipper doctor --spool {place}"
+            )
+        case "silent":
+            return f"Look at the process (ps), and its log. Then: togai-shipper top {place}"
+    return f"See whether it gets better: togai-shipper top {place}"
+
+
+def grouped(processes: Iterable[Process], now_ms: int) -> list[list[Process]]:
+    """Return processes that stand alike together, the worst first."""
+    groups: dict[tuple[Word, str], list[Process]] = {}
+    for process in by_trouble(processes, now_ms):
+        what = word(process, now_ms)
+        reason = why(process, now_ms) if what in ("parked", "unwell", "unknown") else ""
+        groups.setdefault((what, reason), []).append(process)
+    return list(groups.values())
+
+
+def by_trouble(processes: Iterable[Process], now_ms: int) -> list[Process]:
+    """Return them sorted: the worst first, and of those that stand alike, those with most events."""
+    return sorted(processes, key=lambda each: (WORDS.index(word(each, now_ms)), -each.pending, each.name))
+
+
+def _named(alike: Sequence[Process]) -> str:
+    if len(alike) == 1:
+        return alike[0].name
+    names = [each.name for each in alike[:MOST_NAMED]]
+    more = ", ..." if len(alike) > MOST_NAMED else ""
+    return f"{len(alike)} processes ({', '.join(names)}{more})"
+
+
+def _since(moment_ms: int, now_ms: int) -> str:
+    return age((now_ms - moment_ms) / 1000)
+
+
+def process_json(process: Process, now_ms: int) -> dict[str, Any]:
+    """Return how it stands, for JSON."""
+    said = process.report
+    return {
+        "name": process.name,
+        "file": process.file or None,
+        "alive": process.is_alive,
+        "standing": word(process, now_ms),
+        "why": why(process, now_ms) or None,
+        "version": process.version or None,
+        "pending": process.pending,
+        "oldest": None if process.oldest_ms is None else moment(process.oldest_ms),
+        "dead": process.dead,
+        "since": said and moment(said.since_ms),
+        "said": said and moment(said.at_ms),
+        "state": said and said.state,
+        "healthy": said and said.is_healthy,
+        "durable": said and said.is_durable,
+        "last_error": (said and said.why) or None,
+        "counts": said and {name: getattr(said, name) for name in COUNTS},
+    }
