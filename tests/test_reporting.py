@@ -194,7 +194,7 @@ def test_an_event_id_forges_no_log_line(caplog: pytest.LogCaptureFixture) -> Non
     w.pipeline.flush(1)
 
     assert [record.getMessage() for record in caplog.records] == [
-        "event x 2026-11-24 ERROR forged undelivered: bad (HTTP 400)"
+        "event x 2026-11-24 ERROR forged undelivered: bad (HTTP 400); schema api_call"
     ]
 
 
@@ -320,7 +320,7 @@ def test_a_refused_event_is_logged_with_its_schema_and_the_line_that_tracked_it(
     assert record.getMessage().endswith(f"; schema checkout; tracked at {line_in(bill_wrongly)}")
     said = {name: value for name, value in vars(record).items() if name.startswith("togai_")}
     assert said == {
-        "togai_kind": "refused",
+        "togai_kind": "refused invalid",
         "togai_reason": "invalid",
         "togai_field": "attributes",
         "togai_schema": "checkout",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from togai_shipper._event import id_of
+from togai_shipper._event import id_of, schema_of
 from togai_shipper._outcome import Delivered, Dropped, Finding, Relayed, Settled
 from togai_shipper._plural import counted
 from togai_shipper.exceptions import DeliveryError, Unauthorized
@@ -33,9 +33,23 @@ class Reporter:
             self._callbacks.delivered(outcome.events)
         elif not isinstance(outcome, Relayed):
             kind = f"{type(outcome).__name__} {outcome.error.status}"
-            event_id = id_of(outcome.events[0])
-            self._log.complain(kind, "event %s undelivered: %s", event_id, outcome.error, loss=True)
+            event = outcome.events[0]
+            self._tell_lost(kind, id_of(event), schema_of(event), outcome.error)
             self.tell_undelivered(outcome.error, outcome.events)
+
+    def _tell_lost(self, kind: str, event_id: str, schema_name: str, error: DeliveryError) -> None:
+        text, about = "event %s undelivered: %s", {}
+        args: list[object] = [event_id, error]
+        if schema_name:  # else it is not what we have encoded
+            text += "; schema %s"
+            args.append(schema_name)
+            about["schema"] = schema_name
+        self._log.complain(kind, text, *args, level=logging.ERROR, loss=True, about=about)
+
+    def tell_room(self, seconds: float, refused: int) -> None:
+        """Tell that the buffer has room again, and has refused none for so long."""
+        text = "the buffer has room again, and has refused no event for %.0f s; %s refused before, and lost"
+        self._log.recovered("refused full", text, seconds, counted(refused, "event was", "events were"))
 
     def tell_undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
         """Call ``on_error`` alone."""
