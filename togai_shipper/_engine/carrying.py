@@ -17,7 +17,7 @@ from .runtime import FOREVER
 from .settlement import LET_OTHERS_GO, Circumstances, Settlement, is_past_window, settle
 from .telling import Telling
 from .threads import RESTART_AFTER
-from .verdict import Accepted, Park, is_page
+from .verdict import Accepted, Park, TryLater, Verdict, is_page
 from .waiters import Waiter
 
 
@@ -207,6 +207,7 @@ class Carrying:
             self._ring()
         self._verifying.note_settled(settlement.outcomes, as_it_went)
         with self._callbacks.telling(telling):
+            self._tell_going_on(carried.verdict)
             if is_opened:
                 self._store.stir()
                 self._reporter.tell_opened(self._destination.name, self._line.pending)
@@ -241,6 +242,10 @@ class Carrying:
         """Let others look again: a batch may be due, room be made, or settled what somebody waits for."""
         self._flushers.bell.ring()
         self._line.progress.ring()
+
+    def _tell_going_on(self, verdict: Verdict) -> None:
+        if not isinstance(verdict, (Park, TryLater)):
+            self._reporter.tell_going_on(self._gate.answer_seconds, self._line.pending)
 
     def _tell(self, settlement: Settlement, parked: Park | None) -> None:
         for outcome in settlement.outcomes:

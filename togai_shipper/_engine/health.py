@@ -7,7 +7,7 @@ from togai_shipper._plural import counted
 
 from .parts import Parts
 from .self_report import SelfReport, self_report_of
-from .verdict import words_of
+from .verdict import NO_REPLY_YET, words_of
 
 STALE = 300.0  # seconds. Togai bills nothing that arrives after its cycle's grace period: told early
 FAILING = 60.0  # seconds of failed attempts alone before that counts as unhealthy
@@ -65,7 +65,7 @@ class Health:
                 why = f": {self._gate.last_error}" if self._gate.last_error else ""
                 return f"the buffer is full, and {refused} refused{why}"
             if oldest is not None and self._gate.failing_for(now) >= FAILING:
-                why = self._gate.last_error or "no reply yet"
+                why = self._gate.last_error or self._gate.waits_for(now) or NO_REPLY_YET
                 return f"every attempt of the last minute failed: {why}"
             if oldest is not None and (share := self._ledger.effort.share(now)):
                 return f"{share:.0%} of the requests go into finding the events that Togai rejects"
@@ -92,9 +92,9 @@ class Health:
             return 0.0 if all(used[name] <= ROOM * limits[name] for name in limits) else None
 
     def last_error(self) -> str | None:
-        """Why events do not get through; else why the last attempt failed, if it failed."""
+        """Why events do not get through; else why the last attempt failed, or for what it waits so long."""
         with self._lock:
-            return self.complaint() or self._gate.last_error
+            return self.complaint() or self._gate.last_error or self._gate.waits_for(self._clock())
 
     def _limits(self) -> dict[str, int]:
         config = self._config
