@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
+from runbook_messages import COMPLAINING, HOLE, sources, told
 
 from togai_shipper._engine.self_report import SelfReport
 from togai_shipper.cli.processes import (
@@ -141,6 +142,59 @@ def test_what_a_process_said_long_ago_is_shown_with_its_age() -> None:
 )
 def test_each_trouble_has_a_next_command(process: Process) -> None:
     assert "togai-shipper " in remedy(process, "DIR", NOW)
+
+
+COMPLAINTS = sorted(
+    {
+        message.text.replace(HOLE, "7 events")
+        for message in told(sources())
+        if message.at.split(":")[0] in COMPLAINING and "parked" not in message.text
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "said", [*COMPLAINTS, *(f"no reply yet, {moved}" for moved in ("nothing moves", "x"))]
+)
+def test_whatever_a_process_complains_of_has_a_remedy_that_says_what_to_type(said: str) -> None:
+    advice = remedy(alive(is_healthy=False, why=said), "/spool", NOW)
+
+    assert "togai-shipper " in advice
+    assert "may know these words" not in advice, "none of its own"
+    assert "DIR" not in advice
+    assert all(len(line) <= 90 for line in advice.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("said", "does"),
+    [
+        ("every attempt of the last minute failed: no reply: timed out, the way is slow: 1 of", "Bytes move"),
+        ("every attempt of the last minute failed: no reply: timed out, the request has gone", "hangs"),
+        (
+            "every attempt of the last minute failed: no reply: [Errno 111] Connection refused",
+            "Nobody answers",
+        ),
+        ("every attempt of the last minute failed: no relay: ConnectionError: Error 111", "--relay"),
+        ("every attempt of the last minute failed: try later (HTTP 503)", "takes nothing"),
+        ("every attempt of the last minute failed: slow down (HTTP 429)", "quota"),
+        ("every attempt of the last minute failed: no reply: the proxy: 403", "a proxy"),
+        ("something new", "togai-shipper doctor --spool /spool"),
+    ],
+)
+def test_a_remedy_fits_what_fails(said: str, does: str) -> None:
+    assert does in remedy(alive(is_healthy=False, why=said), "/spool", NOW)
+
+
+def test_an_old_event_of_a_process_that_says_nothing_of_it_has_a_remedy() -> None:
+    said_nothing = attrs.evolve(OLDER, held_oldest_ms=NOW - 600_000)
+
+    assert "Compare in/s and out/s" in remedy(said_nothing, "/spool", NOW)
+
+
+def test_those_whose_trouble_differs_by_a_figure_alone_are_told_together() -> None:
+    slow = [alive(f"pid {n}", is_healthy=False, why=f"no reply yet, {n} of 9 bytes") for n in (1, 2)]
+
+    assert len(grouped(slow, NOW)) == 1
 
 
 def test_a_line_that_is_parked_by_something_else_than_the_key_is_told_to_try_again() -> None:
