@@ -80,13 +80,14 @@ class Process:
 
     @property
     def pending(self) -> int:
-        """How many events wait in it, on disk or not."""
-        return self.said.pending if self.said else self.held
+        """How many events wait in it, on disk or not: what is in its file waits, whatever it says."""
+        return max(self.said.pending if self.said else 0, self.held)
 
     @property
     def oldest_ms(self) -> int | None:
         """When the oldest of them was accepted."""
-        return self.said.oldest_ms if self.said else self.held_oldest_ms
+        known = (self.said.oldest_ms if self.said else None, self.held_oldest_ms)
+        return min((each for each in known if each is not None), default=None)
 
     def oldest(self, now_ms: int) -> float:
         """Seconds for which that one waits; 0 without any."""
@@ -104,7 +105,7 @@ def word(process: Process, now_ms: int) -> Word:
         return "old events"
     if said is None:
         return "unknown"
-    if said.pending and now_ms - said.at_ms > SILENT * 1000:
+    if said.pending and abs(now_ms - said.at_ms) > SILENT * 1000:
         return "silent"
     return "closing" if said.state in ("closing", "closed") else "ok"
 
@@ -119,7 +120,9 @@ def why(process: Process, now_ms: int) -> str:
         case "unknown":
             return f"an older version{process.version and f' ({process.version})'}"
         case "silent" if said:
-            return f"has said nothing for {_since(said.at_ms, now_ms)}: is it stopped?"
+            ahead = f"its clock is {_since(now_ms, said.at_ms)} ahead of ours, or was set back"
+            silent = f"has said nothing for {_since(said.at_ms, now_ms)}: is it stopped?"
+            return ahead if said.at_ms > now_ms else silent
         case "refusing" if said and not said.why:
             return f"its buffer is full, {plural(said.refused_full, 'event')} refused until now"
         case "old events" if not said or not said.why:
