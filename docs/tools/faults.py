@@ -362,8 +362,8 @@ SOME_GET_THROUGH = (
 )
 IT_FLAPS = (
     "On a disk that nobody empties, every few seconds all in the file is delivered, the file is removed, a"
-    " new one is begun in its room, and for half a second the spool works. Both alerts count on that: they ask"
-    " for the worst of five minutes, and of two."
+    " new one is begun in its room, and for half a second the spool works. Both alerts count on that: they"
+    " ask for the worst of five minutes, and of two."
 )
 FAULTS = {
     "key-revoked": Fault("The key was revoked", key_revoked, "TogaiParked TogaiUnhealthy", WAITS),

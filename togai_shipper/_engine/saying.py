@@ -59,6 +59,8 @@ class Saying:
         the old one, and is the last to say anything. Where it goes on working, that is said soon.
         """
         now, has_failed = self._look(), self._said is not None and not self._said.is_durable
+        if has_failed:
+            self._is_calm, self._wait = False, EVERY
         return self._say(attrs.evolve(now, is_durable=not has_failed)).as_text()
 
     def text(self, *, is_sparing: bool = False) -> str | None:
