@@ -142,6 +142,7 @@ def test_what_is_no_report_is_none(text: str) -> None:
 
 def test_a_new_file_in_the_place_of_one_that_failed_is_durable_once_it_has_lasted() -> None:
     teller = Teller(BUSY)
+    teller.saying.stir()
     teller.stands = attrs.evolve(BUSY, is_durable=False)
     assert teller.until_told() <= SELDOM
     teller.saying.failed()
