@@ -112,6 +112,7 @@ ORDER = [
     "_engine.store",
     "_engine.key",
     "_engine.whole_reply",
+    "_engine.progress",
     "_engine.exchange",
     "_engine.guarded_head",
     "_engine.timed_http",
@@ -196,7 +197,11 @@ ONLY_IN = {
     "tenacity": {"_engine/delivery"},
     "sqlite3": {"spool/connection"},
     "redis": {"relay/link", "relay/refusals"},
-    "fcntl": {"spool/claims", "_process/limits"},  # the latter only asks whether there is one
+    "fcntl": {
+        "spool/claims",
+        "_process/limits",
+        "_engine/progress",
+    },  # the others ask the system for a figure
 }
 MODULES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py"))
 

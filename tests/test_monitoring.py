@@ -114,6 +114,14 @@ def test_prometheus_itself_finds_the_rules_right(command: tuple[str, str]) -> No
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_each_alert_is_seen_to_fire_by_promtool() -> None:
+    seen = re.findall(
+        r"alertname(?:=\"|: )(\w+)", RULES.with_name("togai-shipper.test.yml").read_text("utf-8")
+    )
+
+    assert set(seen) == {rule["alert"] for rule in rules()}
+
+
 def test_grafana_can_import_the_dashboard() -> None:
     """What its importer asks for: no id of another Grafana, a uid, a data source to choose."""
     assert DASHBOARD["id"] is None

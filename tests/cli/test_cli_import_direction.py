@@ -9,6 +9,7 @@ from test_import_direction import MODULES, ROOT, imported, ours
 
 ORDER = [
     "cli.formats",
+    "cli.remedies",
     "cli.processes",
     "cli.beside_a_relay",
     "cli.not_answered",
@@ -132,6 +133,7 @@ ORDER = [
 ]
 SHARED = {
     "cli.formats",
+    "cli.remedies",
     "cli.processes",
     "cli.beside_a_relay",
     "cli.not_answered",

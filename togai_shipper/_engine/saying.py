@@ -53,8 +53,15 @@ class Saying:
         return self._looked_at + (AT_ONCE if is_changed else self._wait)
 
     def begin(self) -> str:
-        """Return what is to be said first, with a new file: that makes it durable."""
-        return self._say(attrs.evolve(self._look(), is_durable=True)).as_text()
+        """Return what is to be said first, with a new file: that makes it durable.
+
+        But where the file before it has failed: on a full disk a new one works for a moment, in the room of
+        the old one, and is the last to say anything. Where it goes on working, that is said soon.
+        """
+        now, has_failed = self._look(), self._said is not None and not self._said.is_durable
+        if has_failed:
+            self._is_calm, self._wait = False, EVERY
+        return self._say(attrs.evolve(now, is_durable=not has_failed)).as_text()
 
     def text(self, *, is_sparing: bool = False) -> str | None:
         """Return what is to be said now, if it is due and news.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import attrs
 
@@ -98,7 +99,7 @@ def is_past_window(batch: Batch, now: float) -> bool:
 
 def past_window(batch: Batch) -> Settlement:
     """Give such a batch up."""
-    reason = "past dedupe window"
+    reason: Final = "past dedupe window"
     return Settlement(
         [Dropped(batch.events, reason, EventDropped(None, reason, batch.attempts, maybe_delivered=True))]
     )

@@ -6,6 +6,7 @@ stays as it is, and is shown with its age.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -14,6 +15,7 @@ import attrs
 from togai_shipper._engine.self_report import SelfReport
 
 from .formats import age, moment, plural
+from .remedies import FULL, OLDEST_WAITS, SPOOL_FAILS, remedy_by_words
 
 OLD = 300.0  # seconds; an event that waits for longer may come after its cycle's grace period at Togai
 SILENT = 60.0  # seconds; a process in which events wait says something every 10
@@ -37,6 +39,7 @@ WORDS: tuple[Word, ...] = get_args(Word)
 FAILURES: tuple[Word, ...] = ("parked", "refusing", "not durable")
 WARNINGS: tuple[Word, ...] = ("unwell", "old events", "silent")
 COUNTS = ("accepted", "delivered", "relayed", "rejected", "dropped", "retries", "requests", "refused_full")
+_FIGURES = re.compile("[0-9]+")  # by which processes with the same trouble differ
 _STANDS: dict[Word, str] = {
     "old events": "has old events|have old events",
     "unknown": "says nothing of itself|say nothing of themselves",
@@ -77,13 +80,14 @@ class Process:
 
     @property
     def pending(self) -> int:
-        """How many events wait in it, on disk or not."""
-        return self.said.pending if self.said else self.held
+        """How many events wait in it, on disk or not: what is in its file waits, whatever it says."""
+        return max(self.said.pending if self.said else 0, self.held)
 
     @property
     def oldest_ms(self) -> int | None:
         """When the oldest of them was accepted."""
-        return self.said.oldest_ms if self.said else self.held_oldest_ms
+        known = (self.said.oldest_ms if self.said else None, self.held_oldest_ms)
+        return min((each for each in known if each is not None), default=None)
 
     def oldest(self, now_ms: int) -> float:
         """Seconds for which that one waits; 0 without any."""
@@ -101,7 +105,7 @@ def word(process: Process, now_ms: int) -> Word:
         return "old events"
     if said is None:
         return "unknown"
-    if said.pending and now_ms - said.at_ms > SILENT * 1000:
+    if said.pending and abs(now_ms - said.at_ms) > SILENT * 1000:
         return "silent"
     return "closing" if said.state in ("closing", "closed") else "ok"
 
@@ -116,7 +120,9 @@ def why(process: Process, now_ms: int) -> str:
         case "unknown":
             return f"an older version{process.version and f' ({process.version})'}"
         case "silent" if said:
-            return f"has said nothing for {_since(said.at_ms, now_ms)}: is it stopped?"
+            ahead = f"its clock is {_since(now_ms, said.at_ms)} ahead of ours, or was set back"
+            silent = f"has said nothing for {_since(said.at_ms, now_ms)}: is it stopped?"
+            return ahead if said.at_ms > now_ms else silent
         case "refusing" if said and not said.why:
             return f"its buffer is full, {plural(said.refused_full, 'event')} refused until now"
         case "old events" if not said or not said.why:
@@ -145,26 +151,19 @@ def remedy(process: Process, place: str, now_ms: int) -> str:
     """Say what to do, with the next command; lines."""
     said = process.said
     match word(process, now_ms):
-        case "parked" if said and said.is_by_key:
-            return (
-                "A good key mends it, by set_api_key() or a restart; all events are kept.\n"
-                "Is the application's own key good? togai-shipper doctor --check-key"
-            )
         case "parked":
-            return (
-                "It tries again by itself, less and less often; all events are kept.\n"
-                "What does the server answer now? togai-shipper doctor --check-key"
-            )
+            by_itself = "It tries again by itself, less and less often; all events are kept.\n"
+            by_key = "A good key mends it, by set_api_key() or a restart; all events are kept.\n"
+            ask = "What does the server answer now? togai-shipper doctor --check-key"
+            ask_key = "Is the application's own key good? togai-shipper doctor --check-key"
+            return by_key + ask_key if said and said.is_by_key else by_itself + ask
         case "refusing":
-            return f"More comes in than goes out. See how much: togai-shipper top {place}"
+            return remedy_by_words(FULL, place)
         case "not durable":
-            return (
-                "Its events are in memory alone; it tries the disk again once a minute, or more often.\n"
-                f"What fails? togai-shipper doctor --spool {place}"
-            )
+            return remedy_by_words(SPOOL_FAILS, place)
         case "silent":
             return f"Look at the process (ps), and its log. Then: togai-shipper top {place}"
-    return f"See whether it gets better: togai-shipper top {place}"
+    return remedy_by_words((said and said.why) or OLDEST_WAITS, place)
 
 
 def grouped(processes: Iterable[Process], now_ms: int) -> list[list[Process]]:
@@ -172,7 +171,7 @@ def grouped(processes: Iterable[Process], now_ms: int) -> list[list[Process]]:
     groups: dict[tuple[Word, str], list[Process]] = {}
     for process in by_trouble(processes, now_ms):
         what = word(process, now_ms)
-        reason = why(process, now_ms) if what in ("parked", "unwell", "unknown") else ""
+        reason = _FIGURES.sub("", why(process, now_ms)) if what in ("parked", "unwell", "unknown") else ""
         groups.setdefault((what, reason), []).append(process)
     return list(groups.values())
 
