@@ -136,6 +136,7 @@ ORDER = [
     "spool.journal",
     "spool.moves",
     "spool.file",
+    "spool.glance",
     "spool.archive",
     "spool.moving",
     "spool.claims",
