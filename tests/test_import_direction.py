@@ -152,6 +152,7 @@ ORDER = [
     "spool.handful",
     "spool.stranded",
     "spool.adoption",
+    "spool.merging",
     "spool.news",
     "spool.recovery",
     "spool.upkeep",

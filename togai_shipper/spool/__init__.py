@@ -16,7 +16,8 @@ Each file knows those before it.
 - our own: ``wal`` (what SQLite writes beside it), ``disk`` (the file, if there is one), ``shelf`` (which
   event is where in it), ``holdings`` (what is counted), ``gathering`` (what is not written yet)
 - others': ``requests`` (what an operator asks), ``orphan`` (one whose process is gone), ``handful`` (small
-  ones, at once), ``stranded`` (what is not ours to send), ``adoption`` (the search for such)
+  ones, at once), ``stranded`` (what is not ours to send), ``adoption`` (the search for such),
+  ``merging`` (of many small ones, where we end at once)
 - ``news`` tells, ``recovery`` brings events back, ``upkeep`` sees to a file that fails, ``shrinking`` to one
   that was large
 - ``writer`` is the thread, and the store

@@ -303,16 +303,40 @@ class Folder:
             except SpoolError as error:
                 yield Left(path, str(error))
                 continue
-            if claim is None:
-                continue
-            if why := self._why_not(claim.path):  # it was exchanged since it was listed
-                claim.release()
-                yield Left(claim.path, why)
-            elif claim.path.exists():
-                yield claim
-            else:  # its process has just removed it
-                with suppress(SpoolError):
-                    claim.unlink()
+            found = claim and self._looked_at_again(claim)
+            if found is not None:
+                yield found
+
+    def some_left(self, tries: int, fewest: int, chance: Callable[[], float]) -> Iterator[Claim]:
+        """Claim small files in our directory whose process is gone, in any order; none where they are few.
+
+        ``tries`` of the files there are looked at, which ``chance`` chooses.
+        """
+        names = list(filter(OURS.fullmatch, _names(self.path)))
+        if len(names) <= fewest:  # ours is among them
+            return
+        for name in sorted(names, key=lambda _: chance())[:tries]:
+            with suppress(SpoolError):
+                found = self._small_left(self.path / name)
+                if isinstance(found, Claim):
+                    yield found
+
+    def _small_left(self, path: Path) -> Claim | Left | None:
+        if self._why_not(path) is not None or not 0 < _size_of(path) <= SMALL:
+            return None
+        claim = self.claim(path)
+        return claim and self._looked_at_again(claim)
+
+    def _looked_at_again(self, claim: Claim) -> Claim | Left | None:
+        """Return what was claimed, unless it was exchanged, or removed, since it was listed."""
+        if why := self._why_not(claim.path):
+            claim.release()
+            return Left(claim.path, why)
+        if claim.path.exists():
+            return claim
+        with suppress(SpoolError):  # its process has just removed it
+            claim.unlink()
+        return None
 
     def _remains(self) -> list[Path]:
         """What is named by a lock alone: its process died while it made the file, or removed it."""
@@ -351,6 +375,10 @@ class Folder:
 def _beside(path: Path) -> list[str]:
     """Return the paths of all that may belong to a file, itself first."""
     return [*(f"{path}{suffix}" for suffix in SUFFIXES), str(claims.lock_of(path))]
+
+
+def _size_of(path: Path) -> int:
+    return sum(status.st_size for status in _statuses(_beside(path)).values())
 
 
 def _statuses(paths: Iterable[str]) -> dict[str, os.stat_result]:

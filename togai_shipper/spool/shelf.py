@@ -103,7 +103,10 @@ class Shelf:
                 self.bytes += len(event) + ROW_BYTES
             else:
                 self._gone.append(seq)
-        seqs = range(first, first + len(events))
+        self.passed(range(first, first + len(events)))
+
+    def passed(self, seqs: range) -> None:
+        """Note rows at the end of the file that are not to come into the buffer from there."""
         if self.behind:
             self._skips.append(seqs)
         else:
