@@ -148,7 +148,7 @@ class Recovery:
                     self._inlet.settle(dropped, waited_for=True)
                     self._holdings.count(corrupt_rows=1, dead_letters=1)
                 row = rows[0] if rows and rows[0].seq == seq else None
-                shelf.left_aside(row)
+                shelf.left_aside(row, dropped.events if dropped else ())
                 self._inlet.note_back(None if row is None else row.body)
                 for lot in _lots([] if row is None else [row], file.clock):
                     self._inlet.over_lane([each.body for each in lot.rows])
