@@ -226,6 +226,8 @@ class Disk:
             if self._saying:
                 with suppress(Exception):  # a bug, no memory: the events are what matters
                     self._note(self._saying.last())
+            with suppress(SpoolError):  # their records stay, and it is adopted in pieces
+                self.file.moves.forget()
             self.leave()
             return
         with suppress(SpoolError):

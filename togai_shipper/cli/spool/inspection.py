@@ -16,7 +16,15 @@ from .events import StoredEvent
 from .selection import Selection, chosen, filters
 from .source import Source, opened, source_arguments
 from .verification import Findings
-from .view import event_json, event_lines, exit_with_problems, group_json, group_lines, letter_lines
+from .view import (
+    MOST_FILES,
+    event_json,
+    event_lines,
+    exit_with_problems,
+    group_json,
+    group_lines,
+    letter_lines,
+)
 
 _LS_HELP = """
 List the files of a spool, or what a relay holds; or dead letters.
@@ -38,7 +46,12 @@ Examples:
 @source_arguments
 @click.option("--dead", is_flag=True, help="List dead letters: those that match the options below.")
 @filters
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="With --dead, print N of them at most.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help=f"Print N files at most, or {MOST_FILES}, what is not well first; with --dead, N dead letters.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; for dead letters, one line each.")
 @click.pass_context
 def ls(
@@ -57,8 +70,8 @@ def ls(
     with opened(directory, name) as source:
         if dead:
             _list_dead(ctx, source, selection, limit, as_json=as_json)
-        elif selection.is_everything and limit is None:
-            source.show(as_json=as_json)
+        elif selection.is_everything:
+            source.show(as_json=as_json, most=limit or MOST_FILES)
         else:
             raise click.UsageError("these options choose dead letters: add --dead")
 
