@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Literal, TypeAlias
 
@@ -38,7 +38,8 @@ class Callback:
     """A callback to be called, with its arguments, and events behind them; ``telling`` waits for it.
 
     Attributes:
-        events: encoded ones; ``None``: it is given none.
+        events: encoded ones, of which it is given some; ``None``: it is given none.
+        start: the first of those; it is given ``MOST_EVENTS`` at most.
 
     """
 
@@ -46,14 +47,21 @@ class Callback:
     function: Callable[..., object]
     arguments: tuple[Any, ...] = ()
     events: Sequence[bytes] | None = None
+    start: int = 0
     telling: Telling | None = None
+
+    @property
+    def count(self) -> int:
+        """How many events it is given."""
+        return min(MOST_EVENTS, len(self.events or ()) - self.start)
 
     def make(self) -> None:
         """Call it."""
         if self.events is None:
             self.function(*self.arguments)
         else:
-            self.function(*self.arguments, tuple(map(decode_own, self.events)))
+            given = self.events[self.start : self.start + MOST_EVENTS]
+            self.function(*self.arguments, tuple(map(decode_own, given)))
 
     def end(self) -> None:
         """It has returned, or is not made after all."""
@@ -91,8 +99,8 @@ class Callbacks:
     def delivered(self, events: Sequence[bytes]) -> None:
         """Call ``on_delivered``."""
         if self._on_delivered is not None:
-            for part in _parts(events):
-                self._make(Callback("on_delivered", self._on_delivered, events=part))
+            for start in _starts(events):
+                self._make(Callback("on_delivered", self._on_delivered, events=events, start=start))
 
     def undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
         """Call ``on_error``, but not from inside itself."""
@@ -189,7 +197,7 @@ class Callbacks:
         on_error, inside = self._on_error, self._inside.get(threading.get_ident())
         if on_error is None or (inside is not None and inside[0] == "on_error"):
             return []
-        return [Callback("on_error", on_error, (error,), part) for part in _parts(events)]
+        return [Callback("on_error", on_error, (error,), events, start) for start in _starts(events)]
 
     # --- deferring ---
 
@@ -280,7 +288,7 @@ class Callbacks:
     def _leave_out(self, calls: Sequence[Callback], why: str) -> None:
         if not calls:
             return
-        events = sum(len(call.events or ()) for call in calls)
+        events = sum(call.count for call in calls)
         text = "%s of %s not made, with %s: %s"
         args = counted(len(calls), "call"), calls[0].name, counted(events, "event"), why
         self._log.write(logging.ERROR, text, *args)
@@ -293,10 +301,9 @@ def _end(telling: Telling | None, receipt: Receipt) -> None:
         telling.end(receipt)
 
 
-def _parts(events: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """The events, as many at a time as one call is given; without any, one part that is empty."""
-    for start in range(0, len(events) or 1, MOST_EVENTS):
-        yield events[start : start + MOST_EVENTS]
+def _starts(events: Sequence[bytes]) -> Iterable[int]:
+    """Return where each call's events begin; without any, there is one call, which is given none."""
+    return range(0, len(events) or 1, MOST_EVENTS)
 
 
 def _emptied(calls: deque[Callback]) -> list[Callback]:

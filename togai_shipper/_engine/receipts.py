@@ -39,9 +39,9 @@ class Receipts:
 
     def record(self, settled: Settled, telling: Telling | None = None) -> None:
         """Note the outcome of those events that somebody holds a receipt for; ``telling`` waits for it."""
-        if not self._out and not self._more:
-            return
         for event in settled.events:
+            if not self._out and not self._more:
+                break
             event_id = id_of(event)
             held = self._pop(event_id)
             if held is not None:
