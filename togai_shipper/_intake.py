@@ -105,10 +105,12 @@ class Intake:
             event, event_id = self._encoded(*given)
         except Exception as error:  # whatever the caller's objects raise
             return Receipt(self.refuse_invalid(error, given))
+        held = Receipt()
+        if self._is_plain and self.pipeline.put(event, held, event_id) is None:
+            return held
         wanted = self._wanted(event)
         if isinstance(wanted, Outcome):
             return Receipt(wanted)
-        held = Receipt()
         refused = self._put(wanted, held, event_id if wanted is event else id_of(wanted))
         return held if refused is None else Receipt(refused)
 

@@ -60,7 +60,6 @@ class Reporter:
 
     def tell_undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
         """Call ``on_error`` alone."""
-        self._callbacks.resolve_receipts()
         self._callbacks.undelivered(error, events)
 
     def tell_failing(self, seconds: float, message: str, pending: int) -> None:
