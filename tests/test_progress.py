@@ -29,11 +29,11 @@ def moved(*looks: tuple[float, int, int, int], size: int = 100_000) -> Progress:
             "the way is slow: 60,000 of 100,000 bytes of the request have gone in 10 s, 6,000 a second",
         ),
         (
-            moved((5, 100_000, 70_000, 0), (10, 100_000, 70_000, 0)),
-            10.0,
-            "nothing moves: 30,000 of 100,000 bytes of the request have gone in 10 s, none for 5 s",
+            moved((5, 100_000, 70_000, 0), (20, 100_000, 70_000, 0)),
+            20.0,
+            "nothing moves: 30,000 of 100,000 bytes of the request have gone in 20 s, none for 15 s",
         ),
-        (moved(), 5.0, "nothing moves: 0 of 100,000 bytes of the request have gone in 5 s, none for 5 s"),
+        (moved(), 15.0, "nothing moves: 0 of 100,000 bytes of the request have gone in 15 s, none for 15 s"),
         (
             moved((2, 100_000, 0, 0), (10, 100_000, 0, 0)),
             10.0,
@@ -46,8 +46,8 @@ def moved(*looks: tuple[float, int, int, int], size: int = 100_000) -> Progress:
         ),
         (
             moved((2, 100_000, 0, 12), (9, 100_000, 0, 12)),
-            10.0,
-            "12 bytes of a reply have come in 10 s, none for 8 s",
+            20.0,
+            "12 bytes of a reply have come in 20 s, none for 18 s",
         ),
         (moved(size=0), 7.0, "there is no connection after 7 s"),
     ],

@@ -162,7 +162,8 @@ class Stats:
             status of Togai's, such as ``"INGESTION_COMPLETED_EVENT_METERED"``; ``"unseen"``: Togai has shown
             none for more than 6 hours; ``"duplicate"`` and ``"duplicate_alone"``: nothing but repetitions.
         unbilled: those of them that Togai has and does not bill, by status: see ``on_unbilled``.
-        last_error: why delivery last failed, or why ``healthy`` is false; ``None`` when all is well.
+        last_error: why delivery last failed, or why ``healthy`` is false; or how far a request has come that
+            has had no reply for 10 s; ``None`` when all is well.
         state: ``"open"``, ``"parked"``, ``"closing"`` or ``"closed"``.
 
     """

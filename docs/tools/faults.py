@@ -427,12 +427,15 @@ def prometheus(folder: Path, ports: dict[str, int]) -> Iterator[Callable[[str], 
             process.terminate()
 
 
-def _alerts(ask: Callable[[str], Any], name: str, fault: Fault, began: float) -> Iterator[str]:
-    """Say which alerts are on their way, and when each fires."""
+def _alerts(
+    ask: Callable[[str], Any], name: str, fault: Fault, began: float, *, is_alive: bool
+) -> Iterator[str]:
+    """Say which alerts are on their way, and when each fires; those of what a process said end with it."""
 
     def on_their_way() -> dict[str, dict[str, Any]]:
         found = (each for each in ask("alerts")["alerts"] if each["labels"].get("job") == name)
-        return {each["labels"]["alertname"]: each for each in found}
+        alerts = {each["labels"]["alertname"]: each for each in found}
+        return {alert: alerts[alert] for alert in alerts if is_alive or alert in fault.alerts}
 
     end = time.monotonic() + (ALERTED if fault.alerts else 3)
     while time.monotonic() < end and set(fault.alerts.split()) - on_their_way().keys():
@@ -470,7 +473,8 @@ def seen(name: str, ask: Callable[[str], Any] | None, port: int) -> str:
         environment |= {"COLUMNS": "80", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         scene = Scene(folder, togai, environment, port, left)
         happened = fault.happen(scene)
-        alerts = [*_alerts(ask, name, fault, happened.began)] if ask else []
+        is_alive = happened.application.process.poll() is None
+        alerts = [*_alerts(ask, name, fault, happened.began, is_alive=is_alive)] if ask else []
         printed = "".join(_printed(command, scene) for command in SAYS)
         app = happened.application
         stats = happened.stats if app.process.poll() is not None else app.stats()

@@ -9,6 +9,7 @@ from .parts import Parts
 from .self_report import SelfReport, self_report_of
 from .verdict import NO_REPLY_YET, words_of
 
+NEXT_ALONE = "the next ones are tried one at a time"
 STALE = 300.0  # seconds. Togai bills nothing that arrives after its cycle's grace period: told early
 FAILING = 60.0  # seconds of failed attempts alone before that counts as unhealthy
 ROOM = 0.8  # of each bound: what is taken of it at most where there is room again, as TogaiFilling has it
@@ -55,8 +56,9 @@ class Health:
             if complaint := self._store.complaint():
                 return complaint
             if known := self._buffer.cause_at_work():
-                waiting = counted(self._buffer.lane.count, "event like it waits", "events like it wait")
-                return f"Togai rejects every event that has {known}: {waiting} by themselves"
+                count = self._buffer.lane.count
+                waiting = counted(count, "event like it waits by itself", "events like it wait by themselves")
+                return f"Togai rejects every event that has {known}: {waiting if count else NEXT_ALONE}"
             aside, why = self._buffer.set_aside
             if aside:
                 return f"{counted(aside, 'event is', 'events are')} set aside: {why}"

@@ -16,7 +16,7 @@ with suppress(ImportError):  # Windows has none
     import fcntl
     import termios
 
-STILL = 5.0  # seconds without a byte, after which nothing moves
+STILL = 15.0  # seconds without a byte, after which nothing moves: a slow way confirms some now and then
 
 
 def unconfirmed(sock: Any) -> int:

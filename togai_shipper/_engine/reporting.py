@@ -118,8 +118,8 @@ class Reporter:
     def tell_search(self, share: float) -> None:
         """Tell that most requests serve to find bad events."""
         text = (
-            "%s of the requests go into finding the events that Togai rejects, one by one; they have no "
-            "account, schema or names in common of which it takes nothing"
+            "%s of the requests go into finding the events that Togai rejects, one by one; no account, "
+            "schema or names are known, as yet, of which it takes nothing"
         )
         self._log.complain("search", text, f"{share:.0%}")
 

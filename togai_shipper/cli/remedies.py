@@ -94,8 +94,8 @@ _REMEDIES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         (FULL,),
-        "Events are lost: mend why none gets out, or raise max_spool_bytes, max_queue_size.",
-        "How much comes in and goes out? togai-shipper top DIR",
+        "Events are lost now. Why does none get out? togai-shipper doctor --check-key",
+        "Room for a while: raise max_spool_bytes, max_queue_size. See: togai-shipper top DIR",
     ),
     (
         ("HTTP 429",),
