@@ -63,7 +63,12 @@ _REMEDIES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "Are the others sound? togai-shipper spool verify DIR",
     ),
     (
-        ("Togai rejects every event that has", "the requests go into finding"),
+        ("the requests go into finding",),
+        "Mend what tracks what Togai rejects: to find each of them costs requests.",
+        "What does Togai say? togai-shipper spool dead --newer-than 1h DIR",
+    ),
+    (
+        ("Togai rejects every event that has",),
         "Mend that account or schema, at Togai or in the code; what waits goes then.",
         "What does Togai say? togai-shipper spool dead --newer-than 1h DIR",
     ),
