@@ -21,7 +21,8 @@ from togai_shipper._engine.health import REFUSING
 from togai_shipper._engine.verdict import Reply
 from togai_shipper._event import schema_of
 from togai_shipper._intake import Intake
-from togai_shipper._outcome import Drop, Refusal
+from togai_shipper._outcome import Drop, Refusal, Rejected
+from togai_shipper.exceptions import EventRejected
 
 HERE = "tests/test_losses.py"
 TRACKED = ("checkout", "acme", {"count": 1})
@@ -220,6 +221,15 @@ def test_a_loss_is_an_error_that_names_the_call_and_what_is_over_a_warning(
     assert len(over) == bool(loss.is_over), said
     if not loss.says:
         assert LINE not in caplog.text
+
+
+def test_what_is_no_event_any_more_is_lost_without_a_schema(caplog: pytest.LogCaptureFixture) -> None:
+    error = EventRejected(400, "bad", 1, maybe_delivered=False)
+    world().pipeline.reporter.tell(Rejected([b"no event"], error))
+
+    (line,) = caplog.messages
+    assert line.startswith("event  undelivered: ")
+    assert "schema" not in line
 
 
 def test_a_full_buffer_that_another_line_of_code_finds_is_told_by_itself(
