@@ -18,7 +18,7 @@ from togai_shipper._config import Config
 from togai_shipper._engine.batching import Batch
 from togai_shipper._engine.buffer import PutAnswer
 from togai_shipper._engine.callbacks import Callbacks
-from togai_shipper._engine.lane import PART
+from togai_shipper._engine.lane_part import LANE_PART
 from togai_shipper._engine.log import Log
 from togai_shipper._engine.rounds import Rounds
 from togai_shipper._engine.runtime import FOREVER, Runtime
@@ -129,7 +129,9 @@ class Spool:
             config.max_spool_bytes,
         )
         self._shrinking = Shrinking(clock)
-        self._aside_most = config.max_spool_bytes // PART  # bytes of events for which the lane has no room
+        self._aside_most = (
+            config.max_spool_bytes // LANE_PART
+        )  # bytes of events for which the lane has no room
         self._settled_at = 0.0  # since when something may leave the shelf
         self._is_finished = False
         self._end_by = 0.0  # monotonic seconds until which close() waits for a commit under way
