@@ -3,7 +3,8 @@
 In virtual time: the real pipeline, events at random times, a server that replies soon. It is exact, and needs
 no rounds.
 
-Run: ``python -m benchmarks.intervals``; with ``--real``, by threads, HTTP and the machine's own clock.
+Run: ``python -m benchmarks.intervals``; with ``--real``, by threads, HTTP and the machine's own clock. Beside
+each stands then how long a thread waited that does nothing but wait for as long: so late the machine is.
 """
 
 from __future__ import annotations
@@ -48,6 +49,12 @@ class Found:
 
     waits: list[float]
     requests: float
+    bare: list[float] = attrs.Factory(lambda: [0.0])  # a bare thread's waits, sorted
+
+    @property
+    def bare_p99(self) -> float:
+        """Milliseconds that 99 of 100 waits of a bare thread do not exceed."""
+        return self.bare[int(len(self.bare) * 0.99)] * 1000
 
     @property
     def p99(self) -> float:
@@ -127,7 +134,17 @@ def by_the_clock(rate: float, options: Mapping[str, Any]) -> Found:
         now = clock()
         waits.extend(now - began.pop(event.id) for event in events)
 
+    bare: list[float] = []
+    is_over = threading.Event()
+
+    def wait() -> None:
+        while not is_over.is_set():
+            begun = clock()
+            threading.Event().wait(options["flush_interval"])
+            bare.append(clock() - begun)
+
     with sink() as server:
+        threading.Thread(target=wait, daemon=True).start()
         shipper = Shipper("key", base_url=server.url, on_delivered=note, verify=0, **options)
         start, count = clock(), 0
         while (passed := clock() - start) < SECONDS / 2:
@@ -137,9 +154,10 @@ def by_the_clock(rate: float, options: Mapping[str, Any]) -> Found:
                 shipper.track("api_call", "acme", {"count": count}, event_id=event_id)
                 count += 1
             threading.Event().wait(0.001)
+        is_over.set()
         assert shipper.close(10)
         requests = server.count().requests
-    return Found(sorted(waits), requests / (SECONDS / 2))
+    return Found(sorted(waits), requests / (SECONDS / 2), sorted(bare))
 
 
 def measure(_: int, how: Any = simulate, intervals: Sequence[float] = INTERVALS) -> Section:
@@ -149,7 +167,14 @@ def measure(_: int, how: Any = simulate, intervals: Sequence[float] = INTERVALS)
         (interval, rate): how(rate, {"flush_interval": interval}) for interval in intervals for rate in RATES
     }
     rows = [
-        (f"{interval} s", f"{rate:,}", f"{of.p50:.0f}", f"{of.p99:.0f}", f"{of.requests:.1f}")
+        (
+            f"{interval} s",
+            f"{rate:,}",
+            f"{of.p50:.0f}",
+            f"{of.p99:.0f}",
+            f"{of.requests:.1f}",
+            f"{of.bare_p99:.0f}",
+        )
         for (interval, rate), of in found.items()
     ]
     goals = []
@@ -161,7 +186,7 @@ def measure(_: int, how: Any = simulate, intervals: Sequence[float] = INTERVALS)
         goals.append(Goal(f"{what}: p99", max(of.p99 for of in some), 70, unit=" ms"))
         if interval * 45 > 1:  # else the rate limit decides
             goals.append(Goal(f"{what}: requests/s", max(of.requests for of in some), 21))
-    heads = ("`flush_interval`", "events/s", "p50 ms", "p99 ms", "requests/s")
+    heads = ("`flush_interval`", "events/s", "p50 ms", "p99 ms", "requests/s", "a bare thread's p99 ms")
     return Section("Short intervals", table(heads, rows), goals)
 
 

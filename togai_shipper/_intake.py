@@ -82,7 +82,7 @@ class Intake:
         elif self._is_off:
             self.pipeline.refuse("disabled")
             return accepted_id
-        return self._hand_over(event).event_id
+        return self._hand_over(event, accepted_id)
 
     def track_event(self, event: Event) -> str | None:
         """Take an ``Event``; return its id, or ``None`` where it is refused."""
@@ -95,7 +95,7 @@ class Intake:
             self._check_size(encoded)
         except Exception as error:  # whatever a subclass raises
             return self.refuse_invalid(error, event).event_id
-        return self._hand_over(encoded).event_id
+        return self._hand_over(encoded, id_of(encoded))
 
     def submit(self, *given: Any) -> Receipt:
         """Take an event by its parts, as ``track`` does; return the receipt that will have its outcome."""
@@ -141,13 +141,15 @@ class Intake:
                 "event", f"must encode to at most {self._most} bytes (max_batch_bytes), has {len(event)}"
             )
 
-    def _hand_over(self, event: bytes) -> Outcome:
+    def _hand_over(self, event: bytes, event_id: str) -> str | None:
         """Take an event the longer way: through ``before_send``, into a buffer that may be full."""
         wanted = self._wanted(event)
         if isinstance(wanted, Outcome):
-            return wanted
+            return wanted.event_id
         refused = self._put(wanted)
-        return Outcome(id_of(wanted), "pending") if refused is None else refused
+        if refused is not None:
+            return refused.event_id
+        return event_id if wanted is event else id_of(wanted)
 
     def _wanted(self, event: bytes) -> bytes | Outcome:
         """Return the event as it is to be sent, or the outcome where it is not to be sent."""

@@ -224,7 +224,7 @@ class Pipeline:
     def why_full(self, event: bytes) -> Cause | None:
         """Return the cause for which there is no room for this event, though there is for others."""
         with self.lock:
-            return self.buffer.why_full(event)
+            return self.buffer.lane_entry.why_full(event)
 
     def refuse(self, reason: Refusal) -> None:
         """Count a call of ``track()`` that was not accepted."""

@@ -112,7 +112,7 @@ def test_what_memory_has_no_room_for_is_divided_as_it_comes_back(worlds: Any) ->
 
 def test_what_goes_to_disk_behind_others_takes_no_room_in_the_lane_meanwhile(worlds: Any) -> None:
     w = closed_account(make=worlds, max_queue_size=40)
-    room = w.world.pipeline.buffer.lane_room(40)
+    room = w.world.pipeline.buffer.lane_entry.room(40)
     for _ in range(2):
         w.put("open", 15)
         assert w.world.pipeline.sync(1.0)
@@ -120,7 +120,7 @@ def test_what_goes_to_disk_behind_others_takes_no_room_in_the_lane_meanwhile(wor
     w.put("closed", 5)
     assert w.world.pipeline.sync(1.0)
 
-    assert w.world.pipeline.buffer.lane_room(40) == room
+    assert w.world.pipeline.buffer.lane_entry.room(40) == room
 
 
 def test_no_more_than_a_quarter_of_the_spool_holds_what_has_no_room(worlds: Any) -> None:

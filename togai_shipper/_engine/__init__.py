@@ -3,13 +3,13 @@
 - shared by all: ``bell``, ``runtime`` (the world outside), ``shutdown`` (the end)
 - pure rules: ``blanking`` (no secret in others' text), ``duplicates`` (whether a message says so),
   ``verdict`` (what a reply means), ``batching``, ``byte_cap`` (how long requests may be),
-  ``dedupe_window`` (how long an id is known), ``settlement`` (what becomes of each event), ``causes`` (why
-  events are rejected, by what they share)
+  ``dedupe_window`` (how long an id is known), ``lane_part`` (how much the lane holds), ``settlement``
+  (what becomes of each event), ``causes`` (why events are rejected, by what they share)
 - what is counted and told: ``telling``, ``waiters``, ``receipt`` (a light future), ``receipts``,
   ``effort`` (what finding culprits costs), ``ledger``, ``log``, ``callbacks``, ``reporting``
 - who may send, and when: ``parking``, ``gate``
 - where events wait in memory: ``waiting`` (in a line, or for their time), ``lane`` (those that are
-  rejected for what they share), ``buffer``
+  rejected for what they share), ``lane_entry`` (what goes there), ``buffer``
 - who carries them: ``threads``, ``flushers``
 - how a process stands, as others are told: ``self_report`` (the facts), ``saying`` (when)
 - what keeps them beyond memory: ``store`` (the seam to what is durable), ``rounds`` (how its thread works)

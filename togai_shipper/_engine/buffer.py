@@ -18,7 +18,7 @@ import math
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import islice, repeat
 from typing import Literal, TypeAlias
@@ -28,12 +28,13 @@ import attrs
 from togai_shipper._config import Config
 from togai_shipper._event import Trait
 
-from .batching import ALIKE, ENVELOPE, Batch, cut, due, recut, sift, singles, together
+from .batching import ALIKE, ENVELOPE, Batch, cut, due, recut, singles, together
 from .byte_cap import ByteCap, Learnt
 from .causes import Cause, Causes
 from .causes import Learnt as LearntCauses
 from .gate import ANSWER_CLOSING, Gate
 from .lane import Lane
+from .lane_entry import LaneEntry
 from .runtime import Runtime
 from .shutdown import Shutdown
 from .verdict import Verdict
@@ -94,7 +95,7 @@ class Buffer:
         self.byte_cap = ByteCap(config.max_batch_bytes)
         self.causes = Causes()
         self.lane = Lane(config, self.causes)
-        self._caused = self._caused_bytes = 0  # about how many of _fresh go into the lane, and their bytes
+        self.lane_entry = LaneEntry(self.causes, self.lane)
 
     # --- callers ---
 
@@ -109,7 +110,7 @@ class Buffer:
                 or self._fresh_bytes + self._taken_bytes + len(event) > self._config.max_queue_bytes
             ):
                 return "full"
-            if self.causes.known and not self._may_wait(event):
+            if self.causes.known and not self.lane_entry.may_come(event, self._popped + len(fresh)):
                 return "full"
             now = self._clock()
             is_overdue = False
@@ -134,39 +135,6 @@ class Buffer:
                 self._wake_bytes = self.byte_cap.bytes  # it may have been learnt since
             return "wake" if is_first or is_overdue or not len(fresh) % self._config.batch_size else None
 
-    def _may_wait(self, event: bytes) -> bool:
-        """Whether the lane has room for the event, if it is to wait there."""
-        if self.causes.of(event) is None:
-            return True
-        if not self.lane.has_room(self._caused, self._caused_bytes + len(event)):
-            return False
-        self._caused += 1
-        self._caused_bytes += len(event)
-        return True
-
-    def over_lane(self, events: Iterable[bytes]) -> AbstractSet[int]:
-        """Return the identities of those that are to wait in the lane, which has no room for them.
-
-        The others come into the buffer. Called under the lock.
-        """
-        return (
-            {id(event) for event in events if not self._may_wait(event)} if self.causes.known else frozenset()
-        )
-
-    def lane_room(self, most: int) -> int:
-        """How many events that may be of a known cause can come in; ``most``, if none is known."""
-        return min(most, self.lane.room - self._caused) if self.causes.known else most
-
-    def is_caused(self, event: bytes) -> bool:
-        """Whether the event would be rejected for a known cause."""
-        return bool(self.causes.known) and self.causes.of(event) is not None
-
-    def why_full(self, event: bytes) -> Cause | None:
-        """Return the cause for which this event alone is refused, if that is so. Called under the lock."""
-        trait = self.causes.of(event)
-        is_full = trait is not None and not self.lane.has_room(self._caused, self._caused_bytes + len(event))
-        return self.causes.known[trait] if trait is not None and is_full else None
-
     def has_room(self, count: int, size: int) -> bool:
         """Whether memory has room for one event more, where the store holds ``count`` others in memory.
 
@@ -186,6 +154,7 @@ class Buffer:
         if not fresh:
             self._marks.clear()
         self._marks.append((self._popped + len(fresh), since, known))
+        self.lane_entry.note_added(events, self.position)
         fresh.extend(events)
         self._fresh_bytes += sum(map(len, events))
 
@@ -356,7 +325,7 @@ class Buffer:
         try:
             for _ in range(LOOK_AT_MOST):
                 rest = self._config.batch_size - (0 if batch is None else len(batch))
-                good = self._sifted(self._pop_fresh(rest, self._room_beside(batch)), is_new=True)
+                good = self._sifted(self._pop_fresh(rest, self._room_beside(batch)))
                 if good is not None:
                     batch = good if batch is None else together(batch, good)
                 if not self._fresh or (batch is not None and not self._may_go_along(batch)):
@@ -384,15 +353,9 @@ class Buffer:
             and abs(since - batch.since) <= ALIKE
         )
 
-    def _sifted(self, batch: Batch, *, is_new: bool = False) -> Batch | None:
+    def _sifted(self, batch: Batch) -> Batch | None:
         """Return what is left of ``batch`` once the events of known causes are in the lane."""
-        good, others = sift(batch, self.causes.of)
-        for part in others:
-            if is_new:
-                self._caused = max(0, self._caused - len(part))
-                self._caused_bytes = max(0, self._caused_bytes - sum(map(len, part.events)))
-            self.lane.add(part, self.byte_cap.limit)
-        return good
+        return self.lane_entry.sifted(batch, self.byte_cap.limit)
 
     def _pop_fresh(self, most: int | None = None, room: int | None = None) -> Batch:
         """Cut a batch of new events; ``room``: of so many bytes at most, a part of one."""
@@ -410,8 +373,6 @@ class Buffer:
         size = sum(map(len, events))
         # Empty: exact again, whatever interrupted a +=.
         self._fresh_bytes = self._fresh_bytes - size if fresh else 0
-        if not fresh:
-            self._caused = self._caused_bytes = 0
         self._wake_bytes = self.byte_cap.bytes
         self._taken += count
         self._taken_bytes += size
@@ -428,11 +389,12 @@ class Buffer:
             events = list(map(deque.popleft, repeat(fresh, count)))
             self._note_popped(count)
             left.append(self.as_known(Batch(events, position, since, maybe_read=known)))
-        self._fresh_bytes = self._caused = self._caused_bytes = 0
+        self._fresh_bytes = 0
         return left
 
     def _note_popped(self, count: int) -> None:
         self._popped += count
+        self.lane_entry.note_left(self._popped)
         while len(self._marks) > 1 and self._marks[1][0] <= self._popped:
             self._marks.popleft()
 

@@ -18,10 +18,10 @@ from togai_shipper._event import Trait
 
 from .batching import ENVELOPE, Batch, may_go_together, recut, singles, together
 from .causes import Causes
+from .lane_part import LANE_PART
 from .waiting import Waiting
 
 SHARE = 4  # the lane has one of so many requests
-PART = 4  # the lane holds one of so many events that may be pending, and of their bytes
 PACE = 0.02  # seconds between its requests where there is no rate limit
 
 
@@ -31,8 +31,8 @@ class Lane:
     def __init__(self, config: Config, causes: Causes) -> None:
         self._causes = causes
         self._batch_size = config.batch_size
-        self._most = max(1, config.max_queue_size // PART)
-        self._most_bytes = config.max_queue_bytes // PART
+        self._most = max(1, config.max_queue_size // LANE_PART)
+        self._most_bytes = config.max_queue_bytes // LANE_PART
         self._pace = SHARE / config.rate_limit if config.rate_limit else PACE
         self._queues: dict[Trait, Waiting] = {}  # the one whose turn it is first
         self._tries_latest = False

@@ -109,9 +109,9 @@ class Inlet:
         self._flushers = flushers
         self.progress = waiters.progress  # the bell that tells those who wait: for room, or until all is safe
         self.has_room = buffer.has_room  # asked for each event: without a call more
-        self.over_lane = buffer.over_lane
-        self.lane_room = buffer.lane_room
-        self.is_caused = buffer.is_caused
+        self.over_lane = buffer.lane_entry.over
+        self.lane_room = buffer.lane_entry.room
+        self.is_caused = buffer.lane_entry.is_caused
 
     @property
     def count(self) -> int:

@@ -71,6 +71,24 @@ class _Bearer(AuthBase):
         return request
 
 
+@attrs.frozen
+class Request:
+    """One request to Togai.
+
+    Attributes:
+        time_left: seconds in which it has to be over.
+        may_begin: is asked before the first byte is sent, or could be; where it says no, none is.
+
+    """
+
+    method: Literal["get", "post"]
+    path: str
+    body: bytes
+    key: Secret[str]
+    time_left: float
+    may_begin: Callable[[], bool]
+
+
 class Transport:
     """One flusher's connection to Togai. Used by one thread."""
 
@@ -124,7 +142,7 @@ class Transport:
 
         ``may_begin`` is asked before the first byte is sent, or could be; where it says no, none is.
         """
-        return self._request("post", path, body, key, time_left, may_begin)
+        return self._request(Request("post", path, body, key, time_left, may_begin))
 
     def look_up(
         self,
@@ -143,70 +161,55 @@ class Transport:
         """``GET`` what is at ``path``, as ``post`` posts."""
         with as_application():
             self.open()
-        return self._request("get", path, b"", key, time_left, may_begin)
+        return self._request(Request("get", path, b"", key, time_left, may_begin))
 
-    def _request(
-        self,
-        method: Literal["get", "post"],
-        path: str,
-        body: bytes,
-        key: Secret[str],
-        time_left: float,
-        may_begin: Callable[[], bool],
-    ) -> Reply:
+    def _request(self, request: Request) -> Reply:
         asked_at = self._clock()
-        with crowd().at_work(time_left):
-            return self._request_in_turn(
-                method, path, body, key, time_left - (self._clock() - asked_at), may_begin
-            )
+        with crowd().at_work(request.time_left):
+            left = request.time_left - (self._clock() - asked_at)
+            return self._request_in_turn(attrs.evolve(request, time_left=left))
 
-    def _request_in_turn(
-        self,
-        method: Literal["get", "post"],
-        path: str,
-        body: bytes,
-        key: Secret[str],
-        time_left: float,
-        may_begin: Callable[[], bool],
-    ) -> Reply:
+    def _request_in_turn(self, request: Request) -> Reply:
         session = self.open()
-        if time_left <= 0:
+        if request.time_left <= 0:
             return Reply(None, error="no reply: there was no time", sent=False)
         is_tls = self._base_url.startswith("https:")
         verify = self._trusted(session) if is_tls else session.verify
         if is_tls and (problem := missing(verify, session.cert)):
             return Reply(None, error=problem, sent=False)
-        if not self._is_timed(session) and not may_begin():
+        if not self._is_timed(session) and not request.may_begin():
             return Reply(None, error="no reply: given up before it was sent", sent=False)
 
         @cache
         def secrets() -> list[Secret[str]]:
-            return [key, *self._passwords()]
+            return [request.key, *self._passwords()]
 
         def blank(text: str) -> str:  # called for each message of a reply, which may have thousands
             return blanked(text, secrets())
 
-        connect, total = (min(limit, time_left) for limit in self._timeout)
-        idle = min(MAX_IDLE, time_left * IDLE_SHARE)
-        with exchange(total, idle, self._clock, may_begin, is_anywhere=self._allow_insecure) as current:
+        connect, total = (min(limit, request.time_left) for limit in self._timeout)
+        idle = min(MAX_IDLE, request.time_left * IDLE_SHARE)
+        with exchange(
+            total, idle, self._clock, request.may_begin, is_anywhere=self._allow_insecure
+        ) as current:
             try:
-                ask = session.post if method == "post" else session.get
+                ask = session.post if request.method == "post" else session.get
                 with ask(
-                    self._base_url + path,
-                    data=body,
+                    self._base_url + request.path,
+                    data=request.body,
                     headers={
                         "Content-Type": "application/json",
                         "Accept-Encoding": "identity",
                         "User-Agent": f"togai-shipper/{__version__}",
                     },
-                    auth=_Bearer(key, is_anywhere=self._allow_insecure),
+                    auth=_Bearer(request.key, is_anywhere=self._allow_insecure),
                     timeout=(connect, total),
                     verify=verify,
                     proxies=self._proxies,
                     allow_redirects=False,
                     stream=True,
                 ) as response:
-                    reply = _read(response, current, max(MIN_READ, 2 * len(body)))
+                    reply = _read(response, current, max(MIN_READ, 2 * len(request.body)))
                     return attrs.evolve(self._as_usual(reply), blank=blank)
             except Exception as error:  # the network's, a garbled reply's, or of the session's own making
                 is_sent = current.begun or not self._is_timed(session)

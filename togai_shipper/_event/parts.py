@@ -68,6 +68,8 @@ Attributes: TypeAlias = Mapping[str, Number | tuple[Number, str]] | ListedAttrib
 
 def checked_attributes(given: Any) -> tuple[Attribute, ...]:
     """Check attributes in any shape that ``track`` takes; an endless one is not read to its end."""
+    if type(given) is tuple and len(given) <= MAX_ATTRIBUTES and _are_attributes(given):
+        return given
     items = given.items() if isinstance(given, Mapping) else given
     if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
         raise InvalidEvent("attributes", f"must be a mapping or attributes, not {kind_of(given)}")
@@ -77,6 +79,16 @@ def checked_attributes(given: Any) -> tuple[Attribute, ...]:
     if len({attribute.name for attribute in taken}) < len(taken):
         raise InvalidEvent("attributes", f"must have different names ({kind_of(given)})")
     return taken
+
+
+def _are_attributes(given: tuple[Any, ...]) -> bool:
+    """Whether these are attributes with different names, as they are of an event that was made before."""
+    names = set()
+    for each in given:
+        if type(each) is not Attribute:
+            return False
+        names.add(each.name)
+    return len(names) == len(given)
 
 
 def _attribute(item: Any) -> Attribute:
@@ -99,7 +111,7 @@ def checked_dimensions(given: Mapping[str, str] | None) -> dict[str, str]:
         return {}
     if not isinstance(given, Mapping):
         raise InvalidEvent("dimensions", f"must be a mapping, not {kind_of(given)}")
-    if type(given) is dict and len(given) <= MAX_DIMENSIONS and all(map(_is_plain, given, given.values())):
+    if type(given) is dict and len(given) <= MAX_DIMENSIONS and _are_plain(given):
         return given.copy()
     taken: dict[str, str] = {}
     for key, value in given.items():
@@ -112,7 +124,11 @@ def checked_dimensions(given: Mapping[str, str] | None) -> dict[str, str]:
     return taken
 
 
-def _is_plain(key: Any, value: Any) -> bool:
-    """Whether a dimension is as most are, and nothing has to be said of it."""
-    is_text = type(key) is str and type(value) is str
-    return is_text and key.isascii() and value.isascii() and 0 < len(value) <= MAX_DIMENSION
+def _are_plain(given: dict[Any, Any]) -> bool:
+    """Whether dimensions are as most are, and nothing has to be said of them."""
+    for key, value in given.items():
+        if type(key) is not str or type(value) is not str:
+            return False
+        if not (key.isascii() and value.isascii() and 0 < len(value) <= MAX_DIMENSION):
+            return False
+    return True

@@ -18,7 +18,7 @@ from togai_shipper._config import Config
 from togai_shipper._engine.batching import Batch
 from togai_shipper._engine.buffer import PutAnswer
 from togai_shipper._engine.callbacks import Callbacks
-from togai_shipper._engine.lane import PART
+from togai_shipper._engine.lane_part import LANE_PART
 from togai_shipper._engine.log import Log
 from togai_shipper._engine.rounds import Rounds
 from togai_shipper._engine.runtime import FOREVER, Runtime
@@ -54,6 +54,7 @@ FORGET_EVERY = 0.1
 FORGET_MOST = 2000  # settled events that are forgotten at once without waiting longer
 UNCOUNTED_MOST = 20_000  # delivered events that are in memory still where the disk fails
 FINISH = 1.0  # seconds that close() waits for a commit under way, or as long as it has time, if that is more
+FAILING = "the spool's writer failed (%s), no event is lost; it goes on"
 HANGS = 1.0  # seconds after which, while closing, the disk is not waited for any longer
 
 
@@ -90,7 +91,7 @@ class Spool:
             lock,
             shutdown,
             log,
-            failing="the spool's writer failed (%s), no event is lost; it goes on",
+            failing=FAILING,
             wait=self._wait,
             step=lambda: self.step(FOREVER),
         )
@@ -128,7 +129,9 @@ class Spool:
             config.max_spool_bytes,
         )
         self._shrinking = Shrinking(clock)
-        self._aside_most = config.max_spool_bytes // PART  # bytes of events for which the lane has no room
+        self._aside_most = (
+            config.max_spool_bytes // LANE_PART
+        )  # bytes of events for which the lane has no room
         self._settled_at = 0.0  # since when something may leave the shelf
         self._is_finished = False
         self._end_by = 0.0  # monotonic seconds until which close() waits for a commit under way
@@ -169,7 +172,7 @@ class Spool:
         """Look for what earlier processes have left; ``works``: this thread may do the writer's work."""
         self.wake()
         if works:
-            self.work_here()
+            self._try_to_work_here()
 
     def sync(self, timeout: float, *, waits: bool = True) -> bool:
         """Return whether all that was accepted so far is on disk; wait ``timeout`` seconds for it at most."""
@@ -178,7 +181,7 @@ class Spool:
             target = self._gathering.hurry()
         self.wake()
         while True:
-            self.work_here()
+            self._try_to_work_here()
             with self._lock:
                 rings = self._inlet.progress.rings
                 left = deadline - self._clock()
@@ -232,17 +235,31 @@ class Spool:
         if not self._writer.alive:
             with self._lock:
                 is_due = bool(self._gathering) or self._wait() <= 0.0
-            if is_due and self.step(0.0):
+            try:
+                if is_due and self.step(0.0):
+                    return True
+            except Exception as error:  # a bug, no memory: each time, perhaps
+                if not self._pass_by_the_disk(0.0):
+                    raise
+                self._rounds.complain(FAILING, error)
                 return True
-        return self._pass_by_a_disk_that_hangs()
+        return self._pass_by_the_disk(HANGS)
 
-    def _pass_by_a_disk_that_hangs(self) -> bool:
-        """While closing, let events be delivered that the disk does not take; return whether there were some.
+    def _try_to_work_here(self) -> None:
+        """Do it on the thread of a caller, who has nothing to do with what is raised; it is told."""
+        try:
+            self.work_here()
+        except Exception as error:  # a bug, no memory
+            self._rounds.complain(FAILING, error)
 
-        If it takes them after all, they stay in the file, and are sent once more, with the same ids.
+    def _pass_by_the_disk(self, patience: float) -> bool:
+        """While closing, let events be delivered that are not on disk; return whether there were some.
+
+        ``patience``: seconds for which the disk had time for them. If it takes them after all, they stay in
+        the file, and are sent once more, with the same ids.
         """
         with self._lock:
-            is_stuck = self._gathering and self._clock() - self._gathering.since > HANGS
+            is_stuck = self._gathering and self._clock() - self._gathering.since >= patience
             if not (self._shutdown.has_begun and is_stuck):
                 return False
             for part in self._gathering.give_up():
