@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,19 @@ def test_so_many_files_are_moved_in_one_go_that_our_own_events_can_be_written_be
         place.left(f"{number}")
 
     assert place.go_on() == [MOVE_MOST, 1]
+    assert place.files() == []
+
+
+def test_files_that_are_found_in_several_goes_are_moved_at_once(place: Place) -> None:
+    """As on a busy machine, where each go has time to open one."""
+    for number in range(3):
+        place.left(f"{number}")
+    seconds = count()
+    place.adoption = Adoption(place.folder, "there", lambda: float(next(seconds)), lambda: 0.0, print)
+
+    while not place.adoption.find(NOW):
+        assert place.pending() == set()
+    assert place.go() == 3
     assert place.files() == []
 
 

@@ -273,7 +273,7 @@ def test_what_is_safe_survives_a_kill_as_processes_that_end_at_once_merge_what_o
 def test_a_crash_loop_of_processes_that_end_at_once_leaves_few_files(togai: FakeTogai, herd: Herd) -> None:
     togai.on_request = lambda received: faults.Refuse(503)
     assert herd.run("end", "--events", "60") == 0, herd.errors
-    assert max(map(int, herd.words("files"))) <= FEWEST
+    assert max(map(int, herd.words("files"))) <= 3 * FEWEST  # one with a slow disk leaves it to the next
     behave(togai)
     herd.drained()
 

@@ -247,6 +247,23 @@ def test_what_is_special_is_left_to_who_adopts_it(place: Place, change: Callable
     assert place.others() == {special}
 
 
+@pytest.mark.parametrize("is_begun", [True, False])
+def test_what_was_being_made_as_its_process_died_is_removed_if_nothing_is_in_it(
+    place: Place, *, is_begun: bool
+) -> None:
+    place.left(FEWEST)
+    claim = Folder(str(place.path)).new()  # it has not said yet that the file is made
+    if is_begun:
+        SpoolFile.create(claim.path, {"base_url": URL}).close()
+    else:
+        claim.path.touch(0o600)
+    claim.release()
+
+    assert place.merge() == FEWEST
+    assert place.others() == set()
+    assert not claim.path.with_suffix(".lock").exists()
+
+
 def test_what_another_process_has_is_left_alone(place: Place) -> None:
     living, *_ = place.left(FEWEST)
     claim = Folder(str(place.path)).claim(living)

@@ -15,7 +15,7 @@ from togai_shipper._engine.runtime import FOREVER
 from togai_shipper.spool import schema
 from togai_shipper.spool.connection import Connection
 from togai_shipper.spool.file import SpoolFile
-from togai_shipper.spool.shrinking import KEPT, LOOK_AFTER, STEP, STEP_EVERY, Shrinking
+from togai_shipper.spool.shrinking import KEPT, LOOK_AFTER, STEP, STEP_EVERY, STEP_SHARE, Shrinking
 
 PAGE = 4096
 LARGE = 60_000  # bytes of an event
@@ -51,6 +51,23 @@ def test_what_is_free_is_given_back_in_steps_until_a_little_is_left(emptied: Spo
     assert emptied.path.stat().st_size <= (KEPT + 100) * PAGE
     assert len(emptied.read(0, 10)[0]) == 1
     assert emptied.complaints() == []
+
+
+def test_on_a_slow_disk_it_takes_a_small_part_of_the_time(emptied: SpoolFile) -> None:
+    clock = Clock()
+    shrinking = Shrinking(clock)
+    shrinking.note_removed()
+    clock.now += LOOK_AFTER
+    shrink = emptied.shrink
+
+    def slowly(pages: int) -> None:
+        clock.now += 0.2
+        shrink(pages)
+
+    emptied.shrink = slowly  # type: ignore[method-assign]
+    shrinking.go_on(emptied)
+
+    assert shrinking.due_at - clock.now == pytest.approx(STEP_SHARE * 0.2)
 
 
 def test_it_waits_until_a_while_after_rows_were_removed(emptied: SpoolFile) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from spool_files import body
-from spooled import files
+from spooled import DOWN, files
 from virtual import Clock
 
+from togai_shipper._engine.saying import SELDOM
+from togai_shipper._engine.self_report import SelfReport
 from togai_shipper._journal import read_journals
 from togai_shipper.spool.errors import SpoolFull
-from togai_shipper.spool.file import SpoolFile
+from togai_shipper.spool.file import SELF_REPORT, SpoolFile
 from togai_shipper.spool.wal import FAST, IF_SLOW, PART, SLOW, Wal
 from togai_shipper.spool.writer import FORGET_EVERY
 
@@ -137,13 +139,66 @@ def test_what_was_delivered_is_left_to_the_next_commit_where_events_have_gathere
     assert written == ["exchange"]
 
 
+def due_to_be_said(w: Any) -> SpoolFile:
+    """Track an event, and another one once the process is to say how it stands."""
+    w.pipeline.put(body("a"))
+    assert w.pipeline.sync(10)
+    w.pipeline.put(body("b"))
+    w.clock.now += SELDOM
+    file: SpoolFile = w.pipeline.store.disk.file
+    return file
+
+
+def said(file: SpoolFile) -> int:
+    """How many events wait, as the process has said."""
+    report = SelfReport.of_text(file.meta()[SELF_REPORT])
+    assert report is not None
+    return report.pending
+
+
+def test_one_commit_writes_what_has_come_and_how_the_process_stands(worlds: Any) -> None:
+    w = worlds()
+    file = due_to_be_said(w)
+    written: list[str] = []
+    for name in ("append", "settle", "exchange"):
+        setattr(file, name, noted(file, name, written))
+
+    assert said(file) == 1
+    w.pipeline.store.step(0.0)
+
+    assert written == ["exchange"]
+    assert said(file) == 2
+    assert len(file.read(0, 9)[0]) == 2
+
+
+def test_where_that_commit_fails_it_is_said_later(worlds: Any) -> None:
+    w = worlds()
+    w.server.answer = lambda sent: DOWN
+    file = due_to_be_said(w)
+    exchange = file.exchange
+
+    def fail(*_: object) -> None:
+        raise SpoolFull("no room")
+
+    w.pipeline.store.disk.file.exchange = fail
+    w.pipeline.store.step(0.0)
+    assert said(file) == 1
+
+    w.pipeline.store.disk.file.exchange = exchange
+    for _ in range(3):
+        w.clock.now += 60.0
+        w.pipeline.store.step(0.0)
+    assert said(file) == 2
+
+
 def test_more_than_goes_into_one_commit_is_written_in_several(worlds: Any) -> None:
     w = worlds(max_spool_bytes=40_000_000)
     w.pipeline.put(body("a"))
     assert w.pipeline.sync(10)
     commits: list[str] = []
     file = w.pipeline.store.disk.file
-    file.append = noted(file, "append", commits)
+    for name in ("append", "exchange"):
+        setattr(file, name, noted(file, name, commits))
     for number in range(120):
         w.pipeline.put(body(str(number), SIZE // 10))
     assert w.pipeline.sync(10)

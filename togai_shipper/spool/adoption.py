@@ -50,6 +50,7 @@ class Adoption:
         self._orphans: deque[Orphan] = (
             deque()
         )  # to be moved: the first ones at once, if small, or the first in pieces
+        self._is_gathered = False  # they are as many as are moved at once
         self._asked: Collection[str] = ()
         self._ask_at = float("-inf")  # monotonic seconds at which it is found out anew
         self._handful = Handful(clock, folder.sync, self._left_as_it_is)
@@ -85,20 +86,22 @@ class Adoption:
     def find(self, now_ms: int) -> bool:
         """Whether there is something to be moved. Raises ``SpoolError`` where the directory is none.
 
-        A call looks at some of the files; where it finds nothing, and ``next_at`` has come, others are left.
+        A call looks at some of the files. Where it says no, and ``next_at`` has come, there are others, and
+        what was found is moved with them: a few more calls are cheaper than moving few at once.
         """
-        if self._orphans:
+        if self._is_gathered:
             return True
         if self._clock() < self.next_at:
             return False
         if self._found is None:
             self._found = self._begun()
-        until, rows = self._clock() + MOVE_FOR, 0
+        until = self._clock() + MOVE_FOR
         left: list[Left] = []
         try:
             for _ in range(LOOK_MOST):
                 found = next(self._found, None)
                 if found is None:
+                    self._is_gathered = bool(self._orphans)
                     if not self._orphans:
                         self.pause()
                     break
@@ -109,12 +112,13 @@ class Adoption:
                 if orphan is None:
                     continue
                 self._orphans.append(orphan)
-                rows += _rows_of(orphan)
-                if rows >= PIECE or len(self._orphans) == MOVE_MOST or self._clock() >= until:
+                rows = sum(map(_rows_of, self._orphans))
+                self._is_gathered = rows >= PIECE or len(self._orphans) == MOVE_MOST
+                if self._is_gathered or self._clock() >= until:
                     break
         finally:
             self._leave(left, is_over=self._found is None)
-        return bool(self._orphans)
+        return self._is_gathered
 
     def _begun(self) -> Iterator[Claim | Left]:
         """Begin a look at all files."""
@@ -146,6 +150,7 @@ class Adoption:
         for orphan in self._orphans:
             orphan.leave()
         self._orphans.clear()
+        self._is_gathered = False
         self._found = None
         seconds = ADOPT_EVERY if seconds is None else seconds
         self.next_at = self._clock() + seconds * (1.0 + self._random() / 2)
@@ -166,6 +171,7 @@ class Adoption:
         )
         if few and (moved := self._handful.move(few, self._asked_in(ours.path.parent), ours, now, note)):
             self._orphans = deque(orphan for orphan in self._orphans if orphan not in moved)
+            self._is_gathered = bool(self._orphans)
             return
         self._move_piece(self._orphans[0], ours, now, note)
 
@@ -197,6 +203,7 @@ class Adoption:
                         " (togai-shipper spool replay --past-dedupe-window)",
                     )
             self._orphans.popleft()
+            self._is_gathered = bool(self._orphans)
             aside = self._end(orphan, now)
             if aside:
                 self._tell(

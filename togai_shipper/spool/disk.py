@@ -117,11 +117,19 @@ class Disk:
 
     def say(self) -> None:
         """Note in the file how this process stands, where that is due; whether it can be is no matter."""
-        if self.file is None or self._saying is None:
-            return
-        text = self._saying.text(is_sparing=self.failure is not None or bool(self.wal.pinned))
-        if text is not None:
+        if self.file is not None and (text := self.due_report()) is not None:
             self._note(text)
+
+    def due_report(self) -> str | None:
+        """Return how this process stands, where that is due; it counts as noted in the file then."""
+        if self._saying is None:
+            return None
+        return self._saying.text(is_sparing=self.failure is not None or bool(self.wal.pinned))
+
+    def report_failed(self) -> None:
+        """Note that what was returned so is not in the file."""
+        assert self._saying  # noqa: S101  it has made the report
+        self._saying.failed()
 
     def _note(self, report: str) -> None:
         assert self.file  # noqa: S101  the callers have looked

@@ -233,12 +233,19 @@ class SpoolFile:
             raise
 
     def exchange(
-        self, events: Sequence[tuple[int, bool, bytes]], seqs: Sequence[int], tally: Tally, now_ms: int
+        self,
+        events: Sequence[tuple[int, bool, bytes]],
+        seqs: Sequence[int],
+        tally: Tally,
+        now_ms: int,
+        report: str | None = None,
     ) -> int:
-        """Do ``settle`` and ``append`` in one transaction: where the disk is slow, its waits count."""
+        """Do ``settle``, ``append`` and ``say`` in one transaction: a slow disk is waited for once."""
         with self._journalled():
             first = self._insert(events)
             self.remove(seqs)
+            if report is not None:
+                self.say(report)
             if tally:
                 self.journal.add(tally, now_ms)
         self._next += len(events)

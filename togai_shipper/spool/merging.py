@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from .age import Clocks
-from .errors import SpoolError
+from .claims import Claim
+from .errors import HoldsNothing, SpoolError
 from .file import SpoolFile
 from .folder import Folder
 from .handful import Handful
@@ -67,6 +68,9 @@ class Merging:
         for claim in self._folder.some_left(TRIES, FEWEST, self._random):
             file: SpoolFile | None = None
             with suppress(SpoolError):
+                if _was_never_made(claim):
+                    claim.unlink(is_asked=False)
+                    continue
                 file = SpoolFile.open(claim.path, self._clock)
                 orphan = Orphan(claim, file)
                 its = orphan.rows()
@@ -79,6 +83,16 @@ class Merging:
             if file is not None:
                 file.close()
             claim.release()
+
+
+def _was_never_made(claim: Claim) -> bool:
+    """Tell whether its process died before there was anything in the file: it had accepted nothing."""
+    if claim.was_being_made:
+        try:
+            SpoolFile.peek(claim.path).close()
+        except HoldsNothing:
+            return True
+    return False
 
 
 def _left(orphan: Orphan, error: SpoolError) -> None:

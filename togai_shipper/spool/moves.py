@@ -65,6 +65,11 @@ class Moves:
         found = self._connection.rows(schema.READ_ONE_META, (HEIR,))
         return as_text(found[0][0]) if found else ""
 
+    def are_any(self) -> bool:
+        """Tell whether something of this file was moved, or came into it and may be where it came from."""
+        (count,) = self._connection.row(schema.COUNT_MOVES, (HEIR, f"{MOVED}*"))
+        return bool(count)
+
     def name_heir(self, name: str) -> None:
         """Name the file that pieces of this one are moved to from now on."""
         self._connection.execute(schema.NOTE, (HEIR, name))

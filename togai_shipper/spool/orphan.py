@@ -98,6 +98,7 @@ class Orphan:
         self._is_damaged = damaged
         self._is_endless = False  # pages of it point to themselves: no more of it is read
         self._rows_left = PIECE + sum(size_of(f"{file.path}{suffix}") for suffix in ("", "-wal")) // MIN_ROW
+        self._rows: int | None = None  # how many there were at first
         self._unreadable = 0
         self._bad: set[int] = set()  # the seq of damaged rows
         self._passed: int | None = None  # rows, where they are read as they lie
@@ -144,8 +145,10 @@ class Orphan:
     # --- a small file, moved with others ---
 
     def rows(self) -> int:
-        """Return how many rows it has: events and dead letters. Raises ``SpoolError``."""
-        return self.file.pending()[0] + self.file.dead_count()
+        """Return how many rows it had when asked first: events and dead letters. Raises ``SpoolError``."""
+        if self._rows is None:
+            self._rows = self.file.pending()[0] + self.file.dead_count()
+        return self._rows
 
     def whole(
         self, ours: SpoolFile, now: Clocks, *, is_asked: bool = False, buries: bool = True
@@ -169,7 +172,7 @@ class Orphan:
         return None
 
     def _whole(self, now: Clocks) -> Whole | None:
-        if self.file.moves.heir() or self.file.moves.records():
+        if self.file.moves.are_any():
             return None
         rows, damaged = self.file.read(0, PIECE + 1)
         letters = list(islice(self.file.dead(), PIECE + 1))

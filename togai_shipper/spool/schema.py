@@ -197,6 +197,7 @@ UNION ALL SELECT key, value, NULL FROM meta WHERE key IN (?, ?, ?)
 
 # --- what was moved from file to file -----------------------------------------------------------------------
 
+COUNT_MOVES = "SELECT count(key) FROM meta WHERE key = ? OR key GLOB ?"
 COUNT_MOVED = """
 SELECT
     (

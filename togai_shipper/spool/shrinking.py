@@ -15,7 +15,8 @@ from .file import SpoolFile
 KEPT = 2048  # free pages that are kept, of 4 kB
 STEP = 1024  # pages given back at once
 LOOK_AFTER = 1.0  # seconds after rows were removed
-STEP_EVERY = 0.1  # seconds between two steps
+STEP_EVERY = 0.1  # seconds between two steps, or, where the disk is slow,
+STEP_SHARE = 10  # so many times what the last one took: our own events wait for it
 
 
 class Shrinking:
@@ -39,9 +40,11 @@ class Shrinking:
         if file is None:
             return
         if file.free_pages() > KEPT:
+            begun = self._clock()
             file.shrink(STEP)
             self._has_shrunk = True
-            self.due_at = self._clock() + STEP_EVERY
+            now = self._clock()
+            self.due_at = now + max(STEP_EVERY, (now - begun) * STEP_SHARE)
         elif self._has_shrunk:
             self._has_shrunk = False
             file.empty_wal()  # it is shorter on disk only then; where a reader is in the way, a little later

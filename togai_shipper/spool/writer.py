@@ -440,7 +440,7 @@ class Spool:
         return first, False
 
     def _write(self, file: SpoolFile, rows: Sequence[tuple[int, bool, bytes]]) -> int:
-        """Write rows; in the same commit, remove those of events that were delivered, if that is due."""
+        """Write rows; in the same commit, do what else is due: remove those delivered, say how we stand."""
         with self._lock:
             shelf = self._holdings.shelf
             is_due = shelf.leaving and self._is_forgetting_due(self._clock())
@@ -448,14 +448,20 @@ class Spool:
         if not leaving.gone:
             with self._lock:
                 shelf.put_back(leaving)
+            leaving = Leaving()
+        report = self.disk.due_report()
+        if not leaving.gone and report is None:
             return file.append(rows)
         try:
-            first = file.exchange(rows, leaving.gone, self._tally(leaving), self._now_ms())
+            first = file.exchange(rows, leaving.gone, self._tally(leaving), self._now_ms(), report)
         except BaseException:
             with self._lock:
                 shelf.put_back(leaving)
+            if report is not None:
+                self.disk.report_failed()
             raise
-        self._shrinking.note_removed()
+        if leaving.gone:
+            self._shrinking.note_removed()
         return first
 
     # --- out ---
