@@ -122,10 +122,11 @@ def test_what_is_no_report_is_none(text: str) -> None:
 # --- when -------------------------------------------------------------------------------------------------
 
 
-def test_a_new_file_says_that_it_is_durable_at_once() -> None:
+def test_what_is_so_once_it_is_written_is_said_at_once() -> None:
     teller = Teller(attrs.evolve(BUSY, is_durable=False))
+    known = said(teller.saying.begin(is_durable=True))
 
-    assert teller.first.is_durable
+    assert (teller.first.is_durable, known.is_durable) == (False, True)
     assert teller.first.at_ms == teller.first.since_ms == int((WALL + 1000.0) * 1000)
 
 

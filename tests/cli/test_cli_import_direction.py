@@ -10,6 +10,7 @@ from test_import_direction import MODULES, ROOT, imported, ours
 ORDER = [
     "cli.formats",
     "cli.processes",
+    "cli.relay_processes",
     "cli.beside_a_relay",
     "cli.not_answered",
     "cli.togai_asked",
@@ -133,6 +134,7 @@ ORDER = [
 SHARED = {
     "cli.formats",
     "cli.processes",
+    "cli.relay_processes",
     "cli.beside_a_relay",
     "cli.not_answered",
     "cli.togai_asked",

@@ -12,11 +12,13 @@ from typing import Any, Literal, TypeAlias, get_args
 import attrs
 
 from togai_shipper._engine.self_report import SelfReport
+from togai_shipper.relay.notes import MISSED
 
 from .formats import age, moment, plural
 
 OLD = 300.0  # seconds; an event that waits for longer may come after its cycle's grace period at Togai
 SILENT = 60.0  # seconds; a process in which events wait says something every 10
+SILENT_PRODUCER = MISSED  # of one that notes it in a relay
 MOST_NAMED = 3  # of the processes with the same trouble
 
 #: In one word how a process stands, the worst first. ``gone``: nobody sends what it has left.
@@ -57,6 +59,7 @@ class Process:
         version: of this library, as its file says.
         file: the name of its file; a process with two shippers has two.
         is_counted: what it has is no part of what another one has, and counts in the sum.
+        is_producer: it hands over to a relay, where what it lets go is counted once more.
 
     """
 
@@ -69,6 +72,7 @@ class Process:
     version: str = ""
     file: str = ""
     is_counted: bool = True
+    is_producer: bool = False
 
     @property
     def said(self) -> SelfReport | None:
@@ -101,7 +105,7 @@ def word(process: Process, now_ms: int) -> Word:
         return "old events"
     if said is None:
         return "unknown"
-    if said.pending and now_ms - said.at_ms > SILENT * 1000:
+    if said.pending and now_ms - said.at_ms > _silent_ms(process):
         return "silent"
     return "closing" if said.state in ("closing", "closed") else "ok"
 
@@ -136,20 +140,32 @@ def sentence(alike: Sequence[Process], now_ms: int) -> str:
     if pending := sum(each.pending for each in alike):
         oldest = max(each.oldest(now_ms) for each in alike)
         text += f"; {plural(pending, 'event waits', 'events wait')}, the oldest for {age(oldest)}"
-    if said and what != "silent" and now_ms - said.at_ms > SILENT * 1000:
+    if said and what != "silent" and now_ms - said.at_ms > _silent_ms(first):
         text += f" (it said so {_since(said.at_ms, now_ms)} ago)"
     return text
 
 
+def _silent_ms(process: Process) -> float:
+    return 1000 * (SILENT_PRODUCER if process.is_producer else SILENT)
+
+
 def remedy(process: Process, place: str, now_ms: int) -> str:
     """Say what to do, with the next command; lines."""
-    said = process.said
-    match word(process, now_ms):
-        case "parked" if said and said.is_by_key:
-            return (
-                "A good key mends it, by set_api_key() or a restart; all events are kept.\n"
-                "Is the application's own key good? togai-shipper doctor --check-key"
-            )
+    said, what = process.said, word(process, now_ms)
+    if process.is_producer:
+        text = _remedy_of_a_producer(what, place)
+    elif what == "parked" and said and said.is_by_key:
+        text = (
+            "A good key mends it, by set_api_key() or a restart; all events are kept.\n"
+            "Is the application's own key good? togai-shipper doctor --check-key"
+        )
+    else:
+        text = _remedy(what, place)
+    return text or f"See whether it gets better: togai-shipper top {place}"
+
+
+def _remedy(what: Word, place: str) -> str:
+    match what:
         case "parked":
             return (
                 "It tries again by itself, less and less often; all events are kept.\n"
@@ -164,7 +180,26 @@ def remedy(process: Process, place: str, now_ms: int) -> str:
             )
         case "silent":
             return f"Look at the process (ps), and its log. Then: togai-shipper top {place}"
-    return f"See whether it gets better: togai-shipper top {place}"
+    return ""
+
+
+def _remedy_of_a_producer(what: Word, place: str) -> str:
+    match what:
+        case "parked":
+            return (
+                "It hands over again by itself once that is mended; all its events are kept.\n"
+                f"Look on its host: togai-shipper doctor --relay {place}"
+            )
+        case "not durable":
+            return (
+                "Until Redis has them its events are in memory alone. Look on its host: togai-shipper doctor"
+            )
+        case "silent":
+            return (
+                "If it was killed, these events are in its spool, or lost where it had none.\n"
+                "Look on its host: at the process (ps), and at its log."
+            )
+    return ""
 
 
 def grouped(processes: Iterable[Process], now_ms: int) -> list[list[Process]]:

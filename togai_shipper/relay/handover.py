@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import attrs
@@ -31,6 +32,7 @@ from .errors import Forbidden, Foreign, Full, Newer, RelayError, Unreachable
 from .hold import Hold, Parcel
 from .hold_keeper import Keeper
 from .link import Link
+from .notes import Notes
 from .url import secrets_of
 from .watch import Watch
 
@@ -72,10 +74,12 @@ class Relay:
         lock: threading.RLock,
         shutdown: Shutdown,
         log: Log,
+        notes: Notes,
         open_link: OpenLink = opened,
     ) -> None:
         self.config = config
         self.runtime = runtime
+        self.notes = notes
         self._lock = lock
         self._log = log
         self._open_link = open_link
@@ -115,7 +119,8 @@ class Relay:
 
     def settle(self) -> None:
         """Ask whether it is the same one still, and hand over again what it has lost, until the deadline."""
-        if self._hold.events:
+        is_known = self.notes.end()
+        if self._hold.events or is_known:
             self.keeper.settle()
 
     def finish(self) -> None:
@@ -228,7 +233,7 @@ class Handover:
     def look(self, time_left: float) -> None:
         """Ask how the relay stands."""
         asked_at = self._clock()
-        self._relay.note(self._link_for(time_left).look(), asked_at)
+        self._relay.note(self._relay.notes.ride(self._link_for(time_left).look), asked_at)
 
     def close(self) -> None:
         """Close the connection."""
@@ -244,13 +249,15 @@ class Handover:
             link.check()
             self._is_checked = True
         asked_at = self._clock()
-        added = link.add(
+        add = partial(
+            link.add,
             parcel.fields,
             self._config.base_url,
             self._config.max_relay_bytes,
             replicas=self._config.relay_replicas,
             patience=self._patience,
         )
+        added = self._relay.notes.ride(add, parcel.count)
         self._relay.note(added, asked_at, parcel.count)
         return added
 

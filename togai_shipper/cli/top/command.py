@@ -69,8 +69,8 @@ Show how each process stands, a line for each, the worst first.
 
 DIR is the directory of a spool; it may be left out if TOGAI_SPOOL, or TOGAI_RELAY, is set. Each process
 says in its own file what it does, once a second while something changes, and why events do not get
-through. DIR may be the URL of a relay: it has one line, and below it stands who drains it. Nothing is
-changed, and nobody waits for who looks.
+through. DIR may be the URL of a relay: it has one line, who drains it another, and each process that
+hands over to it. Nothing is changed, and nobody waits for who looks.
 
 The states, the worst first:
 
@@ -81,7 +81,7 @@ The states, the worst first:
   gone          the process has ended, and has left events
   unwell        anything else for which `healthy` is false: see why
   old events    one waits for over 5 minutes
-  silent        nothing said for a minute, though events wait: is it stopped?
+  silent        nothing said for a minute (3 in a relay), though events wait: is it stopped?
   unknown       an older version, which says nothing of itself
   closing, ok, ended
 

@@ -75,8 +75,8 @@ def _all(rows: Sequence[Row], now_ms: int) -> Iterator[Text]:
     dead = sum(row.process.dead for row in counted)
     yield styled("all")
     yield styled(plural(len(rows), "process", "processes"))
-    yield styled(_rate(_sum(counted, "coming")))
-    yield styled(_rate(_sum(counted, "going")))
+    yield styled(_rate(_sum(rows, "coming")))
+    yield styled(_rate(_sum(rows, "going")))
     yield styled(f"{pending:,}")
     yield styled(age(max(row.process.oldest(now_ms) for row in rows)) if pending else "")
     told = [f"{bad} in trouble"] * bool(bad) + [plural(dead, "dead letter")] * bool(dead)
@@ -109,7 +109,9 @@ def _counted(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.process.is_counted]
 
 
-def _sum(rows: Sequence[Row], which: str) -> float | None:
+def _sum(all_rows: Sequence[Row], which: str) -> float | None:
+    """Return how many come in, or go out, in all; what is handed over is counted where it is taken."""
+    rows = [row for row in _counted(all_rows) if not row.process.is_producer]
     known = [rate for row in rows if (rate := getattr(row, which)) is not None]
     return sum(known) if known or not rows else None
 
@@ -123,8 +125,8 @@ def as_json(rows: Sequence[Row], sight: Sight, place: str, now_ms: int) -> dict[
         "at": moment(now_ms),
         "total": {
             "processes": len(rows),
-            "in_per_second": _sum(counted, "coming"),
-            "out_per_second": _sum(counted, "going"),
+            "in_per_second": _sum(rows, "coming"),
+            "out_per_second": _sum(rows, "going"),
             "pending": sum(row.process.pending for row in counted),
             "oldest": moment(min(ages)) if ages else None,
             "dead": sum(row.process.dead for row in counted),
