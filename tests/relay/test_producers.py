@@ -15,6 +15,7 @@ from togai_shipper._engine.self_report import SelfReport
 from togai_shipper.cli.doctor import relay_checks
 from togai_shipper.cli.formats import now_ms
 from togai_shipper.cli.processes import Process, remedy, word
+from togai_shipper.cli.relay_processes import producing
 from togai_shipper.cli.top.command import Pause
 from togai_shipper.relay.errors import Foreign
 from togai_shipper.relay.notes import KEPT, MISSED, MOST_PRODUCERS, Note
@@ -203,6 +204,16 @@ def test_top_shows_each_producer_the_worst_first_and_counts_what_waits_in_it(rel
     ]
     assert found["total"]["pending"] == 6
     assert found["total"]["in_per_second"] == 0.0
+
+
+def test_a_producer_is_called_by_host_and_pid_and_two_shippers_of_one_process_by_all_of_it() -> None:
+    names = ["web-1/7/1.5", "web-1/8/1.5", "web-1/8/1.6", "odd"]
+    said = [part for name in names for part in (name, str(T), REPORT.as_text())]
+
+    found = producing(Survey(producers=read([str(T), "4", *said])), T)
+
+    assert [each.name for each in found] == ["web-1/7", "web-1/8/1.5", "web-1/8/1.6", "odd"]
+    assert producing(Survey(), T) == []
 
 
 @needs_redis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -21,16 +22,23 @@ def drainer(found: Survey, owner: str) -> Process:
 
 def producing(found: Survey, now_ms: int) -> list[Process]:
     """Return those that hand over, as far as they say how they stand."""
+    known = found.producers.by_clock(now_ms) if found.producers else ()
+    short = Counter(_short(each.name) for each in known)
     return [
         Process(
-            name=each.name,
+            name=_short(each.name) if short[_short(each.name)] == 1 else each.name,
             is_alive=True,
             report=each.report,
             dead=each.report.dead_letters,
             is_producer=True,
         )
-        for each in (found.producers.by_clock(now_ms) if found.producers else ())
+        for each in known
     ]
+
+
+def _short(name: str) -> str:
+    """Return the host and the pid alone, which is enough unless a process has two shippers."""
+    return name.rpartition("/")[0] or name
 
 
 def in_trouble(processes: list[Process], now_ms: int) -> list[Process]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn, Protocol
 
 import attrs
 import click
-from rich.console import RenderableType
 
 from togai_shipper.cli.display import display_on
 from togai_shipper.cli.formats import now_ms
@@ -20,7 +20,7 @@ from togai_shipper.cli.watching import stopped_by_signals
 from togai_shipper.relay.url import DEFAULT_NAME, is_url
 
 from .looking import Sight, SpoolLook
-from .picture import as_json, picture
+from .picture import Picture, as_json
 from .rates import Rates, Row
 
 EVERY = 1.0  # seconds between two looks
@@ -119,7 +119,8 @@ def top(ctx: click.Context, /, *, directory: str, name: str, once: bool, is_json
     screen = Screen()
     if once:
         _exit(ctx, _tell(look, pause, lambda seen: screen.draw(_picture(seen)), once=True))
-    with display_on(screen, _picture, lambda seen: screen.draw(_picture(seen)), stays=True) as show:
+    live = partial(_picture, is_live=True)
+    with display_on(screen, live, lambda seen: screen.draw(_picture(seen)), stays=True) as show:
         _tell(look, pause, show, once=False)
 
 
@@ -158,8 +159,8 @@ def _see(look: Look, rates: Rates, pause: Pause) -> Seen:
     return Seen(rates.rows(sight.processes, pause.clock()), sight, look.place, now_ms())
 
 
-def _picture(seen: Seen) -> RenderableType:
-    return picture(seen.rows, seen.sight, seen.place, seen.now_ms)
+def _picture(seen: Seen, *, is_live: bool = False) -> Picture:
+    return Picture(seen.rows, seen.sight, seen.place, seen.now_ms, is_live=is_live)
 
 
 def _json(seen: Seen) -> object:
