@@ -120,17 +120,17 @@ def _drawn(line: _Line, sizes: Sequence[int], console: Console, width: int) -> l
     first, why = " ".join(texts), styled(line.why, line.style)
     left = width - cell_len(first) - 1
     if why.cell_len <= left:
-        return [Text(f"{first} ", line.style).append_text(why)]
+        return [styled(f"{first} ", line.style).append_text(why)]
     if not line.is_bad:
         why.truncate(left, overflow="ellipsis")
-        return [Text(f"{first} ", line.style).append_text(why)]
+        return [styled(f"{first} ", line.style).append_text(why)]
     below_it = list(why.wrap(console, max(NAME_LEAST, width - len(INDENT))))
     if len(below_it) > MOST_WHY:
         below_it[MOST_WHY - 1].truncate(width - len(INDENT) - 3)
         below_it[MOST_WHY - 1].append("...")
     return [
-        Text(first, line.style),
-        *(Text(INDENT, line.style).append_text(each) for each in below_it[:MOST_WHY]),
+        styled(first, line.style),
+        *(styled(INDENT, line.style).append_text(each) for each in below_it[:MOST_WHY]),
     ]
 
 
