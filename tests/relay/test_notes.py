@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 from producing import FakeRelay, relayed
 from virtual import World
 
 from togai_shipper._engine.self_report import SelfReport
+from togai_shipper._secret import Secret
 from togai_shipper.relay.errors import Forbidden, Full, Unreachable
 from togai_shipper.relay.notes import BEGINS, PACE
 
@@ -128,6 +130,15 @@ def test_the_end_of_a_producer_that_is_refused_costs_one_question_and_no_line(ca
 
     assert relay.calls[-1] == "look"
     assert not [line for line in caplog.messages if "does not answer" in line]
+
+
+def test_a_report_says_where_events_are_handed_over_and_no_password() -> None:
+    w, _ = relayed()
+    other, _ = relayed()
+    other.pipeline.destination.config = attrs.evolve(w.pipeline.destination.config, relay=Secret(print))  # type: ignore[attr-defined]  a relay's
+
+    assert w.pipeline.health.self_report(0).relay == "redis://…@127.0.0.1:1"
+    assert other.pipeline.health.self_report(0).relay == "of the application's own function"
 
 
 def keeper(w: World) -> Any:

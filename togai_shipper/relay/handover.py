@@ -33,7 +33,7 @@ from .hold import Hold, Parcel
 from .hold_keeper import Keeper
 from .link import Link
 from .notes import Notes
-from .url import secrets_of
+from .url import secrets_of, shown
 from .watch import Watch
 
 MAX_WHY = 300  # characters of an error's text that we keep
@@ -90,6 +90,12 @@ class Relay:
         self.keeper = Keeper(
             config, runtime, lock, shutdown, log, self._hold, self._watch, self.connect, self.blanked
         )
+
+    @property
+    def relay(self) -> str:
+        """Where it is, without what is secret."""
+        source: RelaySource | None = self.config.relay.reveal() if self.config.relay else None
+        return printable(shown(source)) if isinstance(source, str) else "of the application's own function"
 
     @property
     def held(self) -> int:

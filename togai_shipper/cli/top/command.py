@@ -20,7 +20,7 @@ from togai_shipper.cli.watching import stopped_by_signals
 from togai_shipper.relay.url import DEFAULT_NAME, is_url
 
 from .looking import Sight, SpoolLook
-from .picture import Picture, as_json
+from .picture import Picture, as_json, below
 from .rates import Rates, Row
 
 EVERY = 1.0  # seconds between two looks
@@ -118,9 +118,9 @@ def top(ctx: click.Context, /, *, directory: str, name: str, once: bool, is_json
         _exit(ctx, seen)
     screen = Screen()
     if once:
-        _exit(ctx, _tell(look, pause, lambda seen: screen.draw(_picture(seen)), once=True))
+        _exit(ctx, _tell(look, pause, partial(_print, screen), once=True))
     live = partial(_picture, is_live=True)
-    with display_on(screen, live, lambda seen: screen.draw(_picture(seen)), stays=True) as show:
+    with display_on(screen, live, partial(_print, screen), stays=True) as show:
         _tell(look, pause, show, once=False)
 
 
@@ -161,6 +161,12 @@ def _see(look: Look, rates: Rates, pause: Pause) -> Seen:
 
 def _picture(seen: Seen, *, is_live: bool = False) -> Picture:
     return Picture(seen.rows, seen.sight, seen.place, seen.now_ms, is_live=is_live)
+
+
+def _print(screen: Screen, seen: Seen) -> None:
+    screen.draw(_picture(seen))
+    for line in below(seen.rows, seen.sight, seen.place, seen.now_ms):
+        screen.say(line)
 
 
 def _json(seen: Seen) -> object:

@@ -40,7 +40,10 @@ MOST_TOLD = 3  # troubles that are told below the table, with what to do
 
 
 class Picture:
-    """All of it, as wide as the terminal, and, where it is drawn again and again, as high at most."""
+    """A line for each process, as wide as the terminal.
+
+    Where it is drawn again and again, what stands below comes with it, and it is no higher than the terminal.
+    """
 
     def __init__(
         self, rows: Sequence[Row], sight: Sight, place: str, now_ms: int, *, is_live: bool = False
@@ -52,14 +55,14 @@ class Picture:
             _all(rows, now_ms),
             *(_line(row, now_ms) for row in sorted_rows),
         ]
-        self._below = [styled(line) for line in below(rows, sight, place, now_ms)]
+        self._below = list(below(rows, sight, place, now_ms)) if is_live else []
         self._place = place
         self._is_live = is_live
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw it."""
         width = options.max_width
-        told = list(chain.from_iterable(text.wrap(console, width) for text in self._below))
+        told = list(chain.from_iterable(styled(line).wrap(console, width) for line in self._below))
         room = max(LEAST_LINES, console.size.height - len(told) - 1) if self._is_live else None
         yield from _table(self._lines, console, width, room, self._place)
         yield from told
