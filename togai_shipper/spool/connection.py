@@ -23,12 +23,16 @@ from .patience import OPERATIONS, Patience
 
 # Seconds that a statement waits for another connection. Whoever writes does not wait long: events go on from
 # memory, and close() has little time.
-BUSY_TIMEOUT = {"rw": 0.5, "ro": 5.0}
+BUSY_TIMEOUT = {"rw": 0.5, "ro": 5.0, "still": 5.0}
 # Seconds that a statement may run. Nobody waits for who only looks, and it looks at whole files.
-STATEMENT_TIMEOUT = {"rw": 10.0, "ro": 60.0}
+STATEMENT_TIMEOUT = {"rw": 10.0, "ro": 60.0, "still": 60.0}
 CHECK_TIMEOUT = 3600.0  # the same for SQLite's own check, which reads a file several times
 LONGEST = 64 * 1024**2  # bytes of one value, or row, in a file that others may have written
 
+_OPENED = {"rw": "mode=rw", "ro": "mode=ro", "still": "mode=ro&immutable=1"}
+
+#: ``still``: nobody writes to it, and SQLite has to make nothing beside it.
+Mode: TypeAlias = Literal["rw", "ro", "still"]
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
 
@@ -38,7 +42,7 @@ class Connection:
     def __init__(
         self,
         path: Path,
-        mode: Literal["rw", "ro"],
+        mode: Mode,
         clock: Callable[[], float] = time.monotonic,
         opening: Opening | None = None,
     ) -> None:
@@ -190,12 +194,12 @@ class Connection:
             self._sqlite.close()
 
 
-def _connected(path: Path, mode: Literal["rw", "ro"], opening: Opening) -> sqlite3.Connection:
+def _connected(path: Path, mode: Mode, opening: Opening) -> sqlite3.Connection:
     sqlite = None
     try:
         with _translated(path), opening.watched():
             sqlite = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={mode}",
+                f"{path.absolute().as_uri()}?{_OPENED[mode]}",
                 uri=True,
                 timeout=BUSY_TIMEOUT[mode],
                 isolation_level=None,

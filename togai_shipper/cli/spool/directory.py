@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from togai_shipper._process.limits import why_no_spool
 from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.filesystems import MOUNTS, filesystem_of, is_networked, why_not_there
 from togai_shipper.spool.folder import Folder
+from togai_shipper.spool.opening import may_write
 
 directory_argument = click.argument("directory", metavar="DIR", envvar=["TOGAI_SPOOL", "TOGAI_RELAY"])
 
@@ -39,6 +41,20 @@ def open_folder(directory: str, mounts: str = MOUNTS) -> Folder:
     except SpoolError as error:  # its names can be read, but nothing of what they name
         raise click.ClickException(str(error)) from error
     return folder
+
+
+def why_not_written(folder: Folder, may_write: Callable[[Path], bool] = may_write) -> list[str]:
+    """Say that nothing can be written there, from here, and what is not seen then; nothing where it can."""
+    path = folder.given
+    if may_write(path):
+        return []
+    is_read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    why = "its file system is read-only" if is_read_only else "this user may not"
+    text = (
+        f"{path} cannot be written to: {why}. A process that cannot write there either has no file in it: its"
+        " events are in memory alone, and it cannot say here how it stands. See its log, and:"
+    )
+    return [text, f"  togai-shipper doctor --spool {path}"]
 
 
 def _why(error: OSError, path: Path) -> str:

@@ -17,7 +17,7 @@ from togai_shipper.relay.url import DEFAULT_NAME, is_url, shown
 
 from .causes import grouped
 from .change_request import ChangeRequest, ChangeResult, ChangeState, WaitClock
-from .directory import directory_argument, open_folder
+from .directory import directory_argument, open_folder, why_not_written
 from .events import EventReader, Holder, StoredEvent
 from .files import read_files
 from .verification import Findings, verify
@@ -114,10 +114,12 @@ class SpoolSource:
         """Print a row for each file."""
         files = read_files(self._folder)
         if as_json:
-            print_json(files_json(self.place, files, now_ms()), indent=2)
+            print_json(files_json(self.place, files, now_ms(), why_not_written(self._folder)), indent=2)
             return
         letters = self.dead() if any(facts.dead for facts in files) else ()
         show_files(Screen(), self.place, files, grouped(letters), now_ms())
+        why = why_not_written(self._folder)
+        print_lines(["", *why] if why else [])
         print_lines(
             f"{path} is the spool of user {path.name}: look into it as that user, or as root."
             for path in self._folder.others()

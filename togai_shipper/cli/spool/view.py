@@ -199,10 +199,13 @@ def _relay(facts: FileFacts) -> str:
     return facts.report.relay if facts.owner is not None and facts.report else ""
 
 
-def files_json(directory: str, files: Sequence[FileFacts], now_ms: int) -> dict[str, Any]:
+def files_json(
+    directory: str, files: Sequence[FileFacts], now_ms: int, why_not_written: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the files and their totals, for JSON."""
     return {
         "directory": directory,
+        "remarks": list(why_not_written),
         "files": [
             {
                 "path": str(facts.path),

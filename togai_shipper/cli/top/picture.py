@@ -81,7 +81,7 @@ def below(rows: Sequence[Row], sight: Sight, place: str, now_ms: int) -> Iterato
         yield "What is gone has left events. The next process that starts sends them, or:"
         yield f"  togai-shipper drain {place}"
     for line in (*sight.remarks, *sight.problems):
-        yield ""
+        yield from [] if line.startswith("  ") else [""]  # a command stands right below what it is for
         yield line
 
 
