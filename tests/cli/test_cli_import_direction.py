@@ -9,6 +9,7 @@ from test_import_direction import MODULES, ROOT, imported, ours
 
 ORDER = [
     "cli.formats",
+    "cli.options",
     "cli.processes",
     "cli.relay_processes",
     "cli.beside_a_relay",
@@ -133,6 +134,7 @@ ORDER = [
 ]
 SHARED = {
     "cli.formats",
+    "cli.options",
     "cli.processes",
     "cli.relay_processes",
     "cli.beside_a_relay",

@@ -10,10 +10,11 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 import click
 
 from togai_shipper.cli.formats import now_ms
+from togai_shipper.cli.options import relay_name_option
 from togai_shipper.cli.screen import Screen
 from togai_shipper.cli.terminal import print_json, print_lines
 from togai_shipper.relay.errors import RelayError
-from togai_shipper.relay.url import DEFAULT_NAME, is_url, shown
+from togai_shipper.relay.url import is_url, shown
 
 from .causes import grouped
 from .change_request import ChangeRequest, ChangeResult, ChangeState, WaitClock
@@ -69,15 +70,7 @@ class Source(Protocol):
 
 def source_arguments(command: _Command) -> _Command:
     """Add the argument DIR, which may be a relay's URL, and the relay's name."""
-    name = click.option(
-        "--name",
-        envvar="TOGAI_RELAY_NAME",
-        default=DEFAULT_NAME,
-        show_default=True,
-        metavar="NAME",
-        help="The relay's name, if DIR is a relay's URL.",
-    )
-    return directory_argument(name(command))
+    return directory_argument(relay_name_option()(command))
 
 
 @contextmanager

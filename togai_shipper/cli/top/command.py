@@ -13,14 +13,15 @@ import click
 
 from togai_shipper.cli.display import display_on
 from togai_shipper.cli.formats import now_ms
+from togai_shipper.cli.options import json_option, relay_name_option
 from togai_shipper.cli.screen import Screen
 from togai_shipper.cli.spool.directory import directory_argument, open_folder
 from togai_shipper.cli.terminal import print_json
 from togai_shipper.cli.watching import stopped_by_signals
-from togai_shipper.relay.url import DEFAULT_NAME, is_url
+from togai_shipper.relay.url import is_url
 
 from .looking import Sight, SpoolLook
-from .picture import Picture, as_json, below
+from .picture import Picture, below, picture_json
 from .rates import Rates, Row
 
 EVERY = 1.0  # seconds between two looks
@@ -96,24 +97,15 @@ Examples:
 
 @click.command(help=_TOP_HELP)
 @directory_argument
-@click.option(
-    "--name",
-    envvar="TOGAI_RELAY_NAME",
-    default=DEFAULT_NAME,
-    show_default=True,
-    metavar="NAME",
-    help="The relay's name, if DIR is a relay's URL.",
-)
+@relay_name_option()
 @click.option("--once", is_flag=True, help="Look twice, 2 seconds apart, for the rates; print once, and end.")
-@click.option(
-    "--json", "is_json", is_flag=True, help="Print JSON: a line for each look, or with --once all of it."
-)
+@json_option("a line for each look, or with --once all of it")
 @click.pass_context
-def top(ctx: click.Context, /, *, directory: str, name: str, once: bool, is_json: bool) -> None:
+def top(ctx: click.Context, /, *, directory: str, name: str, once: bool, as_json: bool) -> None:
     """Show how each process stands, a line for each, the worst first."""
     pause = ctx.find_object(Pause) or Pause()
     look = _looking_at(directory, name, pause)
-    if is_json:
+    if as_json:
         seen = _tell(look, pause, lambda seen: print_json(_json(seen), indent=2 if once else None), once=once)
         _exit(ctx, seen)
     screen = Screen()
@@ -170,4 +162,4 @@ def _print(screen: Screen, seen: Seen) -> None:
 
 
 def _json(seen: Seen) -> object:
-    return as_json(seen.rows, seen.sight, seen.place, seen.now_ms)
+    return picture_json(seen.rows, seen.sight, seen.place, seen.now_ms)

@@ -194,7 +194,7 @@ def _sum(all_rows: Sequence[Row], which: str) -> float | None:
     return sum(known) if known or not rows else None
 
 
-def as_json(rows: Sequence[Row], sight: Sight, place: str, now_ms: int) -> dict[str, Any]:
+def picture_json(rows: Sequence[Row], sight: Sight, place: str, now_ms: int) -> dict[str, Any]:
     """Return all of it, for JSON."""
     known, counted = {row.process: row for row in rows}, _counted(rows)
     ages = [row.process.oldest_ms for row in rows if row.process.oldest_ms is not None]
