@@ -103,8 +103,30 @@ def test_a_directory_that_cannot_be_written_to_says_what_is_not_seen_in_it(spool
     assert why_not_written(folder) == []
     text, command = why_not_written(folder, lambda _: False)
 
-    assert f"{spool.path} cannot be written to: this user may not. A process that cannot write there" in text
+    assert f"{spool.path} cannot be written to: this user may not. A process for which that is so" in text
     assert command == f"  togai-shipper doctor --spool {spool.path}"
+
+
+def test_where_the_disk_is_full_what_is_said_may_be_old(spool: Spool) -> None:
+    spool.file("a")
+    folder = open_folder(str(spool.path))
+
+    text, command = why_not_written(folder, free=lambda _: 4096)
+
+    assert text.startswith(f"{spool.path}: no room is left on its disk. New events are in memory alone")
+    assert command == f"  togai-shipper doctor --spool {spool.path}"
+
+
+def test_a_directory_that_no_process_can_use_is_told_where_nothing_lies_in_it(tmp_path: Path) -> None:
+    place = tmp_path / "shared"
+    place.mkdir()
+    place.chmod(0o1777)
+
+    text = run("ls", place).stdout
+
+    assert f"{place}: no spool file is here." in text
+    assert f"{place} cannot be a spool for this user: several users share it" in text
+    assert f"togai-shipper doctor --spool {place}" in text
 
 
 @pytest.mark.processes

@@ -83,7 +83,7 @@ CASES: list[tuple[Process, Word, str]] = [
     (
         alive(at_ms=NOW - 61_000),
         "silent",
-        "pid 1 is silent: has said nothing for 1 min: is it stopped?; 3 events wait, the oldest for 2 s",
+        "pid 1 is silent: has said nothing for 1 min: is it stopped, or its disk full?; 3 events wait, the oldest for 2 s",
     ),
     (
         OLDER,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from togai_shipper.cli.formats import now_ms
 from togai_shipper.cli.processes import Process, remedy, word
 from togai_shipper.cli.relay_processes import producing
 from togai_shipper.cli.top.command import Pause
+from togai_shipper.cli.top.rates import Rates
 from togai_shipper.relay.errors import Foreign
 from togai_shipper.relay.notes import KEPT, MISSED, MOST_PRODUCERS, Note
 from togai_shipper.relay.producers import LONGEST_NAME, LONGEST_TEXT, QUIET, Producer, producers, read
@@ -214,6 +216,19 @@ def test_a_producer_is_called_by_host_and_pid_and_two_shippers_of_one_process_by
 
     assert [each.name for each in found] == ["web-1/7", "web-1/8/1.5", "web-1/8/1.6", "odd"]
     assert producing(Survey(), T) == []
+
+
+def test_the_rates_of_a_producer_are_not_known_before_its_second_note() -> None:
+    def seen(**facts: int) -> Process:
+        report = attrs.evolve(REPORT, **facts)
+        return Process(name="a", is_alive=True, report=report, is_producer=True)
+
+    rates = Rates()
+    first, between = (rates.rows([seen()], at)[0].coming for at in (0.0, 5.0))
+    (second,) = rates.rows([seen(at_ms=T + 10_000, accepted=50)], 10.0)
+    (later,) = rates.rows([seen(at_ms=T + 10_000, accepted=50)], 41.0)
+
+    assert (first, between, second.coming, later.coming) == (None, None, 5.0, 0.0)
 
 
 @needs_redis

@@ -60,6 +60,7 @@ class Process:
         file: the name of its file; a process with two shippers has two.
         is_counted: what it has is no part of what another one has, and counts in the sum.
         is_producer: it hands over to a relay, where what it lets go is counted once more.
+        is_drainer: it drains a relay, where what waits in it stays until it is delivered.
 
     """
 
@@ -73,6 +74,7 @@ class Process:
     file: str = ""
     is_counted: bool = True
     is_producer: bool = False
+    is_drainer: bool = False
 
     @property
     def said(self) -> SelfReport | None:
@@ -120,7 +122,8 @@ def why(process: Process, now_ms: int) -> str:
         case "unknown":
             return f"an older version{process.version and f' ({process.version})'}"
         case "silent" if said:
-            return f"has said nothing for {_since(said.at_ms, now_ms)}: is it stopped?"
+            full = "" if process.is_producer else ", or its disk full"
+            return f"has said nothing for {_since(said.at_ms, now_ms)}: is it stopped{full}?"
         case "refusing" if said and not said.why:
             return f"its buffer is full, {plural(said.refused_full, 'event')} refused until now"
         case "old events" if not said or not said.why:
@@ -133,7 +136,7 @@ def sentence(alike: Sequence[Process], now_ms: int) -> str:
     first = alike[0]
     what, said = word(first, now_ms), first.said
     text = f"{_named(alike)} {_STANDS.get(what, f'is {what}|are {what}').split('|')[len(alike) > 1]}"
-    if said and said.trouble == what:
+    if said and said.trouble == what and said.since_ms:  # of a relay as a whole it is not known
         text += f" for {_since(min(each.said.since_ms for each in alike if each.said), now_ms)}"
     if reason := why(first, now_ms):
         text += f": {reason}"
@@ -154,6 +157,11 @@ def remedy(process: Process, place: str, now_ms: int) -> str:
     said, what = process.said, word(process, now_ms)
     if process.is_producer:
         text = _remedy_of_a_producer(what, place)
+    elif what == "parked" and said and said.is_by_key and process.is_drainer:
+        text = (
+            "Start it anew with a good key (TOGAI_API_KEY); all events stay in the relay.\n"
+            "Is the key good that is set here? togai-shipper doctor --check-key"
+        )
     elif what == "parked" and said and said.is_by_key:
         text = (
             "A good key mends it, by set_api_key() or a restart; all events are kept.\n"
@@ -242,7 +250,7 @@ def process_json(process: Process, now_ms: int) -> dict[str, Any]:
         "pending": process.pending,
         "oldest": None if process.oldest_ms is None else moment(process.oldest_ms),
         "dead": process.dead,
-        "since": said and moment(said.since_ms),
+        "since": moment(said.since_ms) if said and said.since_ms else None,
         "said": said and moment(said.at_ms),
         "state": said and said.state,
         "healthy": said and said.is_healthy,

@@ -17,7 +17,9 @@ MAY_BE_MORE = "more processes hand over than are shown: there is no room for wha
 
 def drainer(found: Survey, owner: str) -> Process:
     """Return who drains; whether it lives is for who calls to know."""
-    return Process(name=owner, is_alive=True, report=found.report_of(owner), is_counted=False)
+    return Process(
+        name=owner, is_alive=True, report=found.report_of(owner), is_counted=False, is_drainer=True
+    )
 
 
 def producing(found: Survey, now_ms: int) -> list[Process]:

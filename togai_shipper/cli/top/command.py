@@ -82,7 +82,8 @@ The states, the worst first:
   gone          the process has ended, and has left events
   unwell        anything else for which `healthy` is false: see why
   old events    one waits for over 5 minutes
-  silent        nothing said for a minute (3 in a relay), though events wait: is it stopped?
+  silent        nothing said for a minute (3 in a relay), though events wait: is it stopped,
+                or its disk full?
   unknown       an older version, which says nothing of itself
   closing, ok, ended
 

@@ -75,7 +75,8 @@ def below(rows: Sequence[Row], sight: Sight, place: str, now_ms: int) -> Iterato
     for alike in bad[:MOST_TOLD]:
         yield ""
         yield f"{sentence(alike, now_ms)}."
-        yield from (f"  {line}" for line in remedy(alike[0], place, now_ms).splitlines())
+        advice = remedy(alike[0], place, now_ms).splitlines()
+        yield from (f"  {line}" for line in advice if not line.endswith(f"togai-shipper top {place}"))
     if any(word(row.process, now_ms) == "gone" for row in rows):
         yield ""
         yield "What is gone has left events. The next process that starts sends them, or:"

@@ -67,7 +67,7 @@ class RelayLook:
             is_alive=True,
             report=SelfReport(
                 at_ms=now,
-                since_ms=now,
+                since_ms=0,
                 is_healthy=is_drained or not events,
                 why="" if is_drained or not events else "nobody drains it",
                 pending=events,
