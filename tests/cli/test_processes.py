@@ -83,7 +83,14 @@ CASES: list[tuple[Process, Word, str]] = [
     (
         alive(at_ms=NOW - 61_000),
         "silent",
-        "pid 1 is silent: has said nothing for 1 min: is it stopped, or its disk full?; 3 events wait, the oldest for 2 s",
+        "pid 1 is silent: has said nothing for 1 min: is it stopped, or its disk full?; 3 events wait,"
+        " the oldest for 2 s",
+    ),
+    (
+        alive(at_ms=NOW - 400_000, oldest_ms=NOW - 401_000),
+        "silent",
+        "pid 1 is silent: has said nothing for 6 min: is it stopped, or its disk full?; 3 events wait,"
+        " the oldest for 6 min",
     ),
     (
         OLDER,
@@ -116,6 +123,22 @@ def test_they_are_sorted_by_trouble_and_then_by_what_waits() -> None:
     words = [word(process, NOW) for process in found]
     assert words == sorted(words, key=WORDS.index)
     assert found.index(more) == found.index(OLDER) - 1
+
+
+@pytest.mark.parametrize(
+    ("relay", "command"),
+    [
+        ("redis://…@h:6379", "togai-shipper doctor --relay redis://…@h:6379"),
+        ("of the application's own function", "togai-shipper doctor --relay URL"),
+    ],
+)
+def test_a_process_that_hands_over_to_a_relay_is_mended_there(relay: str, command: str) -> None:
+    parked = alive(state="parked", why="parked: the relay is for another", relay=relay)
+    unwell = alive(is_healthy=False, why="no relay: refused", relay=relay)
+
+    for each in (parked, unwell):
+        assert remedy(each, "DIR", NOW).endswith(command)
+    assert command not in remedy(alive(is_refusing=True, relay=relay), "DIR", NOW)
 
 
 def test_those_with_the_same_trouble_are_told_together() -> None:

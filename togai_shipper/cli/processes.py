@@ -13,6 +13,7 @@ import attrs
 
 from togai_shipper._engine.self_report import SelfReport
 from togai_shipper.relay.notes import MISSED
+from togai_shipper.relay.url import is_url
 
 from .formats import age, moment, plural
 
@@ -103,12 +104,12 @@ def word(process: Process, now_ms: int) -> Word:
         return "gone" if process.held else "ended"
     if said is not None and said.trouble:
         return said.trouble
+    if said is not None and said.pending and now_ms - said.at_ms > _silent_ms(process):
+        return "silent"
     if process.pending and process.oldest(now_ms) > OLD:
         return "old events"
     if said is None:
         return "unknown"
-    if said.pending and now_ms - said.at_ms > _silent_ms(process):
-        return "silent"
     return "closing" if said.state in ("closing", "closed") else "ok"
 
 
@@ -166,6 +167,12 @@ def remedy(process: Process, place: str, now_ms: int) -> str:
         text = (
             "A good key mends it, by set_api_key() or a restart; all events are kept.\n"
             "Is the application's own key good? togai-shipper doctor --check-key"
+        )
+    elif what in ("parked", "unwell") and said and said.relay:
+        where = said.relay if is_url(said.relay) else "URL"
+        text = (
+            "It hands over again by itself once that is mended; all events are kept.\n"
+            f"Does the relay answer, and for whom is it? togai-shipper doctor --relay {where}"
         )
     else:
         text = _remedy(what, place)
