@@ -83,14 +83,18 @@ CASES: list[tuple[Process, Word, str]] = [
     (
         alive(at_ms=NOW - 61_000),
         "silent",
-        "pid 1 is silent: has said nothing for 1 min: is it stopped, or its disk full?; 3 events wait,"
-        " the oldest for 2 s",
+        (
+            "pid 1 is silent: has said nothing for 1 min: is it stopped, or its disk full?; 3 events wait,"
+            " the oldest for 2 s"
+        ),
     ),
     (
         alive(at_ms=NOW - 400_000, oldest_ms=NOW - 401_000),
         "silent",
-        "pid 1 is silent: has said nothing for 6 min: is it stopped, or its disk full?; 3 events wait,"
-        " the oldest for 6 min",
+        (
+            "pid 1 is silent: has said nothing for 6 min: is it stopped, or its disk full?; 3 events wait,"
+            " the oldest for 6 min"
+        ),
     ),
     (
         OLDER,
