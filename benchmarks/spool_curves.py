@@ -78,7 +78,7 @@ def leave(folder: Path, count: int) -> None:
             tally = Tally()
             tally.add([event(number)], time.strftime("%Y-%m-%d", time.gmtime()), "delivered")
             file.settle([first], tally, now_ms)
-            for suffix in ("", "-wal"):
+            for suffix in ("", "-wal", "-shm"):
                 Path(folder, f"{made.name}{suffix}").write_bytes(Path(f"{made}{suffix}").read_bytes())
             Path(folder, made.name).with_suffix(".lock").touch(0o600)
             file.close()

@@ -52,6 +52,8 @@ def place_for_all() -> Iterator[Path]:
 
 
 settings.register_profile("shared machine", deadline=None)  # examples are slow when the neighbours are busy
+# The same examples each time: what decides whether a change lands must not hang on luck, nor must coverage.
+settings.register_profile("decides", settings.get_profile("shared machine"), derandomize=True)
 settings.load_profile("shared machine")
 
 # What a script starts with & ignores Ctrl-C, and so would every process that a test starts, and interrupts.

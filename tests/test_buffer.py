@@ -14,6 +14,9 @@ from togai_shipper._engine.buffer import Buffer, Wait
 from togai_shipper._engine.gate import BURST
 from togai_shipper._engine.runtime import FOREVER
 from togai_shipper._engine.verdict import Reply
+from togai_shipper._event import encode
+
+STAMP = "2026-01-01T00:00:00.000Z"
 
 
 def test_a_parked_line_without_events_has_nothing_to_probe_with() -> None:
@@ -208,3 +211,46 @@ def test_a_full_batch_waits_for_its_turn_with_a_flusher_that_is_ready() -> None:
         assert isinstance(w.pipeline.line.take(), Batch)
         w.pipeline.line.begin_flush(w.clock.now + 10)
         assert w.pipeline.line.take() == Wait(pytest.approx(1.0))
+
+
+class Watched(bytes):
+    """An event that notes each look at how long it is."""
+
+    looks = 0
+
+    def __len__(self) -> int:
+        Watched.looks += 1
+        return super().__len__()
+
+
+def test_what_is_given_up_is_counted_and_no_event_is_looked_at() -> None:
+    """A million of them would keep close() for a second beyond its time."""
+    w = world()
+    for number in range(3000):
+        w.pipeline.put(Watched(b'{"id":"%d"}' % number))
+    Watched.looks = 0
+    w.pipeline.give_up()
+
+    assert w.pipeline.health.stats().dropped == {"closed": 3000}
+    assert Watched.looks == 0
+
+
+def test_what_is_given_up_is_told_apart_by_whether_another_process_may_have_sent_it() -> None:
+    told: list[tuple[bool, list[str]]] = []
+    w = world(on_error=lambda error, events: told.append((error.maybe_delivered, [e.id for e in events])))
+    from_store = [encode("api_call", "acme", {"n": 1}, {}, STAMP, f"known-{number}") for number in (1, 2)]
+    elsewhere = w.put(2)
+    with w.pipeline.lock:
+        w.pipeline.buffer.note_known()
+    here = w.put(2)
+    with w.pipeline.lock:
+        w.pipeline.buffer.add_from_store(from_store, w.clock.now, known=True)
+    w.clock.now += 1
+    w.put(1)
+    w.pipeline.give_up()
+
+    (_, never_sent), (_, maybe_sent) = sorted(told)
+    assert [maybe_delivered for maybe_delivered, _ in sorted(told)] == [False, True]
+    assert never_sent[:2] == here
+    assert len(never_sent) == 3
+    assert maybe_sent == [*elsewhere, "known-1", "known-2"]

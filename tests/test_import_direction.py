@@ -113,6 +113,7 @@ ORDER = [
     "_engine.store",
     "_engine.key",
     "_engine.whole_reply",
+    "_engine.progress",
     "_engine.exchange",
     "_engine.guarded_head",
     "_engine.timed_http",
@@ -137,6 +138,7 @@ ORDER = [
     "spool.journal",
     "spool.moves",
     "spool.file",
+    "spool.glance",
     "spool.archive",
     "spool.moving",
     "spool.claims",
@@ -152,6 +154,7 @@ ORDER = [
     "spool.handful",
     "spool.stranded",
     "spool.adoption",
+    "spool.merging",
     "spool.news",
     "spool.recovery",
     "spool.upkeep",
@@ -199,7 +202,11 @@ ONLY_IN = {
     "tenacity": {"_engine/delivery"},
     "sqlite3": {"spool/connection"},
     "redis": {"relay/link", "relay/refusals"},
-    "fcntl": {"spool/claims", "_process/limits"},  # the latter only asks whether there is one
+    "fcntl": {
+        "spool/claims",
+        "_process/limits",
+        "_engine/progress",
+    },  # the others ask the system for a figure
 }
 MODULES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py"))
 

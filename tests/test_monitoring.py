@@ -103,15 +103,26 @@ PROMTOOL = shutil.which("promtool")
 
 @pytest.mark.skipif(PROMTOOL is None, reason="needs Prometheus' promtool")
 @pytest.mark.parametrize(
-    "command", [("check", RULES.name), ("test", "togai-shipper.test.yml")], ids=lambda command: command[0]
+    ("how", "file"),
+    [
+        pytest.param("check", RULES.name, id="check"),
+        pytest.param("test", "togai-shipper.test.yml", id="test", marks=pytest.mark.servers),  # half a minute
+    ],
 )
-def test_prometheus_itself_finds_the_rules_right(command: tuple[str, str]) -> None:
-    how, file = command
+def test_prometheus_itself_finds_the_rules_right(how: str, file: str) -> None:
     done = subprocess.run(
         [str(PROMTOOL), how, "rules", file], cwd=RULES.parent, capture_output=True, text=True, check=False
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_alert_is_seen_to_fire_by_promtool() -> None:
+    seen = re.findall(
+        r"alertname(?:=\"|: )(\w+)", RULES.with_name("togai-shipper.test.yml").read_text("utf-8")
+    )
+
+    assert set(seen) == {rule["alert"] for rule in rules()}
 
 
 def test_grafana_can_import_the_dashboard() -> None:

@@ -62,6 +62,87 @@ def test_a_callback_inside_another_leaves_that_as_it_was() -> None:
     assert told == ["from the first", "from the second"]
 
 
+SLOW = "no reply yet, the way is slow: %d of 180,000 bytes of the request have gone in %d s, 6,000 a second"
+
+
+def test_that_delivery_fails_is_told_once_for_each_cause_and_so_is_its_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    w = world()
+    for second in range(10, 400):
+        w.clock.now += 1
+        w.pipeline.reporter.tell_failing(second, SLOW % (second, second), 37)
+        if second > 100:
+            w.pipeline.reporter.tell_failing(second, "HTTP 503", 37)
+    w.pipeline.reporter.tell_going_on(20.0, 37)  # that reply was as slow as the others
+    w.pipeline.reporter.tell_going_on(0.1, 37)
+    w.pipeline.reporter.tell_going_on(0.1, 36)
+
+    assert caplog.messages == [
+        f"delivery has had no reply for 10 s ({(SLOW % (10, 10)).partition(', ')[2]}); 37 events wait",
+        "delivery has failed for 101 s (HTTP 503); 37 events wait, it is tried again",
+        "delivery goes on; it had failed for 399 s; 37 wait",
+    ]
+
+
+def test_what_times_out_after_it_was_slow_is_no_other_cause(caplog: pytest.LogCaptureFixture) -> None:
+    w = world()
+    w.pipeline.reporter.tell_failing(12, SLOW % (1, 12), 1)
+    w.pipeline.reporter.tell_failing(30, (SLOW % (2, 30)).replace("no reply yet", "no reply: timed out"), 1)
+
+    assert len(caplog.messages) == 1
+
+
+def test_what_fails_again_within_a_minute_is_told_once_that_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    w = world()
+    for _ in range(7):
+        w.pipeline.reporter.tell_failing(10, "HTTP 503", 1)
+        w.pipeline.reporter.tell_going_on(0.1, 1)
+        w.clock.now += 12
+
+    assert [message.partition(" ")[2][:6] for message in caplog.messages] == ["has fa", "goes o"] * 2
+
+
+def test_more_causes_than_an_operator_reads_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    w = world()
+    for name in "abcdefgh":
+        w.pipeline.reporter.tell_failing(10, f"HTTP 503, {name}", 1)
+
+    assert len(caplog.messages) == 5
+
+
+def test_a_reply_that_is_slow_to_come_is_told_and_delivery_that_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    w = world([Reply(503, b"")] * 8)
+    w.put(1)
+    w.pipeline.flush(100)
+
+    assert [message[:17] for message in caplog.messages] == ["delivery has fail", "delivery goes on;"]
+
+
+def test_what_an_attempt_waits_for_is_told_from_the_tenth_second_on() -> None:
+    said: list[str | None] = []
+
+    def slow(_: object) -> Reply:
+        w.pipeline.gate.note_waiting("no reply yet, the way is slow")
+        said.append(w.pipeline.health.last_error())
+        w.clock.now += 10
+        said.append(w.pipeline.health.last_error())
+        w.clock.now += 50
+        said.append(w.pipeline.health.last_error())
+        return OK
+
+    w = world()
+    w.server.answer = slow
+    w.put(1)
+    w.pipeline.flush(100)
+    said.append(w.pipeline.health.last_error())
+
+    slow_text = "no reply yet, the way is slow"
+    assert said == [None, slow_text, f"every attempt of the last minute failed: {slow_text}", None]
+
+
 @contextmanager
 def logging_to(handler: logging.Handler) -> Iterator[None]:
     """Our log lines go to ``handler``, too."""
@@ -194,7 +275,7 @@ def test_an_event_id_forges_no_log_line(caplog: pytest.LogCaptureFixture) -> Non
     w.pipeline.flush(1)
 
     assert [record.getMessage() for record in caplog.records] == [
-        "event x 2026-11-24 ERROR forged undelivered: bad (HTTP 400)"
+        "event x 2026-11-24 ERROR forged undelivered: bad (HTTP 400); schema api_call"
     ]
 
 
@@ -320,7 +401,7 @@ def test_a_refused_event_is_logged_with_its_schema_and_the_line_that_tracked_it(
     assert record.getMessage().endswith(f"; schema checkout; tracked at {line_in(bill_wrongly)}")
     said = {name: value for name, value in vars(record).items() if name.startswith("togai_")}
     assert said == {
-        "togai_kind": "refused",
+        "togai_kind": "refused invalid",
         "togai_reason": "invalid",
         "togai_field": "attributes",
         "togai_schema": "checkout",

@@ -15,6 +15,10 @@ from togai_shipper._engine.saying import AGAIN, AT_ONCE, EVERY, FAILED, SELDOM, 
 from togai_shipper._engine.self_report import SelfReport, Trouble, self_report_of
 from togai_shipper._outcome import State, Stats
 
+COUNTS = [
+    *("pending", "accepted", "delivered", "relayed", "rejected", "dropped", "retries", "requests"),
+    *("refused_full", "dead_letters"),
+]
 CALM = SelfReport(at_ms=0, since_ms=0)
 BUSY = attrs.evolve(CALM, pending=3, accepted=3)
 
@@ -28,7 +32,7 @@ class Teller:
         self.state: State = "open"
         runtime = Runtime(clock=self.clock, wall=lambda: WALL + self.clock.now)
         self.saying = Saying(runtime, self._report, lambda: self.state)
-        self.first = said(self.saying.begin())
+        self.first = said(self.saying.begin(is_kept=True))
 
     def _report(self, now_ms: int) -> SelfReport:
         return attrs.evolve(self.stands, at_ms=now_ms, since_ms=now_ms, state=self.state)
@@ -99,7 +103,13 @@ def test_a_report_is_read_as_it_was_written_also_one_of_a_newer_version() -> Non
 def test_whatever_stands_there_is_a_report_or_none(text: str) -> None:
     report = SelfReport.of_text(text)
 
-    assert report is None or SelfReport.of_text(report.as_text()) == report
+    if report is not None:
+        assert SelfReport.of_text(report.as_text()) == report
+        assert all(0 <= getattr(report, name) <= 10**15 for name in COUNTS)
+
+
+def test_a_reason_that_is_longer_than_we_write_it_is_cut() -> None:
+    assert len(said(json.dumps({**attrs.asdict(BUSY), "why": "x" * 5000})).why) == 400
 
 
 @pytest.mark.parametrize(
@@ -110,6 +120,14 @@ def test_whatever_stands_there_is_a_report_or_none(text: str) -> None:
         '{"at_ms": 1, "since_ms": true}',
         '{"at_ms": 1, "since_ms": 1e400}',
         f'{{"at_ms": 1, "since_ms": {2**60}}}',
+        '{"at_ms": -1, "since_ms": 1}',
+        '{"at_ms": 1, "since_ms": 253402300800000}',
+        '{"at_ms": 1, "since_ms": 1, "oldest_ms": -1}',
+        *(
+            f'{{"at_ms": 1, "since_ms": 1, "{name}": {count}}}'
+            for name in COUNTS
+            for count in (-1, 10**15 + 1)
+        ),
         '{"at_ms": 1, "since_ms": 1, "state": "happy"}',
         json.dumps({"at_ms": 1, "since_ms": 1, "why": "x" * 10_000}),
         "[" * 9_000,
@@ -122,11 +140,22 @@ def test_what_is_no_report_is_none(text: str) -> None:
 # --- when -------------------------------------------------------------------------------------------------
 
 
-def test_what_is_so_once_it_is_written_is_said_at_once() -> None:
-    teller = Teller(attrs.evolve(BUSY, is_durable=False))
-    known = said(teller.saying.begin(is_durable=True))
+def test_a_new_file_in_the_place_of_one_that_failed_is_durable_once_it_has_lasted() -> None:
+    teller = Teller(BUSY)
+    teller.saying.stir()
+    teller.stands = attrs.evolve(BUSY, is_durable=False)
+    assert teller.until_told() <= SELDOM
+    teller.saying.failed()
 
-    assert (teller.first.is_durable, known.is_durable) == (False, True)
+    assert not said(teller.saying.begin(is_kept=True)).is_durable
+    teller.stands = BUSY
+    assert teller.until_told() <= EVERY
+
+
+def test_a_new_file_says_that_it_is_durable_at_once() -> None:
+    teller = Teller(attrs.evolve(BUSY, is_durable=False))
+
+    assert teller.first.is_durable
     assert teller.first.at_ms == teller.first.since_ms == int((WALL + 1000.0) * 1000)
 
 

@@ -117,6 +117,29 @@ def test_a_flush_inside_a_callback_does_not_wait_for_that_callback(togai: FakeTo
     assert max(took) < 0.9
 
 
+@pytest.mark.parametrize("flushes", [1, 0])
+def test_a_receipts_callback_that_hangs_hides_no_other_outcome(
+    ship: Ship, hanging: Gate, flushes: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Any] = []
+    options: dict[str, Any] = {"flush_interval": 60, "single_ingest_limit": 0}
+    shipper = ship(on_delivered=lambda events: told.append(len(events)), **options)
+    receipts = [shipper.submit("api_call", "acme") for _ in range(4)]
+    receipts[0].add_done_callback(hanging)
+    receipts[1].add_done_callback(hanging)
+    receipts[2].add_done_callback(lambda receipt: told.append(receipt.result(0).status))
+    for _ in range(flushes):
+        shipper.flush(5)
+        assert hanging.entered.is_set()
+
+    assert shipper.close(5)
+    assert [receipt.result(0).status for receipt in receipts] == ["delivered"] * 4
+    assert sorted(map(str, told)) == ["4", "delivered"]
+    lines = [record.getMessage() for record in caplog.records]
+    assert "1 call of a receipt's callback not made, with 1 event: an earlier one has not returned" in lines
+    assert "1 call of a receipt's callback has not returned, and close() waits no longer" in lines
+
+
 def test_what_close_tells_last_of_keeps_it_for_a_second_at_most(
     togai: FakeTogai, ship: Ship, hanging: Gate
 ) -> None:

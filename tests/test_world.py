@@ -39,12 +39,12 @@ def world(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_in_the_first_worlds_every_promise_holds() -> None:
-    done = world("--seeds", "8")
+    done = world("--seeds", "4")
 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("seed", ["147", "204"])  # without a relay, and with one
+@pytest.mark.parametrize("seed", ["149", "204"])  # without a relay, and with one
 def test_a_world_is_the_same_each_time_it_is_told(seed: str) -> None:
     stories = [world("--story", seed).stdout for _ in range(2)]
 

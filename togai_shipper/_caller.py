@@ -6,9 +6,9 @@ That is asked only where an event is refused: it costs a microsecond.
 from __future__ import annotations
 
 import sys
-from pathlib import PurePath
 
 _OURS = __name__.partition(".")[0]
+_INSIDE = f"{_OURS}."
 
 
 def caller() -> str:
@@ -18,6 +18,7 @@ def caller() -> str:
     """
     frame = sys._getframe()  # noqa: SLF001  the documented way to one's own stack, without formatting it
     while frame := frame.f_back:  # type: ignore[assignment]  # ends at None
-        if str(frame.f_globals.get("__name__", "")).partition(".")[0] != _OURS:
-            return f"{'/'.join(PurePath(frame.f_code.co_filename).parts[-2:])}:{frame.f_lineno}"
+        name = str(frame.f_globals.get("__name__", ""))
+        if name != _OURS and not name.startswith(_INSIDE):
+            return f"{'/'.join(frame.f_code.co_filename.rsplit('/', 2)[-2:])}:{frame.f_lineno}"
     return ""

@@ -61,11 +61,15 @@ class DefaultShipper:
             return stand_in
         self._look_at = now + LOOK_AGAIN  # before: meanwhile others are refused, and do not look as well
         try:
-            return self._made.setdefault("it", self._make())
+            made = self._made.setdefault("it", self._make())
         except ConfigurationError as error:
             wrong = error
         except Exception as error:  # no memory, a library that cannot be imported: not the request's fault
             wrong = ConfigurationError(f"no shipper can be made: {type(error).__name__}: {error}")
+        else:
+            if stand_in is not None:
+                stand_in.tell_over()
+            return made
         stand_in = self._instead.setdefault("of it", StandIn(self._clock))
         stand_in.note(wrong)
         return stand_in
@@ -74,8 +78,10 @@ class DefaultShipper:
         """Make it, with these options; one that is there already is closed."""
         hide(options)
         fresh = self._make(**options)
-        before = self._made.get("it")
+        before, stand_in = self._made.get("it"), self._instead.get("of it")
         self._made["it"] = fresh
+        if stand_in is not None:
+            stand_in.tell_over()
         if before is not None:
             before.close()
 

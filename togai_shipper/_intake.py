@@ -15,6 +15,7 @@ from ._config import Config
 from ._engine.batching import ENVELOPE
 from ._engine.receipt import Receipt
 from ._event import (
+    MAX_TOLD,
     ChosenId,
     Event,
     Stamp,
@@ -24,6 +25,7 @@ from ._event import (
     encode,
     fresh_id,
     id_of,
+    schema_of,
     timestamp_text,
 )
 from ._outcome import LeftOut, Outcome, Refusal
@@ -34,7 +36,6 @@ from .exceptions import ConfigurationError, InvalidEvent, QueueFull, ShipperClos
 if TYPE_CHECKING:
     from ._pipeline import Pipeline
 
-MAX_NAME = 100  # characters of a schema's name that is logged; a longer one is something else
 _stamp = Stamp()
 
 
@@ -104,10 +105,12 @@ class Intake:
             event, event_id = self._encoded(*given)
         except Exception as error:  # whatever the caller's objects raise
             return Receipt(self.refuse_invalid(error, given))
+        held = Receipt()
+        if self._is_plain and self.pipeline.put(event, held, event_id) is None:
+            return held
         wanted = self._wanted(event)
         if isinstance(wanted, Outcome):
             return Receipt(wanted)
-        held = Receipt()
         refused = self._put(wanted, held, event_id if wanted is event else id_of(wanted))
         return held if refused is None else Receipt(refused)
 
@@ -188,7 +191,8 @@ class Intake:
         if refused is None:
             return None
         if refused == "closed":
-            return self._refuse("closed", ShipperClosed("track() after close(); the event is not accepted"))
+            error = ShipperClosed("track() after close(); the event is not accepted")
+            return self._refuse("closed", error, event)
         raises = self._config.overflow == "raise"
         # Decoded only for who sees it: a full buffer must not slow its callers down as well.
         given = decode(event) if raises or self._config.on_error is not None else None
@@ -200,7 +204,7 @@ class Intake:
         if raises:
             self.pipeline.refuse("full")
             raise full
-        return self._refuse("full", full)
+        return self._refuse("full", full, event)
 
     def _may_block(self) -> bool:
         """Whether the caller may wait: a flusher would wait for itself, an event loop would stand still."""
@@ -234,29 +238,30 @@ class Intake:
         text = "when raised %s for schema %s: what it was asked about counts"
         self.pipeline.log.complain(f"when {schema_name}", text, type(error).__name__, schema_name)
 
-    def tell_refused(self, reason: Refusal, error: TogaiShipperError) -> None:
+    def tell_refused(self, reason: Refusal, error: TogaiShipperError, event: bytes | None = None) -> None:
         """Log that an event was refused, and whose it was, and call ``on_error``; it is counted already."""
         about: dict[str, object] = {"reason": reason}
         args: list[object] = [reason, error]
-        level, text = logging.WARNING, "an event was refused (%s): %s"
+        text = "an event was refused (%s): %s"
         if isinstance(error, InvalidEvent):
             about["field"] = error.field.partition("[")[0]
-            if schema_name := _schema_of(error.given):
-                about["schema"] = schema_name
-                text += "; schema %s"
-                args.append(schema_name)
+        if schema_name := _schema_of(getattr(error, "given", None)) if event is None else schema_of(event):
+            about["schema"] = schema_name
+            text += "; schema %s"
+            args.append(schema_name)
         if isinstance(error, ConfigurationError):  # every event is refused until somebody mends the options
-            about["problem"], level = error, logging.ERROR
-        elif reason != "full" and (who := caller()):  # a full buffer refuses everybody's
+            about["problem"] = error
+        elif who := caller():
             about["caller"] = who
             text += "; tracked at %s"
             args.append(who)
-        self.pipeline.log.complain("refused", text, *args, level=level, loss=True, about=about)
+        kind = f"refused {reason}"
+        self.pipeline.log.complain(kind, text, *args, level=logging.ERROR, loss=True, about=about)
         self.pipeline.reporter.tell_undelivered(error)
 
-    def _refuse(self, reason: Refusal, error: TogaiShipperError) -> Outcome:
+    def _refuse(self, reason: Refusal, error: TogaiShipperError, event: bytes | None = None) -> Outcome:
         self.pipeline.refuse(reason)
-        self.tell_refused(reason, error)
+        self.tell_refused(reason, error, event)
         return Outcome(None, "refused", reason, error)
 
     def _refused(self, reason: Refusal, event_id: str | None = None) -> Outcome:
@@ -268,7 +273,7 @@ class Intake:
 def _schema_of(given: Any) -> str:
     """Return the schema's name of what the caller handed over, if it is one."""
     name = given.schema_name if isinstance(given, Event) else given[0] if type(given) is tuple else None
-    return name if isinstance(name, str) and 0 < len(name) <= MAX_NAME else ""
+    return name if isinstance(name, str) and 0 < len(name) <= MAX_TOLD else ""
 
 
 def _invalid(error: Exception) -> InvalidEvent:

@@ -13,6 +13,9 @@ from .exceptions import DeliveryError, TogaiShipperError
 Refusal: TypeAlias = Literal["invalid", "full", "closed", "filtered", "disabled", "feedback", "misconfigured"]
 REFUSALS: tuple[Refusal, ...] = get_args(Refusal)
 
+#: Why an event was given up.
+Drop: TypeAlias = Literal["closed", "past dedupe window", "corrupt"]
+
 #: Why work that was measured is no event. ``slash redirect``, ``preflight``: requests that ask for no work.
 #: ``twice``: another middleware made an event of it. ``when``: that, or ``failures=False``, said so.
 LeftOut: TypeAlias = Literal["slash redirect", "preflight", "twice", "when", "no account"]
@@ -47,10 +50,10 @@ class Rejected:
 
 @attrs.frozen
 class Dropped:
-    """We gave these events up: ``reason`` is ``closed``, ``past dedupe window`` or ``corrupt``."""
+    """We gave these events up."""
 
     events: Sequence[bytes]
-    reason: str
+    reason: Drop
     error: DeliveryError
 
 

@@ -166,7 +166,7 @@ class Pipeline:
             verifying=self.verifying,
         )
         self.health = Health(parts)
-        self.carrying = Carrying(parts)
+        self.carrying = Carrying(parts, self.health)
         self.closing = Closing(parts, self.carrying, self.health)
         self._put = self.store.put
 

@@ -179,7 +179,8 @@ class Shipper:
     @property
     def _intake(self) -> Intake:
         """Return the intake of this process."""
-        return self._own.here()
+        intake = self._own.latest
+        return intake if intake.process.pid == os.getpid() else self._own.here()
 
     @property
     def _pipeline(self) -> Pipeline:

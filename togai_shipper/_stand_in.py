@@ -22,6 +22,7 @@ from ._engine.receipts import Receipts
 from ._engine.shutdown import Shutdown
 from ._intake import Intake
 from ._outcome import FlushReport, LeftOut, Outcome, Refusal, Stats
+from ._plural import counted
 from ._process.per_process import PerProcess
 from ._process.this_process import this_process
 from ._secret import Secret
@@ -56,6 +57,12 @@ class StandIn(Shipper):
         self.error = error
         self._config = _readable()
         self._intake.use(self._config)
+
+    def tell_over(self) -> None:
+        """Log that the options are right by now: a shipper takes its place."""
+        refused = counted(self.stats().refused["misconfigured"], "event was", "events were")
+        text = "the options are right now, and events are taken; %s refused before"
+        self._pipeline.log.recovered("refused misconfigured", text, refused)
 
     @property
     def is_closed(self) -> bool:
@@ -156,5 +163,6 @@ class _RefusingIntake(Intake):
 
     def _put(self, event: bytes, held: Receipt | None = None, event_id: str = "") -> Outcome:  # noqa: ARG002  none is held
         if self._refusing.shutdown.has_begun:
-            return self._refuse("closed", ShipperClosed("track() after close(); the event is not accepted"))
+            error = ShipperClosed("track() after close(); the event is not accepted")
+            return self._refuse("closed", error, event)
         return self._refuse("misconfigured", self._refusing.error())

@@ -10,6 +10,7 @@ from test_import_direction import MODULES, ROOT, imported, ours
 ORDER = [
     "cli.formats",
     "cli.options",
+    "cli.remedies",
     "cli.processes",
     "cli.relay_processes",
     "cli.beside_a_relay",
@@ -135,6 +136,7 @@ ORDER = [
 SHARED = {
     "cli.formats",
     "cli.options",
+    "cli.remedies",
     "cli.processes",
     "cli.relay_processes",
     "cli.beside_a_relay",

@@ -134,6 +134,21 @@ def test_files_that_cannot_be_used_are_listed_with_what_becomes_of_them(spool: S
     ) == 1
 
 
+def test_of_very_many_files_those_that_are_not_well_are_listed_and_the_others_counted(spool: Spool) -> None:
+    files = [spool.file("a").path.name for _ in range(3)]
+    damaged = spool.file("a")
+    damaged.path.write_bytes(b"garbage" * 1000)
+
+    result = run("ls", "--limit", 2, spool.path)
+    table, remarks = result.stdout.split("more files: ")
+
+    assert damaged.path.name in table
+    assert sum(name in table for name in files) == 1
+    assert remarks.startswith("2 gone. To list them: --limit 4, or --json.\n")
+    assert "3 events are in files whose process is gone" in remarks
+    assert len(json.loads(run("ls", "--json", "--limit", 2, spool.path).stdout)["files"]) == 4
+
+
 def test_an_empty_directory_says_so(spool: Spool) -> None:
     assert run("ls", spool.path).stdout == f"{spool.path}: no spool file is here.\n"
     assert json.loads(run("ls", "--json", spool.path).stdout)["totals"]["pending"] == 0

@@ -30,7 +30,7 @@ def test_the_books_balance_whatever_the_sandbox_does() -> None:
     assert "billed twice      0" in result.output
     assert "reason: latency: there is no unit Fortnights (HTTP 400)" in result.output
     assert "503: Togai is down" in result.output
-    assert "log: WARNING: event" in result.output
+    assert "log: ERROR: event" in result.output
     assert "\x1b" not in result.output
 
 

@@ -46,15 +46,26 @@ def test_what_is_wrong_is_told_with_what_to_do_and_exit_status_1(net: Net) -> No
     )
     assert "warn  TOGAI_FLUSH_INTERVALL is not an option" in result.stdout
     assert "fail  TCP          api.togai.com:443: Connection refused\n" in result.stdout
-    assert result.stdout.endswith("2 failures and 1 warning: see above what to do.\n")
+    assert "\n2 failures and 2 warnings: see above what to do." in result.stdout
     assert net.asked == []
 
 
-def test_a_warning_alone_is_no_failure(net: Net) -> None:
-    result = run(net.world(), TOGAI_ENABLED="false")
+def test_a_warning_alone_is_no_failure(net: Net, tmp_path: Path) -> None:
+    result = run(net.world(), "--spool", tmp_path / "spool", TOGAI_ENABLED="false")
 
     assert result.exit_code == 0
     assert result.stdout.endswith("1 warning: see above what to do.\n")
+
+
+def test_processes_that_it_cannot_see_are_not_said_to_be_well(net: Net) -> None:
+    result = run(net.world())
+
+    assert result.exit_code == 0
+    assert "warn  process      not seen: without a spool, no process says" in result.stdout
+    assert "TOGAI_SPOOL=DIR, or --spool DIR" in result.stdout
+    assert result.stdout.endswith(
+        "1 warning: see above what to do. It has not seen how the application's processes stand.\n"
+    )
 
 
 def test_a_program_reads_the_same(net: Net) -> None:

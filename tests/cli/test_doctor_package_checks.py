@@ -81,8 +81,8 @@ def test_damaged_metadata_is_no_version(tmp_path: Path, monkeypatch: pytest.Monk
     assert installed("damaged-package") is None
 
 
-def test_a_hole_is_a_warning_and_no_failure(net: Net) -> None:
-    result = run(net.world(installed={"urllib3": "1.26.20"}.get))
+def test_a_hole_is_a_warning_and_no_failure(net: Net, tmp_path: Path) -> None:
+    result = run(net.world(installed={"urllib3": "1.26.20"}.get), "--spool", tmp_path / "spool")
 
     assert result.exit_code == 0
     assert "warn  urllib3      1.26.20 has published security holes (CVE-" in result.stdout

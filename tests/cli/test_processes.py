@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import json
+import re
 from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from runbook_messages import COMPLAINING, HOLE, sources, told
 
 from togai_shipper._engine.self_report import SelfReport
 from togai_shipper.cli.processes import (
+    COUNTS,
     FAILURES,
     WARNINGS,
     WORDS,
@@ -22,7 +30,11 @@ from togai_shipper.cli.processes import (
     why,
     word,
 )
+from togai_shipper.cli.top.looking import Sight
+from togai_shipper.cli.top.picture import Picture, below, picture_json
+from togai_shipper.cli.top.rates import Rates
 
+OLDER_MS = 400_000  # an event that waits for longer than all is well
 NOW = 1_800_000_000_000
 WELL = SelfReport(at_ms=NOW - 1000, since_ms=NOW - 600_000, pending=3, oldest_ms=NOW - 2000, accepted=9)
 
@@ -133,7 +145,7 @@ def test_they_are_sorted_by_trouble_and_then_by_what_waits() -> None:
     ("relay", "command"),
     [
         ("redis://…@h:6379", "togai-shipper doctor --relay redis://…@h:6379"),
-        ("of the application's own function", "togai-shipper doctor --relay URL"),
+        ("of the application's own function", "togai-shipper doctor --relay redis://..."),
     ],
 )
 def test_a_process_that_hands_over_to_a_relay_is_mended_there(relay: str, command: str) -> None:
@@ -143,6 +155,8 @@ def test_a_process_that_hands_over_to_a_relay_is_mended_there(relay: str, comman
     for each in (parked, unwell):
         assert remedy(each, "DIR", NOW).endswith(command)
     assert command not in remedy(alive(is_refusing=True, relay=relay), "DIR", NOW)
+    drainer = attrs.evolve(alive(state="parked", is_by_key=True), is_drainer=True)
+    assert "all events stay in the relay" in remedy(drainer, "URL", NOW)
 
 
 def test_those_with_the_same_trouble_are_told_together() -> None:
@@ -168,6 +182,125 @@ def test_what_a_process_said_long_ago_is_shown_with_its_age() -> None:
 )
 def test_each_trouble_has_a_next_command(process: Process) -> None:
     assert "togai-shipper " in remedy(process, "DIR", NOW)
+
+
+COMPLAINTS = sorted(
+    {
+        message.text.replace(HOLE, "7 events")
+        for message in told(sources())
+        if message.at.split(":")[0] in COMPLAINING and "parked" not in message.text
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "said", [*COMPLAINTS, *(f"no reply yet, {moved}" for moved in ("nothing moves", "x"))]
+)
+def test_whatever_a_process_complains_of_has_a_remedy_that_says_what_to_type(said: str) -> None:
+    advice = remedy(alive(is_healthy=False, why=said), "/spool", NOW)
+
+    assert "togai-shipper " in advice
+    assert "may know these words" not in advice, "none of its own"
+    assert "DIR" not in advice
+    assert all(len(line) <= 90 for line in advice.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("said", "does"),
+    [
+        ("every attempt of the last minute failed: no reply: timed out, the way is slow: 1 of", "Bytes move"),
+        ("every attempt of the last minute failed: no reply: timed out, the request has gone", "hangs"),
+        (
+            "every attempt of the last minute failed: no reply: [Errno 111] Connection refused",
+            "Nobody answers",
+        ),
+        ("every attempt of the last minute failed: no relay: ConnectionError: Error 111", "--relay"),
+        ("every attempt of the last minute failed: try later (HTTP 503)", "takes nothing"),
+        ("every attempt of the last minute failed: slow down (HTTP 429)", "quota"),
+        ("every attempt of the last minute failed: no reply: the proxy: 403", "a proxy"),
+        ("something new", "togai-shipper doctor --spool /spool"),
+    ],
+)
+def test_a_remedy_fits_what_fails(said: str, does: str) -> None:
+    assert does in remedy(alive(is_healthy=False, why=said), "/spool", NOW)
+
+
+def test_an_old_event_of_a_process_that_says_nothing_of_it_has_a_remedy() -> None:
+    said_nothing = attrs.evolve(OLDER, held_oldest_ms=NOW - 600_000)
+
+    assert "Compare in/s and out/s" in remedy(said_nothing, "/spool", NOW)
+
+
+def test_those_whose_trouble_differs_by_a_figure_alone_are_told_together() -> None:
+    slow = [alive(f"pid {n}", is_healthy=False, why=f"no reply yet, {n} of 9 bytes") for n in (1, 2)]
+
+    assert len(grouped(slow, NOW)) == 1
+
+
+_MOMENTS = st.integers(-2, 2) | st.integers(NOW - 10**10, NOW + 10**10) | st.integers(-(2**70), 2**70)
+_FACTS = {
+    **dict.fromkeys(("at_ms", "since_ms"), _MOMENTS),
+    "oldest_ms": _MOMENTS | st.none(),
+    "state": st.sampled_from(["open", "parked", "closing", "closed", "happy"]),
+    "why": st.text(max_size=500) | st.sampled_from(["parked: ", "the way is slow", "\x1b[2J\ud800 \u202e"]),
+    **{name: st.booleans() for name in ("is_healthy", "is_by_key", "is_refusing", "is_durable")},
+    **{
+        name: st.integers(-2, 5) | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=3)
+        for name in (*COUNTS, "pending", "dead_letters")
+    },
+}
+
+
+@given(
+    written=st.lists(
+        st.fixed_dictionaries(
+            {name: st.integers(0, 2 * NOW) for name in ("at_ms", "since_ms")},
+            optional={name: facts for name, facts in _FACTS.items() if name not in ("at_ms", "since_ms")},
+        )
+        | st.fixed_dictionaries({}, optional=_FACTS),
+        min_size=1,
+        max_size=3,
+    ),
+    held=st.integers(0, 5),
+    is_alive=st.booleans(),
+)
+def test_nothing_that_stands_in_a_report_breaks_or_deceives_who_reads_it(
+    written: list[dict[str, Any]], held: int, *, is_alive: bool
+) -> None:
+    reports = [SelfReport.of_text(json.dumps(facts)) for facts in written]
+    rates, rows = Rates(), []
+    for second, report in enumerate(reports):
+        process = Process(
+            name="pid 1",
+            is_alive=is_alive,
+            report=report,
+            held=held,
+            held_oldest_ms=NOW - OLDER_MS if held else None,
+        )
+        rows = rates.rows([process], float(second))
+
+        what = word(process, NOW)
+        assert process.pending >= held, "what is in its file waits, whatever it says"
+        assert not held or process.oldest(NOW) >= OLDER_MS / 1000
+        assert not (held and is_alive) or what not in ("ok", "closing"), "an old event is never well"
+        assert process.oldest(NOW) >= 0
+        assert remedy(process, "DIR", NOW)
+        said = f"{sentence([process], NOW)} {process_json(process, NOW)} {why(process, NOW)}"
+        assert len(said) < 4000
+        assert all(len(line) < 2000 for line in below(rows, Sight([process]), "DIR", NOW))
+        text = json.dumps(picture_json(rows, Sight([process]), "DIR", NOW))
+        assert "-" not in "".join(re.findall(r'": (-?[0-9.e+-]+)', text))
+        for row in rows:
+            assert all(rate is None or 0 <= rate < 10**17 for rate in (row.coming, row.going))
+    with io.StringIO() as screen:
+        Console(file=screen, width=80).print(Picture(rows, Sight([row.process for row in rows]), "DIR", NOW))
+
+
+def test_a_process_whose_clock_is_ahead_is_not_believed_to_have_spoken_just_now() -> None:
+    ahead = alive(at_ms=NOW + 600_000)
+
+    assert word(ahead, NOW) == "silent"
+    assert why(ahead, NOW) == "its clock is 10 min ahead of ours, or was set back"
 
 
 def test_a_line_that_is_parked_by_something_else_than_the_key_is_told_to_try_again() -> None:

@@ -223,6 +223,15 @@ def test_counts_that_begin_anew_give_no_rate_below_nothing() -> None:
     assert (anew.coming, anew.going) == (0.0, 0.0)
 
 
+def test_a_process_whose_clock_was_set_back_has_no_rates_for_a_moment() -> None:
+    rates = Rates()
+    rates.rows([process(11, 5, 1)], 0.0)
+
+    (row,) = rates.rows([process(10, 500, 500)], 1.0)
+
+    assert (row.coming, row.going) == (None, None)
+
+
 def test_a_process_that_is_gone_has_no_rates() -> None:
     gone = attrs.evolve(process(10), is_alive=False)
 

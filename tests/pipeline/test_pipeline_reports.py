@@ -62,7 +62,7 @@ def test_delivered_events_are_told_after_they_were_counted() -> None:
     assert delivered == 3
 
 
-def test_failing_delivery_is_logged_after_ten_seconds_and_then_once_a_minute(
+def test_failing_delivery_is_logged_after_ten_seconds_and_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     w = world()
@@ -73,9 +73,8 @@ def test_failing_delivery_is_logged_after_ten_seconds_and_then_once_a_minute(
     w.pipeline.flush(200)
 
     lines = [record.getMessage() for record in caplog.records if "delivery has failed" in record.getMessage()]
-    assert 3 <= len(lines) <= 4
+    assert len(lines) == 1
     assert "5 events wait" in lines[0]
-    assert "more like this" in lines[1]
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
 

@@ -252,6 +252,19 @@ def hold() -> None:
     threading.Event().wait()
 
 
+def end() -> None:
+    """So many processes, one after the other, that track and close at once; each may leave a file."""
+    for _ in range(given.events):
+        if os.fork() == 0:
+            producer = Producer()
+            events = producer.track(3)
+            report = shipper.close(0.05)
+            say("safe" if report.pending >= len(events) and not report.dropped else "unsafe", *events)
+            os._exit(0)
+        os.wait()
+        say("files", len(list(Path(here).glob("*.db"))))
+
+
 def outlive() -> None:
     """Track in a parent, which is killed, and in a child that it has forked, and which is not."""
     producer = Producer()
@@ -371,6 +384,7 @@ shipper = Shipper(session_factory=Session, **{**quick, **given.options})
     "fork": functools.partial(produce, forking=True),
     "drain": drain,
     "hold": hold,
+    "end": end,
     "outlive": outlive,
     "commit": commit,
     "count": count,

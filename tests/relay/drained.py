@@ -26,15 +26,15 @@ class Drained:
     link: FakeLink
     drainer: Drainer
 
-    def run(self, seconds: float) -> None:
-        """Let time pass; all that is due is done."""
+    def run(self, seconds: float, step: float = 0.05) -> None:
+        """Let time pass, in steps of so many seconds while nothing is to be sent; all that is due is done."""
         until = self.clock.now + seconds
         while self.clock.now < until:
             before = self.clock.now
             self.drainer.stream.work_here()
             self.drainer.pipeline.flush(min(0.1, until - before))
             if self.clock.now == before:
-                self.clock.now += 0.05
+                self.clock.now += step
 
     @property
     def stats(self) -> Any:

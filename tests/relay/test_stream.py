@@ -222,17 +222,17 @@ def test_foreign_entries_are_told_once_and_their_number_once_an_hour_where_it_ha
     drained = leading(world)
     for n in range(10):
         world.relay.server = RedisServer(f"run {n + 2}", "replication 2")  # all is read once more
-        drained.run(70.0)
+        drained.run(70.0, step=0.5)
     assert caplog.text.count("has other fields") == 1
 
     world.relay.add_fields({b"x": b"y"})
     drained.run(5.0)
     assert "cannot be read: not sent" not in caplog.text
-    drained.run(3600.0)
+    drained.run(3600.0, step=1.0)
     assert caplog.text.count("4 entries of the relay that cannot be read: not sent, they stay") == 1
 
     world.relay.stream.clear()
-    drained.run(3700.0)
+    drained.run(3700.0, step=1.0)
     assert caplog.text.count("cannot be read: not sent") == 1
 
 

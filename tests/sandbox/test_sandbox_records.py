@@ -77,6 +77,19 @@ def test_records_are_found_as_in_a_plain_list(steps: list[Any], size: int) -> No
     assert records.numbered(kept[0].number - 1 if kept else records.next_number) is None
 
 
+def test_a_sorted_record_that_is_forgotten_is_not_found_by_its_moment() -> None:
+    records = Records()
+    kept = [
+        records.add(event(str(number), timestamp="2024-01-01T00:00:00Z"), statuses.METERED, 0.0)
+        for number in (1, 2)
+    ]
+    records.sort_some(2)
+
+    records.keep_newest(1)
+
+    assert all_in(records, "oldest", 5) == kept[1:]
+
+
 # --- what is counted --------------------------------------------------------------------------------------
 
 CHANGES = st.lists(

@@ -12,6 +12,7 @@ import signal
 import pytest
 from herd import KILLED, POISON, Herd, Judgement, behave, herd, is_poison, judged, misbehave, show
 
+from togai_shipper.spool.merging import FEWEST
 from togai_shipper.testing import FakeTogai, Received, faults
 
 pytestmark = pytest.mark.processes
@@ -234,6 +235,53 @@ def test_what_is_safe_survives_a_kill_as_several_small_files_are_moved(
     assert judgement.safe == 200
     assert judgement.dead == 1
     assert herd.complaints == []
+    assert herd.left_behind == []
+
+
+MERGE = {
+    "before their heir is named": ("theirs", "INTO meta", 1),
+    "once some name their heir": ("theirs", "INTO meta", 3),
+    "before the copy": ("ours", "INSERT INTO event", 2),
+    "before the copy is there": ("ours", "COMMIT", 2),
+    "before the first is removed": ("event", "os.remove .db", 1),
+    "once some are removed": ("event", "os.remove .db", 3),
+    "before the WAL of one is removed": ("event", "os.remove .db-wal", 2),
+    "before the lock of one is removed": ("event", "os.remove .lock", 2),
+    "before their records are forgotten": ("ours", "DELETE FROM meta", 1),
+}
+
+
+@pytest.mark.parametrize("point", MERGE)
+def test_what_is_safe_survives_a_kill_as_processes_that_end_at_once_merge_what_others_left(
+    togai: FakeTogai, herd: Herd, point: str
+) -> None:
+    togai.on_request = lambda received: faults.Refuse(503)
+    where, what, nth = MERGE[point]
+    assert herd.run("end", "--events", "12", "--die", where, what, str(nth)) == 0, herd.errors
+    behave(togai)
+    herd.drained()
+
+    judgement = judged(togai, herd)
+    assert judgement.is_right, judgement
+    assert judgement.is_counted, judgement
+    assert 0 < judgement.safe < 3 * 12  # some were killed
+    assert herd.words("unsafe") == []
+    assert herd.complaints == []
+    assert herd.left_behind == []
+
+
+def test_a_crash_loop_of_processes_that_end_at_once_leaves_few_files(togai: FakeTogai, herd: Herd) -> None:
+    togai.on_request = lambda received: faults.Refuse(503)
+    assert herd.run("end", "--events", "60") == 0, herd.errors
+    assert max(map(int, herd.words("files"))) <= FEWEST
+    behave(togai)
+    herd.drained()
+
+    judgement = judged(togai, herd)
+    assert judgement.is_right, judgement
+    assert judgement.is_counted, judgement
+    assert judgement.safe == 3 * 60
+    assert herd.words("unsafe") == []
     assert herd.left_behind == []
 
 

@@ -11,6 +11,9 @@ from closed_accounts import Accounts, closed_account
 from spooled import files, stats
 from sqlite_handles import break_off
 
+from togai_shipper.spool.rows import ROW_BYTES, Row
+from togai_shipper.spool.shelf import Shelf
+
 
 def full_lane(worlds: Any, **options: Any) -> Accounts:
     """A lane that is full, and as many events of its cause on disk alone."""
@@ -153,6 +156,7 @@ def test_a_row_that_somebody_has_removed_or_damaged_is_passed_by(worlds: Any, fo
 
     assert stats(w.world).pending == 0
     assert stats(w.world).corrupt_rows == 1
+    assert stats(w.world).spool_bytes == 0
 
 
 def test_in_a_file_that_had_to_be_left_it_waits_until_that_can_be_read(
@@ -172,3 +176,16 @@ def test_in_a_file_that_had_to_be_left_it_waits_until_that_can_be_read(
 
     assert stats(w.world).pending == 0
     assert w.world.server.metered.keys() >= w.accounts.keys() - w.refused
+
+
+def test_a_damaged_one_takes_no_room_from_then_on() -> None:
+    shelf = Shelf()
+    events = [b"1" * 10, b"2" * 20, b"3" * 30]
+    shelf.written(events, 1, 3, 0.0, {id(event) for event in events})
+    assert shelf.bytes == shelf.aside_bytes == 60 + 3 * ROW_BYTES
+
+    shelf.left_aside(None, [events[0]])  # damaged
+    assert shelf.bytes == shelf.aside_bytes == 50 + 2 * ROW_BYTES
+    shelf.left_aside(None)  # removed by somebody
+    shelf.left_aside(Row(3, 0, known=False, body=events[2]))
+    assert (shelf.bytes, shelf.aside_bytes) == (30 + ROW_BYTES, 0)

@@ -13,9 +13,9 @@
 - who carries them: ``threads``, ``flushers``
 - how a process stands, as others are told: ``self_report`` (the facts), ``saying`` (when)
 - what keeps them beyond memory: ``store`` (the seam to what is durable), ``rounds`` (how its thread works)
-- one request: ``key``, ``server_clock``, ``whole_reply`` (read strictly), ``exchange`` (its time, and how
-  far it is), ``guarded_head`` (who may read it), ``timed_http`` (inside urllib3), ``no_reply`` (why there
-  is none), ``certificates``, ``transport``
+- one request: ``key``, ``server_clock``, ``whole_reply`` (read strictly), ``progress`` (how far it is),
+  ``exchange`` (its time), ``guarded_head`` (who may read it), ``timed_http`` (inside urllib3), ``no_reply``
+  (why there is none), ``certificates``, ``transport``
 - where batches go: ``destination`` (the seam: Togai, or a relay)
 - where all events wait: ``line`` (buffer, store, and who waits)
 - one batch until its verdict: ``delivery``

@@ -91,7 +91,7 @@ class Asking:
             return None
         begun, reply = self._clock(), Reply(None, error="the flusher was stopped")
         try:
-            with without_sigpipe(), while_waiting(lambda: None):
+            with without_sigpipe(), while_waiting(lambda _: None):
                 reply = connection.look_up(key, min(PATIENCE, deadline() - begun))
         except NoSession as error:
             reply = Reply(None, error=str(error), sent=False)

@@ -406,9 +406,7 @@ class Buffer:
         batch = Batch(events, self._popped, since, maybe_read=known, fills=fills)
         if room is None:
             self.byte_cap.note_cut(batch)
-        self._popped += count
-        while len(self._marks) > 1 and self._marks[1][0] <= self._popped:
-            self._marks.popleft()
+        self._note_popped(count)
         size = sum(map(len, events))
         # Empty: exact again, whatever interrupted a +=.
         self._fresh_bytes = self._fresh_bytes - size if fresh else 0
@@ -418,6 +416,25 @@ class Buffer:
         self._taken += count
         self._taken_bytes += size
         return batch
+
+    def _pop_all_fresh(self) -> list[Batch]:
+        """Take out all new events, without a look at any: a million of them would take a second."""
+        left = []
+        while fresh := self._fresh:
+            position, (_, since, known) = self._popped, self._marks[0]
+            # As far as all, or none, may be known to Togai.
+            changes = [self._known_to, *(at for at, _, its_known in self._marks if its_known is not known)]
+            count = min([len(fresh), *(at - position for at in changes if at > position)])
+            events = list(map(deque.popleft, repeat(fresh, count)))
+            self._note_popped(count)
+            left.append(self.as_known(Batch(events, position, since, maybe_read=known)))
+        self._fresh_bytes = self._caused = self._caused_bytes = 0
+        return left
+
+    def _note_popped(self, count: int) -> None:
+        self._popped += count
+        while len(self._marks) > 1 and self._marks[1][0] <= self._popped:
+            self._marks.popleft()
 
     def _pop_again(self) -> Batch | None:
         """Cut the next batch from those that were tried: as long as requests may be by now.
@@ -623,10 +640,9 @@ class Buffer:
 
     def give_up_waiting(self) -> list[Batch]:
         """Return what is left and no flusher carries; the buffer has it no longer. Called under the lock."""
-        while self._fresh:
-            self._again.append(self._pop_fresh())
         places = (self._again, self._singles, self._aside)
-        left = [self.as_known(batch) for place in (*places, self.lane.give_up()) for batch in place]
+        waiting = [batch for place in (*places, self.lane.give_up()) for batch in place]
+        left = list(map(self.as_known, waiting)) + self._pop_all_fresh()
         for place in places:
             place.clear()
         self._taken = self.in_flight

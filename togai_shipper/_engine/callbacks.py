@@ -1,8 +1,10 @@
 """The application's callbacks: ``on_delivered``, ``on_error``, ``on_unbilled``, and who waits for a receipt.
 
-They run outside every lock, may be slow, may raise, may call ``track``, ``flush`` or ``close``. A thread that
-must not be held up defers its calls; a flusher makes them. Events are decoded only as a call is made, and a
-call is given few of them, since a million given up at once would take half a minute, and gigabytes.
+They run outside every lock, may be slow, may raise, may hang, may call ``track``, ``flush`` or ``close``. The
+calls that tell of a settlement are deferred until all of them are known; then whoever settled makes them, and
+another thread those behind one that hangs. A thread that must not be held up leaves its calls to a flusher.
+Events are decoded only as a call is made, and a call is given few of them, since a million given up at once
+would take half a minute, and gigabytes.
 """
 
 from __future__ import annotations
@@ -10,27 +12,28 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
 
 from togai_shipper._config import Config
 from togai_shipper._event import decode_own
-from togai_shipper._outcome import Finding, Outcome
+from togai_shipper._outcome import Finding
 from togai_shipper._plural import counted
 from togai_shipper._process.signals import as_application
 
 from .log import Log
-from .receipt import Receipt
 from .receipts import Receipts
 from .telling import Telling
 
 MOST_EVENTS = 500  # events that one call is given: as many as a batch has, and soon decoded
+HANGS_AFTER = 0.2  # seconds after which a call is told of that has not returned as close() does
 STUCK_AFTER = 0.5  # seconds after which, at the end, a callback that has not returned is not called once more
 
-CallName: TypeAlias = Literal["on_delivered", "on_error", "on_unbilled", "a receipt's callback"]
+CallName: TypeAlias = Literal["on_error", "on_unbilled", "a receipt's callback", "on_delivered"]
+CALL_NAMES: tuple[CallName, ...] = get_args(CallName)  # in the order in which they are made at the end
 
 
 @attrs.frozen(eq=False)
@@ -38,7 +41,8 @@ class Callback:
     """A callback to be called, with its arguments, and events behind them; ``telling`` waits for it.
 
     Attributes:
-        events: encoded ones; ``None``: it is given none.
+        events: encoded ones, of which it is given some; ``None``: it is given none.
+        start: the first of those; it is given ``MOST_EVENTS`` at most.
 
     """
 
@@ -46,14 +50,21 @@ class Callback:
     function: Callable[..., object]
     arguments: tuple[Any, ...] = ()
     events: Sequence[bytes] | None = None
+    start: int = 0
     telling: Telling | None = None
+
+    @property
+    def count(self) -> int:
+        """How many events it tells of."""
+        return 1 if self.events is None else min(MOST_EVENTS, len(self.events) - self.start)
 
     def make(self) -> None:
         """Call it."""
         if self.events is None:
             self.function(*self.arguments)
         else:
-            self.function(*self.arguments, tuple(map(decode_own, self.events)))
+            given = self.events[self.start : self.start + MOST_EVENTS]
+            self.function(*self.arguments, tuple(map(decode_own, given)))
 
     def end(self) -> None:
         """It has returned, or is not made after all."""
@@ -79,7 +90,7 @@ class Callbacks:
         self._receipts = receipts
         self._log = log
         self._in_callback = in_callback  # entered around each call
-        self._inside: dict[int, tuple[CallName, float]] = {}  # threads inside a call, which, and since when
+        self._inside: dict[int, tuple[Callback, float]] = {}  # threads inside a call, which, and since when
         self._deferring: set[int] = set()  # threads that defer their calls
         self._deferred: deque[Callback] = deque()
         self._last: deque[Callback] = deque()  # those that ``close()`` alone makes, and waits for
@@ -90,60 +101,49 @@ class Callbacks:
 
     def delivered(self, events: Sequence[bytes]) -> None:
         """Call ``on_delivered``."""
-        if self._on_delivered is not None:
-            for part in _parts(events):
-                self._make(Callback("on_delivered", self._on_delivered, events=part))
+        if (on_delivered := self._on_delivered) is not None:
+            calls = [
+                Callback("on_delivered", on_delivered, events=events, start=each) for each in _starts(events)
+            ]
+            self._make_or_defer(calls)
 
     def undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
         """Call ``on_error``, but not from inside itself."""
-        for call in self._calls_of_on_error(error, events):
-            self._make(call)
+        self._make_or_defer(self._calls_of_on_error(error, events))
 
     def unbilled(self, finding: Finding) -> None:
         """Call ``on_unbilled``."""
         if self._on_unbilled is not None:
-            self._make(Callback("on_unbilled", self._on_unbilled, (finding,)))
+            self._make_or_defer([Callback("on_unbilled", self._on_unbilled, (finding,))])
 
     def resolve_receipts(self) -> None:
-        """Resolve the receipts of what was settled; those who wait for one may call us from it."""
-        if threading.get_ident() in self._deferring:
-            return
-        while (resolved := self._receipts.pop_resolved()) is not None:
-            receipt, outcome, telling = resolved
-            if receipt.settle_unseen(outcome):
-                _end(telling, receipt)
-            else:
-                self._make(Callback("a receipt's callback", self._resolve_watched, resolved))
+        """Resolve the receipts of what was settled that somebody watches; their callbacks are deferred."""
+        while (watched := self._receipts.pop_watched()) is not None:
+            receipt, outcome, telling = watched
+            for function in receipt.settle_watched(outcome):
+                self._defer(Callback("a receipt's callback", function, (receipt,)), telling)
+            if telling is not None:
+                telling.end(receipt)
 
-    def _resolve_watched(self, receipt: Receipt, outcome: Outcome, telling: Telling | None) -> None:
-        """Resolve a receipt that somebody waits for or has left a callback with, and all that are left."""
+    def _make_or_defer(self, calls: Iterable[Callback]) -> None:
         me = threading.get_ident()
-        ended_by = None
-        while True:
-            self._inside[me] = ("a receipt's callback", self._clock())  # each is one that may hang
-            try:
-                receipt.set_result(outcome)
-            except BaseException as error:  # SystemExit, Ctrl-C: the other receipts are resolved all the same
-                ended_by = error
-            finally:
-                _end(telling, receipt)
-            while (resolved := self._receipts.pop_resolved()) is not None:
-                receipt, outcome, telling = resolved
-                if not receipt.settle_unseen(outcome):
-                    break
-                _end(telling, receipt)
+        telling = self._tellings.get(me)
+        for call in calls:
+            if telling is not None or me in self._deferring:
+                self._defer(call, telling)
             else:
-                break
-        if ended_by is not None:
-            raise ended_by
+                self._make(call)
+
+    def _defer(self, call: Callback, telling: Telling | None) -> None:
+        if telling is not None:
+            call = attrs.evolve(call, telling=telling)
+            telling.expect(call)
+        self._deferred.append(call)
 
     def _make(self, call: Callback) -> None:
         me = threading.get_ident()
-        if me in self._deferring:
-            self._defer(call, self._tellings.get(me))
-            return
         outer = self._inside.get(me)
-        self._inside[me] = (call.name, self._clock())
+        self._inside[me] = (call, self._clock())
         try:
             with self._in_callback(), as_application():
                 call.make()
@@ -156,15 +156,12 @@ class Callbacks:
                 self._inside[me] = outer
             call.end()
 
-    def _defer(self, call: Callback, telling: Telling | None) -> None:
-        if telling is not None:
-            call = attrs.evolve(call, telling=telling)
-            telling.expect(call)
-        self._deferred.append(call)
-
     @contextmanager
     def telling(self, telling: Telling) -> Iterator[None]:
-        """Around all that is told of one settlement: what is deferred belongs to it, too."""
+        """Around all that is told of one settlement: its calls are deferred, all of them, and belong to it.
+
+        Who settles makes them afterwards; or another thread does, where one of them hangs.
+        """
         me = threading.get_ident()
         self._tellings[me] = telling
         try:
@@ -181,15 +178,17 @@ class Callbacks:
     def longest(self) -> tuple[str, float]:
         """Return which callback has been running for longest, and for how many seconds; none: ``("", 0)``."""
         inside = list(self._inside.values())  # in one step: other threads enter and leave
-        name, since = min(inside, key=lambda call: call[1], default=("", self._clock()))
-        return name, self._clock() - since
+        if not inside:
+            return "", 0.0
+        call, since = min(inside, key=lambda each: each[1])
+        return call.name, self._clock() - since
 
     def _calls_of_on_error(self, error: Exception, events: Sequence[bytes]) -> list[Callback]:
         """Return the calls that tell of it; none where this is a call from inside ``on_error`` itself."""
         on_error, inside = self._on_error, self._inside.get(threading.get_ident())
-        if on_error is None or (inside is not None and inside[0] == "on_error"):
+        if on_error is None or (inside is not None and inside[0].name == "on_error"):
             return []
-        return [Callback("on_error", on_error, (error,), part) for part in _parts(events)]
+        return [Callback("on_error", on_error, (error,), events, start) for start in _starts(events)]
 
     # --- deferring ---
 
@@ -208,25 +207,33 @@ class Callbacks:
     @property
     def is_any_left(self) -> bool:
         """Whether there are calls to be made, deferred ones or receipts'."""
-        return bool(self._deferred or self._last) or self._receipts.is_any_resolved
-
-    @property
-    def is_any_deferred(self) -> bool:
-        """Whether calls wait to be made."""
-        return bool(self._deferred)
+        return bool(self._deferred or self._last) or self._receipts.is_any_watched
 
     def make_deferred(self) -> bool:
         """Make the calls that were deferred; return whether there were any."""
-        made = False
-        if threading.get_ident() not in self._deferring:
-            self.resolve_receipts()
-            while True:
-                try:
-                    call = self._deferred.popleft()
-                except IndexError:  # another thread has made the last of them
-                    break
+        if threading.get_ident() in self._deferring:
+            return False
+        self.resolve_receipts()
+        return self._make_all(self._deferred, lambda: True)
+
+    def _make_all(self, calls: deque[Callback], may_go_on: Callable[[], bool]) -> bool:
+        """Make these calls, as long as there is time; return whether there were any.
+
+        Another thread may make some of them, or leave them out.
+        """
+        made, ended_by = False, None
+        while calls and may_go_on():
+            try:
+                call = calls.popleft()
+            except IndexError:  # pragma: no cover  another thread has made the last of them
+                break
+            made = True
+            try:
                 self._make(call)
-                made = True
+            except BaseException as error:  # SystemExit, Ctrl-C: the others are called all the same
+                ended_by = error
+        if ended_by is not None:
+            raise ended_by
         return made
 
     def keep_for_last(self, errors: Sequence[tuple[Exception, Sequence[bytes]]]) -> None:
@@ -239,48 +246,50 @@ class Callbacks:
 
         ``until``: monotonic seconds after which none is begun; those that are left then are left out.
         """
+        self.resolve_receipts()
+        self._put_last_in_order()
         try:
-            self.resolve_receipts()
+            self._make_all(self._last, lambda: self._may_begin_one(until))
         finally:
-            self._put_last_in_order()
-            self._make_last(until)
+            self.leave_out_last()
+
+    def _may_begin_one(self, until: float) -> bool:
+        self.last_call_at = self._clock()
+        return self.last_call_at < until
 
     def _put_last_in_order(self) -> None:
         """Let ``_last`` be all that is left to be called: of ``on_error`` first, since it tells of losses."""
         left = _emptied(self._deferred) + _emptied(self._last)
-        before = self._clock() - STUCK_AFTER
-        stuck = {name for name, since in list(self._inside.values()) if since <= before}
-        for name in ("on_error", "on_delivered"):
+        stuck = {id(call.function) for call in self._inside_for(STUCK_AFTER)}
+        for name in CALL_NAMES:
             calls = [call for call in left if call.name == name]
-            if name in stuck:
-                self._leave_out(calls, "an earlier one has not returned")
-            else:
-                self._last += calls
+            behind = [call for call in calls if id(call.function) in stuck]
+            self._leave_out(behind, "an earlier one has not returned")
+            self._last += [call for call in calls if id(call.function) not in stuck]
 
-    def _make_last(self, until: float) -> None:
-        ended_by = None
-        with suppress(IndexError):  # that was the last one; or whoever closes has waited long enough
-            while (now := self._clock()) < until:
-                call = self._last.popleft()
-                self.last_call_at = now
-                try:
-                    self._make(call)
-                except BaseException as error:  # SystemExit: the others are called all the same
-                    ended_by = error
-        self.leave_out_last()
-        if ended_by is not None:
-            raise ended_by
+    def _inside_for(self, seconds: float) -> list[Callback]:
+        """Return the calls of other threads that were begun so many seconds ago, or earlier."""
+        me, before = threading.get_ident(), self._clock() - seconds
+        inside = list(self._inside.items())  # in one step: other threads enter and leave
+        return [call for thread, (call, since) in inside if since <= before and thread != me]
 
     def leave_out_last(self) -> None:
         """Make no more of the last calls: their time is over."""
         left = _emptied(self._last)
-        for name in ("on_error", "on_delivered"):
+        for name in CALL_NAMES:
             self._leave_out([call for call in left if call.name == name], "close() has no more time for them")
+
+    def tell_hanging(self) -> None:
+        """Log which calls have not returned as all is over."""
+        hanging = [call.name for call in self._inside_for(HANGS_AFTER)]
+        for name in sorted(set(hanging)):
+            text = "%s of %s has not returned, and close() waits no longer"
+            self._log.write(logging.WARNING, text, counted(hanging.count(name), "call"), name)
 
     def _leave_out(self, calls: Sequence[Callback], why: str) -> None:
         if not calls:
             return
-        events = sum(len(call.events or ()) for call in calls)
+        events = sum(call.count for call in calls)
         text = "%s of %s not made, with %s: %s"
         args = counted(len(calls), "call"), calls[0].name, counted(events, "event"), why
         self._log.write(logging.ERROR, text, *args)
@@ -288,15 +297,9 @@ class Callbacks:
             call.end()
 
 
-def _end(telling: Telling | None, receipt: Receipt) -> None:
-    if telling is not None:
-        telling.end(receipt)
-
-
-def _parts(events: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """The events, as many at a time as one call is given; without any, one part that is empty."""
-    for start in range(0, len(events) or 1, MOST_EVENTS):
-        yield events[start : start + MOST_EVENTS]
+def _starts(events: Sequence[bytes]) -> Iterable[int]:
+    """Return where each call's events begin; without any, there is one call, which is given none."""
+    return range(0, len(events) or 1, MOST_EVENTS)
 
 
 def _emptied(calls: deque[Callback]) -> list[Callback]:

@@ -11,19 +11,21 @@ from .buffer import Wait
 from .causes import accepted_of, rejected_of
 from .delivery import Carried, Trip
 from .destination import Connection
+from .health import REFUSING, Health
 from .parts import Parts
 from .runtime import FOREVER
 from .settlement import LET_OTHERS_GO, Circumstances, Settlement, is_past_window, settle
 from .telling import Telling
 from .threads import RESTART_AFTER
-from .verdict import Accepted, Park, is_page
+from .verdict import Accepted, Park, TryLater, Verdict, is_page
 from .waiters import Waiter
 
 
 class Carrying:
     """Carries batches, on a flusher or on a thread that flushes or closes."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, health: Health) -> None:
+        self._health = health
         self._clock = parts.runtime.clock
         self._lock = parts.lock
         self._shutdown = parts.shutdown
@@ -100,7 +102,7 @@ class Carrying:
         return self._asking.ask(connection, lambda: self._deadline(until))
 
     def _idle(self, rings: object, work: Wait, until: Waiter | None) -> None:
-        times = [each for each in (work.seconds, self._asking.wait()) if each is not None]
+        times = [each for each in (work.seconds, self._asking.wait(), self._tell_room()) if each is not None]
         now, seconds = self._clock(), min(times, default=None)
         self._flushers.bell.wait(rings, seconds)
         self._woke(now + (FOREVER if seconds is None else seconds), until)
@@ -158,6 +160,17 @@ class Carrying:
             self._flushers.ensure()
         self._reporter.tell_failing(seconds, message, self._line.pending)
 
+    def _tell_room(self) -> float | None:
+        """Tell that there is room again, if so; return in how many seconds to look, ``None``: not at all."""
+        seconds = self._health.room_in()
+        if seconds != 0.0:
+            return seconds
+        with self._lock:
+            refused = self._ledger.refused["full"]
+            self._ledger.room_is_told()
+        self._reporter.tell_room(REFUSING, refused)
+        return None
+
     # --- what became of it ---
 
     def _settle(self, batch: Batch, carried: Carried) -> None:
@@ -194,6 +207,7 @@ class Carrying:
             self._ring()
         self._verifying.note_settled(settlement.outcomes, as_it_went)
         with self._callbacks.telling(telling):
+            self._tell_going_on(carried.verdict)
             if is_opened:
                 self._store.stir()
                 self._reporter.tell_opened(self._destination.name, self._line.pending)
@@ -206,6 +220,7 @@ class Carrying:
             for cause in learnt_causes.over:
                 self._reporter.tell_cause_over(cause)
             self._tell(settlement, parked)
+            self._tell_room()
 
     def _may_divide(self) -> bool:
         """Whether all that waits can be tried as often as it would be, though it were one request more."""
@@ -227,6 +242,10 @@ class Carrying:
         """Let others look again: a batch may be due, room be made, or settled what somebody waits for."""
         self._flushers.bell.ring()
         self._line.progress.ring()
+
+    def _tell_going_on(self, verdict: Verdict) -> None:
+        if not isinstance(verdict, (Park, TryLater)):
+            self._reporter.tell_going_on(self._gate.answer_seconds, self._line.pending)
 
     def _tell(self, settlement: Settlement, parked: Park | None) -> None:
         for outcome in settlement.outcomes:

@@ -221,6 +221,7 @@ class Closing:
             self._call(lambda: self._callbacks.make_last(until), left)
         finally:
             self._callbacks.leave_out_last()  # where one of the calls hangs
+            self._callbacks.tell_hanging()
 
     def _may_send_here(self) -> bool:
         """Whether sending here runs no code of the application that may hang: key and session are known."""

@@ -30,6 +30,7 @@ from .settlement import MAX_SERVER_ERRORS, is_past_window, lets_others_try
 from .shutdown import Shutdown
 from .transport import NoSession
 from .verdict import (
+    NO_REPLY_YET,
     Park,
     Reply,
     TryLater,
@@ -46,7 +47,6 @@ from .verdict import (
 
 NO_REPLY = Reply(None)
 TELL_EVERY = 5.0  # seconds of a long wait between attempts, after which it may be told that they fail
-NO_REPLY_YET = "no reply yet"
 NOT_SENT = TryLater(None, "not sent", maybe_read=False)
 CLOSING_BACKOFF = 1.0  # seconds at most between attempts while closing; and a quarter of what is left
 
@@ -263,7 +263,7 @@ class Delivery:
         begun, reply = self._clock(), NO_REPLY
         time_left = trip.deadline() - begun
         try:
-            with without_sigpipe(), while_waiting(lambda: trip.failing(NO_REPLY_YET)):
+            with without_sigpipe(), while_waiting(lambda words: self._wait_on(words, trip)):
                 reply = connection.send(batch, key, time_left, may_begin)
         finally:
             trip.woke(begun + min(self._config.timeout[1], time_left))
@@ -280,6 +280,11 @@ class Delivery:
         elif reply.verdict is not None:  # of a relay, which does not tell Togai's time: nobody waits for that
             self._server_clock.note(None)
         return verdict
+
+    def _wait_on(self, progress: str, trip: Trip) -> None:
+        words = f"{NO_REPLY_YET}, {progress}"
+        self._gate.note_waiting(words)
+        trip.failing(words)
 
     # --- retrying ---
 

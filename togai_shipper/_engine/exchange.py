@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from .progress import Progress, unconfirmed
 from .shutdown import UNREAD, thawed
 from .whole_reply import NotWhole
 
@@ -26,7 +27,8 @@ class Exchange:
     over_at: float
     max_idle: float
     may_begin: Callable[[], bool]  # asked before the first byte, which is not sent if it was given up
-    still_waiting: Callable[[], object]  # told about once a second while nothing comes
+    still_waiting: Callable[[str], object]  # told about once a second while nothing comes, and how far it is
+    progress: Progress
     is_anywhere: bool = True  # the request may go unencrypted to hosts other than this very machine
     begun: bool = False  # a byte of the request was handed to the system
     cut: bool = False  # not all of the request was
@@ -50,22 +52,24 @@ class Exchange:
                 now = self.clock()
                 self.over_at = thawed(self.over_at, planned, now, UNREAD)
                 if now >= self.over_at:
-                    raise
+                    self.progress.look(now, unconfirmed(sock))
+                    raise TimeoutError(f"timed out, {self.progress.words(now)}") from None
             finally:
-                self._tell()
+                self._tell(sock)
 
-    def _tell(self) -> None:
+    def _tell(self, sock: Any) -> None:
         """Tell once a second that the reply is not there yet, also where something comes that is none."""
         now = self.clock()
         if now - self.told_at >= TICK:
             self.told_at = now
-            self.still_waiting()
+            self.progress.look(now, unconfirmed(sock))
+            self.still_waiting(self.progress.words(now))
 
     def left(self) -> float:
         """Return the seconds until the deadline; raises ``TimeoutError`` where there are none."""
         left = self.over_at - self.clock()
         if left <= 0:
-            raise TimeoutError("timed out, not whole by its deadline")
+            raise TimeoutError(f"timed out, {self.progress.words(self.clock())}")
         return left
 
     def hand_over(self, sock: Any, data: Any) -> None:
@@ -75,10 +79,12 @@ class Exchange:
         if not self.begun and not self.may_begin():
             raise NotWhole("given up before it was sent")
         self.cut = True
+        self.progress.note(size=len(rest))
         while rest:
             part = rest[:CHUNK]
             sent = self.patiently(sock, lambda: sock.send(part))  # noqa: B023  called at once
             self.begun = True
+            self.progress.note(handed=sent)
             rest = rest[sent:]
         self.cut = False
 
@@ -94,7 +100,7 @@ class Exchange:
 # The exchange of each thread. By identity, not thread-local: a thread may be a greenlet, since gevent may
 # have put its own in place after this was imported.
 _exchanges: dict[int, Exchange] = {}
-_impatient: dict[int, Callable[[], object]] = {}  # likewise, whom to tell of a wait
+_impatient: dict[int, Callable[[str], object]] = {}  # likewise, whom to tell of a wait
 
 
 @contextmanager
@@ -108,9 +114,12 @@ def exchange(
 ) -> Iterator[Exchange]:
     """Around an exchange on this thread: it has so many seconds as a whole."""
     me = threading.get_ident()
-    still_waiting = _impatient.get(me, lambda: None)
+    still_waiting = _impatient.get(me, lambda _: None)
     now = clock()
-    begun = Exchange(clock, now + seconds, max_idle, may_begin, still_waiting, is_anywhere, told_at=now)
+    progress = Progress(now, now)
+    begun = Exchange(
+        clock, now + seconds, max_idle, may_begin, still_waiting, progress, is_anywhere, told_at=now
+    )
     _exchanges[me] = begun
     try:
         yield begun
@@ -119,8 +128,11 @@ def exchange(
 
 
 @contextmanager
-def while_waiting(still_waiting: Callable[[], object]) -> Iterator[None]:
-    """Call ``still_waiting`` about once a second while an exchange of this thread within waits."""
+def while_waiting(still_waiting: Callable[[str], object]) -> Iterator[None]:
+    """Call ``still_waiting`` about once a second while an exchange of this thread within waits.
+
+    It is given how far the exchange has come, in words.
+    """
     me = threading.get_ident()
     _impatient[me] = still_waiting
     try:

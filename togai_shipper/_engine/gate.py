@@ -18,7 +18,7 @@ from .batching import fits
 from .parking import Parking
 from .runtime import FOREVER, Runtime
 from .shutdown import Shutdown
-from .verdict import Accepted, Park, Partly, Refused, TryLater, Verdict, words_of
+from .verdict import NO_REPLY_YET, Accepted, Park, Partly, Refused, TryLater, Verdict, words_of
 
 BURST = 5  # requests that may go at once after a rest; few beside Togai's 50 a second
 ROUNDING = 1e-6  # of a token: less is not missing, but lost in the arithmetic
@@ -32,6 +32,7 @@ MIN_LINGER, MAX_LINGER = 1.0, 60.0  # seconds of a linger that was made longer
 # Single events refused, by Togai for good or by a gateway; then all are refused, and the rest is kept.
 MAX_REJECTED_IN_A_ROW = 20
 TOO_LARGE = 413
+LONG = 10.0  # seconds that an attempt takes until it is told how far it has come
 
 
 class Bucket:
@@ -85,10 +86,11 @@ class Gate:
         # sends less often, and more at once, until nearly all requests are taken.
         self.linger = config.flush_interval
         self.accepted = 0  # requests that Togai took
-        self._answer_seconds = 0.0  # what the latest reply took to come
+        self.answer_seconds = 0.0  # what the latest reply took to come
         self._rejected_in_a_row = 0
         self._pages_in_a_row = 0  # single events that a gateway refused
         self._attempts: dict[int, float] = {}  # thread -> when its attempt began that is under way
+        self._waiting: dict[int, str] = {}  # how far the attempts of those threads have come, in words
         self._failing_since: float | None = None  # when the first attempt began of those that failed in a row
         self.failed_in_a_row = 0  # attempts since the latest good reply
         self._good_at = self._clock()  # when the latest good reply came
@@ -216,7 +218,7 @@ class Gate:
 
     def note_reply(self, seconds: float) -> None:
         """Note how long a reply took to come."""
-        self._answer_seconds = seconds
+        self.answer_seconds = seconds
 
     # --- attempts that fail ---
 
@@ -231,6 +233,17 @@ class Gate:
         finally:
             with self.lock:
                 self._attempts.pop(me, None)
+                self._waiting.pop(me, None)
+
+    def note_waiting(self, words: str) -> None:
+        """Note how far the attempt of this thread has come that has no reply yet."""
+        with self.lock:
+            self._waiting[threading.get_ident()] = words
+
+    def waits_for(self, now: float) -> str | None:
+        """Say how far the attempt has come that takes longest, where it takes long."""
+        begun, who = min(((begun, who) for who, begun in self._attempts.items()), default=(now, 0))
+        return self._waiting.get(who, NO_REPLY_YET) if now - begun >= LONG else None
 
     def note_failure(self, message: str, *, is_without_reply: bool = False) -> None:
         """Note that an attempt, this thread's, failed: if all do for a while, that is told."""
@@ -309,7 +322,7 @@ class Gate:
         """Whether so many requests, one after the other, fit into what rate limit and deadline leave."""
         now = self._clock()
         wait = max(self._paused_until - now, self._buckets[path].wait(now, count))
-        return fits(count, wait, self._answer_seconds, min(within, self._shutdown.deadline - now))
+        return fits(count, wait, self.answer_seconds, min(within, self._shutdown.deadline - now))
 
     def give_up(self) -> None:
         """Send nothing more before the end."""

@@ -7,10 +7,11 @@ from togai_shipper._plural import counted
 
 from .parts import Parts
 from .self_report import SelfReport, self_report_of
-from .verdict import words_of
+from .verdict import NO_REPLY_YET, words_of
 
 STALE = 300.0  # seconds. Togai bills nothing that arrives after its cycle's grace period: told early
 FAILING = 60.0  # seconds of failed attempts alone before that counts as unhealthy
+ROOM = 0.8  # of each bound: what is taken of it at most where there is room again, as TogaiFilling has it
 REFUSING = 60.0  # seconds for which an event that found no room counts as unhealthy: it is lost
 
 
@@ -64,7 +65,7 @@ class Health:
                 why = f": {self._gate.last_error}" if self._gate.last_error else ""
                 return f"the buffer is full, and {refused} refused{why}"
             if oldest is not None and self._gate.failing_for(now) >= FAILING:
-                why = self._gate.last_error or "no reply yet"
+                why = self._gate.last_error or self._gate.waits_for(now) or NO_REPLY_YET
                 return f"every attempt of the last minute failed: {why}"
             if oldest is not None and (share := self._ledger.effort.share(now)):
                 return f"{share:.0%} of the requests go into finding the events that Togai rejects"
@@ -79,23 +80,38 @@ class Health:
     def _is_refusing(self, now: float) -> bool:
         return self._ledger.full_at is not None and now - self._ledger.full_at <= REFUSING
 
-    def last_error(self) -> str | None:
-        """Why events do not get through; else why the last attempt failed, if it failed."""
+    def room_in(self) -> float | None:
+        """Seconds until it may be told that there is room again; ``None``: there is nothing to be told."""
         with self._lock:
-            return self.complaint() or self._gate.last_error
+            if self._ledger.full_at is None:
+                return None
+            left = self._ledger.full_at + REFUSING - self._clock()
+            if left > 0:
+                return left
+            limits, used = self._limits(), self._used()
+            return 0.0 if all(used[name] <= ROOM * limits[name] for name in limits) else None
+
+    def last_error(self) -> str | None:
+        """Why events do not get through; else why the last attempt failed, or for what it waits so long."""
+        with self._lock:
+            return self.complaint() or self._gate.last_error or self._gate.waits_for(self._clock())
 
     def _limits(self) -> dict[str, int]:
         config = self._config
         limits = {"max_queue_size": config.max_queue_size, "max_queue_bytes": config.max_queue_bytes}
         return limits if config.spool is None else {**limits, "max_spool_bytes": config.max_spool_bytes}
 
+    def _used(self) -> dict[str, int]:
+        stored = int(self._store.figures().get("spool_bytes", 0))
+        sizes = {"max_queue_size": self._buffer.count, "max_queue_bytes": self._buffer.size}
+        return {**sizes, "max_spool_bytes": stored}
+
     def stats(self) -> Stats:
         """Every figure at one instant."""
         with self._lock:
             ledger, pending, oldest = self._ledger, self._line.pending, self._line.oldest_since()
             limits, stored = self._limits(), self._store.figures()
-            used = {"max_queue_size": self._buffer.count, "max_queue_bytes": self._buffer.size}
-            used["max_spool_bytes"] = stored.get("spool_bytes", 0)
+            used = self._used()
             return Stats(
                 accepted=ledger.settled + pending,
                 delivered=ledger.delivered,

@@ -63,6 +63,10 @@ class Ledger:
         if reason == "full":
             self.full_at = at
 
+    def room_is_told(self) -> None:
+        """Note that there is room again, and that this was told."""
+        self.full_at = None
+
     def leave_out(self, reason: str) -> None:
         """Count work that was measured and is no event."""
         self.left_out[reason] += 1

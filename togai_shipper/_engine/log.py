@@ -51,7 +51,7 @@ class Log:
         """
         now = self._clock()
         about = about or {}
-        key = "\n".join((kind, *map(str, about.values())))
+        key = _key(kind, about)
         at, held_back = self._said.get(key, (-REPEAT, 0))
         if now - at < REPEAT:
             self._said[key] = (at, held_back + 1)
@@ -67,6 +67,10 @@ class Log:
             message += f" ({held_back} more like this since the last line)"
         self.write(level, message, *args, exc_info=exc_info, loss=loss, about={"kind": kind, **about})
         return True
+
+    def is_held_back(self, kind: str, about: Mapping[str, object]) -> bool:
+        """Whether such a complaint would not be logged now."""
+        return self._clock() - self._said.get(_key(kind, about), (-REPEAT, 0))[0] < REPEAT
 
     def recovered(self, kind: str, message: str, *args: object) -> None:
         """Log that what was complained of at ERROR is over, once: whoever was woken may sleep again."""
@@ -108,6 +112,10 @@ class Log:
         """
         me = threading.get_ident()
         return (me in carriers or me in self._speaking) and _came_by_logging()
+
+
+def _key(kind: str, about: Mapping[str, object]) -> str:
+    return "\n".join((kind, *map(str, about.values())))
 
 
 def _is_silenced_by_the_way(level: int) -> bool:

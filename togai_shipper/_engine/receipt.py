@@ -7,11 +7,13 @@ none of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeAlias
 
 from togai_shipper._outcome import Outcome
 
+DoneCallback: TypeAlias = Callable[[Future[Outcome]], object]
 RUNNING, FINISHED = "RUNNING", "FINISHED"  # as the standard library calls the states of a future
 
 
@@ -75,8 +77,18 @@ class Receipt(Future[Outcome]):
     def settle_unseen(self, outcome: Outcome) -> bool:
         """Set the outcome if nobody has waited, or left a callback; return whether that was so.
 
-        It runs no code of the application's. Where somebody has, ``set_result`` is to be called.
+        It runs no code of the application's. Where somebody has, ``settle_watched`` is to be called.
         """
         own = vars(self)
         own["_result"] = outcome
         return own.setdefault("_condition", _settled) is _settled
+
+    def settle_watched(self, outcome: Outcome) -> list[DoneCallback]:
+        """Set the outcome and wake who waits for it; return the callbacks, which are to be called."""
+        with self._condition:
+            self._result = outcome
+            self._state = FINISHED
+            for waiter in self._waiters:
+                waiter.add_result(self)
+            self._condition.notify_all()
+            return list(self._done_callbacks)

@@ -1,13 +1,15 @@
 """Receipts: for the few events whose caller must know what became of them.
 
 An event's receipt is found by its id once the event is settled; while nobody holds one, nothing is looked
-for. Everything here is touched only while holding the shipper's one lock, but for ``pop_resolved``: the
-futures are resolved outside of it, since whoever waits for one may do anything then.
+for. One that nobody has asked has its outcome at once. Those that somebody watches, by a callback or by
+waiting, are resolved outside of the shipper's one lock, since who watches may do anything then: all but
+``pop_watched`` is called while holding it.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from togai_shipper._event import id_of
 from togai_shipper._outcome import Delivered, Outcome, Rejected, Relayed, Settled
@@ -23,7 +25,7 @@ class Receipts:
         self._out: dict[str, Receipt] = {}
         # Several calls may hand over one id; each has its own outcome, in whatever order.
         self._more: dict[str, list[Receipt]] = {}
-        self._resolved: deque[tuple[Receipt, str, Settled | None, Telling | None]] = deque()
+        self._watched: deque[tuple[Receipt, Outcome, Telling | None]] = deque()
 
     def expect(self, event_id: str, held: Receipt) -> None:
         """Keep a receipt of an event that is about to be put into the buffer."""
@@ -38,16 +40,21 @@ class Receipts:
             self._put_back(event_id, [each for each in self._more.pop(event_id, ()) if each is not held])
 
     def record(self, settled: Settled, telling: Telling | None = None) -> None:
-        """Note the outcome of those events that somebody holds a receipt for; ``telling`` waits for it."""
-        if not self._out and not self._more:
-            return
+        """Give those events their outcome that somebody holds a receipt for; ``telling`` waits for it."""
+        outcome_of = _outcome_of(settled)
         for event in settled.events:
+            if not self._out and not self._more:
+                break
             event_id = id_of(event)
             held = self._pop(event_id)
             if held is not None:
-                if telling is not None:
-                    telling.expect(held)
-                self._resolved.append((held, event_id, settled, telling))
+                self._settle(held, outcome_of(event_id), telling)
+
+    def _settle(self, held: Receipt, outcome: Outcome, telling: Telling | None = None) -> None:
+        if not held.settle_unseen(outcome):
+            if telling is not None:
+                telling.expect(held)
+            self._watched.append((held, outcome, telling))
 
     def _pop(self, event_id: str) -> Receipt | None:
         others = self._more.pop(event_id, None) if self._more else None
@@ -63,39 +70,39 @@ class Receipts:
             self._more.setdefault(event_id, []).extend(others)
 
     @property
-    def is_any_resolved(self) -> bool:
-        """Whether there are receipts whose outcome is known, to be resolved."""
-        return bool(self._resolved)
+    def is_any_watched(self) -> bool:
+        """Whether there are receipts whose outcome is known, and which somebody watches, to be resolved."""
+        return bool(self._watched)
 
-    def pop_resolved(self) -> tuple[Receipt, Outcome, Telling | None] | None:
-        """Return a receipt and its outcome, if one is known; the caller resolves it, without the lock.
+    def pop_watched(self) -> tuple[Receipt, Outcome, Telling | None] | None:
+        """Return such a receipt and its outcome, if there is one; the caller resolves it, without the lock.
 
         With it comes the telling that waits until that is done, if there is one.
         """
         try:
-            held, event_id, settled, telling = self._resolved.popleft()
+            return self._watched.popleft()
         except IndexError:
             return None
-        outcome = Outcome(event_id, "pending") if settled is None else _outcome(event_id, settled)
-        return held, outcome, telling
 
     def end_pending(self) -> None:
-        """Resolve every receipt that is left as pending: its event is kept on disk."""
+        """Let every receipt that is left be pending: its event is kept on disk."""
         while self._out:
             event_id, held = self._out.popitem()
-            self._resolved.append((held, event_id, None, None))
+            self._settle(held, Outcome(event_id, "pending"))
         while self._more:
             event_id, others = self._more.popitem()
-            self._resolved += [(held, event_id, None, None) for held in others]
+            for held in others:
+                self._settle(held, Outcome(event_id, "pending"))
 
 
-def _outcome(event_id: str, settled: Settled) -> Outcome:
+def _outcome_of(settled: Settled) -> Callable[[str], Outcome]:
+    """Return what makes of an event's id the outcome of that event."""
     match settled:
         case Delivered(duplicates=duplicates):
-            return Outcome(event_id, "delivered", duplicate=duplicates > 0)
+            return lambda event_id: Outcome(event_id, "delivered", None, None, duplicates > 0)
         case Relayed():
-            return Outcome(event_id, "relayed")
+            return lambda event_id: Outcome(event_id, "relayed")
         case Rejected(error=error):
-            return Outcome(event_id, "rejected", error=error)
+            return lambda event_id: Outcome(event_id, "rejected", None, error)
         case _:
-            return Outcome(event_id, "dropped", settled.reason, settled.error)
+            return lambda event_id: Outcome(event_id, "dropped", settled.reason, settled.error)

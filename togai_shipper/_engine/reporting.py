@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 
-from togai_shipper._event import id_of
+from togai_shipper._event import id_of, schema_of
 from togai_shipper._outcome import Delivered, Dropped, Finding, Relayed, Settled
 from togai_shipper._plural import counted
 from togai_shipper.exceptions import DeliveryError, Unauthorized
@@ -14,8 +15,12 @@ from .byte_cap import Learnt
 from .callbacks import Callbacks
 from .causes import Cause
 from .log import Log
-from .verdict import Park
+from .verdict import NO_REPLY_YET, Park
 
+MOST_CAUSES = 5  # for which delivery fails, of which the log speaks before events get through again
+_CHANGES = re.compile(
+    r"^no reply yet, |^no reply: timed out, |[0-9][0-9,.]*"
+)  # within a cause, time and again
 PATIENCE = 10.0  # seconds of failed attempts before the log speaks of them: most such mend themselves
 
 
@@ -25,6 +30,8 @@ class Reporter:
     def __init__(self, log: Log, callbacks: Callbacks) -> None:
         self._log = log
         self._callbacks = callbacks
+        self._failing: set[str] = set()  # causes that were told since delivery fails, without figures
+        self._failed_for = 0.0  # seconds for which it had failed when that was last looked at
 
     def tell(self, outcome: Settled) -> None:
         """Tell of events that got their outcome."""
@@ -33,20 +40,59 @@ class Reporter:
             self._callbacks.delivered(outcome.events)
         elif not isinstance(outcome, Relayed):
             kind = f"{type(outcome).__name__} {outcome.error.status}"
-            event_id = id_of(outcome.events[0])
-            self._log.complain(kind, "event %s undelivered: %s", event_id, outcome.error, loss=True)
+            event = outcome.events[0]
+            self._tell_lost(kind, id_of(event), schema_of(event), outcome.error)
             self.tell_undelivered(outcome.error, outcome.events)
+
+    def _tell_lost(self, kind: str, event_id: str, schema_name: str, error: DeliveryError) -> None:
+        text, about = "event %s undelivered: %s", {}
+        args: list[object] = [event_id, error]
+        if schema_name:  # else it is not what we have encoded
+            text += "; schema %s"
+            args.append(schema_name)
+            about["schema"] = schema_name
+        self._log.complain(kind, text, *args, level=logging.ERROR, loss=True, about=about)
+
+    def tell_room(self, seconds: float, refused: int) -> None:
+        """Tell that the buffer has room again, and has refused none for so long."""
+        text = "the buffer has room again, and has refused no event for %.0f s; %s refused before, and lost"
+        self._log.recovered("refused full", text, seconds, counted(refused, "event was", "events were"))
 
     def tell_undelivered(self, error: Exception, events: Sequence[bytes] = ()) -> None:
         """Call ``on_error`` alone."""
-        self._callbacks.resolve_receipts()
         self._callbacks.undelivered(error, events)
 
     def tell_failing(self, seconds: float, message: str, pending: int) -> None:
-        """Tell that every attempt of the last ``seconds`` has failed; not where nothing waits any more."""
-        if seconds >= PATIENCE and pending:
-            text = "delivery has failed for %.0f s (%s); %s, it is tried again"
-            self._log.complain("failing", text, seconds, message, _waiting(pending))
+        """Tell that every attempt of the last ``seconds`` has failed; not where nothing waits any more.
+
+        Once for each cause, until events get through again.
+        """
+        if seconds < PATIENCE or not pending:
+            return
+        about = {"cause": _CHANGES.sub("", message)}
+        self._failed_for = seconds
+        is_told = about["cause"] in self._failing or len(self._failing) >= MOST_CAUSES
+        if is_told or self._log.is_held_back("failing", about):
+            return
+        self._failing.add(about["cause"])
+        text = "delivery has failed for %.0f s (%s); %s, it is tried again"
+        if message.startswith(NO_REPLY_YET):  # nothing has failed as yet
+            message = message.removeprefix(f"{NO_REPLY_YET}, ")
+            text = "delivery has had no reply for %.0f s (%s); %s"
+        self._log.complain("failing", text, seconds, message, _waiting(pending), about=about)
+
+    def tell_going_on(self, seconds: float, pending: int) -> None:
+        """Tell that events get through again, if it was told that they do not.
+
+        ``seconds``: what the latest reply took to come; where that is long, the way is slow still.
+        """
+        if self._failing and seconds < PATIENCE:
+            self._failing.clear()
+            text = "delivery goes on; it had failed for %.0f s; %s"
+            waiting = counted(pending, "waits", "wait")
+            self._log.write(
+                logging.WARNING, text, self._failed_for, waiting, about={"kind": "failing is over"}
+            )
 
     def tell_set_aside(self, event: bytes, why: str) -> None:
         """Tell that the server chokes on this very event, or a gateway refuses it."""
@@ -96,6 +142,7 @@ class Reporter:
         text = "delivery is parked: %s; %s, none is dropped; %s"
         waiting = _waiting(pending)
         about = {"status": cause.status}
+        self._failing.clear()  # this says more, and has an end of its own
         if self._log.complain("parked", text, error, waiting, mend, level=logging.ERROR, about=about):
             self.tell_undelivered(error)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import attrs
 
@@ -69,9 +68,16 @@ class Saying:
         is_changed = self._state() != self._said.state
         return self._looked_at + (AT_ONCE if is_changed else self._wait)
 
-    def begin(self, **known: Any) -> str:
-        """Return what is to be said first; ``known``: facts that are so once it is written."""
-        return self._say(attrs.evolve(self._look(), **known)).as_text()
+    def begin(self, *, is_kept: bool = False) -> str:
+        """Return what is to be said first; ``is_kept``: with a new file, which makes it durable.
+
+        But where the file before it has failed: on a full disk a new one works for a moment, in the room of
+        the old one, and is the last to say anything. Where it goes on working, that is said soon.
+        """
+        now, has_failed = self._look(), self._said is not None and not self._said.is_durable
+        if is_kept and has_failed:
+            self._is_calm, self._wait = False, self._pace.every
+        return self._say(attrs.evolve(now, is_durable=not has_failed) if is_kept else now).as_text()
 
     def text(self, *, is_sparing: bool = False) -> str | None:
         """Return what is to be said now, if it is due and news.

@@ -18,7 +18,8 @@ Trouble: TypeAlias = Literal["parked", "refusing", "not durable", "unwell", ""]
 TROUBLES: tuple[Trouble, ...] = get_args(Trouble)
 WHY_MOST = 400  # characters that are told of why
 RELAY_MOST = 200  # characters of where it is
-_MOST = 2**53  # of any number in it
+_MOST = 10**15  # of any count in it: more were never tracked
+_LATEST = 253_402_300_799_999  # milliseconds: the end of the year 9999, the last that can be written
 _LONGEST = 10_000  # of a text that is read: others may have written it
 
 
@@ -88,7 +89,10 @@ class SelfReport:
 
     @classmethod
     def of_text(cls, text: str) -> SelfReport | None:
-        """Return what ``as_text`` has written, also in another version; ``None`` for anything else."""
+        """Return what ``as_text`` has written, also in another version; ``None`` for anything else.
+
+        Others may have written it: a count is one that can be, and ``why`` no longer than we write it.
+        """
         with suppress(ValueError, TypeError, RecursionError):
             if len(text) <= _LONGEST and isinstance(facts := json.loads(text), dict):
                 return _checked(cls(**{name: facts[name] for name in _KINDS.keys() & facts.keys()}))
@@ -108,14 +112,15 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 def _checked(report: SelfReport) -> SelfReport:
-    """Return it, if every fact is of its kind. Raises ``TypeError``."""
+    """Return it, if every fact is of its kind, and can be. Raises ``TypeError``."""
     for name, kinds in _KINDS.items():
         value = getattr(report, name)
-        if type(value) not in kinds or (isinstance(value, int) and abs(value) > _MOST):
+        most = _LATEST if name.endswith("_ms") else _MOST
+        if type(value) not in kinds or (isinstance(value, int) and not 0 <= value <= most):
             raise TypeError(name)
     if report.state not in get_args(State):
         raise TypeError("state")
-    return report
+    return attrs.evolve(report, why=report.why[:WHY_MOST])
 
 
 _REQUESTS = "retries", "requests"

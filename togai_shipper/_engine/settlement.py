@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import attrs
 
@@ -98,7 +99,7 @@ def is_past_window(batch: Batch, now: float) -> bool:
 
 def past_window(batch: Batch) -> Settlement:
     """Give such a batch up."""
-    reason = "past dedupe window"
+    reason: Final = "past dedupe window"
     return Settlement(
         [Dropped(batch.events, reason, EventDropped(None, reason, batch.attempts, maybe_delivered=True))]
     )
@@ -112,7 +113,9 @@ def left_at_close(batches: Sequence[Batch]) -> list[Dropped]:
         if left:
             attempts = max(batch.attempts for batch in left)
             error = EventDropped(None, "closed", attempts, maybe_delivered=maybe_read)
-            outcomes.append(Dropped([event for batch in left for event in batch.events], "closed", error))
+            # Of a million events by themselves none is looked at.
+            events = left[0].events if len(left) == 1 else [event for batch in left for event in batch.events]
+            outcomes.append(Dropped(events, "closed", error))
     return outcomes
 
 

@@ -67,7 +67,9 @@ class _TimedReader(io.RawIOBase):
         if current := current_exchange():
             # Not by the stream, which is of no use any more after a wait that was too long.
             with crowd().away():
-                return current.patiently(self._sock, lambda: self._sock.recv_into(buffer))
+                received = current.patiently(self._sock, lambda: self._sock.recv_into(buffer))
+            current.progress.note(received=received)
+            return received
         return self._stream.readinto(buffer)
 
     def leftover(self, buffered: io.BufferedReader) -> bytes | None:

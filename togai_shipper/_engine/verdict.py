@@ -38,6 +38,9 @@ MAX_WHERE = 200  # characters of an address that we keep
 A_PAGE = "a page that is not Togai's"
 
 
+NO_REPLY_YET = "no reply yet"  # what is said of an exchange that is under way
+
+
 @attrs.frozen
 class Reply:
     """One HTTP exchange as it ended; ``status`` is ``None`` where there is no whole reply."""

@@ -171,7 +171,7 @@ class Verifying:
 
     def _answer(self, connection: Connection, sample: Sample, key: Secret[str]) -> Answer:
         try:
-            with without_sigpipe(), while_waiting(lambda: None):
+            with without_sigpipe(), while_waiting(lambda _: None):
                 reply = connection.look_up(key, PATIENCE, self._may_begin, sample.event_id)
         except NoSession as error:
             return NoWord(str(error))

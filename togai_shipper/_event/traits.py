@@ -6,7 +6,9 @@ looked for can only be what it seems to be.
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from typing import Literal, TypeAlias, get_args
 
 #: What events may have in common: the narrower ones first.
@@ -16,12 +18,25 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 #: One of them, and the events that have it: a piece of their JSON.
 Trait: TypeAlias = tuple[Kind, bytes]
 
+#: Characters of a schema's name that is told; a longer one is something else.
+MAX_TOLD = 100
 _SCHEMA_AT = len(b'{"schemaName":')
+_SCHEMA = re.compile(rb'\{"schemaName":("[^"\\]*(?:\\.[^"\\]*)*"),"id":')
 _ACCOUNT = b',"accountId":'
 _ATTRIBUTES = b',"attributes":['
 _DIMENSIONS = b'],"dimensions":{'
 _NUMBER = re.compile(rb'"value":"[^"]*"')
 _NAMED = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*"):"[^"\\]*(?:\\.[^"\\]*)*"')
+
+
+def schema_of(event: bytes) -> str:
+    """Read the schema's name of an event, to tell people of it; empty where the bytes have none."""
+    with suppress(ValueError, RecursionError):  # the bytes are no event
+        found = _SCHEMA.match(event)
+        name = "" if found is None else json.loads(found[1]) if b"\\" in found[1] else found[1][1:-1].decode()
+        if len(name) <= MAX_TOLD:
+            return str(name)
+    return ""
 
 
 def traits_of(event: bytes, *, shape: bool = True) -> tuple[Trait, ...]:

@@ -6,6 +6,7 @@ stays as it is, and is shown with its age.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -16,10 +17,12 @@ from togai_shipper.relay.notes import MISSED
 from togai_shipper.relay.url import is_url
 
 from .formats import age, moment, plural
+from .remedies import FULL, OLDEST_WAITS, SPOOL_FAILS, remedy_by_words
 
 OLD = 300.0  # seconds; an event that waits for longer may come after its cycle's grace period at Togai
 SILENT = 60.0  # seconds; a process in which events wait says something every 10
 SILENT_PRODUCER = MISSED  # of one that notes it in a relay
+SOME_RELAY = "redis://..."  # in a remedy, where it is not known which
 MOST_NAMED = 3  # of the processes with the same trouble
 
 #: In one word how a process stands, the worst first. ``gone``: nobody sends what it has left.
@@ -40,6 +43,7 @@ WORDS: tuple[Word, ...] = get_args(Word)
 FAILURES: tuple[Word, ...] = ("parked", "refusing", "not durable")
 WARNINGS: tuple[Word, ...] = ("unwell", "old events", "silent")
 COUNTS = ("accepted", "delivered", "relayed", "rejected", "dropped", "retries", "requests", "refused_full")
+_FIGURES = re.compile("[0-9]+")  # by which processes with the same trouble differ
 _STANDS: dict[Word, str] = {
     "old events": "has old events|have old events",
     "unknown": "says nothing of itself|say nothing of themselves",
@@ -84,13 +88,14 @@ class Process:
 
     @property
     def pending(self) -> int:
-        """How many events wait in it, on disk or not."""
-        return self.said.pending if self.said else self.held
+        """How many events wait in it, on disk or not: what is in its file waits, whatever it says."""
+        return max(self.said.pending if self.said else 0, self.held)
 
     @property
     def oldest_ms(self) -> int | None:
         """When the oldest of them was accepted."""
-        return self.said.oldest_ms if self.said else self.held_oldest_ms
+        known = (self.said.oldest_ms if self.said else None, self.held_oldest_ms)
+        return min((each for each in known if each is not None), default=None)
 
     def oldest(self, now_ms: int) -> float:
         """Seconds for which that one waits; 0 without any."""
@@ -104,7 +109,7 @@ def word(process: Process, now_ms: int) -> Word:
         return "gone" if process.held else "ended"
     if said is not None and said.trouble:
         return said.trouble
-    if said is not None and said.pending and now_ms - said.at_ms > _silent_ms(process):
+    if said is not None and said.pending and abs(now_ms - said.at_ms) > _silent_ms(process):
         return "silent"
     if process.pending and process.oldest(now_ms) > OLD:
         return "old events"
@@ -123,8 +128,10 @@ def why(process: Process, now_ms: int) -> str:
         case "unknown":
             return f"an older version{process.version and f' ({process.version})'}"
         case "silent" if said:
+            ahead = f"its clock is {_since(now_ms, said.at_ms)} ahead of ours, or was set back"
             full = "" if process.is_producer else ", or its disk full"
-            return f"has said nothing for {_since(said.at_ms, now_ms)}: is it stopped{full}?"
+            silent = f"has said nothing for {_since(said.at_ms, now_ms)}: is it stopped{full}?"
+            return ahead if said.at_ms > now_ms else silent
         case "refusing" if said and not said.why:
             return f"its buffer is full, {plural(said.refused_full, 'event')} refused until now"
         case "old events" if not said or not said.why:
@@ -156,46 +163,46 @@ def _silent_ms(process: Process) -> float:
 def remedy(process: Process, place: str, now_ms: int) -> str:
     """Say what to do, with the next command; lines."""
     said, what = process.said, word(process, now_ms)
-    if process.is_producer:
-        text = _remedy_of_a_producer(what, place)
-    elif what == "parked" and said and said.is_by_key and process.is_drainer:
-        text = (
+    if process.is_producer and (text := _remedy_of_a_producer(what, place)):
+        return text
+    match what:
+        case "parked":
+            return _remedy_of_a_parked(process)
+        case "refusing":
+            return remedy_by_words(FULL, place)
+        case "not durable":
+            return remedy_by_words(SPOOL_FAILS, place)
+        case "silent":
+            return f"Look at the process (ps), and its log. Then: togai-shipper top {place}"
+    text = remedy_by_words((said and said.why) or OLDEST_WAITS, place)
+    return text.replace(SOME_RELAY, place if process.is_producer else _relay_of(said))
+
+
+def _relay_of(said: SelfReport | None) -> str:
+    return said.relay if said and is_url(said.relay) else SOME_RELAY
+
+
+def _remedy_of_a_parked(process: Process) -> str:
+    said = process.said
+    if said and said.is_by_key and process.is_drainer:
+        return (
             "Start it anew with a good key (TOGAI_API_KEY); all events stay in the relay.\n"
             "Is the key good that is set here? togai-shipper doctor --check-key"
         )
-    elif what == "parked" and said and said.is_by_key:
-        text = (
+    if said and said.is_by_key:
+        return (
             "A good key mends it, by set_api_key() or a restart; all events are kept.\n"
             "Is the application's own key good? togai-shipper doctor --check-key"
         )
-    elif what in ("parked", "unwell") and said and said.relay:
-        where = said.relay if is_url(said.relay) else "URL"
-        text = (
+    if said and said.relay:
+        return (
             "It hands over again by itself once that is mended; all events are kept.\n"
-            f"Does the relay answer, and for whom is it? togai-shipper doctor --relay {where}"
+            f"Does the relay answer, and for whom is it? togai-shipper doctor --relay {_relay_of(said)}"
         )
-    else:
-        text = _remedy(what, place)
-    return text or f"See whether it gets better: togai-shipper top {place}"
-
-
-def _remedy(what: Word, place: str) -> str:
-    match what:
-        case "parked":
-            return (
-                "It tries again by itself, less and less often; all events are kept.\n"
-                "What does the server answer now? togai-shipper doctor --check-key"
-            )
-        case "refusing":
-            return f"More comes in than goes out. See how much: togai-shipper top {place}"
-        case "not durable":
-            return (
-                "Its events are in memory alone; it tries the disk again once a minute, or more often.\n"
-                f"What fails? togai-shipper doctor --spool {place}"
-            )
-        case "silent":
-            return f"Look at the process (ps), and its log. Then: togai-shipper top {place}"
-    return ""
+    return (
+        "It tries again by itself, less and less often; all events are kept.\n"
+        "What does the server answer now? togai-shipper doctor --check-key"
+    )
 
 
 def _remedy_of_a_producer(what: Word, place: str) -> str:
@@ -222,7 +229,7 @@ def grouped(processes: Iterable[Process], now_ms: int) -> list[list[Process]]:
     groups: dict[tuple[Word, str], list[Process]] = {}
     for process in by_trouble(processes, now_ms):
         what = word(process, now_ms)
-        reason = why(process, now_ms) if what in ("parked", "unwell", "unknown") else ""
+        reason = _FIGURES.sub("", why(process, now_ms)) if what in ("parked", "unwell", "unknown") else ""
         groups.setdefault((what, reason), []).append(process)
     return list(groups.values())
 

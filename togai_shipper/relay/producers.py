@@ -63,16 +63,16 @@ def producers(link: Link) -> Producers:
 def read(said: Sequence[str]) -> Producers:
     """Return what an answer of SAID says."""
     now, count, *rest = said
-    found = (_producer(*each) for each in zip(rest[::3], rest[1::3], rest[2::3], strict=True))
+    found = (_producer(*each, int(now)) for each in zip(rest[::3], rest[1::3], rest[2::3], strict=True))
     known = [each for each in found if each and _is_news(each.report, int(now))]
     return Producers(int(now), known, is_full=int(count) >= MOST_PRODUCERS)
 
 
-def _producer(name: str, said: str, text: str) -> Producer | None:
+def _producer(name: str, said: str, text: str, now_ms: int) -> Producer | None:
     said_ms, report = figure_of(said), SelfReport.of_text(text)
     if said_ms is None or report is None or not name.isprintable():
         return None
-    return Producer(name, _shifted(report, said_ms))
+    return Producer(name, _shifted(report, min(said_ms, now_ms)))
 
 
 def _shifted(report: SelfReport, at_ms: int) -> SelfReport:

@@ -127,6 +127,11 @@ class Adoption:
         """Note what lies in a directory that cannot be a spool."""
         self.stranded = Stranded().more(refused.lying.items())
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has begun its first look."""
+        return self._found is not None or self.next_at > float("-inf")
+
     def look_now(self) -> None:
         """Look at once, not only in a minute: what could not be read may be readable again."""
         self.next_at = self._clock()

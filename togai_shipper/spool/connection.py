@@ -21,18 +21,25 @@ from .making import make_file
 from .opening import Opening
 from .patience import OPERATIONS, Patience
 
+#: How a file is opened: to be written; to be looked at while others may write; or to be looked at while
+#: nobody has it, which takes half the time, leaves nothing beside it, and needs the ``-shm`` that a killed
+#: process has left; or, ``still``, where nothing can be made beside it, and it is all there is.
+Mode: TypeAlias = Literal["rw", "ro", "left", "still"]
+_URI: Mapping[Mode, str] = {
+    "rw": "mode=rw",
+    "ro": "mode=ro",
+    "left": "mode=ro&readonly_shm=1",
+    "still": "mode=ro&immutable=1",
+}
+
 # Seconds that a statement waits for another connection. Whoever writes does not wait long: events go on from
 # memory, and close() has little time.
-BUSY_TIMEOUT = {"rw": 0.5, "ro": 5.0, "still": 5.0}
+BUSY_TIMEOUT: Mapping[Mode, float] = {"rw": 0.5, "ro": 5.0, "left": 0.0, "still": 5.0}
 # Seconds that a statement may run. Nobody waits for who only looks, and it looks at whole files.
-STATEMENT_TIMEOUT = {"rw": 10.0, "ro": 60.0, "still": 60.0}
+STATEMENT_TIMEOUT: Mapping[Mode, float] = {"rw": 10.0, "ro": 60.0, "left": 60.0, "still": 60.0}
 CHECK_TIMEOUT = 3600.0  # the same for SQLite's own check, which reads a file several times
 LONGEST = 64 * 1024**2  # bytes of one value, or row, in a file that others may have written
 
-_OPENED = {"rw": "mode=rw", "ro": "mode=ro", "still": "mode=ro&immutable=1"}
-
-#: ``still``: nobody writes to it, and SQLite has to make nothing beside it.
-Mode: TypeAlias = Literal["rw", "ro", "still"]
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
 
@@ -49,6 +56,7 @@ class Connection:
         self.path = path
         self._timeout = STATEMENT_TIMEOUT[mode]
         self._patience = Patience(clock)
+        self._translated = _Translated(path)
         self._opening = opening or Opening(path)
         self._sqlite = _connected(path, mode, self._opening)
         self._sqlite.set_progress_handler(self._patience.is_over, OPERATIONS)
@@ -59,7 +67,7 @@ class Connection:
     @classmethod
     def create(cls, path: Path, clock: Callable[[], float] = time.monotonic) -> Connection:
         """Make the file, which nobody but its owner can read, and connect to it."""
-        with _translated(path):
+        with _Translated(path):
             os.close(make_file(path))  # SQLite would let others read
         return cls(path, "rw", clock)
 
@@ -137,12 +145,10 @@ class Connection:
 
     # --- statements ---
 
-    @contextmanager
-    def _statement(self, seconds: float | None = None) -> Iterator[None]:
+    def _statement(self, seconds: float | None = None) -> _Translated:
         """Run one statement, which has its time, and whose errors are the spool's."""
         self._patience.begin(self._timeout if seconds is None else seconds)
-        with _translated(self.path):
-            yield
+        return self._translated
 
     def execute(self, statement: str, parameters: Parameters = ()) -> None:
         """Run a statement that gives nothing back; outside a transaction that is one commit."""
@@ -177,6 +183,16 @@ class Connection:
             yield from cursor
 
     @contextmanager
+    def as_it_is_now(self) -> Iterator[None]:
+        """Read one state of the file within, whatever its process writes meanwhile."""
+        self.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with suppress(SpoolError):
+                self.execute("COMMIT")
+
+    @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make one commit of what is written within, or, where that fails, nothing."""
         self.execute("BEGIN IMMEDIATE")
@@ -197,9 +213,9 @@ class Connection:
 def _connected(path: Path, mode: Mode, opening: Opening) -> sqlite3.Connection:
     sqlite = None
     try:
-        with _translated(path), opening.watched():
+        with _Translated(path), opening.watched():
             sqlite = sqlite3.connect(
-                f"{path.absolute().as_uri()}?{_OPENED[mode]}",
+                f"{path.absolute().as_uri()}?{_URI[mode]}",
                 uri=True,
                 timeout=BUSY_TIMEOUT[mode],
                 isolation_level=None,
@@ -220,29 +236,46 @@ def as_text(raw: Any) -> str:
 # --- what goes wrong --------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Raise what sqlite3 raises as the ``SpoolError`` that it means."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorname", "")  # from Python 3.11 on
-        text = f"{path}: {error}"
-        if code.startswith("SQLITE_BUSY") or "database is locked" in text:
-            raise SpoolFull(f"{path}: another program has locked it ({error})") from error
-        if code.startswith("SQLITE_FULL") or "is full" in text or "is locked" in text:
-            raise SpoolFull(text) from error
-        if code.startswith("SQLITE_INTERRUPT") or str(error) == "interrupted":
-            raise Endless(f"{path}: a statement takes too long: it is damaged, or forged") from error
-        if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or _sounds_damaged(str(error)):
-            raise Damaged(text) from error
-        raise SpoolError(text) from error
-    except OverflowError as error:  # a number that is the last one of SQLite's, and one more
-        raise SpoolError(f"{path}: {error}") from error
-    except UnicodeDecodeError as error:  # a name in it, which SQLite told Python of
-        raise Damaged(f"{path}: database disk image is malformed") from error
-    except OSError as error:
-        raise SpoolError(f"{path}: {error.strerror or error}") from error
+class _Translated:
+    """Raises what sqlite3 raises within as the ``SpoolError`` that it means."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Each statement runs within: so this is no generator, which takes three times as long."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None and (meant := _meant(self._path, error)) is not None:
+            raise meant from error
+
+
+def _meant(path: Path, error: BaseException) -> SpoolError | None:
+    """Return the error that an exception means; ``None`` for one that is not the disk's or the file's."""
+    match error:
+        case sqlite3.Error():
+            return _meant_by_sqlite(path, error)
+        case OverflowError():  # a number that is the last one of SQLite's, and one more
+            return SpoolError(f"{path}: {error}")
+        case UnicodeDecodeError():  # a name in it, which SQLite told Python of
+            return Damaged(f"{path}: database disk image is malformed")
+        case OSError():
+            return SpoolError(f"{path}: {error.strerror or error}")
+    return None
+
+
+def _meant_by_sqlite(path: Path, error: sqlite3.Error) -> SpoolError:
+    code = getattr(error, "sqlite_errorname", "")  # from Python 3.11 on
+    text = f"{path}: {error}"
+    if code.startswith("SQLITE_BUSY") or "database is locked" in text:
+        return SpoolFull(f"{path}: another program has locked it ({error})")
+    if code.startswith("SQLITE_FULL") or "is full" in text or "is locked" in text:
+        return SpoolFull(text)
+    if code.startswith("SQLITE_INTERRUPT") or str(error) == "interrupted":
+        return Endless(f"{path}: a statement takes too long: it is damaged, or forged")
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or _sounds_damaged(str(error)):
+        return Damaged(text)
+    return SpoolError(text)
 
 
 def _sounds_damaged(text: str) -> bool:

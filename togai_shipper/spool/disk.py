@@ -146,7 +146,7 @@ class Disk:
                         "created_ms": str(int(wall * 1000)),
                         "version": __version__,
                         "journal_keeps": self._keeps,
-                        **({SELF_REPORT: self._saying.begin(is_durable=True)} if self._saying else {}),
+                        **({SELF_REPORT: self._saying.begin(is_kept=True)} if self._saying else {}),
                         **self._journal(wall),
                     },
                     FileClock.begun(self.boot, self._clock(), wall),
@@ -226,6 +226,8 @@ class Disk:
             if self._saying:
                 with suppress(Exception):  # a bug, no memory: the events are what matters
                     self._note(self._saying.last())
+            with suppress(SpoolError):  # their records stay, and it is adopted in pieces
+                self.file.moves.forget()
             self.leave()
             return
         with suppress(SpoolError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -390,15 +390,9 @@ class SpoolFile:
 
     # --- about the file ---
 
-    @contextmanager
-    def as_it_is_now(self) -> Iterator[None]:
+    def as_it_is_now(self) -> AbstractContextManager[None]:
         """Read one state of the file within, whatever its process writes meanwhile."""
-        self._connection.execute("BEGIN")
-        try:
-            yield
-        finally:
-            with suppress(SpoolError):
-                self._connection.execute("COMMIT")
+        return self._connection.as_it_is_now()
 
     def meta(self) -> dict[str, str]:
         """Return what ``create`` wrote: ``base_url``, ``clock``, ``created_ms``, ``host``, ``pid``, …."""

@@ -11,8 +11,9 @@ import re
 import socket
 import stat
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from operator import attrgetter, itemgetter
 from pathlib import Path
 
 import attrs
@@ -25,9 +26,11 @@ from .filesystems import MOUNTS, filesystem_of, is_mount, is_networked, why_not_
 from .leading import why_led_elsewhere, why_no_directory
 from .making import make_directory
 from .opening import status_of, trusted_in
-from .ownership import ASIDE, LOCK, OURS, USERS, Place, Refusal, Use, decide, is_mixed, why_foreign
+from .ownership import LOCK, OURS, OURS_OR_ASIDE, USERS, Place, Refusal, Use, decide, is_mixed, why_foreign
 
-SMALL = 4 * 1024**2  # bytes of a file and its -wal up to which it is moved before larger ones
+SMALL = (
+    4 * 1024**2
+)  # bytes of a file, with what SQLite makes beside it, up to which it is moved before larger ones
 TRIES = 10  # names for a new file, of which somebody who cleans up may take the lock at the wrong moment
 
 
@@ -37,6 +40,40 @@ class Left:
 
     path: Path
     why: str
+
+
+@attrs.frozen
+class Lying:
+    """A file, and how much of the disk it takes with what belongs to it."""
+
+    path: Path
+    disk_bytes: int
+
+
+@attrs.frozen
+class Listing:
+    """All that lies in the directory.
+
+    Attributes:
+        ours: every file named like one of ours and ours to take, the oldest first.
+        foreign: every file that is named so, and not ours to take.
+        aside: the files that were found damaged, and renamed.
+
+    """
+
+    ours: Sequence[Lying]
+    foreign: Sequence[Left]
+    aside: Sequence[Lying]
+
+
+@attrs.frozen
+class _Judged:
+    """A thing with a name of ours; ``why`` it is not ours to take, if it is not."""
+
+    path: Path
+    status: os.stat_result
+    disk_bytes: int
+    why: str | None
 
 
 class Folder:
@@ -151,19 +188,39 @@ class Folder:
 
     def paths(self) -> list[Path]:
         """Every file named like one of ours and ours to take, the oldest first. Raises ``SpoolError``."""
-        found = [
-            (status.st_mtime, path.name, path) for path, status, why in self._judged(OURS) if why is None
-        ]
-        return [path for _, _, path in sorted(found)]
+        return [each.path for each in self.listing().ours]
 
     def foreign(self) -> list[Left]:
         """Every file that is named like one of ours, and not ours to take. Raises ``SpoolError``."""
-        named = [(path, why) for path, _, why in self._judged(OURS)]
-        return [Left(path, why) for path, why in sorted(named) if why is not None]
+        return list(self.listing().foreign)
 
     def set_aside(self) -> list[Path]:
         """The files that were found damaged, and renamed. Raises ``SpoolError``."""
-        return sorted(path for path, _, why in self._judged(ASIDE) if why is None)
+        return [each.path for each in self.listing().aside]
+
+    def listing(self) -> Listing:
+        """List all of these, looking at each once. Raises ``SpoolError``."""
+        ours, foreign, aside = [], [], []
+        for each in self._judged(OURS_OR_ASIDE):
+            if OURS.fullmatch(each.path.name) is None:
+                if each.why is None:
+                    aside.append(Lying(each.path, each.disk_bytes))
+            elif each.why is None:
+                ours.append((each.status.st_mtime, each.path.name, Lying(each.path, each.disk_bytes)))
+            else:
+                foreign.append(Left(each.path, each.why))
+        return Listing(
+            [lying for _, _, lying in sorted(ours, key=itemgetter(0, 1))],
+            sorted(foreign, key=attrgetter("path")),
+            sorted(aside, key=attrgetter("path")),
+        )
+
+    def check_readable(self) -> None:
+        """Raise ``SpoolError`` where the names in it can be read, but nothing of what they name."""
+        for place in self.places():
+            for name in filter(OURS.fullmatch, _names(place)):
+                if status_of(place / name) is not None:
+                    break
 
     def others(self) -> list[Path]:
         """The directories in it that are other users' spools. Raises ``SpoolError``."""
@@ -176,19 +233,21 @@ class Folder:
                 if pattern.fullmatch(name) and (status := status_of(place / name)) is not None:
                     yield place / name, status
 
-    def _judged(self, pattern: re.Pattern[str]) -> Iterator[tuple[Path, os.stat_result, str | None]]:
+    def _judged(self, pattern: re.Pattern[str]) -> Iterator[_Judged]:
         """Each thing with such a name, and why it is not ours to take, as ``_why_not`` says.
 
         The directory is read once: what is not in it then is not looked for beside each.
         """
         for place in self.places():
-            names = set(_names(place))
-            trusted = trusted_in(place)
-            for name in sorted(names):
-                if pattern.fullmatch(name) and (status := status_of(place / name)) is not None:
-                    path = place / name
-                    beside = [each for each in _beside(path) if each.rpartition("/")[2] in names]
-                    yield path, status, self._why_none(beside, trusted)
+            names, trusted = set(_names(place)), trusted_in(place)
+            for name in sorted(filter(pattern.fullmatch, names)):
+                path = place / name
+                found = _statuses(each for each in _beside(path) if each.rpartition("/")[2] in names)
+                if (status := found.get(str(path))) is None:
+                    continue
+                lock = str(claims.lock_of(path))
+                size = sum(its.st_size for each, its in found.items() if each != lock)
+                yield _Judged(path, status, size, self._why_none(found, trusted))
 
     def places(self) -> list[Path]:
         """The directories that we look into."""
@@ -202,12 +261,10 @@ class Folder:
 
     def _why_not(self, path: Path) -> str | None:
         """Say why a file is not ours to take, with its path; ``None`` where it is."""
-        return self._why_none(_beside(path), trusted_in(path.parent))
+        return self._why_none(_statuses(_beside(path)), trusted_in(path.parent))
 
-    def _why_none(self, paths: Iterable[str], trusted: Collection[int]) -> str | None:
-        for each in paths:
-            if (status := status_of(each)) is None:
-                continue
+    def _why_none(self, found: Mapping[str, os.stat_result], trusted: Collection[int]) -> str | None:
+        for each, status in found.items():
             why = why_foreign(status.st_mode, status.st_uid, trusted)
             is_ours = status.st_uid == os.geteuid()
             if why is None and not is_ours and not os.access(each, os.R_OK | os.W_OK, effective_ids=True):
@@ -235,28 +292,51 @@ class Folder:
         ones. Before them come those that are not ours to take, and among them those that cannot be claimed.
         """
         ours = []
-        for path, status, why in self._judged(OURS):
-            if why:
-                yield Left(path, why)
+        for each in self._judged(OURS):
+            if each.why:
+                yield Left(each.path, each.why)
             else:
-                is_large = status.st_size + _size_of(f"{path}-wal") > SMALL
-                ours.append((is_large, status.st_mtime, path.name, path))
+                ours.append((each.disk_bytes > SMALL, each.status.st_mtime, each.path.name, each.path))
         for path in (*self._remains(), *(path for _, _, _, path in sorted(ours))):
             try:
                 claim = self._taken(path)
             except SpoolError as error:
                 yield Left(path, str(error))
                 continue
-            if claim is None:
-                continue
-            if why := self._why_not(claim.path):  # it was exchanged since it was listed
-                claim.release()
-                yield Left(claim.path, why)
-            elif claim.path.exists():
-                yield claim
-            else:  # its process has just removed it
-                with suppress(SpoolError):
-                    claim.unlink()
+            found = claim and self._looked_at_again(claim)
+            if found is not None:
+                yield found
+
+    def some_left(self, tries: int, fewest: int, chance: Callable[[], float]) -> Iterator[Claim]:
+        """Claim small files in our directory whose process is gone, in any order; none where they are few.
+
+        ``tries`` of the files there are looked at, which ``chance`` chooses.
+        """
+        names = list(filter(OURS.fullmatch, _names(self.path)))
+        if len(names) <= fewest:  # ours is among them
+            return
+        for name in sorted(names, key=lambda _: chance())[:tries]:
+            with suppress(SpoolError):
+                found = self._small_left(self.path / name)
+                if isinstance(found, Claim):
+                    yield found
+
+    def _small_left(self, path: Path) -> Claim | Left | None:
+        if self._why_not(path) is not None or not 0 < _size_of(path) <= SMALL:
+            return None
+        claim = self.claim(path)
+        return claim and self._looked_at_again(claim)
+
+    def _looked_at_again(self, claim: Claim) -> Claim | Left | None:
+        """Return what was claimed, unless it was exchanged, or removed, since it was listed."""
+        if why := self._why_not(claim.path):
+            claim.release()
+            return Left(claim.path, why)
+        if claim.path.exists():
+            return claim
+        with suppress(SpoolError):  # its process has just removed it
+            claim.unlink()
+        return None
 
     def _remains(self) -> list[Path]:
         """What is named by a lock alone: its process died while it made the file, or removed it."""
@@ -297,10 +377,13 @@ def _beside(path: Path) -> list[str]:
     return [*(f"{path}{suffix}" for suffix in SUFFIXES), str(claims.lock_of(path))]
 
 
-def _size_of(path: str) -> int:
-    with suppress(OSError):
-        return os.lstat(path).st_size
-    return 0
+def _size_of(path: Path) -> int:
+    return sum(status.st_size for status in _statuses(_beside(path)).values())
+
+
+def _statuses(paths: Iterable[str]) -> dict[str, os.stat_result]:
+    """Return what the system tells of those that are there."""
+    return {path: status for path in paths if (status := status_of(path)) is not None}
 
 
 def _names(place: Path) -> list[str]:

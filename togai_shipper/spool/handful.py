@@ -41,17 +41,20 @@ class Handful:
         ours: SpoolFile,
         now: Clocks,
         note: Callable[[str, Haul], object],
+        *,
+        buries: bool = True,
     ) -> Collection[Orphan]:
         """Move those that can be moved so, and return them.
 
         ``asked``: the names of files of which an operator has asked something. ``note`` is told what each
-        path brought, before the file is removed. Raises ``SpoolError`` where ours cannot be written.
+        path brought, before the file is removed. ``buries``: what is too old to be sent may become dead
+        letters. Raises ``SpoolError`` where ours cannot be written.
         """
         whole = {}
         for orphan in orphans:
             path = orphan.claim.path
             is_asked = path.name in asked or path.parent != ours.path.parent
-            if (found := orphan.whole(ours, now, is_asked=is_asked)) is not None:
+            if (found := orphan.whole(ours, now, is_asked=is_asked, buries=buries)) is not None:
                 whole[orphan] = found
         hauls = _taken_over(whole, ours, now) if whole else {}
         for orphan, haul in hauls.items():

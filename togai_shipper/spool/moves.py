@@ -84,6 +84,13 @@ class Moves:
         """Note, in memory, that the last piece is gone where it came from."""
         self._done.add(source)
 
+    def forget(self) -> None:
+        """Forget what was confirmed, in one commit: then nothing about the file is special."""
+        if self._done:
+            with self._connection.transaction():
+                self.note({})
+            self.noted()
+
     def records(self) -> Mapping[str, Record]:
         """Return the last piece from each file, by its name."""
         meta = {as_text(key): as_text(value) for key, value in self._connection.rows(schema.READ_META)}

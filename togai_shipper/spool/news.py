@@ -51,4 +51,4 @@ class News:
         with self._callbacks.deferring(), suppress(IndexError):
             while True:
                 self._news.popleft()()
-        return self._callbacks.is_any_deferred
+        return self._callbacks.is_any_left

@@ -147,18 +147,23 @@ class Orphan:
         """Return how many rows it has: events and dead letters. Raises ``SpoolError``."""
         return self.file.pending()[0] + self.file.dead_count()
 
-    def whole(self, ours: SpoolFile, now: Clocks, *, is_asked: bool = False) -> Whole | None:
+    def whole(
+        self, ours: SpoolFile, now: Clocks, *, is_asked: bool = False, buries: bool = True
+    ) -> Whole | None:
         """Return all that is in it, and name ours as its heir; ``None`` where it goes piece by piece.
 
         That is, where anything about it is special: it was cut short in being moved, is large or damaged, or
-        does not tell how old its events are; or, ``is_asked``, an operator wants something of it.
+        does not tell how old its events are; or, ``is_asked``, an operator wants something of it; or, unless
+        ``buries``, events in it are too old to be sent.
         """
         self.is_special = True
         if is_asked:
             return None
         with suppress(SpoolError):  # it shows again where it is moved piece by piece
             found = self._whole(now)
-            if found is not None and found.record:
+            if found is None or (found.judged.expired and not buries):
+                return None
+            if found.record:
                 self.file.moves.name_heir(ours.path.name)
             return found
         return None

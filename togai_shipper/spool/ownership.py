@@ -14,7 +14,7 @@ import attrs
 
 # What ``Folder.new`` calls a file. Another name, such as one that no text can hold, is none of ours.
 OURS = re.compile(r"[A-Za-z0-9._]+-[0-9]+-[0-9a-f]{8}\.db")
-ASIDE = re.compile(OURS.pattern + r"\.corrupt-[0-9]+")
+OURS_OR_ASIDE = re.compile(OURS.pattern + r"(\.corrupt-[0-9]+)?")  # with the end, it was found damaged
 LOCK = re.compile(OURS.pattern.removesuffix("db") + "lock")
 USERS = re.compile(
     r"0|[1-9][0-9]{0,9}"

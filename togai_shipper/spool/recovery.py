@@ -27,6 +27,7 @@ from .errors import SpoolError
 from .file import SpoolFile
 from .folder import Folder
 from .holdings import Holdings
+from .merging import Merging
 from .news import News
 from .orphan import Haul
 from .requests import carry_out, read_requests
@@ -73,6 +74,7 @@ class Recovery:
         self._news = news
         self._server_clock = server_clock
         self.adoption = Adoption(folder, config.base_url, runtime.clock, runtime.random, news.error)
+        self._merging = Merging(folder, config.base_url, runtime.clock, runtime.random)
         self._look_at = 0.0
         # Replaced as a whole, and read without a lock: some events were kept when nobody knew Togai's time.
         self._is_kept_blindly = False
@@ -146,7 +148,7 @@ class Recovery:
                     self._inlet.settle(dropped, waited_for=True)
                     self._holdings.count(corrupt_rows=1, dead_letters=1)
                 row = rows[0] if rows and rows[0].seq == seq else None
-                shelf.left_aside(row)
+                shelf.left_aside(row, dropped.events if dropped else ())
                 self._inlet.note_back(None if row is None else row.body)
                 for lot in _lots([] if row is None else [row], file.clock):
                     self._inlet.over_lane([each.body for each in lot.rows])
@@ -215,6 +217,18 @@ class Recovery:
             self._word_at = self._clock() + WORD_EVERY
             self._server_clock.want()
             self._inlet.wake()
+
+    def merge(self) -> None:
+        """Merge small files that others have left, where we end and had no time to adopt them."""
+        file, is_late = self._disk.file, self._shutdown.has_begun and not self.adoption.has_begun
+        if is_late and len(self._holdings.shelf) and file is not None and self._disk.works:
+            self._merging.merge(file, self._disk.clocks(None), self._disk.wal.commit_took, self._pass)
+
+    def _pass(self, _: str, haul: Haul) -> None:
+        """Note rows in our file that were others', and are for whoever takes it over."""
+        if haul.moved:
+            with self._lock:
+                self._holdings.shelf.passed(range(haul.moved[0].seq, haul.moved[-1].seq + 1))
 
     def _heed_time(self) -> None:
         """Judge anew what was kept, once Togai has said what time it is."""

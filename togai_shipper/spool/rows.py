@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from togai_shipper._engine.dedupe_window import DEDUPE_WINDOW
 from togai_shipper._event import is_encoded
 
-PAST_WINDOW = "past dedupe window"
+PAST_WINDOW: Final = "past dedupe window"
 ASKED_FOR = 2  # in the column ``known``: as 1, and an operator has asked for it
 ROW_BYTES = 40  # about what a row takes on disk beside its body
-CORRUPT = "corrupt"  # damaged on disk, or no event: what is left of it can be looked at, and is never sent
+CORRUPT: Final = (
+    "corrupt"  # damaged on disk, or no event: what is left of it can be looked at, and is never sent
+)
 
 
 @attrs.frozen

@@ -186,6 +186,15 @@ NOTE_ONCE = "INSERT OR IGNORE INTO meta VALUES (?, ?)"
 READ_ONE_META = "SELECT value FROM meta WHERE key = ?"
 FORGET_META = "DELETE FROM meta WHERE key = ?"
 
+# --- how much there is --------------------------------------------------------------------------------------
+
+# In one statement: how many events are pending, and since when; why letters are dead; three of ``meta``.
+GLANCE = """
+SELECT 'event', count(seq), min(accepted_ms) FROM event
+UNION ALL SELECT 'dead', reason, count(*) FROM dead GROUP BY reason
+UNION ALL SELECT key, value, NULL FROM meta WHERE key IN (?, ?, ?)
+"""
+
 # --- what was moved from file to file -----------------------------------------------------------------------
 
 COUNT_MOVED = """

@@ -103,7 +103,10 @@ class Shelf:
                 self.bytes += len(event) + ROW_BYTES
             else:
                 self._gone.append(seq)
-        seqs = range(first, first + len(events))
+        self.passed(range(first, first + len(events)))
+
+    def passed(self, seqs: range) -> None:
+        """Note rows at the end of the file that are not to come into the buffer from there."""
         if self.behind:
             self._skips.append(seqs)
         else:
@@ -132,13 +135,20 @@ class Shelf:
         """Return the row of the one that waits for the longest time."""
         return self._aside[0] if self._aside else None
 
-    def left_aside(self, row: Row | None) -> None:
-        """Note that this one has room now; ``None``: it could not be read."""
+    def left_aside(self, row: Row | None, bodies: Sequence[bytes] = ()) -> None:
+        """Note that this one has room now; ``None``: it could not be read.
+
+        ``bodies`` is what stood in it, if it was damaged, and so removed.
+        """
         self._aside.popleft()
         if row is not None:
             self._rows[id(row.body)] = row.seq
             self.aside_bytes -= len(row.body) + ROW_BYTES
-        if not self._aside:
+        removed = sum(len(body) + ROW_BYTES for body in bodies)
+        self.bytes -= removed
+        self.aside_bytes -= removed
+        if not self._aside:  # what is left of their bytes is of rows that somebody has removed, or shortened
+            self.bytes -= self.aside_bytes
             self.aside_bytes = 0
 
     def unread(self, rows: Iterable[Row]) -> list[Row]:

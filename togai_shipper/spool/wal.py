@@ -25,6 +25,7 @@ class Wal:
         self._clock = clock
         self._part = max_spool_bytes // PART
         self._is_slow = False
+        self.commit_took = 0.0  # seconds that the last commit took
         self.pinned = 0  # its bytes, while it is large and somebody keeps it from being emptied
         self.try_at = 0.0  # monotonic seconds before which that is not tried again
 
@@ -33,7 +34,8 @@ class Wal:
         return max(LEAST, min(IF_SLOW if self._is_slow else MOST, self._part))
 
     def note_commit(self, file: SpoolFile, seconds: float) -> None:
-        """Note how long a commit took; on a slow disk it is emptied more seldom, if it may be that long."""
+        """Note how long a commit took. On a slow disk it is emptied more seldom, if it may be that long."""
+        self.commit_took = seconds
         is_slow = seconds > (FAST if self._is_slow else SLOW) and self._part >= IF_SLOW
         if is_slow is not self._is_slow:
             file.note_speed(is_slow=is_slow)

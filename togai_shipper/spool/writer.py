@@ -359,6 +359,7 @@ class Spool:
             self.recovery.read_back,
             self.recovery.read_aside,
             lambda: self.recovery.adopt(self._upkeep.ready),
+            self.recovery.merge,
             self.recovery.do_requests,
             self.disk.say,
         ):

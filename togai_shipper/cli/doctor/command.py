@@ -36,6 +36,13 @@ from .environment_checks import KEY
 from .world import World
 
 PROBE_RATE = 5.0  # look-ups a second
+UNSEEN = Check(
+    "warn",
+    "process",
+    "not seen: without a spool, no process says where others can read it how it stands",
+    "Is there a spool? Name it: TOGAI_SPOOL=DIR, or --spool DIR. If not, ask the application itself:\n"
+    "curl -s APPLICATION/metrics | grep togai_shipper_healthy, its log, or print(shipper.stats())",
+)
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -82,6 +89,8 @@ def examine(
         yield from bounded("spool", looked, world.patience)
     else:
         yield Check("ok", "spool", "none: what a process holds when it is killed is lost")
+        if not relay:
+            yield UNSEEN
     yield from package_checks.packages(world.installed)
 
 
@@ -214,4 +223,5 @@ def _conclusion(found: Sequence[Check]) -> str:
     if not fails and not warnings:
         return "All is well."
     parts = [plural(fails, "failure")] * bool(fails) + [plural(warnings, "warning")] * bool(warnings)
-    return f"{' and '.join(parts)}: see above what to do."
+    unseen = " It has not seen how the application's processes stand." if UNSEEN in found else ""
+    return f"{' and '.join(parts)}: see above what to do.{unseen}"

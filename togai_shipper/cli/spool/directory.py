@@ -41,8 +41,8 @@ def open_folder(directory: str, mounts: str = MOUNTS) -> Folder:
         raise click.ClickException(f"{why_not_there(path, kind)}, and copy it there first")
     folder = Folder(directory)
     try:
-        folder.foreign()
-    except SpoolError as error:  # its names can be read, but nothing of what they name
+        folder.check_readable()
+    except SpoolError as error:
         raise click.ClickException(str(error)) from error
     return folder
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
@@ -92,7 +92,11 @@ class EventReader:
     def dead(self) -> Iterator[StoredEvent]:
         """Read every dead letter."""
         self.problems += [left.why for left in self._folder.foreign()]
-        for path in self._folder.paths():
+        yield from self.letters_in(self._folder.paths())
+
+    def letters_in(self, paths: Iterable[Path]) -> Iterator[StoredEvent]:
+        """Read every dead letter in these files."""
+        for path in paths:
             yield from self._each(path, self._letters)
 
     def pending(self) -> Iterator[StoredEvent]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing, suppress
 from pathlib import Path
 
 import attrs
 
 from togai_shipper._engine.self_report import SelfReport
 from togai_shipper.cli.processes import Process
-from togai_shipper.spool.claims import SUFFIXES
 from togai_shipper.spool.errors import Damaged, NotOurs, SpoolError
-from togai_shipper.spool.file import SELF_REPORT, SpoolFile
-from togai_shipper.spool.folder import Folder
+from togai_shipper.spool.folder import Folder, Lying
+from togai_shipper.spool.glance import glance
 
 OK = "ok"
 LEFT = "left alone"  # of a newer version, or not a spool at all
@@ -86,44 +84,46 @@ def read_files(folder: Folder) -> list[FileFacts]:
 
     Those that are not ours to take are not opened.
     """
-    found = [_facts(folder, path) for path in folder.paths()]
+    listing = folder.listing()
+    found = [_facts(folder, lying) for lying in listing.ours]
     return [
         # One that cannot be opened, and is no longer there, was removed meanwhile.
         *(facts for facts in found if facts.state == OK or facts.path.exists()),
         *(
             FileFacts(path=left.path, state=FOREIGN, why=left.why.removeprefix(f"{left.path}: "))
-            for left in folder.foreign()
+            for left in listing.foreign
         ),
         *(
             FileFacts(
-                path=path,
+                path=lying.path,
                 state=ASIDE,
                 why="an earlier process found it damaged, and saved what could be read",
-                disk_bytes=_disk_bytes(path),
+                disk_bytes=lying.disk_bytes,
             )
-            for path in folder.set_aside()
+            for lying in listing.aside
         ),
     ]
 
 
-def _facts(folder: Folder, path: Path) -> FileFacts:
-    facts = FileFacts(path=path, disk_bytes=_disk_bytes(path))
+def _facts(folder: Folder, lying: Lying) -> FileFacts:
+    path, size, owner = lying.path, lying.disk_bytes, None
     try:
-        facts = attrs.evolve(facts, owner=folder.owner(path))
-        with closing(SpoolFile.peek(path)) as file:
-            pending, _ = file.pending()
-            meta = file.meta()
-            return attrs.evolve(
-                facts,
-                pending=pending,
-                oldest_ms=file.oldest_ms(),
-                dead=file.dead_reasons(),
-                base_url=meta.get("base_url", ""),
-                report=SelfReport.of_text(meta.get(SELF_REPORT, "")),
-                version=meta.get("version", ""),
-            )
+        owner = folder.owner(path)
+        seen = glance(path, is_left=owner is None)
     except SpoolError as error:
-        return attrs.evolve(facts, state=_state(error), why=_without_path(error, path))
+        why = _without_path(error, path)
+        return FileFacts(path=path, state=_state(error), why=why, owner=owner, disk_bytes=size)
+    return FileFacts(
+        path=path,
+        owner=owner,
+        pending=seen.pending,
+        oldest_ms=seen.oldest_ms,
+        disk_bytes=size,
+        dead=seen.dead,
+        base_url=seen.base_url,
+        report=SelfReport.of_text(seen.report),
+        version=seen.version,
+    )
 
 
 def _state(error: SpoolError) -> str:
@@ -137,11 +137,3 @@ def _state(error: SpoolError) -> str:
 
 def _without_path(error: SpoolError, path: Path) -> str:
     return str(error).removeprefix(f"{path}: ")
-
-
-def _disk_bytes(path: Path) -> int:
-    total = 0
-    for suffix in SUFFIXES:
-        with suppress(FileNotFoundError):
-            total += Path(f"{path}{suffix}").stat().st_size
-    return total

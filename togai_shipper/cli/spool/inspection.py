@@ -17,7 +17,15 @@ from .events import StoredEvent
 from .selection import Selection, chosen, filters
 from .source import Source, opened, source_arguments
 from .verification import Findings
-from .view import event_json, event_lines, exit_with_problems, group_json, group_lines, letter_lines
+from .view import (
+    MOST_FILES,
+    event_json,
+    event_lines,
+    exit_with_problems,
+    group_json,
+    group_lines,
+    letter_lines,
+)
 
 _LS_HELP = """
 List the files of a spool, or what a relay holds; or dead letters.
@@ -40,7 +48,10 @@ Examples:
 @click.option("--dead", is_flag=True, help="List dead letters: those that match the options below.")
 @filters
 @click.option(
-    "--limit", type=click.IntRange(1), metavar="N", help="Print N dead letters at most; with --dead."
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help=f"Print N files at most, or {MOST_FILES}, what is not well first; with --dead, N dead letters.",
 )
 @json_option("for dead letters, a line for each")
 @click.pass_context
@@ -60,8 +71,8 @@ def ls(
     with opened(directory, name) as source:
         if dead:
             _list_dead(ctx, source, selection, limit, as_json=as_json)
-        elif selection.is_everything and limit is None:
-            source.show(as_json=as_json)
+        elif selection.is_everything:
+            source.show(as_json=as_json, most=limit or MOST_FILES)
         else:
             raise click.UsageError("these options choose dead letters: add --dead")
 

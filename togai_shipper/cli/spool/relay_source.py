@@ -56,7 +56,7 @@ class RelaySource:
         """None: the drainer judges by Togai's own time."""
         return iter(())
 
-    def show(self, *, as_json: bool) -> None:
+    def show(self, *, as_json: bool, most: int) -> None:  # noqa: ARG002  of a spool's files
         """Print what the relay holds, and who drains it."""
         found = survey(self._link, self._clock)
         is_readable = bool(found.dead) and self._link.keys["dead"] not in found.wrong_kinds

@@ -41,8 +41,8 @@ class Source(Protocol):
     def problems(self) -> list[str]:
         """What could not be read until now."""
 
-    def show(self, *, as_json: bool) -> None:
-        """Print what is there."""
+    def show(self, *, as_json: bool, most: int) -> None:
+        """Print what is there; of files, as a table, ``most`` at most."""
 
     def dead(self) -> Iterator[StoredEvent]:
         """Read every dead letter."""
@@ -103,14 +103,14 @@ class SpoolSource:
         self.pending = self._reader.pending
         self.of_unsure_age = self._reader.of_unsure_age
 
-    def show(self, *, as_json: bool) -> None:
-        """Print a row for each file."""
+    def show(self, *, as_json: bool, most: int) -> None:
+        """Print a row for each file, ``most`` of them at most."""
         files = read_files(self._folder)
         if as_json:
             print_json(files_json(self.place, files, now_ms(), why_not_written(self._folder)), indent=2)
             return
-        letters = self.dead() if any(facts.dead for facts in files) else ()
-        show_files(Screen(), self.place, files, grouped(letters), now_ms())
+        letters = self._reader.letters_in(facts.path for facts in files if facts.dead)
+        show_files(Screen(), self.place, files, grouped(letters), now_ms(), most)
         why = why_not_written(self._folder)
         print_lines(["", *why] if why else [])
         print_lines(

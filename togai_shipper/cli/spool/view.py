@@ -23,6 +23,7 @@ from .events import StoredEvent
 from .files import ASIDE, DAMAGED, FOREIGN, LEFT, OK, UNREADABLE, FileFacts, owner_text
 
 MOST_CAUSES = 5  # that are listed beside the files
+MOST_FILES = 200  # that are listed, unless another number is asked for: a terminal's table takes its time
 _ADVICE = {
     ASIDE: "No process reads it any more: remove it once the damage has been examined.",
     DAMAGED: "The next process that starts saves what can be read, and sets it aside.",
@@ -62,9 +63,17 @@ def totals(directory: str, files: Sequence[FileFacts]) -> FileFacts:
 
 
 def show_files(
-    screen: Screen, directory: str, files: Sequence[FileFacts], groups: Sequence[Group], now_ms: int
+    screen: Screen,
+    directory: str,
+    files: Sequence[FileFacts],
+    groups: Sequence[Group],
+    now_ms: int,
+    most: int = MOST_FILES,
 ) -> None:
-    """Print a row for each file, and remarks below; ``groups``: the dead letters in them, by cause."""
+    """Print a row for each file, ``most`` of them at most, and remarks below.
+
+    ``groups``: the dead letters in all files, by cause.
+    """
     if not files:
         screen.say(f"{directory}: no spool file is here.")
         return
@@ -77,14 +86,35 @@ def show_files(
     table.add_column("dead", f"{sum(total.dead.values()):,}", justify="right")
     table.add_column("disk", size(total.disk_bytes), justify="right")
     table.add_column("state")
-    for facts in files:
+    listed, others = _listed(files, most, now_ms)
+    for facts in listed:
         table.add_row(*_cells(facts, now_ms), style="" if _is_well(facts, now_ms) else "yellow")
     screen.draw(table)
+    if others:
+        states = Counter(_state(facts, now_ms) for facts in others)
+        screen.say(
+            f"{plural(len(others), 'more file')}: {reasons_text(dict(states.most_common()))}."
+            f" To list them: --limit {len(files)}, or --json."
+        )
     troubles = [f"{f.path.name}: {f.why}. {_ADVICE[f.state]}" for f in files if f.state != OK]
     show_causes(screen, directory, groups, now_ms)
     for remark in (troubles, *_processes(directory, files, now_ms), *_remarks(directory, files)):
         for line in ["", *remark] if remark else []:
             screen.say(line)
+
+
+def _listed(
+    files: Sequence[FileFacts], most: int, now_ms: int
+) -> tuple[Sequence[FileFacts], Sequence[FileFacts]]:
+    """Divide them into those with a row, at first what is not well, in their order; and the others."""
+    if len(files) <= most:
+        return files, ()
+    worst = sorted(range(len(files)), key=lambda place: _is_well(files[place], now_ms))
+    chosen = set(worst[:most])
+    return (
+        [facts for place, facts in enumerate(files) if place in chosen],
+        [facts for place, facts in enumerate(files) if place not in chosen],
+    )
 
 
 def show_causes(screen: Screen, place: str, groups: Sequence[Group], now_ms: int) -> None:

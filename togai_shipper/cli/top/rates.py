@@ -23,6 +23,9 @@ class Row:
     going: float | None = None
 
 
+LEAST = 0.05  # seconds between two reports of a process: it says nothing more often than every 0.1
+
+
 @attrs.define
 class _Past:
     """The last two reports of a process; ``seen_at``: when the last was first seen, in monotonic seconds."""
@@ -56,7 +59,9 @@ class Rates:
             return Row(process, 0.0, 0.0)
         if past.before is None:
             return Row(process)
-        seconds = max(0.001, (said.at_ms - past.before.at_ms) / 1000)
+        if said.at_ms < past.before.at_ms:  # its clock was set back
+            return Row(process)
+        seconds = max(LEAST, (said.at_ms - past.before.at_ms) / 1000)
         came = said.accepted - past.before.accepted
         went = _gone(said) - _gone(past.before)
         return Row(process, max(0.0, came / seconds), max(0.0, went / seconds))
