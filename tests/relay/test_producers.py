@@ -171,6 +171,8 @@ def test_there_is_a_bound_and_who_is_silent_makes_room(relay: Relay) -> None:
     assert not relay.link.look(Note("late", REPORT.as_text())).is_noted
     top = command("top", "--once", relay.url, obj=AT_ONCE)
     assert "more processes hand over than are shown" in " ".join(top.stdout.split())
+    relay.hand_over("a")
+    assert "more processes hand over than are shown" in command("spool", "ls", relay.url).stdout
     noted(relay, **{names[0]: REPORT})  # who is there stays there
     relay.redis.zincrby(SAID, -1000 * (MISSED + 1), names[1])
     noted(relay, late=REPORT)
