@@ -8,6 +8,7 @@ from typing import Any
 
 from togai_shipper.relay.answers import Added, Done, Removed, Server, Standing
 from togai_shipper.relay.entries import size_of
+from togai_shipper.relay.notes import Note
 
 from .virtual import Time
 
@@ -49,6 +50,7 @@ class VirtualRelay:
         *,
         replicas: int = 0,
         patience: float = 1.0,  # noqa: ARG002  nobody waits
+        note: Note | None = None,  # noqa: ARG002  nobody reads it
     ) -> Added:
         """Append an entry."""
         self._time.sleep(TRIP)
@@ -67,16 +69,21 @@ class VirtualRelay:
             out=standing.out,
             server=standing.server,
             replicas=replicas,
+            is_noted=True,
         )
 
-    def look(self) -> Standing:
+    def look(self, note: Note | None = None) -> Standing:  # noqa: ARG002  nobody reads it
         """Say how it stands."""
         self._time.sleep(TRIP)
         return self._standing()
 
     def _standing(self) -> Standing:
         return Standing(
-            epoch="epoch", events=self._facts["events"], out=self._facts["out"], server=self._server
+            epoch="epoch",
+            events=self._facts["events"],
+            out=self._facts["out"],
+            server=self._server,
+            is_noted=True,
         )
 
     def _count(self, sign: int, events: int, size: int) -> None:

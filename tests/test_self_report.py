@@ -32,7 +32,7 @@ class Teller:
         self.state: State = "open"
         runtime = Runtime(clock=self.clock, wall=lambda: WALL + self.clock.now)
         self.saying = Saying(runtime, self._report, lambda: self.state)
-        self.first = said(self.saying.begin())
+        self.first = said(self.saying.begin(is_kept=True))
 
     def _report(self, now_ms: int) -> SelfReport:
         return attrs.evolve(self.stands, at_ms=now_ms, since_ms=now_ms, state=self.state)
@@ -147,7 +147,7 @@ def test_a_new_file_in_the_place_of_one_that_failed_is_durable_once_it_has_laste
     assert teller.until_told() <= SELDOM
     teller.saying.failed()
 
-    assert not said(teller.saying.begin()).is_durable
+    assert not said(teller.saying.begin(is_kept=True)).is_durable
     teller.stands = BUSY
     assert teller.until_told() <= EVERY
 

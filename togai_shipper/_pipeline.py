@@ -176,8 +176,10 @@ class Pipeline:
         if self._config.relay is None or not self._config.enabled:
             return Togai(self._config, connect)
         from .relay.handover import Relay, opened  # noqa: PLC0415  who has no relay needs no redis-py
+        from .relay.notes import Notes  # noqa: PLC0415  likewise
 
-        return Relay(self._config, self._runtime, self.lock, self.shutdown, self.log, link or opened)
+        notes = Notes(self._runtime, self.lock, self._self_report, self._state)
+        return Relay(self._config, self._runtime, self.lock, self.shutdown, self.log, notes, link or opened)
 
     # --- an event comes in ---
 

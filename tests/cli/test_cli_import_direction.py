@@ -9,8 +9,10 @@ from test_import_direction import MODULES, ROOT, imported, ours
 
 ORDER = [
     "cli.formats",
+    "cli.options",
     "cli.remedies",
     "cli.processes",
+    "cli.relay_processes",
     "cli.beside_a_relay",
     "cli.not_answered",
     "cli.togai_asked",
@@ -133,8 +135,10 @@ ORDER = [
 ]
 SHARED = {
     "cli.formats",
+    "cli.options",
     "cli.remedies",
     "cli.processes",
+    "cli.relay_processes",
     "cli.beside_a_relay",
     "cli.not_answered",
     "cli.togai_asked",

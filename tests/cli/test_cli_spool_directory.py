@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import click
@@ -12,7 +13,8 @@ from nobody import nobody
 from spools import Spool, run
 
 from togai_shipper.cli.app import cli
-from togai_shipper.cli.spool.directory import open_folder
+from togai_shipper.cli.spool.directory import open_folder, why_not_written
+from togai_shipper.cli.top.command import Pause
 
 COMMANDS: list[list[str]] = [["ls"], ["show", "x"], ["replay"], ["export"], ["purge", "--all"], ["verify"]]
 
@@ -92,3 +94,58 @@ def test_a_relay_s_url_that_is_spelled_wrong_is_told_without_its_password(url: s
     assert result.exit_code == 1
     assert "no relay's URL" in result.stderr
     assert "sesame" not in result.output
+
+
+def test_a_directory_that_cannot_be_written_to_says_what_is_not_seen_in_it(spool: Spool) -> None:
+    spool.file("a")
+    folder = open_folder(str(spool.path))
+
+    assert why_not_written(folder) == []
+    text, command = why_not_written(folder, lambda _: False)
+
+    assert f"{spool.path} cannot be written to: this user may not. A process for which that is so" in text
+    assert command == f"  togai-shipper doctor --spool {spool.path}"
+
+
+def test_where_the_disk_is_full_what_is_said_may_be_old(spool: Spool) -> None:
+    spool.file("a")
+    folder = open_folder(str(spool.path))
+
+    text, command = why_not_written(folder, free=lambda _: 4096)
+
+    assert text.startswith(f"{spool.path}: no room is left on its disk. New events are in memory alone")
+    assert command == f"  togai-shipper doctor --spool {spool.path}"
+
+
+def test_a_directory_that_no_process_can_use_is_told_where_nothing_lies_in_it(tmp_path: Path) -> None:
+    place = tmp_path / "shared"
+    place.mkdir()
+    place.chmod(0o1777)
+
+    text = run("ls", place).stdout
+
+    assert f"{place}: no spool file is here." in text
+    assert f"{place} cannot be a spool for this user: several users share it" in text
+    assert f"togai-shipper doctor --spool {place}" in text
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+@pytest.mark.parametrize("command", [["spool", "ls"], ["top", "--once"]])
+def test_on_a_read_only_file_system_all_is_shown_that_can_be_read(
+    spool: Spool, tmp_path: Path, command: list[str]
+) -> None:
+    gone, place = spool.file("a", "b"), tmp_path / "seen"
+    place.mkdir()
+    subprocess.run(["/bin/mount", "--bind", spool.path, place], check=True)
+    try:
+        subprocess.run(["/bin/mount", "-o", "remount,bind,ro", place], check=True)
+        pause = Pause(lambda: 0.0, lambda stop, seconds: False)
+        result = CliRunner().invoke(cli, [*command, str(place)], obj=pause)
+    finally:
+        subprocess.run(["/bin/umount", place], check=True)
+
+    assert result.exit_code == 0
+    assert gone.path.name[-12:] in result.stdout
+    assert "unreadable" not in result.stdout
+    assert "cannot be written to: its file system is read-only" in result.stdout

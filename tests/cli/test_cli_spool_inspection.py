@@ -65,6 +65,21 @@ def test_a_living_process_in_trouble_is_told_with_the_next_command(spool: Spool)
     assert (facts["state"], facts["process"]["standing"]) == ("ok", "parked")
 
 
+def test_of_a_process_that_hands_over_the_relay_is_told_too(spool: Spool) -> None:
+    relay = attrs.evolve(WELL, relay="redis://***@redis.internal:6379")
+    alive, gone = spool.file(owned=True, report=relay), spool.file("a", report=relay)
+
+    text = " ".join(run("ls", spool.path).stdout.split())
+    (first, second) = json.loads(run("ls", "--json", spool.path).stdout)["files"]
+    alive.release()
+
+    assert (
+        f"To the relay redis://***@redis.internal:6379, and from there to {URL}: {alive.path.name}." in text
+    )
+    assert f"To {URL}: {gone.path.name}." in text, "who takes it over may have no relay"
+    assert {first["relay"], second["relay"]} == {None, "redis://***@redis.internal:6379"}
+
+
 def test_a_process_of_an_older_version_says_nothing_of_itself(spool: Spool) -> None:
     alive = spool.file(owned=True, report=None)
     spool.file("a", report=attrs.evolve(WELL, state="closed", why="no reply: refused"))

@@ -43,7 +43,7 @@ def organisation() -> Iterator[FakeTogai]:
 def run(togai: FakeTogai, *arguments: str, rhythm: Rhythm | None = None) -> Result:
     environ = {"TOGAI_API_KEY": "secret", "TOGAI_BASE_URL": togai.url}
     return CliRunner(env=environ).invoke(
-        cli, ["events", "--rate", "10", *arguments], obj=rhythm, catch_exceptions=False
+        cli, ["events", "--rate-limit", "10", *arguments], obj=rhythm, catch_exceptions=False
     )
 
 
@@ -103,10 +103,10 @@ def test_what_was_not_processed_is_listed_without_duplicates(organisation: FakeT
 def test_a_long_list_is_cut_and_says_so(organisation: FakeTogai) -> None:
     organisation.ledger.accept([event(f"e-{n}", "api_cal") for n in range(70)])
 
-    result = run(organisation, "--unprocessed", "--most", "60")
+    result = run(organisation, "--unprocessed", "--limit", "60")
 
     assert len(result.stdout.splitlines()) == 60
-    assert result.stderr == "These are 60 events; there may be more: --most\n"
+    assert result.stderr == "These are 60 events; there may be more: --limit\n"
 
 
 class Ended(Exception):  # noqa: N818  it is what it is

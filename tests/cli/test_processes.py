@@ -31,7 +31,7 @@ from togai_shipper.cli.processes import (
     word,
 )
 from togai_shipper.cli.top.looking import Sight
-from togai_shipper.cli.top.picture import as_json, below, picture
+from togai_shipper.cli.top.picture import Picture, below, picture_json
 from togai_shipper.cli.top.rates import Rates
 
 OLDER_MS = 400_000  # an event that waits for longer than all is well
@@ -95,7 +95,18 @@ CASES: list[tuple[Process, Word, str]] = [
     (
         alive(at_ms=NOW - 61_000),
         "silent",
-        "pid 1 is silent: has said nothing for 1 min: is it stopped?; 3 events wait, the oldest for 2 s",
+        (
+            "pid 1 is silent: has said nothing for 1 min: is it stopped, or its disk full?; 3 events wait,"
+            " the oldest for 2 s"
+        ),
+    ),
+    (
+        alive(at_ms=NOW - 400_000, oldest_ms=NOW - 401_000),
+        "silent",
+        (
+            "pid 1 is silent: has said nothing for 6 min: is it stopped, or its disk full?; 3 events wait,"
+            " the oldest for 6 min"
+        ),
     ),
     (
         OLDER,
@@ -128,6 +139,24 @@ def test_they_are_sorted_by_trouble_and_then_by_what_waits() -> None:
     words = [word(process, NOW) for process in found]
     assert words == sorted(words, key=WORDS.index)
     assert found.index(more) == found.index(OLDER) - 1
+
+
+@pytest.mark.parametrize(
+    ("relay", "command"),
+    [
+        ("redis://…@h:6379", "togai-shipper doctor --relay redis://…@h:6379"),
+        ("of the application's own function", "togai-shipper doctor --relay redis://..."),
+    ],
+)
+def test_a_process_that_hands_over_to_a_relay_is_mended_there(relay: str, command: str) -> None:
+    parked = alive(state="parked", why="parked: the relay is for another", relay=relay)
+    unwell = alive(is_healthy=False, why="no relay: refused", relay=relay)
+
+    for each in (parked, unwell):
+        assert remedy(each, "DIR", NOW).endswith(command)
+    assert command not in remedy(alive(is_refusing=True, relay=relay), "DIR", NOW)
+    drainer = attrs.evolve(alive(state="parked", is_by_key=True), is_drainer=True)
+    assert "all events stay in the relay" in remedy(drainer, "URL", NOW)
 
 
 def test_those_with_the_same_trouble_are_told_together() -> None:
@@ -259,12 +288,12 @@ def test_nothing_that_stands_in_a_report_breaks_or_deceives_who_reads_it(
         said = f"{sentence([process], NOW)} {process_json(process, NOW)} {why(process, NOW)}"
         assert len(said) < 4000
         assert all(len(line) < 2000 for line in below(rows, Sight([process]), "DIR", NOW))
-        text = json.dumps(as_json(rows, Sight([process]), "DIR", NOW))
+        text = json.dumps(picture_json(rows, Sight([process]), "DIR", NOW))
         assert "-" not in "".join(re.findall(r'": (-?[0-9.e+-]+)', text))
         for row in rows:
             assert all(rate is None or 0 <= rate < 10**17 for rate in (row.coming, row.going))
     with io.StringIO() as screen:
-        Console(file=screen, width=80).print(picture(rows, Sight([row.process for row in rows]), "DIR", NOW))
+        Console(file=screen, width=80).print(Picture(rows, Sight([row.process for row in rows]), "DIR", NOW))
 
 
 def test_a_process_whose_clock_is_ahead_is_not_believed_to_have_spoken_just_now() -> None:

@@ -66,7 +66,7 @@ class Scene:
 
     def run(self, *arguments: str, day: date | None = DAY, **environ: str) -> Result:
         """Run the command, about ``DAY``."""
-        given = ["reconcile", "--rate", "10", *(() if day is None else ("--day", str(day))), *arguments]
+        given = ["reconcile", "--rate-limit", "10", *(() if day is None else ("--day", str(day))), *arguments]
         environ = {"TOGAI_API_KEY": "secret", "TOGAI_BASE_URL": self.togai.url, **environ}
         return CliRunner(env=environ).invoke(cli, given, obj=Today(lambda: self.now), catch_exceptions=False)
 

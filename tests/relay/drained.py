@@ -14,7 +14,7 @@ from togai_shipper._engine.bell import Bell
 from togai_shipper._engine.runtime import Runtime
 from togai_shipper._event import encode, fresh_id
 from togai_shipper.relay.drainer import Drainer, load
-from togai_shipper.relay.lease_keeper import new_owner
+from togai_shipper.relay.names import new_name
 
 
 @attrs.define
@@ -92,7 +92,7 @@ class World:
             load({}, **options),
             made,
             "togai",
-            new_owner(self.clock),
+            new_name(self.clock),
             new_key=new_key,
             runtime=runtime,
             connect=connect,

@@ -11,6 +11,7 @@ from virtual import Clock, World, world
 from togai_shipper.relay.answers import Added, Server, Standing
 from togai_shipper.relay.entries import Entry, read
 from togai_shipper.relay.errors import RelayError
+from togai_shipper.relay.notes import Note
 
 FIRST, SECOND = Server("first", "one"), Server("second", "two")
 
@@ -28,6 +29,8 @@ class FakeRelay:
         self.drained = True  # somebody takes all out, at once
         self.replicas = [9]  # how many have an entry, at each look; the last figure stays
         self.timeouts: list[float] = []
+        self.notes: list[Note] = []
+        self.takes_notes = True
         self.frozen = 0.0  # seconds for which the producer stands still before it reads an answer
 
     @property
@@ -59,10 +62,11 @@ class FakeRelay:
         *,
         replicas: int = 0,
         patience: float = 1.0,
+        note: Note | None = None,
     ) -> Added:
         self._begin("add")
         self.entries.append(read(f"{len(self.entries) + 1}-0", fields))
-        standing = attrs.asdict(self._standing(), recurse=False)
+        standing = attrs.asdict(self._standing(note), recurse=False)
         self.clock.now += self.frozen
         if self.drained:
             self.out += len(self.entries[-1].events)
@@ -73,9 +77,9 @@ class FakeRelay:
         self.clock.now += patience
         return attrs.evolve(added, replicas=self._reached())
 
-    def look(self) -> Standing:
+    def look(self, note: Note | None = None) -> Standing:
         self._begin("look")
-        return self._standing()
+        return self._standing(note)
 
     def close(self) -> None: ...
 
@@ -85,9 +89,18 @@ class FakeRelay:
     def _reached(self) -> int:
         return self.replicas.pop(0) if len(self.replicas) > 1 else self.replicas[0]
 
-    def _standing(self) -> Standing:
+    def _standing(self, note: Note | None) -> Standing:
         held = len(self.ids) - self.out
-        return Standing(epoch="e", events=held, out=self.out, dead=2, server=self.server)
+        if note is not None and self.takes_notes:
+            self.notes.append(note)
+        return Standing(
+            epoch="e",
+            events=held,
+            out=self.out,
+            dead=2,
+            server=self.server,
+            is_noted=note is not None and self.takes_notes,
+        )
 
 
 def relayed(errors: Iterable[RelayError | None] = (), **options: Any) -> tuple[World, FakeRelay]:

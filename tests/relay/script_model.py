@@ -37,6 +37,7 @@ class Relay:
     lease: str = ""
     head: dict[str, str] = attrs.field(factory=dict)  # what the journal is; its id aside
     journal: dict[str, Counter[str]] = attrs.field(factory=dict)  # what left, by day
+    producers: dict[bytes, bytes] = attrs.field(factory=dict)  # what each says of itself
 
     def copy(self) -> Relay:
         """What a replica has of it; entries and letters never change."""
@@ -48,6 +49,7 @@ class Relay:
             dead=dict(self.dead),
             head=dict(self.head),
             journal={day: Counter(counts) for day, counts in self.journal.items()},
+            producers=dict(self.producers),
         )
 
     def facts(self) -> dict[str, str]:
@@ -179,6 +181,18 @@ class Relay:
         uncounted = max(0, count - self.figures["events"])
         self._count(**{"in": uncounted, "events": uncounted - count, "out": count})
         self.figures["bytes"] = max(0, self.figures["bytes"] - size)
+
+    # --- SAY ---
+
+    def say(self, who: bytes, text: bytes, most: int) -> str:
+        """Note how a producer stands, or that it has ended; how they are forgotten in time is left out."""
+        if not text:
+            self.producers.pop(who, None)
+        elif who not in self.producers and len(self.producers) >= most:
+            return "many"
+        else:
+            self.producers[who] = text
+        return "ok"
 
     # --- RECOUNT ---
 

@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any
 
 import pytest
-from acl import DRAINER, FOR_THE_JOURNAL, OPERATOR, PRODUCER, give
+from acl import DRAINER, FOR_NOTES, FOR_THE_JOURNAL, OPERATOR, PRODUCER, give
 from servers import RedisServer, needs_redis
 from stocked import BASE, Relay, command, event, letter
 
+from togai_shipper._engine.self_report import SelfReport
 from togai_shipper.cli.doctor.world import World
 from togai_shipper.relay import letters
 from togai_shipper.relay.answers import Done
@@ -19,6 +20,7 @@ from togai_shipper.relay.entries import fields_of, read
 from togai_shipper.relay.errors import Forbidden
 from togai_shipper.relay.journal import counted
 from togai_shipper.relay.link import Link
+from togai_shipper.relay.notes import Note
 from togai_shipper.relay.survey import Clock, Leader, survey
 
 pytestmark = needs_redis
@@ -98,7 +100,8 @@ def test_a_drainer_drains(relay: Relay, url_of: UrlOf) -> None:
 
 
 @pytest.mark.parametrize(
-    "lacking", sorted({*PRODUCER} - {"-@all", "+eval", "+ping", "+select", "+info", "+client|setname"})
+    "lacking",
+    sorted({*PRODUCER} - {"-@all", "+eval", "+ping", "+select", "+info", "+client|setname"} - FOR_NOTES),
 )
 def test_a_producer_needs_each_of_its_rights(relay: Relay, url_of: UrlOf, lacking: str) -> None:
     url = url_of("producer", tuple(right for right in PRODUCER if right != lacking))
@@ -138,6 +141,37 @@ def test_without_the_rights_to_the_journal_a_drainer_drains_and_says_that_it_doe
     )
 
 
+@pytest.mark.parametrize("lacking", sorted(FOR_NOTES - {"+eval"}))
+def test_without_the_rights_to_notes_a_producer_hands_over_and_doctor_says_what_is_lacking(
+    relay: Relay, url_of: UrlOf, lacking: str
+) -> None:
+    url = url_of("producer", tuple(right for right in PRODUCER if right != lacking))
+    link = Link(url, "togai")
+    fields = fields_of([event("a")], os.urandom(16), 1)
+
+    added = [link.add(fields, BASE, 10**9, note=Note("me", "x")) for _ in range(2)]
+    link.close()
+
+    is_for_forgetting = lacking in ("+hdel", "+zrem")  # of which there is nothing yet
+    assert [each.is_noted for each in added] == [is_for_forgetting] * 2
+    told = command("doctor", "--no-request", "--relay", url)
+    assert "may hand over, and not say how it stands: it lacks" in " ".join(told.stdout.split())
+
+
+def test_a_producer_says_how_it_stands_and_an_operator_reads_it(relay: Relay, url_of: UrlOf) -> None:
+    link = Link(url_of("producer", PRODUCER), "togai")
+    report = SelfReport(at_ms=1, since_ms=1, pending=2)
+    assert link.look(Note("me", report.as_text())).is_noted
+    assert link.look(Note("gone", report.as_text())).is_noted
+    assert link.look(Note("gone", "")).is_noted
+    link.close()
+
+    found = survey(Link(url_of("operator", OPERATOR), "togai"), CLOCK)
+
+    assert found.producers is not None
+    assert [(each.name, each.report.pending) for each in found.producers.known] == [("me", 2)]
+
+
 def test_an_operator_uses_every_command(relay: Relay, url_of: UrlOf) -> None:
     url = url_of("operator", OPERATOR)
     relay.hand_over("a")
@@ -166,12 +200,14 @@ def test_an_operator_uses_every_command(relay: Relay, url_of: UrlOf) -> None:
 def test_an_operator_needs_each_of_his_rights(relay: Relay, url_of: UrlOf, lacking: str) -> None:
     url = url_of("operator", tuple(right for right in OPERATOR if right != lacking))
     relay.redis.rpush("{togai}:lease", "another kind")
+    relay.link.look(Note("me", "x"))
     relay.bury(letter("b"))
     link = Link(url, "togai")
     found = survey(link, CLOCK)
     results = [command("spool", *words, url) for words in (["ls", "--dead"], ["purge", "--all", "--yes"])]
     is_missed = (
         found.config is None
+        or found.producers is None
         or found.drainers is None
         or not found.wrong_kinds
         or any("does not let this user do it" in result.output for result in results)

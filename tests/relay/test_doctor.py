@@ -165,6 +165,7 @@ def test_what_the_user_may_not_ask_is_unknown() -> None:
         "on disk",
         "memory",
         "drainer",
+        "producers",
     ]
     assert "not drain: an application's" in {check.name: check.found for check in found}["ACL"]
     names = {check.name: check.found for check in judged(drainers=None, config={"appendfsync": "always"})}

@@ -375,7 +375,7 @@ def test_an_idle_producer_looks_each_minute_whether_what_it_handed_over_is_drain
         return 0.5
 
     relay_look = relay.look
-    relay.look = lambda: (drain_later(), relay_look())[1]  # type: ignore[method-assign]
+    relay.look = lambda note=None: (drain_later(), relay_look(note))[1]  # type: ignore[method-assign]
     keeper_of(w).work()
     assert len(looks) == 12, "then it has seen that somebody drains, and ends"
     assert [round(b - a) for a, b in itertools.pairwise(looks)] == [60] * 11

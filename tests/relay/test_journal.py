@@ -338,7 +338,7 @@ def deliver(relay: Relay, togai: FakeTogai, *entries: Sequence[bytes]) -> None:
 
 
 def reconciled(relay: Relay, togai: FakeTogai, *more: object) -> Any:
-    arguments = ("--day", TODAY, "--sole-sender", "--day-rule", "event", "--rate", 10)
+    arguments = ("--day", TODAY, "--sole-sender", "--day-rule", "event", "--rate-limit", 10)
     environ = {"TOGAI_API_KEY": "secret", "TOGAI_BASE_URL": togai.url}
     today = Today(lambda: datetime(2026, 9, 27, 12, tzinfo=timezone.utc))
     return command("reconcile", *arguments, relay.url, *more, env=environ, obj=today)

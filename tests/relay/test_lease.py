@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from virtual import Clock, VirtualBell
 
 from togai_shipper.relay.lease import Lease, fingerprint_of
-from togai_shipper.relay.lease_keeper import Keeper, new_owner
+from togai_shipper.relay.lease_keeper import Keeper
+from togai_shipper.relay.names import new_name
 
 TICK = 0.25
 
@@ -184,7 +185,7 @@ def test_a_renewal_counts_from_when_it_began_however_long_its_answer_took() -> N
 
 
 def test_who_drains_is_named_by_host_process_and_start() -> None:
-    host, process, start = new_owner(lambda: 1.5).split("/")
+    host, process, start = new_name(lambda: 1.5).split("/")
 
     assert host
     assert process.isdigit()

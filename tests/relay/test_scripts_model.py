@@ -29,6 +29,7 @@ from togai_shipper.relay.errors import Foreign, Full
 from togai_shipper.relay.journal import Counts, counted, field_of
 from togai_shipper.relay.key_trial import Word
 from togai_shipper.relay.link import Link
+from togai_shipper.relay.notes import MOST_PRODUCERS, Note
 
 pytestmark = needs_redis
 EXAMPLES = int(os.environ.get("TOGAI_TEST_EXAMPLES", "60"))
@@ -37,6 +38,7 @@ AHEAD = 9_000_000_000_000  # milliseconds; no clock is there yet
 ROOM = 10**6
 MOST_DEAD = 3
 KEYS = ("events", "relay", "dead", "lease")
+NOTED = ("producers", "producers:said")
 DAY_MS = 86_400_000
 OWNERS = st.sampled_from(("host:1/7/1", "host:2/7/1"))  # with a colon, as a host may have one
 TIMES = st.integers(1, 9)
@@ -94,6 +96,13 @@ class Scripts(RuleBasedStateMachine):
     def add_for_another_base_url(self) -> None:
         with pytest.raises(Foreign, match="we ship to http://elsewhere"):
             self.link.add(self.batches[0], "http://elsewhere", ROOM)
+
+    @rule(who=st.sampled_from(("a", "b", "c")), text=st.sampled_from(("", "one", "two")))
+    def say(self, who: str, text: str) -> None:
+        """It takes nothing from a relay, and a relay that is lost takes nothing from it."""
+        told = self.link.look(Note(who, text))
+        assert told.is_noted
+        assert self.relay.say(who.encode(), text.encode(), MOST_PRODUCERS) == "ok"
 
     # --- drainers ---
 
@@ -348,7 +357,7 @@ class Scripts(RuleBasedStateMachine):
 
     def dumped(self) -> dict[str, bytes | None]:
         days = [f"journal:{day}" for day in self.relay.journal]
-        return {key: self.redis.dump(f"{{togai}}:{key}") for key in (*KEYS, "journal", *days)}
+        return {key: self.redis.dump(f"{{togai}}:{key}") for key in (*KEYS, *NOTED, "journal", *days)}
 
     def restore(self, dumped: dict[str, bytes | None]) -> None:
         self.redis.flushdb()
@@ -367,6 +376,8 @@ class Scripts(RuleBasedStateMachine):
         assert facts == {**self.relay.words, **{name: str(it) for name, it in self.relay.figures.items()}}
         assert {key.decode(): it for key, it in self.redis.hgetall("{togai}:dead").items()} == self.relay.dead
         assert (self.redis.get("{togai}:lease") or b"").decode() == self.relay.lease
+        assert self.redis.hgetall("{togai}:producers") == self.relay.producers
+        assert {*self.redis.zrange("{togai}:producers:said", 0, -1)} == {*self.relay.producers}
         head = {name.decode(): it.decode() for name, it in self.redis.hgetall("{togai}:journal").items()}
         assert bool(head.pop("id", "")) == bool(head)
         assert head == self.relay.head

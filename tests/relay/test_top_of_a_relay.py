@@ -33,7 +33,8 @@ def test_a_relay_has_one_line_and_who_drains_it_stands_below(relay: Relay) -> No
     text = " ".join(top(relay).split())
 
     assert "unwell relay togai" in text
-    assert "nobody drains it" in text
+    assert "relay togai is unwell: nobody drains it; 2 events wait" in text
+    assert "togai-shipper top" not in text, "that is what is looked at"
     assert f"drained by nobody togai-shipper drain {relay.url}" in text
     assert "1 dead letter" in text
 
@@ -44,6 +45,7 @@ def test_what_comes_in_and_goes_out_is_told_as_rates(relay: Relay) -> None:
     found = json.loads(top(relay, "--json"))
 
     (process,) = found["processes"]
+    assert process["since"] is None
     assert (process["standing"], process["pending"], process["counts"]["accepted"]) == ("unwell", 2, 2)
     assert process["in_per_second"] == 0.0
     assert found["total"]["pending"] == 2
@@ -118,6 +120,7 @@ def test_a_drainer_that_is_parked_is_told_by_top_doctor_and_ls(relay: Relay) -> 
 
     assert (drainer.name, drainer.report) == ("host/1/2", report)
     assert (check.level, check.found) == ("fail", "host/1/2 is parked for 0 s: no such key")
+    assert "Start it anew with a good key" in check.advice
     assert "togai-shipper doctor --check-key" in check.advice
     assert "host/1/2 is parked for 0 s: no such key." in lines
 

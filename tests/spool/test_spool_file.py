@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -230,3 +231,50 @@ def test_a_full_disk_leaves_the_file_as_it_was(file: SpoolFile, path: Path) -> N
         file.append([(NOW, False, b"x" * 100_000)])
 
     assert [row.seq for row in file.read(0, 9)[0]] == [1]
+
+
+# --- where nothing can be written ---------------------------------------------------------------------------
+
+
+def nowhere(_: Path) -> bool:
+    return False
+
+
+def test_what_is_left_is_read_as_it_lies_where_nothing_can_be_made_beside_it(
+    file: SpoolFile, path: Path
+) -> None:
+    file.append([(1, False, b"a")])
+    file.close()
+    assert not Path(f"{path}-shm").exists()
+
+    found = SpoolFile.peek(path, may_write=nowhere)
+
+    assert found.pending()[0] == 1
+    assert not Path(f"{path}-shm").exists()
+    found.close()
+
+
+def test_a_living_process_s_file_is_read_there_with_what_it_writes(file: SpoolFile, path: Path) -> None:
+    file.append([(1, False, b"a")])
+
+    found = SpoolFile.peek(path, may_write=nowhere)
+
+    assert found.pending()[0] == 1
+    found.close()
+
+
+def test_a_file_whose_last_part_could_not_be_read_there_is_not_read_in_part(
+    file: SpoolFile, path: Path, tmp_path: Path
+) -> None:
+    file.append([(1, False, b"a")])
+    killed = tmp_path / "killed.db"
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{path}{suffix}", f"{killed}{suffix}")
+
+    with pytest.raises(SpoolError, match=r"killed\.db: cannot be read in a directory"):
+        SpoolFile.peek(killed, may_write=nowhere)
+
+    file.close()  # all of it is in the file then
+    shutil.copy(path, killed)
+    Path(f"{killed}-wal").write_bytes(b"")
+    SpoolFile.peek(killed, may_write=nowhere).close()

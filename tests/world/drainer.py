@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from togai_shipper._process import exits
 from togai_shipper.relay.drainer import TIMEOUT, Drainer, load
-from togai_shipper.relay.lease_keeper import new_owner
 from togai_shipper.relay.link import DRAINERS, Link
+from togai_shipper.relay.names import new_name
 
 from .process import Process, connected
 
@@ -38,7 +38,7 @@ class DrainerProcess(Process):
             on_error=world.judge.undelivered,
             **options,
         )
-        owner = new_owner(self._wall_here)
+        owner = new_name(self._wall_here)
         self.drainer = Drainer(
             config,
             Link(RELAY, NAME, TIMEOUT, client_name=DRAINERS + owner),

@@ -15,7 +15,7 @@ import redis.exceptions as errors
 from tests.relay.script_model import Relay
 from togai_shipper.relay.answers import Done
 from togai_shipper.relay.journal import Counts
-from togai_shipper.relay.scripts import ADD, KEY, LEASE, RECOUNT, SETTLE
+from togai_shipper.relay.scripts import ADD, KEY, LEASE, RECOUNT, SAY, SETTLE
 
 from .weather import Spell
 
@@ -192,20 +192,30 @@ class Redis:
             return [facts[each].encode() if each in facts else None for each in command[2:]]
         if name == "HGETALL":
             return {key.encode(): value.encode() for key, value in relay.facts().items()}
-        if name in ("HINCRBY", "HSET"):
+        if name in ("HINCRBY", "HSET", "EVAL"):
             return self._written(node, command)
         if name == "XLEN":
             return len(relay.stream)
         assert name == "XRANGE", name
         return self._range(relay, command)
 
-    @staticmethod
-    def _written(node: Node, command: Sequence[Any]) -> Any:
+    def _written(self, node: Node, command: Sequence[Any]) -> Any:
         if node.is_replica:
             return errors.ReadOnlyError("You can't write against a read only replica.")
+        if command[0] == "EVAL":
+            return self._said(node, [*map(_bytes, command)])
         if command[0] == "HSET":  # else nothing is added to what is there
             node.relay.words[command[2]] = command[3]
         return 0
+
+    def _said(self, node: Node, command: list[bytes]) -> Any:
+        if self.spell("refuses"):
+            return errors.NoPermissionError("this user has no permissions to run the 'eval' command")
+        if self.spell("no replicas"):
+            return errors.ResponseError("NOREPLICAS Not enough good replicas to write.")
+        assert command[1].decode() == SAY.text
+        who, text, most, *_ = command[5:]
+        return [node.relay.say(who, text, int(most)).encode()]
 
     def _info(self, node: Node, sections: Sequence[str]) -> Any:
         if not self.says_who_it_is:

@@ -53,6 +53,10 @@ class Destination(Protocol):
         """What the log calls it."""
 
     @property
+    def relay(self) -> str:
+        """Where it is, for people, if it is a relay; else empty."""
+
+    @property
     def keeps(self) -> bool:
         """Whether an event that it has taken survives this process, though it may not be delivered yet."""
 
@@ -77,6 +81,7 @@ class Togai:
     """Togai itself: what it takes is delivered."""
 
     name = "Togai"
+    relay = ""
     keeps = False
     held = 0
 

@@ -152,4 +152,5 @@ class Health:
                 is_by_key=self._gate.parking.is_by_key,
                 is_refusing=self._is_refusing(self._clock()),
                 keeps=self._keeps,
+                relay=self._destination.relay,
             )

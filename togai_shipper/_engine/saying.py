@@ -21,6 +21,17 @@ SELDOM = 4.0  # seconds at most between looks where events wait and nothing chan
 AGAIN = 10.0  # seconds after which it is said again, though it is no news, where events wait
 AT_ONCE = 0.1  # seconds after a look, at which a change of the state is told
 FAILED = 10.0  # seconds until it is tried again, where it could not be written
+
+
+@attrs.frozen
+class Pace:
+    """How often it is said: seconds, as the constants above."""
+
+    every: float = EVERY
+    seldom: float = SELDOM
+    again: float = AGAIN
+
+
 _DIGITS = re.compile("[0-9]+")
 
 
@@ -28,8 +39,13 @@ class Saying:
     """What one process has said of itself, and when it says more."""
 
     def __init__(
-        self, runtime: Runtime, report: Callable[[int], SelfReport], state: Callable[[], State]
+        self,
+        runtime: Runtime,
+        report: Callable[[int], SelfReport],
+        state: Callable[[], State],
+        pace: Pace | None = None,
     ) -> None:
+        self._pace = pace or Pace()
         self._clock = runtime.clock
         self._wall = runtime.wall
         self._self_report = report
@@ -37,13 +53,13 @@ class Saying:
         self._said: SelfReport | None = None
         self._is_unsaid = False  # it could not be written
         self._looked_at = self._said_at = -FOREVER  # monotonic seconds
-        self._wait = EVERY
+        self._wait = self._pace.every
         self._is_calm = True
 
     def stir(self) -> None:
         """Note that something has been done."""
         if self._is_calm:
-            self._is_calm, self._wait = False, EVERY
+            self._is_calm, self._wait = False, self._pace.every
 
     def due_at(self) -> float:
         """Monotonic seconds at which it is to be looked at again."""
@@ -52,16 +68,16 @@ class Saying:
         is_changed = self._state() != self._said.state
         return self._looked_at + (AT_ONCE if is_changed else self._wait)
 
-    def begin(self) -> str:
-        """Return what is to be said first, with a new file: that makes it durable.
+    def begin(self, *, is_kept: bool = False) -> str:
+        """Return what is to be said first; ``is_kept``: with a new file, which makes it durable.
 
         But where the file before it has failed: on a full disk a new one works for a moment, in the room of
         the old one, and is the last to say anything. Where it goes on working, that is said soon.
         """
         now, has_failed = self._look(), self._said is not None and not self._said.is_durable
-        if has_failed:
-            self._is_calm, self._wait = False, EVERY
-        return self._say(attrs.evolve(now, is_durable=not has_failed)).as_text()
+        if is_kept and has_failed:
+            self._is_calm, self._wait = False, self._pace.every
+        return self._say(attrs.evolve(now, is_durable=not has_failed) if is_kept else now).as_text()
 
     def text(self, *, is_sparing: bool = False) -> str | None:
         """Return what is to be said now, if it is due and news.
@@ -74,8 +90,8 @@ class Saying:
         now = self._look()
         self._is_calm = now.is_calm
         is_news = _told(now) != _told(said)
-        self._wait = EVERY if is_news else min(2 * self._wait, SELDOM)
-        is_old = bool(now.pending) and self._clock() >= self._said_at + AGAIN
+        self._wait = self._pace.every if is_news else min(2 * self._wait, self._pace.seldom)
+        is_old = bool(now.pending) and self._clock() >= self._said_at + self._pace.again
         is_due = _kind(now) != _kind(said) if is_sparing else is_news or is_old
         return self._say(now).as_text() if is_due or self._is_unsaid else None
 

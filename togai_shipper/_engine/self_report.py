@@ -17,6 +17,7 @@ from togai_shipper._outcome import State, Stats
 Trouble: TypeAlias = Literal["parked", "refusing", "not durable", "unwell", ""]
 TROUBLES: tuple[Trouble, ...] = get_args(Trouble)
 WHY_MOST = 400  # characters that are told of why
+RELAY_MOST = 200  # characters of where it is
 _MOST = 10**15  # of any count in it: more were never tracked
 _LATEST = 253_402_300_799_999  # milliseconds: the end of the year 9999, the last that can be written
 _LONGEST = 10_000  # of a text that is read: others may have written it
@@ -41,6 +42,7 @@ class SelfReport:
             all reasons.
         refused_full: events that were refused since the buffer was full.
         dead_letters: as in ``stats()``.
+        relay: where it hands its events over, without what is secret in that; empty: to nobody.
 
     """
 
@@ -63,6 +65,7 @@ class SelfReport:
     requests: int = 0
     refused_full: int = 0
     dead_letters: int = 0
+    relay: str = ""
 
     @property
     def trouble(self) -> Trouble:
@@ -99,6 +102,7 @@ class SelfReport:
 _KINDS: dict[str, tuple[type, ...]] = {
     "state": (str,),
     "why": (str,),
+    "relay": (str,),
     "oldest_ms": (int, type(None)),
     **dict.fromkeys(("is_healthy", "is_by_key", "is_refusing", "is_durable"), (bool,)),
     **dict.fromkeys(("at_ms", "since_ms", "pending", "accepted", "delivered", "relayed"), (int,)),
@@ -123,7 +127,14 @@ _REQUESTS = "retries", "requests"
 
 
 def self_report_of(
-    stats: Stats, now_ms: int, *, is_healthy: bool, is_by_key: bool, is_refusing: bool, keeps: bool
+    stats: Stats,
+    now_ms: int,
+    *,
+    is_healthy: bool,
+    is_by_key: bool,
+    is_refusing: bool,
+    keeps: bool,
+    relay: str = "",
 ) -> SelfReport:
     """Return how a shipper stands by its figures; ``keeps``: it was told to keep events on disk."""
     facts: dict[str, Any] = {
@@ -142,5 +153,6 @@ def self_report_of(
         dropped=sum(stats.dropped.values()),
         refused_full=stats.refused["full"],
         dead_letters=stats.dead_letters,
+        relay=relay[:RELAY_MOST],
         **facts,
     )

@@ -8,11 +8,12 @@ what it has of events, ``reconcile`` proves that a day was billed, ``sandbox`` r
 ``demo`` shows the library at work.
 
 They share ``streams`` (what is done where nothing can be printed), ``terminal`` (all lines that are printed,
-made printable), ``screen`` (all that is drawn), ``private_files`` (all files that are written), ``formats``
-(ages, sizes and moments in words), ``display`` (progress on a terminal), ``processes`` (how they stand, in
-words), ``remedies`` (what to do about it), ``watching`` (what a signal stops), ``beside_a_relay`` (the quota
-that a drainer leaves), ``togai_asked`` (questions to Togai), ``not_answered`` (where it gives no answer),
-``togai_lists`` (what it lists), ``togai_metrics`` (how it counts), ``events_asked`` (the events that it
-shows), ``captured_log`` (log lines kept off the terminal), ``relay_journal`` (what left a relay), and
-``spool``'s ``directory``, ``files`` and ``trial``.
+made printable), ``screen`` (all that is drawn), ``private_files`` (all files that are written), ``options``
+(those that several have), ``formats`` (ages, sizes and moments in words), ``display`` (progress on a
+terminal), ``processes`` (how they stand, in words), ``relay_processes`` (who works on a relay), ``remedies``
+(what to do about it), ``watching`` (what a signal stops), ``beside_a_relay`` (the quota that a drainer
+leaves), ``togai_asked`` (questions to Togai), ``not_answered`` (where it gives no answer), ``togai_lists``
+(what it lists), ``togai_metrics`` (how it counts), ``events_asked`` (the events that it shows),
+``captured_log`` (log lines kept off the terminal), ``relay_journal`` (what left a relay), and ``spool``'s
+``directory``, ``files`` and ``trial``.
 """

@@ -11,6 +11,7 @@ from togai_shipper._catalog import catalog_of, contents, problems_of_schema
 
 from .formats import plural
 from .not_answered import NotAnswered
+from .options import base_url_option
 from .terminal import print_json, print_line
 from .togai_asked import togai_options
 from .togai_lists import TogaiLists
@@ -40,7 +41,7 @@ Examples:
 
 
 @click.command(help=_CATALOG_HELP)
-@click.option("--base-url", metavar="URL", help="Whom to ask.  [default: TOGAI_BASE_URL, or Togai]")
+@base_url_option
 def catalog(*, base_url: str | None) -> None:
     """Print the event schemas that Togai has, as JSON: keep them in a file beside your code."""
     given = {} if base_url is None else {"base_url": base_url}

@@ -20,6 +20,7 @@ from .beside_a_relay import shipping_to_togai
 from .display import display_on
 from .drain_relay import drain_relay, is_relay
 from .formats import plural
+from .options import base_url_option, json_option, relay_name_option
 from .screen import Screen
 from .spool.directory import directory_argument, open_folder
 from .spool.files import ASIDE, FOREIGN, OK, read_files
@@ -196,23 +197,23 @@ Examples:
 @click.command(help=_DRAIN_HELP)
 @directory_argument
 @click.option("--once", is_flag=True, help="Stop once nothing is left.")
-@click.option("--base-url", help="Where to deliver to.  [default: TOGAI_BASE_URL, or Togai]")
+@base_url_option
 @click.option(
     "--rate-limit",
     type=float,
-    help="Requests a second.  [default: TOGAI_RATE_LIMIT, or 45; 5 for DIR beside TOGAI_RELAY]",
+    metavar="N",
+    help="Requests a second, at most.  [default: TOGAI_RATE_LIMIT, or 45; 5 for DIR beside TOGAI_RELAY]",
 )
 @click.option(
     "--verify",
     type=float,
+    metavar="N",
     help="Look-ups a minute, whether Togai bills what it took; 0 is off.  [default: TOGAI_VERIFY, or 0.1]",
 )
-@click.option("--name", help="A relay's name.  [default: TOGAI_RELAY_NAME, or togai]")
+@relay_name_option(has_default=False)
 @click.option("--on-error", metavar="PKG:FUNCTION", help="A relay's: called with what is not delivered.")
 @click.option("--new-key", is_flag=True, help="A relay's: our key is another one of the same account, once.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print the result as JSON; the progress goes to stderr."
-)
+@json_option("the result; the progress goes to stderr")
 @click.pass_context
 def drain(
     ctx: click.Context,

@@ -135,8 +135,8 @@ def drain_relay(
     """Drain a relay until it is stopped, or, with ``once``, until nothing is left; return the exit status."""
     # Asked for here: who has no relay needs no redis-py.
     from togai_shipper.relay.drainer import TIMEOUT, Drainer, load  # noqa: PLC0415
-    from togai_shipper.relay.lease_keeper import new_owner  # noqa: PLC0415
     from togai_shipper.relay.link import DRAINERS, Link  # noqa: PLC0415
+    from togai_shipper.relay.names import new_name  # noqa: PLC0415
 
     given = {key: value for key, value in options.items() if value is not None}
     if on_error:
@@ -144,7 +144,7 @@ def drain_relay(
     config = load(os.environ, enabled=True, **given)
     name = checked_name(name or os.environ.get("TOGAI_RELAY_NAME") or DEFAULT_NAME)
     where = checked_url(source) if is_url(source) else imported(source, "DIR")
-    owner = new_owner(time.time)
+    owner = new_name(time.time)
     link = Link(where, name, TIMEOUT, client_name=DRAINERS + owner)
     with suppress(Unreachable):  # it is waited for
         _refuse_what_cannot_be_a_relay(link)

@@ -13,12 +13,16 @@ from typing import Any, Literal, TypeAlias, get_args
 import attrs
 
 from togai_shipper._engine.self_report import SelfReport
+from togai_shipper.relay.notes import MISSED
+from togai_shipper.relay.url import is_url
 
 from .formats import age, moment, plural
 from .remedies import FULL, OLDEST_WAITS, SPOOL_FAILS, remedy_by_words
 
 OLD = 300.0  # seconds; an event that waits for longer may come after its cycle's grace period at Togai
 SILENT = 60.0  # seconds; a process in which events wait says something every 10
+SILENT_PRODUCER = MISSED  # of one that notes it in a relay
+SOME_RELAY = "redis://..."  # in a remedy, where it is not known which
 MOST_NAMED = 3  # of the processes with the same trouble
 
 #: In one word how a process stands, the worst first. ``gone``: nobody sends what it has left.
@@ -60,6 +64,8 @@ class Process:
         version: of this library, as its file says.
         file: the name of its file; a process with two shippers has two.
         is_counted: what it has is no part of what another one has, and counts in the sum.
+        is_producer: it hands over to a relay, where what it lets go is counted once more.
+        is_drainer: it drains a relay, where what waits in it stays until it is delivered.
 
     """
 
@@ -72,6 +78,8 @@ class Process:
     version: str = ""
     file: str = ""
     is_counted: bool = True
+    is_producer: bool = False
+    is_drainer: bool = False
 
     @property
     def said(self) -> SelfReport | None:
@@ -101,12 +109,12 @@ def word(process: Process, now_ms: int) -> Word:
         return "gone" if process.held else "ended"
     if said is not None and said.trouble:
         return said.trouble
+    if said is not None and said.pending and abs(now_ms - said.at_ms) > _silent_ms(process):
+        return "silent"
     if process.pending and process.oldest(now_ms) > OLD:
         return "old events"
     if said is None:
         return "unknown"
-    if said.pending and abs(now_ms - said.at_ms) > SILENT * 1000:
-        return "silent"
     return "closing" if said.state in ("closing", "closed") else "ok"
 
 
@@ -121,7 +129,8 @@ def why(process: Process, now_ms: int) -> str:
             return f"an older version{process.version and f' ({process.version})'}"
         case "silent" if said:
             ahead = f"its clock is {_since(now_ms, said.at_ms)} ahead of ours, or was set back"
-            silent = f"has said nothing for {_since(said.at_ms, now_ms)}: is it stopped?"
+            full = "" if process.is_producer else ", or its disk full"
+            silent = f"has said nothing for {_since(said.at_ms, now_ms)}: is it stopped{full}?"
             return ahead if said.at_ms > now_ms else silent
         case "refusing" if said and not said.why:
             return f"its buffer is full, {plural(said.refused_full, 'event')} refused until now"
@@ -135,35 +144,84 @@ def sentence(alike: Sequence[Process], now_ms: int) -> str:
     first = alike[0]
     what, said = word(first, now_ms), first.said
     text = f"{_named(alike)} {_STANDS.get(what, f'is {what}|are {what}').split('|')[len(alike) > 1]}"
-    if said and said.trouble == what:
+    if said and said.trouble == what and said.since_ms:  # of a relay as a whole it is not known
         text += f" for {_since(min(each.said.since_ms for each in alike if each.said), now_ms)}"
     if reason := why(first, now_ms):
         text += f": {reason}"
     if pending := sum(each.pending for each in alike):
         oldest = max(each.oldest(now_ms) for each in alike)
         text += f"; {plural(pending, 'event waits', 'events wait')}, the oldest for {age(oldest)}"
-    if said and what != "silent" and now_ms - said.at_ms > SILENT * 1000:
+    if said and what != "silent" and now_ms - said.at_ms > _silent_ms(first):
         text += f" (it said so {_since(said.at_ms, now_ms)} ago)"
     return text
 
 
+def _silent_ms(process: Process) -> float:
+    return 1000 * (SILENT_PRODUCER if process.is_producer else SILENT)
+
+
 def remedy(process: Process, place: str, now_ms: int) -> str:
     """Say what to do, with the next command; lines."""
-    said = process.said
-    match word(process, now_ms):
+    said, what = process.said, word(process, now_ms)
+    if process.is_producer and (text := _remedy_of_a_producer(what, place)):
+        return text
+    match what:
         case "parked":
-            by_itself = "It tries again by itself, less and less often; all events are kept.\n"
-            by_key = "A good key mends it, by set_api_key() or a restart; all events are kept.\n"
-            ask = "What does the server answer now? togai-shipper doctor --check-key"
-            ask_key = "Is the application's own key good? togai-shipper doctor --check-key"
-            return by_key + ask_key if said and said.is_by_key else by_itself + ask
+            return _remedy_of_a_parked(process)
         case "refusing":
             return remedy_by_words(FULL, place)
         case "not durable":
             return remedy_by_words(SPOOL_FAILS, place)
         case "silent":
             return f"Look at the process (ps), and its log. Then: togai-shipper top {place}"
-    return remedy_by_words((said and said.why) or OLDEST_WAITS, place)
+    text = remedy_by_words((said and said.why) or OLDEST_WAITS, place)
+    return text.replace(SOME_RELAY, place if process.is_producer else _relay_of(said))
+
+
+def _relay_of(said: SelfReport | None) -> str:
+    return said.relay if said and is_url(said.relay) else SOME_RELAY
+
+
+def _remedy_of_a_parked(process: Process) -> str:
+    said = process.said
+    if said and said.is_by_key and process.is_drainer:
+        return (
+            "Start it anew with a good key (TOGAI_API_KEY); all events stay in the relay.\n"
+            "Is the key good that is set here? togai-shipper doctor --check-key"
+        )
+    if said and said.is_by_key:
+        return (
+            "A good key mends it, by set_api_key() or a restart; all events are kept.\n"
+            "Is the application's own key good? togai-shipper doctor --check-key"
+        )
+    if said and said.relay:
+        return (
+            "It hands over again by itself once that is mended; all events are kept.\n"
+            f"Does the relay answer, and for whom is it? togai-shipper doctor --relay {_relay_of(said)}"
+        )
+    return (
+        "It tries again by itself, less and less often; all events are kept.\n"
+        "What does the server answer now? togai-shipper doctor --check-key"
+    )
+
+
+def _remedy_of_a_producer(what: Word, place: str) -> str:
+    match what:
+        case "parked":
+            return (
+                "It hands over again by itself once that is mended; all its events are kept.\n"
+                f"Look on its host: togai-shipper doctor --relay {place}"
+            )
+        case "not durable":
+            return (
+                "Until Redis has them its events are in memory alone. Look on its host: togai-shipper doctor"
+            )
+        case "silent":
+            return (
+                "If it was killed, these events are in its spool, or lost where it had none.\n"
+                "Look on its host: at the process (ps), and at its log."
+            )
+    return ""
 
 
 def grouped(processes: Iterable[Process], now_ms: int) -> list[list[Process]]:
@@ -206,7 +264,7 @@ def process_json(process: Process, now_ms: int) -> dict[str, Any]:
         "pending": process.pending,
         "oldest": None if process.oldest_ms is None else moment(process.oldest_ms),
         "dead": process.dead,
-        "since": said and moment(said.since_ms),
+        "since": moment(said.since_ms) if said and said.since_ms else None,
         "said": said and moment(said.at_ms),
         "state": said and said.state,
         "healthy": said and said.is_healthy,

@@ -1,5 +1,8 @@
 """What commands draw: tables, bars and styled lines. It loads the terminal library; ``terminal`` does not.
 
+No command breaks a line of text: a terminal wraps it, a script finds it whole, and a command in it can be
+copied. What is drawn is as wide as the terminal, or as COLUMNS says, or, without either, 80 columns.
+
 The texts of strangers are made printable here, too, and no markup of the terminal library is read in them.
 """
 

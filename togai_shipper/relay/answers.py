@@ -31,6 +31,7 @@ class Standing:
         out: how many have left it, ever.
         dead: how many dead letters it has.
         server: who has answered; ``None`` where it does not say.
+        is_noted: it has taken the note that came along.
 
     """
 
@@ -39,6 +40,7 @@ class Standing:
     out: int = 0
     dead: int = 0
     server: Server | None = None
+    is_noted: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import attrs
@@ -31,7 +32,8 @@ from .errors import Forbidden, Foreign, Full, Newer, RelayError, Unreachable
 from .hold import Hold, Parcel
 from .hold_keeper import Keeper
 from .link import Link
-from .url import secrets_of
+from .notes import Notes
+from .url import secrets_of, shown
 from .watch import Watch
 
 MAX_WHY = 300  # characters of an error's text that we keep
@@ -72,10 +74,12 @@ class Relay:
         lock: threading.RLock,
         shutdown: Shutdown,
         log: Log,
+        notes: Notes,
         open_link: OpenLink = opened,
     ) -> None:
         self.config = config
         self.runtime = runtime
+        self.notes = notes
         self._lock = lock
         self._log = log
         self._open_link = open_link
@@ -86,6 +90,12 @@ class Relay:
         self.keeper = Keeper(
             config, runtime, lock, shutdown, log, self._hold, self._watch, self.connect, self.blanked
         )
+
+    @property
+    def relay(self) -> str:
+        """Where it is, without what is secret."""
+        source: RelaySource | None = self.config.relay.reveal() if self.config.relay else None
+        return printable(shown(source)) if isinstance(source, str) else "of the application's own function"
 
     @property
     def held(self) -> int:
@@ -115,7 +125,8 @@ class Relay:
 
     def settle(self) -> None:
         """Ask whether it is the same one still, and hand over again what it has lost, until the deadline."""
-        if self._hold.events:
+        is_known = self.notes.end()
+        if self._hold.events or is_known:
             self.keeper.settle()
 
     def finish(self) -> None:
@@ -228,7 +239,7 @@ class Handover:
     def look(self, time_left: float) -> None:
         """Ask how the relay stands."""
         asked_at = self._clock()
-        self._relay.note(self._link_for(time_left).look(), asked_at)
+        self._relay.note(self._relay.notes.ride(self._link_for(time_left).look), asked_at)
 
     def close(self) -> None:
         """Close the connection."""
@@ -244,13 +255,15 @@ class Handover:
             link.check()
             self._is_checked = True
         asked_at = self._clock()
-        added = link.add(
+        add = partial(
+            link.add,
             parcel.fields,
             self._config.base_url,
             self._config.max_relay_bytes,
             replicas=self._config.relay_replicas,
             patience=self._patience,
         )
+        added = self._relay.notes.ride(add, parcel.count)
         self._relay.note(added, asked_at, parcel.count)
         return added
 

@@ -124,7 +124,7 @@ class Keeper:
         hand = self._connect()
         try:
             left = min(LAST_LOOK, self._shutdown.deadline - self._clock())
-            if left > 0 and not self._hold.owed and not self._try(hand, left):
+            if left > 0 and not self._hold.owed and not self._try(hand, left) and self._hold.events:
                 text = (
                     "closed while Redis, which had taken %s, does not answer: if it has lost them, so have we"
                 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable, Mapping
 
 from togai_shipper._engine.bell import Bell
@@ -114,8 +112,3 @@ class Keeper:
         self.tell_key()
         if lease.is_held or lease.holder == lease.owner:
             self._link.lease("release", lease.owner)
-
-
-def new_owner(wall: Callable[[], float]) -> str:
-    """Return a name for this drainer that no other one has: host, process, and when it has begun."""
-    return f"{socket.gethostname()}/{os.getpid()}/{wall():.6f}"

@@ -33,7 +33,8 @@ from .entries import FORMAT, size_of
 from .errors import Forbidden, Foreign, Full, Newer, RelayError, Unreachable, another_key, of_another_kind
 from .journal import Counts
 from .key_trial import Known, Word
-from .scripts import ADD, KEY, LEASE, RECOUNT, SETTLE, Script
+from .notes import KEPT, MISSED, MOST_PRODUCERS, Note
+from .scripts import ADD, KEY, LEASE, RECOUNT, SAY, SETTLE, Script
 from .url import checked_name, checked_url, is_host_to_be_checked, secrets_of, without_text
 
 try:
@@ -73,9 +74,10 @@ class Link:
         self._has_waitaof = True  # until a server says that it has not
         self._says_who_it_is = True  # likewise
         self._may_count = True  # likewise: that this user may write to the journal
+        self._may_say = True  # likewise: that it may say how it stands
         self.keys = {
             part: f"{{{checked_name(name)}}}:{part}"
-            for part in ("events", "relay", "dead", "lease", "journal")
+            for part in ("events", "relay", "dead", "lease", "journal", "producers", "producers:said")
         }
 
     # --- what is asked ---
@@ -88,10 +90,12 @@ class Link:
         *,
         replicas: int = 0,
         patience: float = 1.0,
+        note: Note | None = None,
     ) -> Added:
         """Append an entry; wait ``patience`` seconds at most until ``replicas`` have it.
 
-        Raises ``RelayError``. All goes out at once, so that one server is asked for all of it.
+        Raises ``RelayError``. All goes out at once, so that one server is asked for all of it; ``note`` goes
+        along, and is taken or not.
         """
         flat = [part for item in fields.items() for part in item]
         arguments = [
@@ -104,10 +108,9 @@ class Link:
             *flat,
         ]
         with self._asking() as client:
-            answer, reached, on_disk, server = self._together(
-                client, self._call(ADD, ("events", "relay"), arguments), replicas, patience, ADD
-            )
-        word, *said = texts_of(answer)
+            call = self._call(ADD, ("events", "relay"), arguments)
+            told = self._together(client, call, replicas, patience, ADD, note)
+        word, *said = texts_of(told.answer)
         if word == "full":
             raise Full(f"the relay has {int(said[0]):,} bytes, and max_relay_bytes is {max_bytes:,}")
         self.heed(word, said, base_url)
@@ -118,9 +121,10 @@ class Link:
             events=events,
             out=out,
             dead=dead,
-            replicas=reached,
-            on_disk=on_disk,
-            server=server,
+            replicas=told.replicas,
+            on_disk=told.on_disk,
+            server=told.server,
+            is_noted=told.is_noted,
         )
 
     def confirm(self, added: Added, replicas: int, patience: float) -> Added:
@@ -131,23 +135,25 @@ class Link:
         """
         with self._asking(self.keys["relay"]) as client:
             write = ("HINCRBY", self.keys["relay"], "in", 0)
-            _, reached, on_disk, server = self._together(client, write, replicas, patience)
-        if added.server is None or server != added.server:
+            told = self._together(client, write, replicas, patience)
+        if added.server is None or told.server != added.server:
             raise Unreachable("no relay: another Redis answers than the one that took the batch")
-        return attrs.evolve(added, replicas=reached, on_disk=on_disk)
+        return attrs.evolve(added, replicas=told.replicas, on_disk=told.on_disk)
 
-    def look(self) -> Standing:
-        """Return how the relay stands. Raises ``RelayError``."""
+    def look(self, note: Note | None = None) -> Standing:
+        """Return how the relay stands; ``note`` goes along. Raises ``RelayError``."""
         names = ("events", "out", "dead")
         ask = ("HMGET", self.keys["relay"], "epoch", *names)
         with self._asking(self.keys["relay"]) as client:
-            said, _, _, server = self._together(client, ask, 0, 0)
-        epoch, *texts = (text_of(each or b"") for each in said)
+            told = self._together(client, ask, 0, 0, note=note)
+        epoch, *texts = (text_of(each or b"") for each in told.answer)
         for name, text in zip(names, texts, strict=True):
             if figure_of(text or "0") is None:
                 self.heed("damaged", [name])
         events, out, dead = (figure_of(text) or 0 for text in texts)
-        return Standing(epoch=epoch, events=events, out=out, dead=dead, server=server)
+        return Standing(
+            epoch=epoch, events=events, out=out, dead=dead, server=told.server, is_noted=told.is_noted
+        )
 
     def check(self) -> None:
         """Raise ``Forbidden`` where this Redis cannot be a relay, as far as it says."""
@@ -290,7 +296,7 @@ class Link:
         """Close the connection; the next one is made when something is asked."""
         client, self._client = self._client, None
         # Of the next one that is not known.
-        self._has_waitaof = self._says_who_it_is = self._may_count = True
+        self._has_waitaof = self._says_who_it_is = self._may_count = self._may_say = True
         if client is not None:
             with suppress(Exception):
                 client.close()
@@ -388,7 +394,8 @@ class Link:
         replicas: int,
         patience: float,
         script: Script | None = None,
-    ) -> tuple[Any, int, int | None, Server | None]:
+        note: Note | None = None,
+    ) -> _Told:
         """Run a command, and ask in the same breath how safe that is, and who has answered."""
         waits = replicas > 0
         pipeline = client.pipeline(transaction=False)
@@ -399,10 +406,13 @@ class Link:
             pipeline.execute_command("WAITAOF", 1, replicas, int(patience * 1000))
         if self._says_who_it_is:
             pipeline.execute_command(b"INFO", "server", "replication")  # as bytes: redis-py does not parse it
+        says = note is not None and self._may_say
+        if note is not None and self._may_say:
+            pipeline.execute_command(*self._saying(note))
         answer, *others = pipeline.execute(raise_on_error=False)
         if script is not None and isinstance(answer, redis.exceptions.NoScriptError):
             client.execute_command("SCRIPT LOAD", script.text)
-            return self._together(client, command, replicas, patience)
+            return self._together(client, command, replicas, patience, note=note)
         if isinstance(answer, Exception):
             raise answer
         reached, on_disk, server = 0, None, None
@@ -416,7 +426,28 @@ class Link:
             said = others.pop(0)
             self._says_who_it_is = not isinstance(said, Exception)
             server = None if isinstance(said, Exception) else server_of(said)
-        return answer, reached, on_disk, server
+        return _Told(answer, reached, on_disk, server, is_noted=says and self._is_noted(others.pop(0)))
+
+    def _saying(self, note: Note) -> tuple[Any, ...]:
+        names = self.keys["producers"], self.keys["producers:said"]
+        times = int(KEPT * 1000), int(MISSED * 1000)
+        return ("EVAL", SAY.text, 2, *names, note.who, note.text, MOST_PRODUCERS, *times)
+
+    def _is_noted(self, said: Any) -> bool:
+        """Whether a note was taken; whatever is wrong with it, nothing else waits for it."""
+        self._may_say = not isinstance(said, redis.exceptions.NoPermissionError)
+        return isinstance(said, list) and texts_of(said)[:1] == ["ok"]
+
+
+@attrs.frozen
+class _Told:
+    """What Redis has answered in one breath."""
+
+    answer: Any
+    replicas: int
+    on_disk: int | None
+    server: Server | None
+    is_noted: bool
 
 
 def _or_raise(said: Any) -> int:

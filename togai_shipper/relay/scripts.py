@@ -6,10 +6,13 @@ What they keep, under a relay's name, in braces, so that all of it lies on one n
 - ``{name}:relay``: a hash; see ``facts``
 - ``{name}:dead``: a hash: the id of a dead letter, and all of it as JSON
 - ``{name}:lease``: who drains, and how often it has said so: ``owner:beat``, or ``released``
+- ``{name}:producers``: a hash: how each producer stands, as it says; ``{name}:producers:said``: a sorted set:
+  when each has said so, in milliseconds by the clock of Redis. Nothing is decided by them
 - ``{name}:journal``: a hash: what the journal is, and what is in doubt of it; ``{name}:journal:2026-01-31``:
   a hash: what left on that day; see ``journal``
 
-Times are the callers': a script asks no clock, since another server's may be behind.
+Times are the callers': a script asks no clock, since another server's may be behind. But for what producers
+say of themselves, since their own clocks may disagree: there a wrong clock costs a line on a screen.
 """
 
 from __future__ import annotations
@@ -410,8 +413,73 @@ return {'ok', tostring(#letters), told}
 REPLAY = Script("#!lua" + _TAKE_LETTERS)
 PURGE = Script("#!lua flags=allow-oom" + _TAKE_LETTERS)
 
-# KEYS: relay. ARGV: events, dead, lease, journal: who may not touch a key may not name it in KEYS. Returns
-# the commands that this user lacks to hand over, to drain, and to keep the journal.
+_TIME = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
+# KEYS: producers, and when they have said it. ARGV: who says it, how it stands (empty: it has ended), the
+# most that may say it, and the milliseconds after which one is forgotten: always, and where there is no room
+# for another.
+#
+# There is a bound, so it may be written where memory is short: that is what a producer has to tell then.
+SAY = Script(
+    "#!lua flags=allow-oom"
+    + _CAREFUL
+    + _TIME
+    + """
+local who, text, most, kept, missed = unpack(ARGV)
+local known, wrong = ask('HMGET', KEYS[1], who)
+if wrong then return wrong end
+local function forget(each)
+  redis.call('ZREM', KEYS[2], each)
+  redis.call('HDEL', KEYS[1], each)
+end
+local function old(age, count)
+  return ask('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now - age), 'LIMIT', 0, count)
+end
+local gone, wrong = old(kept, 20)
+if wrong then return wrong end
+for _, each in ipairs(gone) do forget(each) end
+if text == '' then forget(who) return {'ok'} end
+if not known[1] and redis.call('HLEN', KEYS[1]) >= tonumber(most) then
+  local silent = old(missed, 1)
+  if not silent[1] then return {'many'} end
+  forget(silent[1])
+end
+redis.call('ZADD', KEYS[2], string.format('%.0f', now), who)
+redis.call('HSET', KEYS[1], who, text)
+for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, math.ceil(kept / 1000)) end
+return {'ok'}
+"""
+)
+
+# KEYS: as of SAY. ARGV: the most that are read, and the longest name and text that are. Returns the time, how
+# many there are, and of each who it is, when it has said so, and what; the latest first.
+SAID = Script(
+    "#!lua flags=no-writes"
+    + _CAREFUL
+    + _TIME
+    + """
+local found, wrong = ask('ZRANGE', KEYS[2], 0, ARGV[1] - 1, 'REV', 'WITHSCORES')
+if wrong then return wrong end
+local count, wrong = ask('HLEN', KEYS[1])
+if wrong then return wrong end
+local told = {'ok', string.format('%.0f', now), tostring(count)}
+for i = 1, #found, 2 do
+  local length = #found[i] <= tonumber(ARGV[2]) and redis.call('HSTRLEN', KEYS[1], found[i]) or 0
+  if length > 0 and length <= tonumber(ARGV[3]) then
+    told[#told + 1], told[#told + 2] = found[i], found[i + 1]
+    told[#told + 1] = redis.call('HGET', KEYS[1], found[i])
+  end
+end
+return told
+"""
+)
+
+# KEYS: relay. ARGV: events, dead, lease, journal, producers: who may not touch a key may not name it in KEYS.
+# Returns the commands that this user lacks to hand over, to drain, to keep the journal, and to say how it
+# stands.
 RIGHTS = Script("""#!lua flags=no-writes
 local hand_over = {{'hmget', KEYS[1], 'v'}, {'hset', KEYS[1], 'v', '1'}, {'hincrby', KEYS[1], 'in', '1'},
   {'xadd', ARGV[1], '*', 'v', '1'}}
@@ -421,6 +489,10 @@ local drain = {{'get', ARGV[3]}, {'set', ARGV[3], 'x'}, {'hmget', KEYS[1], 'v'},
 local journal = {{'hmget', ARGV[4], 'v'}, {'hset', ARGV[4], 'v', '1'}, {'hgetall', ARGV[4]},
   {'hdel', ARGV[4], 'v'}, {'hlen', ARGV[4] .. ':1'}, {'hincrby', ARGV[4] .. ':1', 'x', '1'},
   {'expire', ARGV[4] .. ':1', '1'}}
+local said = ARGV[5] .. ':said'
+local say = {{'hmget', ARGV[5], 'x'}, {'hlen', ARGV[5]}, {'hset', ARGV[5], 'x', 'x'}, {'hdel', ARGV[5], 'x'},
+  {'expire', ARGV[5], '1'}, {'zadd', said, '1', 'x'}, {'zrem', said, 'x'},
+  {'zrangebyscore', said, '-inf', '1'}, {'time'}}
 local function lacks(commands)
   local found = {}
   for _, command in ipairs(commands) do
@@ -429,5 +501,5 @@ local function lacks(commands)
   end
   return table.concat(found, ' ')
 end
-return {lacks(hand_over), lacks(drain), lacks(journal)}
+return {lacks(hand_over), lacks(drain), lacks(journal), lacks(say)}
 """)

@@ -17,6 +17,7 @@ from togai_shipper._engine.self_report import SelfReport
 from .answers import figure_of
 from .errors import RelayError
 from .link import DRAINERS, Link
+from .producers import Producers, producers
 from .scripts import RIGHTS
 
 KINDS = {"events": "stream", "relay": "hash", "dead": "hash", "lease": "string", "journal": "hash"}
@@ -60,6 +61,8 @@ class Survey:
         lacks_to_hand_over: commands that this user lacks for it.
         lacks_to_drain: likewise.
         lacks_to_count: likewise, to keep the journal.
+        lacks_to_say: likewise, to note how a producer stands.
+        producers: what those who hand over say of themselves; ``None`` where this user may not read it.
 
     """
 
@@ -74,6 +77,8 @@ class Survey:
     lacks_to_hand_over: Sequence[str] | None = None
     lacks_to_drain: Sequence[str] | None = None
     lacks_to_count: Sequence[str] | None = None
+    lacks_to_say: Sequence[str] | None = None
+    producers: Producers | None = None
 
     def number(self, name: str) -> int:
         """Return one of the facts, 0 where it is not there or is no number."""
@@ -110,7 +115,9 @@ def survey(link: Link, clock: Clock | None) -> Survey:
     wrong = _wrong_kinds(link)
     lacks = _allowed(
         lambda: link.run(
-            RIGHTS, ("relay",), [link.keys[part] for part in ("events", "dead", "lease", "journal")]
+            RIGHTS,
+            ("relay",),
+            [link.keys[part] for part in ("events", "dead", "lease", "journal", "producers")],
         )
     )
     return Survey(
@@ -123,8 +130,10 @@ def survey(link: Link, clock: Clock | None) -> Survey:
         lacks_to_hand_over=None if lacks is None else lacks[0].split(),
         lacks_to_drain=None if lacks is None else lacks[1].split(),
         lacks_to_count=None if lacks is None else lacks[2].split(),
+        lacks_to_say=None if lacks is None else lacks[3].split(),
         wrong_kinds=wrong,
         facts={} if link.keys["relay"] in wrong else facts(link),
+        producers=_allowed(partial(producers, link)),  # last, since they say when that was
     )
 
 

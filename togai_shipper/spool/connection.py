@@ -23,15 +23,20 @@ from .patience import OPERATIONS, Patience
 
 #: How a file is opened: to be written; to be looked at while others may write; or to be looked at while
 #: nobody has it, which takes half the time, leaves nothing beside it, and needs the ``-shm`` that a killed
-#: process has left.
-Mode: TypeAlias = Literal["rw", "ro", "left"]
-_URI: Mapping[Mode, str] = {"rw": "mode=rw", "ro": "mode=ro", "left": "mode=ro&readonly_shm=1"}
+#: process has left; or, ``still``, where nothing can be made beside it, and it is all there is.
+Mode: TypeAlias = Literal["rw", "ro", "left", "still"]
+_URI: Mapping[Mode, str] = {
+    "rw": "mode=rw",
+    "ro": "mode=ro",
+    "left": "mode=ro&readonly_shm=1",
+    "still": "mode=ro&immutable=1",
+}
 
 # Seconds that a statement waits for another connection. Whoever writes does not wait long: events go on from
 # memory, and close() has little time.
-BUSY_TIMEOUT: Mapping[Mode, float] = {"rw": 0.5, "ro": 5.0, "left": 0.0}
+BUSY_TIMEOUT: Mapping[Mode, float] = {"rw": 0.5, "ro": 5.0, "left": 0.0, "still": 5.0}
 # Seconds that a statement may run. Nobody waits for who only looks, and it looks at whole files.
-STATEMENT_TIMEOUT: Mapping[Mode, float] = {"rw": 10.0, "ro": 60.0, "left": 60.0}
+STATEMENT_TIMEOUT: Mapping[Mode, float] = {"rw": 10.0, "ro": 60.0, "left": 60.0, "still": 60.0}
 CHECK_TIMEOUT = 3600.0  # the same for SQLite's own check, which reads a file several times
 LONGEST = 64 * 1024**2  # bytes of one value, or row, in a file that others may have written
 

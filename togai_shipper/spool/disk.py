@@ -154,7 +154,7 @@ class Disk:
                         "created_ms": str(int(wall * 1000)),
                         "version": __version__,
                         "journal_keeps": self._keeps,
-                        **({SELF_REPORT: self._saying.begin()} if self._saying else {}),
+                        **({SELF_REPORT: self._saying.begin(is_kept=True)} if self._saying else {}),
                         **self._journal(wall),
                     },
                     FileClock.begun(self.boot, self._clock(), wall),

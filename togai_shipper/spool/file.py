@@ -17,11 +17,12 @@ from zlib import crc32
 
 from . import schema
 from .age import FileClock
-from .connection import Connection, as_text
+from .connection import Connection, Mode, as_text
 from .dead_letters import DeadLetters
 from .errors import Damaged, SpoolError
 from .journal import Journal, day_of
 from .moves import Moves, Record
+from .opening import may_write, status_of
 from .rows import ASKED_FOR, ROW_BYTES, DeadLetter, Row, checksum, is_past_window, is_sound
 from .tally import Tally, tally_of
 
@@ -95,9 +96,17 @@ class SpoolFile:
             return cls(connection, clock=_clock(connection))
 
     @classmethod
-    def peek(cls, path: Path, monotonic: Callable[[], float] = time.monotonic) -> SpoolFile:
-        """Open a file for reading alone, while its process may be writing. Raises as ``open`` does."""
-        with _closed_on_error(Connection(path, "ro", monotonic)) as connection:
+    def peek(
+        cls,
+        path: Path,
+        monotonic: Callable[[], float] = time.monotonic,
+        may_write: Callable[[Path], bool] = may_write,
+    ) -> SpoolFile:
+        """Open a file for reading alone, while its process may be writing. Raises as ``open`` does.
+
+        ``may_write``: whether SQLite can make something in a directory, as it does for who reads.
+        """
+        with _closed_on_error(Connection(path, _mode_of_reading(path, may_write), monotonic)) as connection:
             connection.distrust()
             connection.refuse_long_values()
             schema.check(connection)
@@ -463,3 +472,16 @@ def _clock(connection: Connection) -> FileClock:
 def _last_seq(connection: Connection) -> int:
     (last,) = connection.row("SELECT max(seq) FROM event")
     return last or 0
+
+
+def _mode_of_reading(path: Path, may_write: Callable[[Path], bool]) -> Mode:
+    """Return how a file is read where it lies. Raises ``SpoolError`` where that would not be all of it."""
+    if may_write(path.parent) or status_of(f"{path}-shm") is not None:
+        return "ro"
+    beside = status_of(f"{path}-wal")
+    if beside is not None and beside.st_size:
+        raise SpoolError(
+            f"{path}: cannot be read in a directory that cannot be written to; copy it elsewhere with its"
+            " -wal, and look there"
+        )
+    return "still"

@@ -32,6 +32,11 @@ def status_of(path: Path | str) -> os.stat_result | None:
         raise SpoolError(f"{path}: {error.strerror}") from error
 
 
+def may_write(place: Path) -> bool:
+    """Tell whether something can be made in a directory, by this user and on this file system."""
+    return os.access(place, os.W_OK, effective_ids=True)
+
+
 def trusted_in(place: Path) -> set[int]:
     """Return whose files we take in a directory: ours, and its owner's, unless everybody may write there."""
     us, status = os.geteuid(), status_of(place)

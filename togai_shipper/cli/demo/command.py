@@ -13,6 +13,7 @@ from togai_shipper import Shipper
 from togai_shipper.cli.captured_log import captured_log
 from togai_shipper.cli.display import display_on
 from togai_shipper.cli.formats import plural
+from togai_shipper.cli.options import json_option
 from togai_shipper.cli.screen import Screen
 from togai_shipper.cli.terminal import print_json
 from togai_shipper.testing import FakeTogai
@@ -70,14 +71,22 @@ Examples:
 
 @click.command(help=_DEMO_HELP)
 @click.option(
-    "--events", default=40_000, show_default=True, type=click.IntRange(1), help="How many events to track."
+    "--events",
+    default=40_000,
+    show_default=True,
+    type=click.IntRange(1),
+    metavar="N",
+    help="How many events to track.",
 )
-@click.option("--seed", default=7, show_default=True, help="With the same seed, the events are the same.")
+@click.option(
+    "--seed", default=7, show_default=True, metavar="N", help="With the same seed, the events are the same."
+)
 @click.option(
     "--rate",
     default=6_000.0,
     show_default=True,
     type=click.FloatRange(0),
+    metavar="N",
     help="Events a second, by all threads together; 0: as many as they can.",
 )
 @click.option("--faults/--no-faults", default=True, help="Whether things go wrong (default).")
@@ -86,9 +95,7 @@ Examples:
     default=True,
     help="Whether the sandbox bills an id only once (default). If not, the result must show it.",
 )
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print the result as JSON; the progress goes to stderr."
-)
+@json_option("the result; the progress goes to stderr")
 @click.pass_context
 def demo(
     ctx: click.Context, *, events: int, seed: int, rate: float, faults: bool, dedupe: bool, as_json: bool

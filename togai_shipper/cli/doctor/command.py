@@ -15,6 +15,7 @@ from togai_shipper._option_values import shown_base_url
 from togai_shipper._secret import Secret
 from togai_shipper.cli.formats import plural
 from togai_shipper.cli.not_answered import NotAnswered
+from togai_shipper.cli.options import base_url_option, json_option, relay_name_option
 from togai_shipper.cli.screen import Screen, styled
 from togai_shipper.cli.terminal import print_json, print_lines
 from togai_shipper.cli.togai_asked import togai_asked
@@ -146,10 +147,10 @@ Examples:
 
 
 @click.command(help=_DOCTOR_HELP)
-@click.option("--base-url", metavar="URL", help="Check this server instead of TOGAI_BASE_URL.")
+@base_url_option
 @click.option("--spool", metavar="DIR", help="Check this spool instead of TOGAI_SPOOL.")
 @click.option("--relay", metavar="URL", help="Check this relay instead of TOGAI_RELAY.")
-@click.option("--name", "relay_name", metavar="NAME", help="The relay's name, instead of TOGAI_RELAY_NAME.")
+@relay_name_option("relay_name", has_default=False)
 @click.option("--catalog", metavar="FILE", help="Is this file of event schemas still what Togai has?")
 @click.option("--account", "accounts", metavar="ID", multiple=True, help="Does Togai have it? Or an alias.")
 @click.option(
@@ -157,7 +158,7 @@ Examples:
 )
 @click.option("--check-key", is_flag=True, help="Check with Togai that the key is valid.")
 @click.option("--no-request", is_flag=True, help="Connect, but make no request; skips the clock, too.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option()
 @click.pass_context
 def doctor(
     ctx: click.Context,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
 from togai_shipper import ConfigurationError
 from togai_shipper.cli.formats import age, plural, size
-from togai_shipper.cli.processes import FAILURES, WARNINGS, Process, remedy, sentence, word
+from togai_shipper.cli.processes import FAILURES, WARNINGS, grouped, remedy, sentence, word
+from togai_shipper.cli.relay_processes import drainer as as_process
+from togai_shipper.cli.relay_processes import in_trouble, producing, told
 from togai_shipper.relay.entries import FORMAT
 from togai_shipper.relay.errors import Forbidden, Foreign, RelayError
 from togai_shipper.relay.key_trial import tried_key
@@ -86,6 +88,7 @@ def of_survey(found: Survey, expected: Expected, now: float) -> Iterator[Check]:
     yield rights(found)
     yield from purpose(found, expected)
     yield from drained(found, now)
+    yield from producers(found, shown(expected.url), now)
     yield from contents(found, expected, now)
 
 
@@ -247,6 +250,10 @@ def rights(found: Survey) -> Check:
     if not found.lacks_to_drain and found.lacks_to_count:
         text = f"this user may drain, and not keep the journal: it lacks {', '.join(found.lacks_to_count)}"
         return Check("warn", "ACL", text, "Give it the rights of a drainer: nobody can prove a day without.")
+    if not found.lacks_to_hand_over and found.lacks_to_say:
+        text = f"this user may hand over, and not say how it stands: it lacks {', '.join(found.lacks_to_say)}"
+        advice = "Give it the rights of a producer: else nobody sees here how each producer stands."
+        return Check("warn", "ACL", text, advice)
     if not found.lacks_to_drain and not found.lacks_to_hand_over:
         return Check("ok", "ACL", "this user may hand over, and drain")
     if not found.lacks_to_hand_over:
@@ -299,7 +306,7 @@ def fingerprint(theirs: str, ours: str) -> Check:
 
 def drainer(found: Survey, owner: str, now: float) -> Check:
     """Report who drains, and how it says that it stands."""
-    process = Process(name=owner, is_alive=True, report=found.report)
+    process = as_process(found, owner)
     now_ms = int(now * 1000)
     what = word(process, now_ms)
     if what in FAILURES:
@@ -340,6 +347,16 @@ def nobody(found: Survey, owner: str) -> Check:
         text += "; whether one waits to take the lease is unknown: this user may not ask (CLIENT LIST)"
     advice = "Start one, on two hosts: togai-shipper drain URL"
     return Check("fail" if found.number("events") else "warn", "drainer", text, advice)
+
+
+def producers(found: Survey, url: str, now: float) -> Iterator[Check]:
+    """Report what those that hand over say of themselves."""
+    now_ms = int(now * 1000)
+    for text in told(found, now_ms):
+        yield Check("ok", "producers", text)
+    for alike in grouped(in_trouble(producing(found, now_ms), now_ms), now_ms):
+        level: Literal["fail", "warn"] = "fail" if word(alike[0], now_ms) in FAILURES else "warn"
+        yield Check(level, "producer", sentence(alike, now_ms), remedy(alike[0], url, now_ms))
 
 
 def contents(found: Survey, expected: Expected, now: float) -> Iterator[Check]:

@@ -15,6 +15,7 @@ from togai_shipper import ConfigurationError
 from togai_shipper.cli.events_asked import EventRecord, pages, records_of
 from togai_shipper.cli.formats import plural
 from togai_shipper.cli.not_answered import NotAnswered
+from togai_shipper.cli.options import base_url_option, json_option, look_up_rate_option
 from togai_shipper.cli.terminal import print_json, print_line, print_lines
 from togai_shipper.cli.togai_asked import TogaiAsked, togai_asked, togai_options
 
@@ -58,22 +59,21 @@ Examples:
 @click.option("--unprocessed", is_flag=True, help="List the events that Togai did not process.")
 @click.option("--schema", metavar="NAME", help="Those of this event schema.")
 @click.option("--account", metavar="ID", help="Those of this account.")
-@click.option("--reason", metavar="R", help="Those with this reason: SCHEMA_NOT_DEFINED, for example.")
+@click.option("--reason", metavar="REASON", help="Those with this reason: SCHEMA_NOT_DEFINED, for example.")
 @click.option(
-    "--most", type=click.IntRange(1), default=1_000, show_default=True, help="How many are listed at most."
+    "--limit",
+    type=click.IntRange(1),
+    default=1_000,
+    show_default=True,
+    metavar="N",
+    help="Print N events at most.",
 )
 @click.option(
     "--follow", is_flag=True, help="Count them once a minute, and tell what is new. Ctrl-C ends it."
 )
-@click.option(
-    "--rate",
-    type=click.FloatRange(0.1, 10),
-    default=5.0,
-    show_default=True,
-    help="Look-ups a second, at most.",
-)
-@click.option("--base-url", metavar="URL", help="Whom to ask.  [default: TOGAI_BASE_URL, or Togai]")
-@click.option("--json", "is_json", is_flag=True, help="Print JSON, a line for each record.")
+@look_up_rate_option
+@base_url_option
+@json_option("a line for each record")
 @click.pass_context
 def events(
     ctx: click.Context,
@@ -84,43 +84,43 @@ def events(
     schema: str | None,
     account: str | None,
     reason: str | None,
-    most: int,
+    limit: int,
     follow: bool,
-    rate: float,
+    rate_limit: float,
     base_url: str | None,
-    is_json: bool,
+    as_json: bool,
 ) -> None:
     """Look at events in Togai: those with these IDs, or those that it did not process."""
     if bool(event_ids) == unprocessed:
         raise click.UsageError("give IDs, or --unprocessed")
     if event_ids and any((follow, schema, account, reason)):
         raise click.UsageError("--follow, --schema, --account and --reason go with --unprocessed")
-    if follow and is_json:
+    if follow and as_json:
         raise click.UsageError("--follow prints lines: leave out --json")
     try:
         config = togai_options(os.environ, **({} if base_url is None else {"base_url": base_url}))
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
     status = None if reason is None else status_of(reason)
-    with togai_asked(config, rate) as togai:
+    with togai_asked(config, rate_limit) as togai:
         if event_ids:
-            ctx.exit(0 if _show(togai, event_ids, is_json=is_json) else UNBILLED)
+            ctx.exit(0 if _show(togai, event_ids, as_json=as_json) else UNBILLED)
         if follow:
             _follow(Following(togai, schema, account, status), ctx.find_object(Rhythm) or Rhythm())
-        found = islice(_unprocessed(togai, schema, account, status), most)
-        count = _list(found, is_json=is_json)
-    if count == most:
-        print_line(f"These are {plural(count, 'event')}; there may be more: --most", err=True)
+        found = islice(_unprocessed(togai, schema, account, status), limit)
+        count = _list(found, as_json=as_json)
+    if count == limit:
+        print_line(f"These are {plural(count, 'event')}; there may be more: --limit", err=True)
     ctx.exit(UNBILLED if count else 0)
 
 
-def _show(togai: TogaiAsked, event_ids: Sequence[str], *, is_json: bool) -> bool:
+def _show(togai: TogaiAsked, event_ids: Sequence[str], *, as_json: bool) -> bool:
     """Print what Togai has of these; return whether all are billed."""
     are_billed = True
     for event_id in event_ids:
         records = records_of(togai, event_id)
         are_billed &= is_billed(records)
-        if not is_json:
+        if not as_json:
             print_lines(event_lines(event_id, records))
             continue
         print_json(
@@ -133,12 +133,12 @@ def _show(togai: TogaiAsked, event_ids: Sequence[str], *, is_json: bool) -> bool
     return are_billed
 
 
-def _list(records: Iterable[EventRecord], *, is_json: bool) -> int:
+def _list(records: Iterable[EventRecord], *, as_json: bool) -> int:
     """Print records, and return how many."""
     count = 0
     for record in records:
         count += 1
-        if is_json:
+        if as_json:
             print_json(record_json(record))
         else:
             print_line(record_line(record))

@@ -12,10 +12,11 @@ import attrs
 import click
 
 from togai_shipper import ConfigurationError
+from togai_shipper.cli.options import base_url_option, json_option, look_up_rate_option, relay_name_option
 from togai_shipper.cli.private_files import new_file
 from togai_shipper.cli.terminal import print_outcome
 from togai_shipper.cli.togai_asked import togai_asked, togai_options
-from togai_shipper.relay.url import DEFAULT_NAME, checked_name
+from togai_shipper.relay.url import checked_name
 
 from .expectation import read_expectation
 from .facts import DAY_RULES, DayRule
@@ -23,7 +24,7 @@ from .naming import Named
 from .period import days_asked
 from .proving import Question, prove
 from .sources import journals_in, source_of
-from .table import as_json, event_json, lines
+from .table import event_json, lines, proof_json
 from .verdict import with_neighbours
 
 
@@ -60,14 +61,7 @@ Examples:
 @click.argument("places", nargs=-1, metavar="[DIR|URL|JOURNAL]...")
 @click.option("--day", metavar="D", help="The day (UTC): 2026-11-28.  [default: the last that can be proven]")
 @click.option("--month", metavar="M", help="A month in place of a day: 2026-11.")
-@click.option(
-    "--name",
-    envvar="TOGAI_RELAY_NAME",
-    default=DEFAULT_NAME,
-    show_default=True,
-    metavar="NAME",
-    help="The relay's name, for each URL of a relay.",
-)
+@relay_name_option()
 @click.option("--expect", multiple=True, metavar="FILE", help="What should be there: a CSV file (see below).")
 @click.option("--others", multiple=True, metavar="FILE", help="What other senders have sent: such a file.")
 @click.option("--sole-sender", is_flag=True, envvar="TOGAI_SOLE_SENDER", help="Nobody else sends events.")
@@ -78,16 +72,10 @@ Examples:
     help="To which day Togai counts an event: to that of its own time, or of its receipt.",
 )
 @click.option("--free", multiple=True, metavar="SCHEMA", help="Its events are not meant to be metered.")
-@click.option(
-    "--rate",
-    type=click.FloatRange(0.1, 10),
-    default=5.0,
-    show_default=True,
-    help="Look-ups a second, at most.",
-)
-@click.option("--ids", "ids_path", metavar="OUT", help="Write the events that are not billed to a new file.")
-@click.option("--base-url", metavar="URL", help="Whom to ask.  [default: TOGAI_BASE_URL, or Togai]")
-@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@look_up_rate_option
+@click.option("--ids", "ids_path", metavar="FILE", help="Write the events that are not billed to a new file.")
+@base_url_option
+@json_option()
 @click.pass_context
 def reconcile(
     ctx: click.Context,
@@ -102,10 +90,10 @@ def reconcile(
     sole_sender: bool,
     day_rule: DayRule | None,
     free: Sequence[str],
-    rate: float,
+    rate_limit: float,
     ids_path: str | None,
     base_url: str | None,
-    is_json: bool,
+    as_json: bool,
 ) -> None:
     """Prove a day, or a month: that every event which was tracked is billed."""
     now = (ctx.find_object(Today) or Today()).now()
@@ -125,9 +113,9 @@ def reconcile(
             "nothing to compare with: name a directory, a relay, a journal, or a file with --expect"
         )
     question = Question(days, ours, theirs, sole_sender, day_rule, frozenset(free), now)
-    with togai_asked(config, rate) as togai:
+    with togai_asked(config, rate_limit) as togai:
         proof = prove(question, togai)
-    print_outcome(list(lines(question, proof)), as_json(question, proof) if is_json else None)
+    print_outcome(list(lines(question, proof)), proof_json(question, proof) if as_json else None)
     if ids_path is not None:
         _write(Path(ids_path), proof.named)
     ctx.exit(proof.judgement.verdict)

@@ -256,7 +256,7 @@ def _cut(text: str, most: int) -> str:
 # --- for programs -------------------------------------------------------------------------------------------
 
 
-def as_json(question: Question, proof: Proof) -> dict[str, Any]:
+def proof_json(question: Question, proof: Proof) -> dict[str, Any]:
     """Return all of it as JSON has it."""
     judgement = proof.judgement
     return {

@@ -84,7 +84,12 @@ Examples:
 @click.command(help=_SANDBOX_HELP)
 @click.option("--host", metavar="ADDRESS", help="The address to listen on.  [default: 127.0.0.1]")
 @click.option(
-    "--port", default=8080, show_default=True, type=click.IntRange(0, 65_535), help="0: any free port."
+    "--port",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(0, 65_535),
+    metavar="N",
+    help="0: any free port.",
 )
 @click.option(
     "--allow-remote",
@@ -93,6 +98,7 @@ Examples:
 )
 @click.option(
     "--api-key",
+    metavar="KEY",
     default="sandbox",
     show_default=True,
     help="The key that this stand-in accepts. Any word, but none of Togai's: others can see it here.",
@@ -155,7 +161,7 @@ Examples:
     type=click.Choice(list(FAULTS)),
     help="What goes wrong; may be repeated.  [default: any of these]",
 )
-@click.option("--seed", type=int, help="With the same seed, the same requests go wrong.")
+@click.option("--seed", type=int, metavar="N", help="With the same seed, the same requests go wrong.")
 @click.option("--quiet", is_flag=True, help="Do not print a line for each request.")
 @click.option("--verbose", is_flag=True, help="Print a line for each event, too.")
 @click.option(

@@ -15,6 +15,7 @@ from togai_shipper import ConfigurationError, Shipper
 from togai_shipper._config import Config
 from togai_shipper._secret import hidden
 from togai_shipper.cli.beside_a_relay import has_relay, shipping_to_togai
+from togai_shipper.cli.options import base_url_option, json_option
 from togai_shipper.cli.screen import Screen
 from togai_shipper.cli.spool.trial import why_unusable
 from togai_shipper.cli.terminal import print_json, print_lines, print_outcome
@@ -126,7 +127,9 @@ Examples:
 
 @click.command(help=_SEND_HELP)
 @click.argument("files", metavar="FILE...", nargs=-1)
-@click.option("--job", help="A name that the ids of lines are made from.  [default: the file's name]")
+@click.option(
+    "--job", metavar="NAME", help="A name that the ids of lines are made from.  [default: the file's name]"
+)
 @click.option(
     "--same-events",
     is_flag=True,
@@ -184,7 +187,7 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help='With --dry-run: warn of what Togai would not bill, by its event schemas in FILE; see "catalog".',
 )
-@click.option("--base-url", metavar="URL", help="Where to send to.  [default: TOGAI_BASE_URL, or Togai]")
+@base_url_option
 @click.option(
     "--spool",
     metavar="DIR",
@@ -192,7 +195,7 @@ Examples:
     help="Keep events there until they are settled.  [default: a directory for this user and key]",
 )
 @click.option("--no-spool", is_flag=True, help="Keep events in memory only.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@json_option("the summary")
 @click.option("--jobs", is_flag=True, help="Show what was sent with this key, send nothing.")
 @click.pass_context
 def send(

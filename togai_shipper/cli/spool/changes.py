@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from togai_shipper.cli.formats import now_ms, plural
+from togai_shipper.cli.options import json_option
 from togai_shipper.cli.terminal import confirm, print_outcome
 from togai_shipper.spool.rows import CORRUPT, is_past_window
 
@@ -50,7 +51,7 @@ Examples:
     is_flag=True,
     help="Also those accepted over 40 days ago, or perhaps so, which Togai may bill twice.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+@json_option("what was done")
 @click.pass_context
 def replay(
     ctx: click.Context, /, *, directory: str, name: str, risky: bool, as_json: bool, **given: Any
@@ -121,7 +122,7 @@ Examples:
     "--all", "everything", is_flag=True, help="Every dead letter. Needed if no option chooses some."
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+@json_option("what was done")
 @click.pass_context
 def purge(
     ctx: click.Context,

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from togai_shipper.cli.formats import now_ms, plural
+from togai_shipper.cli.options import json_option
 from togai_shipper.cli.terminal import print_json, print_lines
 
 from .causes import Group, grouped
@@ -52,7 +53,7 @@ Examples:
     metavar="N",
     help=f"Print N files at most, or {MOST_FILES}, what is not well first; with --dead, N dead letters.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; for dead letters, one line each.")
+@json_option("for dead letters, a line for each")
 @click.pass_context
 def ls(
     ctx: click.Context,
@@ -120,7 +121,7 @@ Examples:
     metavar="N",
     help="Print N causes at most; JSON has all.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line for each cause.")
+@json_option("a line for each cause")
 @click.pass_context
 def dead_command(
     ctx: click.Context, /, *, directory: str, name: str, limit: int, as_json: bool, **given: Any
@@ -168,7 +169,7 @@ Examples:
 @click.command(help=_SHOW_HELP)
 @click.argument("event_id", metavar="ID")
 @source_arguments
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line for each place where it is.")
+@json_option("a line for each place where it is")
 @click.pass_context
 def show(ctx: click.Context, /, *, event_id: str, directory: str, name: str, as_json: bool) -> None:
     """Show the event with this ID: its content, where it is, and why."""
@@ -211,7 +212,7 @@ Examples:
 
 @click.command("verify", help=_VERIFY_COMMAND_HELP)
 @source_arguments
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line for each file.")
+@json_option("a line for each file")
 @click.pass_context
 def verify_command(ctx: click.Context, /, *, directory: str, name: str, as_json: bool) -> None:
     """Check each file, and the checksum of every event in it; or each entry and dead letter of a relay."""

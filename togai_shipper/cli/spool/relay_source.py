@@ -67,7 +67,8 @@ class RelaySource:
         if as_json:
             problems = [f"{key} is a {kind}" for key, kind in found.wrong_kinds.items()]
             print_json(
-                relay_json(self.place, self._name, found, dict(reasons.most_common()), problems), indent=2
+                relay_json(self.place, self._name, found, dict(reasons.most_common()), problems, now_ms()),
+                indent=2,
             )
         else:
             print_lines(relay_lines(self.place, self._name, found, now_ms()))

@@ -6,7 +6,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from togai_shipper.cli.formats import age, moment, plural, size
-from togai_shipper.cli.processes import FAILURES, WARNINGS, Process, sentence, word
+from togai_shipper.cli.processes import (
+    FAILURES,
+    WARNINGS,
+    by_trouble,
+    grouped,
+    process_json,
+    remedy,
+    sentence,
+    word,
+)
+from togai_shipper.cli.relay_processes import drainer, in_trouble, producing, told
 from togai_shipper.relay.key_trial import tried_key
 from togai_shipper.relay.survey import Leader, Survey
 
@@ -38,15 +48,25 @@ def relay_lines(url: str, name: str, found: Survey, now_ms: int) -> Iterator[str
         "key": _key(found.facts),
         "drained by": leader_text(found.leader),
         "stand by": ", ".join(found.waiting),
+        "producers": "; ".join(told(found, now_ms)),
     }
     for label, text in rows.items():
         if text:
             yield f"{label:12}{text}"
+    yield from _troubles(found, url, now_ms)
+
+
+def _troubles(found: Survey, url: str, now_ms: int) -> Iterator[str]:
+    """Say what is wrong with who drains it, and those that hand over."""
     if found.leader and found.leader.is_alive:
-        process = Process(name=found.leader.owner, is_alive=True, report=found.report)
+        process = drainer(found, found.leader.owner)
         if word(process, now_ms) in (*FAILURES, *WARNINGS):
             yield ""
             yield f"{sentence([process], now_ms)}."
+    for alike in grouped(in_trouble(producing(found, now_ms), now_ms), now_ms):
+        yield ""
+        yield f"{sentence(alike, now_ms)}."
+        yield from (f"  {line}" for line in remedy(alike[0], url, now_ms).splitlines())
     if found.number("events") and found.leader and not found.leader.is_alive:
         yield ""
         waiting = plural(found.number("events"), "event waits", "events wait")
@@ -77,7 +97,7 @@ def _count(number: int | None) -> str:
 
 
 def relay_json(
-    url: str, name: str, found: Survey, reasons: Mapping[str, int], problems: list[str]
+    url: str, name: str, found: Survey, reasons: Mapping[str, int], problems: list[str], now_ms: int
 ) -> dict[str, Any]:
     """Return what is known of a relay, for JSON."""
     oldest = found.number("oldest")
@@ -100,5 +120,8 @@ def relay_json(
         "lost": found.number("lost"),
         "dead": found.dead,
         "dead_by_reason": dict(reasons),
+        "producers": None
+        if found.producers is None
+        else [process_json(each, now_ms) for each in by_trouble(producing(found, now_ms), now_ms)],
         "problems": problems,
     }

@@ -10,14 +10,15 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 import click
 
 from togai_shipper.cli.formats import now_ms
+from togai_shipper.cli.options import relay_name_option
 from togai_shipper.cli.screen import Screen
 from togai_shipper.cli.terminal import print_json, print_lines
 from togai_shipper.relay.errors import RelayError
-from togai_shipper.relay.url import DEFAULT_NAME, is_url, shown
+from togai_shipper.relay.url import is_url, shown
 
 from .causes import grouped
 from .change_request import ChangeRequest, ChangeResult, ChangeState, WaitClock
-from .directory import directory_argument, open_folder
+from .directory import directory_argument, open_folder, why_not_written
 from .events import EventReader, Holder, StoredEvent
 from .files import read_files
 from .verification import Findings, verify
@@ -69,15 +70,7 @@ class Source(Protocol):
 
 def source_arguments(command: _Command) -> _Command:
     """Add the argument DIR, which may be a relay's URL, and the relay's name."""
-    name = click.option(
-        "--name",
-        envvar="TOGAI_RELAY_NAME",
-        default=DEFAULT_NAME,
-        show_default=True,
-        metavar="NAME",
-        help="The relay's name, if DIR is a relay's URL.",
-    )
-    return directory_argument(name(command))
+    return directory_argument(relay_name_option()(command))
 
 
 @contextmanager
@@ -114,10 +107,12 @@ class SpoolSource:
         """Print a row for each file, ``most`` of them at most."""
         files = read_files(self._folder)
         if as_json:
-            print_json(files_json(self.place, files, now_ms()), indent=2)
+            print_json(files_json(self.place, files, now_ms(), why_not_written(self._folder)), indent=2)
             return
         letters = self._reader.letters_in(facts.path for facts in files if facts.dead)
         show_files(Screen(), self.place, files, grouped(letters), now_ms(), most)
+        why = why_not_written(self._folder)
+        print_lines(["", *why] if why else [])
         print_lines(
             f"{path} is the spool of user {path.name}: look into it as that user, or as root."
             for path in self._folder.others()

@@ -211,18 +211,31 @@ def _remarks(directory: str, files: Sequence[FileFacts]) -> Iterator[list[str]]:
     words = {facts.report.why for facts in files if facts.owner is None and facts.pending and facts.report}
     for why in sorted(filter(None, words)):
         yield [f"What such a process has said last: {why}."]
-    urls = {facts.base_url for facts in files if facts.base_url}
-    if len(urls) == 1:
-        yield [f"Events go to {urls.pop()}."]
-    for url in sorted(urls):
-        names = ", ".join(facts.path.name for facts in files if facts.base_url == url)
-        yield [f"To {url}: {names}."]
+    ways = {way for facts in files if (way := _way(facts))}
+    if len(ways) == 1:
+        yield [f"Events go to {ways.pop()}."]
+    for way in sorted(ways):
+        names = ", ".join(facts.path.name for facts in files if _way(facts) == way)
+        yield [f"To {way}: {names}."]
 
 
-def files_json(directory: str, files: Sequence[FileFacts], now_ms: int) -> dict[str, Any]:
+def _way(facts: FileFacts) -> str:
+    """Say where the events of a file go: to a relay first, if its process hands them over."""
+    relay = _relay(facts)
+    return f"the relay {relay}, and from there to {facts.base_url}" if relay else facts.base_url
+
+
+def _relay(facts: FileFacts) -> str:
+    return facts.report.relay if facts.owner is not None and facts.report else ""
+
+
+def files_json(
+    directory: str, files: Sequence[FileFacts], now_ms: int, why_not_written: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the files and their totals, for JSON."""
     return {
         "directory": directory,
+        "remarks": list(why_not_written),
         "files": [
             {
                 "path": str(facts.path),
@@ -231,6 +244,7 @@ def files_json(directory: str, files: Sequence[FileFacts], now_ms: int) -> dict[
                 "owner_alive": facts.owner is not None,
                 "owner_pid": facts.owner or None,
                 "base_url": facts.base_url or None,
+                "relay": _relay(facts) or None,
                 "process": process_json(facts.process, now_ms) if facts.owner is not None else None,
                 **_counts(facts),
             }

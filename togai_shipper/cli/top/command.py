@@ -5,22 +5,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn, Protocol
 
 import attrs
 import click
-from rich.console import RenderableType
 
 from togai_shipper.cli.display import display_on
 from togai_shipper.cli.formats import now_ms
+from togai_shipper.cli.options import json_option, relay_name_option
 from togai_shipper.cli.screen import Screen
 from togai_shipper.cli.spool.directory import directory_argument, open_folder
 from togai_shipper.cli.terminal import print_json
 from togai_shipper.cli.watching import stopped_by_signals
-from togai_shipper.relay.url import DEFAULT_NAME, is_url
+from togai_shipper.relay.url import is_url
 
 from .looking import Sight, SpoolLook
-from .picture import as_json, picture
+from .picture import Picture, below, picture_json
 from .rates import Rates, Row
 
 EVERY = 1.0  # seconds between two looks
@@ -69,8 +70,8 @@ Show how each process stands, a line for each, the worst first.
 
 DIR is the directory of a spool; it may be left out if TOGAI_SPOOL, or TOGAI_RELAY, is set. Each process
 says in its own file what it does, once a second while something changes, and why events do not get
-through. DIR may be the URL of a relay: it has one line, and below it stands who drains it. Nothing is
-changed, and nobody waits for who looks.
+through. DIR may be the URL of a relay: it has one line, who drains it another, and each process that
+hands over to it. Nothing is changed, and nobody waits for who looks.
 
 The states, the worst first:
 
@@ -81,7 +82,8 @@ The states, the worst first:
   gone          the process has ended, and has left events
   unwell        anything else for which `healthy` is false: see why
   old events    one waits for over 5 minutes
-  silent        nothing said for a minute, though events wait: is it stopped?
+  silent        nothing said for a minute (3 in a relay), though events wait: is it stopped,
+                or its disk full?
   unknown       an older version, which says nothing of itself
   closing, ok, ended
 
@@ -96,30 +98,22 @@ Examples:
 
 @click.command(help=_TOP_HELP)
 @directory_argument
-@click.option(
-    "--name",
-    envvar="TOGAI_RELAY_NAME",
-    default=DEFAULT_NAME,
-    show_default=True,
-    metavar="NAME",
-    help="The relay's name, if DIR is a relay's URL.",
-)
+@relay_name_option()
 @click.option("--once", is_flag=True, help="Look twice, 2 seconds apart, for the rates; print once, and end.")
-@click.option(
-    "--json", "is_json", is_flag=True, help="Print JSON: a line for each look, or with --once all of it."
-)
+@json_option("a line for each look, or with --once all of it")
 @click.pass_context
-def top(ctx: click.Context, /, *, directory: str, name: str, once: bool, is_json: bool) -> None:
+def top(ctx: click.Context, /, *, directory: str, name: str, once: bool, as_json: bool) -> None:
     """Show how each process stands, a line for each, the worst first."""
     pause = ctx.find_object(Pause) or Pause()
     look = _looking_at(directory, name, pause)
-    if is_json:
+    if as_json:
         seen = _tell(look, pause, lambda seen: print_json(_json(seen), indent=2 if once else None), once=once)
         _exit(ctx, seen)
     screen = Screen()
     if once:
-        _exit(ctx, _tell(look, pause, lambda seen: screen.draw(_picture(seen)), once=True))
-    with display_on(screen, _picture, lambda seen: screen.draw(_picture(seen)), stays=True) as show:
+        _exit(ctx, _tell(look, pause, partial(_print, screen), once=True))
+    live = partial(_picture, is_live=True)
+    with display_on(screen, live, partial(_print, screen), stays=True) as show:
         _tell(look, pause, show, once=False)
 
 
@@ -158,9 +152,15 @@ def _see(look: Look, rates: Rates, pause: Pause) -> Seen:
     return Seen(rates.rows(sight.processes, pause.clock()), sight, look.place, now_ms())
 
 
-def _picture(seen: Seen) -> RenderableType:
-    return picture(seen.rows, seen.sight, seen.place, seen.now_ms)
+def _picture(seen: Seen, *, is_live: bool = False) -> Picture:
+    return Picture(seen.rows, seen.sight, seen.place, seen.now_ms, is_live=is_live)
+
+
+def _print(screen: Screen, seen: Seen) -> None:
+    screen.draw(_picture(seen))
+    for line in below(seen.rows, seen.sight, seen.place, seen.now_ms):
+        screen.say(line)
 
 
 def _json(seen: Seen) -> object:
-    return as_json(seen.rows, seen.sight, seen.place, seen.now_ms)
+    return picture_json(seen.rows, seen.sight, seen.place, seen.now_ms)

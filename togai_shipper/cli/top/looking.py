@@ -13,6 +13,7 @@ import attrs
 
 from togai_shipper._engine.self_report import SelfReport
 from togai_shipper.cli.processes import Process
+from togai_shipper.cli.spool.directory import why_not_written
 from togai_shipper.cli.spool.files import process_name
 from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.file import SELF_REPORT, SpoolFile
@@ -62,7 +63,7 @@ class SpoolLook:
             except SpoolError as error:
                 if path.exists():  # else its process has removed it, or another has taken it over
                     problems.append(str(error))
-        return Sight(tuple(processes), tuple(problems))
+        return Sight(tuple(processes), tuple(problems), tuple(why_not_written(self._folder)))
 
     def _process(self, path: Path) -> Process:
         owner = self._folder.owner(path)

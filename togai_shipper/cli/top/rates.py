@@ -8,8 +8,10 @@ import attrs
 
 from togai_shipper._engine.self_report import SelfReport
 from togai_shipper.cli.processes import Process
+from togai_shipper.relay.notes import PACE
 
 STILL = 2.0  # seconds after which a process that has said no more has nothing to say: nothing moves in it
+STILL_PRODUCER = PACE.again  # of one that notes it in a relay
 
 
 @attrs.frozen
@@ -53,7 +55,7 @@ class Rates:
         elif past.last.at_ms != said.at_ms:
             past = _Past(said, now, past.last)
         self._past[_key(process)] = past
-        if now - past.seen_at >= STILL:
+        if now - past.seen_at >= (STILL_PRODUCER if process.is_producer else STILL):
             return Row(process, 0.0, 0.0)
         if past.before is None:
             return Row(process)

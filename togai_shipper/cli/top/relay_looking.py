@@ -1,7 +1,4 @@
-"""Read how a relay stands as a whole, and what who drains it says of itself. Needs redis-py.
-
-Producers do not say there how each of them stands; what they hand over is seen in the relay's counts.
-"""
+"""Read how a relay stands as a whole, and what those say that drain it and hand over. Needs redis-py."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from collections.abc import Callable, Iterator
 from togai_shipper._engine.self_report import SelfReport
 from togai_shipper.cli.formats import now_ms
 from togai_shipper.cli.processes import Process
+from togai_shipper.cli.relay_processes import MAY_BE_MORE, drainer, producing
 from togai_shipper.relay.errors import RelayError
 from togai_shipper.relay.link import Link
 from togai_shipper.relay.survey import RENEWED_WITHIN, Survey, lease_of, survey
@@ -45,7 +43,11 @@ class RelayLook:
             )
         is_drained = self._is_drained(lease, found)
         return Sight(
-            (self._process(found, is_drained=is_drained), *_drainer(lease, found, is_drained=is_drained)),
+            (
+                self._process(found, is_drained=is_drained),
+                *_drainer(lease, found, is_drained=is_drained),
+                *producing(found, now_ms()),
+            ),
             remarks=tuple(self._remarks(lease, found, is_drained=is_drained)),
         )
 
@@ -65,7 +67,7 @@ class RelayLook:
             is_alive=True,
             report=SelfReport(
                 at_ms=now,
-                since_ms=now,
+                since_ms=0,
                 is_healthy=is_drained or not events,
                 why="" if is_drained or not events else "nobody drains it",
                 pending=events,
@@ -84,9 +86,13 @@ class RelayLook:
         yield f"drained by {by}" + (f"; stand by: {', '.join(others)}" if others else "")
         if not is_drained:
             yield f"  togai-shipper drain {self.place}"
+        if found.producers is None:
+            yield "How those stand that hand over is unknown: what they say of themselves cannot be read."
+        elif found.producers.is_full:
+            yield f"{MAY_BE_MORE}."
 
 
 def _drainer(lease: str, found: Survey, *, is_drained: bool) -> Iterator[Process]:
-    owner = lease.rpartition(":")[0]
-    if is_drained and (report := found.report_of(owner)) is not None:
-        yield Process(name=owner, is_alive=True, report=report, is_counted=False)
+    process = drainer(found, lease.rpartition(":")[0])
+    if is_drained and process.report is not None:
+        yield process
