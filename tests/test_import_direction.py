@@ -140,7 +140,7 @@ ORDER = [
     "spool.journal",
     "spool.moves",
     "spool.file",
-    "spool.glance",
+    "spool.snapshot",
     "spool.archive",
     "spool.moving",
     "spool.claims",

@@ -11,7 +11,7 @@ from togai_shipper._engine.self_report import SelfReport
 from togai_shipper.cli.processes import Process
 from togai_shipper.spool.errors import Damaged, NotOurs, SpoolError
 from togai_shipper.spool.folder import Folder, Lying
-from togai_shipper.spool.glance import glance
+from togai_shipper.spool.snapshot import snapshot
 
 OK = "ok"
 LEFT = "left alone"  # of a newer version, or not a spool at all
@@ -109,7 +109,7 @@ def _facts(folder: Folder, lying: Lying) -> FileFacts:
     path, size, owner = lying.path, lying.disk_bytes, None
     try:
         owner = folder.owner(path)
-        seen = glance(path, is_left=owner is None)
+        seen = snapshot(path, is_left=owner is None)
     except SpoolError as error:
         why = _without_path(error, path)
         return FileFacts(path=path, state=_state(error), why=why, owner=owner, disk_bytes=size)

@@ -1,4 +1,4 @@
-"""What is in a file, at a glance: for who looks into very many of them.
+"""How much is in a file at one moment: for who looks into very many of them.
 
 One statement reads it, so that all of it is of one moment. The file is opened as carefully as by
 ``SpoolFile``.
@@ -20,7 +20,7 @@ from .file import SELF_REPORT
 
 
 @attrs.frozen
-class Glance:
+class Snapshot:
     """What is in one file.
 
     Attributes:
@@ -41,7 +41,9 @@ class Glance:
     report: str = ""
 
 
-def glance(path: Path, *, is_left: bool = False, monotonic: Callable[[], float] = time.monotonic) -> Glance:
+def snapshot(
+    path: Path, *, is_left: bool = False, monotonic: Callable[[], float] = time.monotonic
+) -> Snapshot:
     """Look into a file, while its process may be writing. Raises as ``SpoolFile.peek`` does.
 
     ``is_left``: nobody has it just now. Where that does not help, or somebody comes, it is no matter.
@@ -52,7 +54,7 @@ def glance(path: Path, *, is_left: bool = False, monotonic: Callable[[], float] 
     return _seen(Connection(path, "ro", monotonic))
 
 
-def _seen(opened: Connection) -> Glance:
+def _seen(opened: Connection) -> Snapshot:
     with closing(opened) as connection:
         connection.distrust()
         connection.refuse_long_values()
@@ -62,7 +64,7 @@ def _seen(opened: Connection) -> Glance:
             (_, pending, oldest), *rest = connection.rows(schema.GLANCE, ("base_url", "version", SELF_REPORT))
     dead = [(-count, as_text(reason)) for kind, reason, count in rest if as_text(kind) == "dead"]
     meta = {as_text(key): as_text(value) for key, value, _ in rest}
-    return Glance(
+    return Snapshot(
         pending,
         oldest if isinstance(oldest, int) else None,
         {reason: -count for count, reason in sorted(dead)},

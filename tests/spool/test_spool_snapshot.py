@@ -1,4 +1,4 @@
-"""What is in a file, at a glance: the same as who reads all of it finds, and without a trace."""
+"""How much is in a file at one moment: the same as who reads all of it finds, and without a trace."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 
 from togai_shipper.spool.errors import Damaged
 from togai_shipper.spool.file import SELF_REPORT, SpoolFile
-from togai_shipper.spool.glance import Glance, glance
+from togai_shipper.spool.snapshot import Snapshot, snapshot
 from togai_shipper.spool.rows import DeadLetter
 
 LETTER = DeadLetter("a", 5, b'{"id":"a"}', "rejected", 400, "no such schema", 1, 9)
 META = {"base_url": "https://api.togai.com", "version": "0.2.0", SELF_REPORT: "{}", "host": "app-1"}
-SEEN = Glance(2, 3, {"rejected": 2, "corrupt": 1}, META["base_url"], "0.2.0", "{}")
+SEEN = Snapshot(2, 3, {"rejected": 2, "corrupt": 1}, META["base_url"], "0.2.0", "{}")
 
 
 def left(folder: Path) -> Path:
@@ -32,15 +32,15 @@ def left(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("is_left", [True, False])
-def test_a_glance_says_how_much_there_is(tmp_path: Path, *, is_left: bool) -> None:
-    assert glance(left(tmp_path), is_left=is_left) == SEEN
+def test_a_snapshot_says_how_much_there_is(tmp_path: Path, *, is_left: bool) -> None:
+    assert snapshot(left(tmp_path), is_left=is_left) == SEEN
 
 
-def test_a_glance_at_what_a_killed_process_has_left_changes_nothing(tmp_path: Path) -> None:
+def test_a_snapshot_of_what_a_killed_process_has_left_changes_nothing(tmp_path: Path) -> None:
     path = left(tmp_path)
     before = {each: (each.read_bytes(), each.stat().st_mtime_ns) for each in tmp_path.iterdir()}
 
-    glance(path, is_left=True)
+    snapshot(path, is_left=True)
 
     assert {each: (each.read_bytes(), each.stat().st_mtime_ns) for each in tmp_path.iterdir()} == before
 
@@ -50,7 +50,7 @@ def test_a_file_that_was_closed_is_seen_though_nothing_lies_beside_it(tmp_path: 
     SpoolFile.open(path).close()
     assert not Path(f"{path}-shm").exists()
 
-    assert glance(path, is_left=True) == SEEN
+    assert snapshot(path, is_left=True) == SEEN
 
 
 def test_who_comes_meanwhile_is_seen(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_who_comes_meanwhile_is_seen(tmp_path: Path) -> None:
     with closing(SpoolFile.open(path)) as file:
         file.append([(1, False, b"{}")])
 
-        assert glance(path, is_left=True) == attrs.evolve(SEEN, pending=3, oldest_ms=1)
+        assert snapshot(path, is_left=True) == attrs.evolve(SEEN, pending=3, oldest_ms=1)
 
 
 def test_damage_is_found(tmp_path: Path) -> None:
@@ -67,4 +67,4 @@ def test_damage_is_found(tmp_path: Path) -> None:
     Path(f"{path}-wal").unlink()
 
     with pytest.raises(Damaged):
-        glance(path, is_left=True)
+        snapshot(path, is_left=True)
