@@ -11,8 +11,8 @@ import pytest
 
 from togai_shipper.spool.errors import Damaged
 from togai_shipper.spool.file import SELF_REPORT, SpoolFile
-from togai_shipper.spool.snapshot import Snapshot, snapshot
 from togai_shipper.spool.rows import DeadLetter
+from togai_shipper.spool.snapshot import Snapshot, snapshot
 
 LETTER = DeadLetter("a", 5, b'{"id":"a"}', "rejected", 400, "no such schema", 1, 9)
 META = {"base_url": "https://api.togai.com", "version": "0.2.0", SELF_REPORT: "{}", "host": "app-1"}

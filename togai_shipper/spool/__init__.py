@@ -7,8 +7,8 @@ Each file knows those before it.
 - one file: ``rows`` (what is kept of an event), ``tally`` (how many are alike), ``age`` (how old it is, by
   which clocks), ``errors``, ``opening`` (SQLite opens what was looked at), ``patience`` (how long a statement
   may run), ``connection``, ``schema``, ``dead_letters``, ``book`` and ``journal`` (what has left it),
-  ``moves`` (what came into it from others, so that nothing comes twice), ``file``, ``snapshot`` (how much is in
-  it)
+  ``moves`` (what came into it from others, so that nothing comes twice), ``file``, ``snapshot`` (how much is
+  in it)
 - ``archive`` (the journals of processes that are gone), ``moving`` (what two files say of one piece)
 - where it lies: ``ownership`` (whose directory may be a spool), ``leading`` (whose links lead there),
   ``making`` (what we make is one user's alone), ``claims`` (which process has which file), ``filesystems``
