@@ -13,6 +13,7 @@ import stat
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from itertools import islice
 from operator import attrgetter, itemgetter
 from pathlib import Path
 
@@ -202,12 +203,12 @@ class Folder:
         """List all of these, looking at each once. Raises ``SpoolError``."""
         ours, foreign, aside = [], [], []
         for each in self._judged(OURS_OR_ASIDE):
-            if OURS.fullmatch(each.path.name) is None:
-                if each.why is None:
-                    aside.append(Lying(each.path, each.disk_bytes))
+            lying, is_aside = Lying(each.path, each.disk_bytes), OURS.fullmatch(each.path.name) is None
+            if each.why is None and is_aside:
+                aside.append(lying)
             elif each.why is None:
-                ours.append((each.status.st_mtime, each.path.name, Lying(each.path, each.disk_bytes)))
-            else:
+                ours.append((each.status.st_mtime, each.path.name, lying))
+            elif not is_aside:
                 foreign.append(Left(each.path, each.why))
         return Listing(
             [lying for _, _, lying in sorted(ours, key=itemgetter(0, 1))],
@@ -218,9 +219,8 @@ class Folder:
     def check_readable(self) -> None:
         """Raise ``SpoolError`` where the names in it can be read, but nothing of what they name."""
         for place in self.places():
-            for name in filter(OURS.fullmatch, _names(place)):
-                if status_of(place / name) is not None:
-                    break
+            for name in islice(filter(OURS.fullmatch, _names(place)), 1):
+                status_of(place / name)
 
     def others(self) -> list[Path]:
         """The directories in it that are other users' spools. Raises ``SpoolError``."""

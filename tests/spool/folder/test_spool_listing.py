@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from togai_shipper.spool.errors import SpoolError
-from togai_shipper.spool.folder import Folder, Left
+from togai_shipper.spool.folder import Folder, Left, Listing
 from togai_shipper.spool.ownership import OURS
 
 
@@ -145,3 +145,9 @@ def test_a_file_that_cannot_be_renamed_is_told_and_let_go(folder: Folder, path: 
     again = folder.claim(path)
     assert again is not None
     again.release()
+
+
+def test_what_is_named_like_a_file_set_aside_and_is_none_is_not_listed(tmp_path: Path) -> None:
+    (tmp_path / "host-1-00000000.db.corrupt-1").mkdir()
+
+    assert Folder(str(tmp_path)).listing() == Listing([], [], [])
