@@ -181,6 +181,15 @@ def test_while_one_request_of_twice_the_size_is_under_way_no_other_goes() -> Non
     assert cap.limit == 40_000
 
 
+def test_halves_as_long_as_what_is_known_to_fit_change_nothing() -> None:
+    cap = learnt(40_000)
+
+    for _ in range(2):
+        cap.learn(sized(40_000, split=2), TAKEN)
+
+    assert cap.bytes == 40_000
+
+
 def test_a_request_that_was_not_full_says_nothing_about_the_cap() -> None:
     cap = learnt(40_000)
     cap.note_cut(sized(80_000))

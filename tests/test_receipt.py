@@ -6,6 +6,7 @@ import asyncio
 import copy
 import pickle
 import threading
+import time
 from concurrent.futures import Future, TimeoutError, as_completed, wait  # noqa: A004  3.10 has its own
 
 import pytest
@@ -69,6 +70,19 @@ def test_a_receipt_can_be_copied_as_little_as_a_future_that_somebody_waits_for()
         for make in (copy.copy, copy.deepcopy, pickle.dumps):
             with pytest.raises(TypeError, match="cannot be copied"):
                 make(receipt)
+
+
+def test_who_waits_for_a_receipt_already_is_woken_once_it_is_settled() -> None:
+    receipt, seen = Receipt(), []
+    waiter = threading.Thread(target=lambda: seen.append(wait([receipt], 60).done))
+    waiter.start()
+    while not receipt._waiters:  # noqa: SLF001  the standard library's own: somebody waits
+        time.sleep(0.001)
+
+    receipt.settle_watched(DELIVERED)
+
+    waiter.join()
+    assert seen == [{receipt}]
 
 
 def test_who_waits_for_many_receipts_sees_each_once_while_they_are_settled() -> None:

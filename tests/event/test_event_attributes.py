@@ -27,6 +27,11 @@ def test_an_event_has_at_most_10_attributes(kind: Any) -> None:
     assert len(encoded(attributes=kind(facts))["attributes"]) == 10
 
 
+def test_a_tuple_may_have_attributes_and_pairs_with_different_names() -> None:
+    assert len(encoded(attributes=(Attribute("a", 1), ("b", 2)))["attributes"]) == 2
+    assert refused(attributes=(Attribute("a", 1), Attribute("a", 2))).field == "attributes"
+
+
 @pytest.mark.parametrize(
     "endless", [lambda: (Attribute(f"a{n}", n) for n in count()), lambda: Items(endless_items())], ids=count()
 )

@@ -110,6 +110,14 @@ def test_a_file_with_nothing_in_it_goes_with_them(place: Place) -> None:
     assert (place.pending(), place.files()) == ({"a"}, [])
 
 
+def test_files_of_which_none_has_anything_in_it_go_together(place: Place) -> None:
+    place.left()
+    place.left()
+
+    assert place.go_on() == [2]
+    assert (place.pending(), place.files()) == (set(), [])
+
+
 def test_so_many_files_are_moved_in_one_go_that_our_own_events_can_be_written_between(place: Place) -> None:
     for number in range(MOVE_MOST + 1):
         place.left(f"{number}")

@@ -106,6 +106,16 @@ def test_what_waits_on_disk_alone_is_read_back_past_what_was_merged(worlds: Any,
     assert delivered(worlds) == FEWEST
 
 
+def test_files_with_nothing_in_them_are_merged_too(worlds: Any, folder: Path) -> None:
+    for _ in range(FEWEST):
+        left(folder)
+
+    ended(worlds)
+
+    assert len(files(folder)) == 1
+    assert delivered(worlds) == 2
+
+
 def test_few_files_are_left_as_they_are(worlds: Any, folder: Path) -> None:
     before = {left(folder, body(str(number))) for number in range(FEWEST - 1)}
 

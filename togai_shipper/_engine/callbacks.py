@@ -178,10 +178,9 @@ class Callbacks:
     def longest(self) -> tuple[str, float]:
         """Return which callback has been running for longest, and for how many seconds; none: ``("", 0)``."""
         inside = list(self._inside.values())  # in one step: other threads enter and leave
-        if not inside:
-            return "", 0.0
-        call, since = min(inside, key=lambda each: each[1])
-        return call.name, self._clock() - since
+        now = self._clock()
+        since, name = min(((since, call.name) for call, since in inside), default=(now, ""))
+        return name, now - since
 
     def _calls_of_on_error(self, error: Exception, events: Sequence[bytes]) -> list[Callback]:
         """Return the calls that tell of it; none where this is a call from inside ``on_error`` itself."""

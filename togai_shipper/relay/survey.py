@@ -89,11 +89,6 @@ class Survey:
         """Which figures of the relay's hash are no numbers: somebody else has written there."""
         return [name for name in FIGURES if figure_of(self.facts.get(name, "0")) is None]
 
-    @property
-    def report(self) -> SelfReport | None:
-        """What who drains says of itself; ``None`` where it says nothing: an older version."""
-        return self.report_of(self.leader.owner if self.leader else "")
-
     def report_of(self, owner: str) -> SelfReport | None:
         """Return what this drainer says of itself, if it was the last one to say something."""
         who, _, text = self.facts.get(REPORT, "").partition("\n")

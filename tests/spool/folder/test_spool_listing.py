@@ -147,6 +147,18 @@ def test_a_file_that_cannot_be_renamed_is_told_and_let_go(folder: Folder, path: 
     again.release()
 
 
+def test_what_goes_while_the_directory_is_looked_at_is_not_listed(folder: Folder) -> None:
+    for name in ("a", "b"):
+        (folder.path / f"{name}-1-00000000.db").touch()
+    listed = folder._named(OURS)  # noqa: SLF001  between two of them the other goes
+    judged = folder._judged(OURS)  # noqa: SLF001
+    assert [next(listed)[0].name, next(judged).path.name] == ["a-1-00000000.db"] * 2
+
+    (folder.path / "b-1-00000000.db").unlink()
+
+    assert [*listed, *judged] == []
+
+
 def test_what_is_named_like_a_file_set_aside_and_is_none_is_not_listed(tmp_path: Path) -> None:
     (tmp_path / "host-1-00000000.db.corrupt-1").mkdir()
 
