@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import attrs
@@ -356,3 +358,18 @@ def test_verify_does_not_open_what_is_no_file(spool: Spool) -> None:
     result = run("verify", spool.path)
     assert result.exit_code == 1
     assert result.stdout.startswith("PROBLEM  host-1-deadbeef.db\n")
+
+
+def test_a_file_that_another_program_keeps_to_itself_is_told(spool: Spool) -> None:
+    claim = spool.file("a")
+    other = sqlite3.connect(claim.path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+
+    with closing(other):
+        (file,) = json.loads(run("ls", "--json", spool.path).stdout)["files"]
+
+    assert (file["state"], file["why"]) == (
+        "unreadable",
+        "another program has locked it (database is locked)",
+    )
