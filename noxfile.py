@@ -23,7 +23,7 @@ def tests(session: nox.Session) -> None:
 def processes(session: nox.Session) -> None:
     """Run the tests that end, fork and kill real processes by the dozen."""
     session.install("--quiet", "-e", ".[test]")
-    session.run("python", "-m", "pytest", "--quiet", "-m", "processes", *session.posargs)
+    session.run("python", "-m", "pytest", "--quiet", "-m", "processes and not night", *session.posargs)
 
 
 @nox.session(python=False, default=False)

@@ -141,8 +141,9 @@ class Herd:
 
     @property
     def complaints(self) -> list[str]:
-        """What an operator would be called for."""
-        return [line for line in self.errors.splitlines() if line.startswith(("ERROR", "Traceback"))]
+        """What an operator would be called for, but for the poison events that Togai refuses."""
+        lines = [line for line in self.errors.splitlines() if line.startswith(("ERROR", "Traceback"))]
+        return [line for line in lines if "undelivered: event was refused by the sandbox" not in line]
 
     @property
     def left_behind(self) -> list[str]:

@@ -199,6 +199,7 @@ def test_what_is_said_to_be_safe_was_synced_before_and_survives_a_power_cut(
     assert lost_by_cuts(made, tmp_path) == 0
 
 
+@pytest.mark.night
 def test_synchronous_normal_would_be_noticed(togai: FakeTogai, herd: Herd, shim: str, tmp_path: Path) -> None:
     made = recorded(togai, herd, shim, "--mutant", "NORMAL for FULL")
 

@@ -53,6 +53,16 @@ def test_a_file_that_was_closed_is_seen_though_nothing_lies_beside_it(tmp_path: 
     assert snapshot(path, is_left=True) == SEEN
 
 
+def test_where_nothing_can_be_made_beside_it_it_is_seen_and_nothing_is(tmp_path: Path) -> None:
+    path = left(tmp_path)
+    SpoolFile.open(path).close()
+    before = tmp_path.stat().st_mtime_ns
+
+    assert snapshot(path, is_left=True, may_write=lambda _: False) == SEEN
+
+    assert tmp_path.stat().st_mtime_ns == before
+
+
 def test_who_comes_meanwhile_is_seen(tmp_path: Path) -> None:
     path = left(tmp_path)
     with closing(SpoolFile.open(path)) as file:

@@ -106,7 +106,7 @@ class SpoolFile:
 
         ``may_write``: whether SQLite can make something in a directory, as it does for who reads.
         """
-        with _closed_on_error(Connection(path, _mode_of_reading(path, may_write), monotonic)) as connection:
+        with _closed_on_error(Connection(path, mode_of_reading(path, may_write), monotonic)) as connection:
             connection.distrust()
             connection.refuse_long_values()
             schema.check(connection)
@@ -474,7 +474,7 @@ def _last_seq(connection: Connection) -> int:
     return last or 0
 
 
-def _mode_of_reading(path: Path, may_write: Callable[[Path], bool]) -> Mode:
+def mode_of_reading(path: Path, may_write: Callable[[Path], bool]) -> Mode:
     """Return how a file is read where it lies. Raises ``SpoolError`` where that would not be all of it."""
     if may_write(path.parent) or status_of(f"{path}-shm") is not None:
         return "ro"

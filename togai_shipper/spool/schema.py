@@ -189,7 +189,7 @@ FORGET_META = "DELETE FROM meta WHERE key = ?"
 # --- how much there is --------------------------------------------------------------------------------------
 
 # In one statement: how many events are pending, and since when; why letters are dead; three of ``meta``.
-GLANCE = """
+SNAPSHOT = """
 SELECT 'event', count(seq), min(accepted_ms) FROM event
 UNION ALL SELECT 'dead', reason, count(*) FROM dead GROUP BY reason
 UNION ALL SELECT key, value, NULL FROM meta WHERE key IN (?, ?, ?)

@@ -16,7 +16,8 @@ import attrs
 from . import schema
 from .connection import Connection, as_text
 from .errors import SpoolError
-from .file import SELF_REPORT
+from .file import SELF_REPORT, mode_of_reading
+from .opening import may_write
 
 
 @attrs.frozen
@@ -42,16 +43,21 @@ class Snapshot:
 
 
 def snapshot(
-    path: Path, *, is_left: bool = False, monotonic: Callable[[], float] = time.monotonic
+    path: Path,
+    *,
+    is_left: bool = False,
+    monotonic: Callable[[], float] = time.monotonic,
+    may_write: Callable[[Path], bool] = may_write,
 ) -> Snapshot:
     """Look into a file, while its process may be writing. Raises as ``SpoolFile.peek`` does.
 
     ``is_left``: nobody has it just now. Where that does not help, or somebody comes, it is no matter.
+    ``may_write``: as of ``SpoolFile.peek``.
     """
     if is_left:
         with suppress(SpoolError):
             return _seen(Connection(path, "left", monotonic))
-    return _seen(Connection(path, "ro", monotonic))
+    return _seen(Connection(path, mode_of_reading(path, may_write), monotonic))
 
 
 def _seen(opened: Connection) -> Snapshot:
@@ -61,7 +67,9 @@ def _seen(opened: Connection) -> Snapshot:
         with connection.as_it_is_now():
             schema.check(connection)
             connection.check_beside()
-            (_, pending, oldest), *rest = connection.rows(schema.GLANCE, ("base_url", "version", SELF_REPORT))
+            (_, pending, oldest), *rest = connection.rows(
+                schema.SNAPSHOT, ("base_url", "version", SELF_REPORT)
+            )
     dead = [(-count, as_text(reason)) for kind, reason, count in rest if as_text(kind) == "dead"]
     meta = {as_text(key): as_text(value) for key, value, _ in rest}
     return Snapshot(
