@@ -58,7 +58,7 @@ def test_where_nothing_can_be_made_beside_it_it_is_seen_and_nothing_is(tmp_path:
     SpoolFile.open(path).close()
     before = tmp_path.stat().st_mtime_ns
 
-    assert snapshot(path, is_left=True, may_write=lambda _: False) == SEEN
+    assert snapshot(path, may_write=lambda _: False) == SEEN
 
     assert tmp_path.stat().st_mtime_ns == before
 
