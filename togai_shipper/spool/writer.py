@@ -290,7 +290,7 @@ class Spool:
         return {
             "spooled": len(holdings.shelf),
             "spool_bytes": holdings.shelf.bytes + self.disk.wal.pinned,
-            "durable": self.disk.works,
+            "durable": self.disk.failure is None,  # before the first event, there is no file
             "recovered": holdings.recovered,
             "stranded": self.recovery.stranded,
             "corrupt_rows": holdings.corrupt_rows,
