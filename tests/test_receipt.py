@@ -77,7 +77,7 @@ def test_who_waits_for_a_receipt_already_is_woken_once_it_is_settled() -> None:
     waiter = threading.Thread(target=lambda: seen.append(wait([receipt], 60).done))
     waiter.start()
     while not receipt._waiters:  # noqa: SLF001  the standard library's own: somebody waits
-        time.sleep(0.001)
+        time.sleep(0.001)  # between looks at what rings for nobody
 
     receipt.settle_watched(DELIVERED)
 

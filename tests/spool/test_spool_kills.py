@@ -25,6 +25,14 @@ KILLS = int(os.environ.get("TOGAI_TEST_KILLS", "20"))
 # --- killed at random ------------------------------------------------------------------------------------
 
 
+def right(togai: FakeTogai, herd: Herd) -> Judgement:
+    """What the server's own record says of the herd: nothing lost, nothing billed twice, all of it counted."""
+    judgement = judged(togai, herd)
+    assert judgement.is_right, judgement
+    assert judgement.is_counted, judgement
+    return judgement
+
+
 @pytest.mark.parametrize("many", [1, 4])
 def test_what_is_safe_survives_kills_at_random_times(togai: FakeTogai, herd: Herd, many: int) -> None:
     chance = random.Random(many)
@@ -93,9 +101,7 @@ def test_what_is_safe_survives_a_kill_at(togai: FakeTogai, herd: Herd, point: st
     herd.killed("produce", "--die", where, what, str(nth))
     herd.drained()
 
-    judgement = judged(togai, herd)
-    assert judgement.is_right, judgement
-    assert judgement.is_counted, judgement
+    judgement = right(togai, herd)
     assert judgement.dead >= len([name for name in herd.safe if int(name.rsplit(".")[-1]) % POISON == 0])
     assert herd.complaints == []
     assert herd.left_behind == []
@@ -182,9 +188,7 @@ def test_what_is_safe_survives_a_kill_in_the_middle_of_an_adoption(
     behave(togai)
     herd.drained()
 
-    judgement = judged(togai, herd)
-    assert judgement.is_right, judgement
-    assert judgement.is_counted, judgement
+    judgement = right(togai, herd)
     assert judgement.safe == 2860
     assert judgement.dead == 360 // POISON + 2500 // POISON
     assert herd.complaints == []
@@ -229,9 +233,7 @@ def test_what_is_safe_survives_a_kill_as_several_small_files_are_moved(
     behave(togai)
     herd.drained()
 
-    judgement = judged(togai, herd)
-    assert judgement.is_right, judgement
-    assert judgement.is_counted, judgement
+    judgement = right(togai, herd)
     assert judgement.safe == 200
     assert judgement.dead == 1
     assert herd.complaints == []
@@ -266,9 +268,7 @@ def test_what_is_safe_survives_a_kill_as_processes_that_end_at_once_merge_what_o
     behave(togai)
     herd.drained()
 
-    judgement = judged(togai, herd)
-    assert judgement.is_right, judgement
-    assert judgement.is_counted, judgement
+    judgement = right(togai, herd)
     assert 0 < judgement.safe < 3 * 12  # some were killed
     assert herd.words("unsafe") == []
     assert herd.complaints == []
@@ -282,9 +282,7 @@ def test_a_crash_loop_of_processes_that_end_at_once_leaves_few_files(togai: Fake
     behave(togai)
     herd.drained()
 
-    judgement = judged(togai, herd)
-    assert judgement.is_right, judgement
-    assert judgement.is_counted, judgement
+    judgement = right(togai, herd)
     assert judgement.safe == 3 * 60
     assert herd.words("unsafe") == []
     assert herd.left_behind == []
@@ -314,9 +312,7 @@ def test_what_a_parent_has_left_is_adopted_while_a_child_that_it_has_forked_live
     assert outlived(togai, herd)
     herd.drained()
 
-    judgement = judged(togai, herd)
-    assert judgement.is_right, judgement
-    assert judgement.is_counted, judgement
+    judgement = right(togai, herd)
     assert judgement.safe == 40
     assert herd.words("unsafe") == []
     assert herd.complaints == []

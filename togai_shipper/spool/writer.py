@@ -129,9 +129,7 @@ class Spool:
             config.max_spool_bytes,
         )
         self._shrinking = Shrinking(clock)
-        self._aside_most = (
-            config.max_spool_bytes // LANE_PART
-        )  # bytes of events for which the lane has no room
+        self._aside_most = config.max_spool_bytes // LANE_PART  # bytes for which the lane has no room
         self._settled_at = 0.0  # since when something may leave the shelf
         self._is_finished = False
         self._end_by = 0.0  # monotonic seconds until which close() waits for a commit under way
