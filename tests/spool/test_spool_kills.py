@@ -26,7 +26,7 @@ KILLS = int(os.environ.get("TOGAI_TEST_KILLS", "20"))
 
 
 def right(togai: FakeTogai, herd: Herd) -> Judgement:
-    """What the server's own record says of the herd: nothing lost, nothing billed twice, all of it counted."""
+    """The judgement on a herd, which has to be good: nothing lost or billed twice, all of it counted."""
     judgement = judged(togai, herd)
     assert judgement.is_right, judgement
     assert judgement.is_counted, judgement
