@@ -87,12 +87,14 @@ class Adoption:
         """Whether there is something to be moved. Raises ``SpoolError`` where the directory is none.
 
         A call looks at some of the files. Where it says no, and ``next_at`` has come, there are others, and
-        what was found is moved with them: a few more calls are cheaper than moving few at once.
+        what was found is moved with them: a few more calls are cheaper than moving few at once. But what the
+        first call of a look finds is moved at once: who runs for a moment only would else take nothing over.
         """
         if self._is_gathered:
             return True
         if self._clock() < self.next_at:
             return False
+        is_first = self._found is None
         if self._found is None:
             self._found = self._begun()
         until = self._clock() + MOVE_FOR
@@ -107,18 +109,22 @@ class Adoption:
                     break
                 if isinstance(found, Left):
                     left.append(found)
-                    continue
-                orphan = self._opened(found, now_ms)
-                if orphan is None:
-                    continue
-                self._orphans.append(orphan)
-                rows = sum(map(_rows_of, self._orphans))
-                self._is_gathered = rows >= PIECE or len(self._orphans) == MOVE_MOST
-                if self._is_gathered or self._clock() >= until:
+                elif self._took(found, now_ms) and (self._is_gathered or self._clock() >= until):
+                    self._is_gathered |= is_first
                     break
         finally:
             self._leave(left, is_over=self._found is None)
         return self._is_gathered
+
+    def _took(self, found: Claim, now_ms: int) -> bool:
+        """Whether it is ours to be moved."""
+        orphan = self._opened(found, now_ms)
+        if orphan is None:
+            return False
+        self._orphans.append(orphan)
+        rows = sum(map(_rows_of, self._orphans))
+        self._is_gathered = rows >= PIECE or len(self._orphans) == MOVE_MOST
+        return True
 
     def _begun(self) -> Iterator[Claim | Left]:
         """Begin a look at all files."""
