@@ -146,7 +146,7 @@ class StoppingBell(VirtualBell):
         world = self._world
         if timeout is None or world.clock.now + timeout > world.until:
             world.at_rest.release()
-            world.goes_on.acquire()  # for good, where the test has ended: a thread that fails is logged in another
+            world.goes_on.acquire()  # for good, where the test has ended: else it would fail in the next one
         elif self.rings is rings:
             world.clock.now += timeout
 
