@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from closed_accounts import closed_account
 from server_replies import BOOM, FORBIDDEN, LOST, POISON, THROTTLED, UNAUTHORIZED, UNAVAILABLE, poisons
 from virtual import OK, Sent, world
 
@@ -157,3 +158,22 @@ def test_a_line_that_is_parked_by_a_block_of_bad_events_is_probed_with_others_to
 
     assert set(good) == set(w.server.metered)
     assert w.pipeline.health.stats().rejected == 60
+
+
+def test_a_line_that_is_parked_by_one_accounts_events_finds_those_of_others_however_many_stand_before() -> (
+    None
+):
+    """As after a restart, where what waited longest are the events of an account that is closed."""
+    w = closed_account(known=False)
+    bad = w.put("closed", 300)
+    first, begun = w.put("open", 50), w.world.clock.now
+    good = list(first)
+    for _ in range(30):
+        good += w.put("open", 5)
+        w.world.clock.now += 1
+        w.world.pipeline.flush(1)
+
+    assert set(good) == set(w.world.server.metered)
+    assert max(w.taken_at[each] for each in first) - begun < 10
+    assert w.refused <= set(bad)
+    assert w.stats.pending == len(bad) - len(w.refused)

@@ -13,7 +13,7 @@ from virtual import WALL, Clock, Server, VirtualBell
 from togai_shipper._engine.bell import Bell
 from togai_shipper._engine.runtime import Runtime
 from togai_shipper._event import encode, fresh_id
-from togai_shipper.relay.drainer import Drainer, load
+from togai_shipper.relay.drainer import IN_MEMORY, Drainer, load
 from togai_shipper.relay.names import new_name
 
 
@@ -86,10 +86,11 @@ class World:
             bell=lambda: VirtualBell(self.clock),
             start_thread=options.pop("thread", None),
         )
+        in_memory = options.pop("in_memory", IN_MEMORY)
         options = {"api_key": "secret", "base_url": BASE_URL, **options}
         connect: Any = lambda _: self.server  # noqa: E731  it sends, and closes
         drainer = Drainer(
-            load({}, **options),
+            attrs.evolve(load({}, **options), max_queue_size=in_memory),
             made,
             "togai",
             new_name(self.clock),

@@ -94,10 +94,11 @@ def drainers(togai: FakeTogai, server: RedisServer, folder: Path) -> Iterator[Dr
         made.end()
 
 
-def judge(those: Drainers, ids: Collection[str], lost: int = 0) -> None:
+def judge(those: Drainers, ids: Collection[str], lost: int = 0, link: Link | None = None) -> None:
+    """``link``: to the Redis that is left, where that is another one."""
     ledger = those.togai.ledger
     assert (len(ledger.lost(ids)), ledger.billed_twice, ledger.metered) == (lost, set(), len(ids) - lost)
-    found = read_relay_journal(those.link, "togai")
+    found = read_relay_journal(link or those.link, "togai")
     delivered = sum(each.count for each in found.counts if each.fate == "delivered")
     assert delivered >= ledger.metered or found.doubts, "what the journal does not count, it says"
     assert busiest_second(those.togai) <= 50

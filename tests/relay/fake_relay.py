@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from togai_shipper.relay.answers import Done, Removed, Server
-from togai_shipper.relay.entries import fields_of, size_of
-from togai_shipper.relay.errors import Foreign, Full, RelayError, Unreachable
+from togai_shipper.relay.entries import Entry, fields_of, size_of
+from togai_shipper.relay.errors import Forbidden, Foreign, Full, RelayError, Unreachable
 from togai_shipper.relay.journal import Counts
 
 BASE_URL = "http://127.0.0.1:1"
@@ -36,6 +36,7 @@ class FakeRelay:
         self.lease = ""
         self.report = ""  # what who drains has said of itself
         self.takes_no_report = False
+        self.may_not_part = False
         self.server = Server(f"run {run}", f"replication {run}")
         self.trouble: RelayError | None = None  # what every question comes to
         self.raising: list[Any] = []  # what the next looks at the stream come to, or call
@@ -200,6 +201,24 @@ class FakeLink:
             self.lose_settlements -= 1
             raise DOWN
         return self.settled[-1]
+
+    def part(self, owner: str, entry: Entry, parts: Sequence[dict[bytes, bytes]]) -> bool:
+        relay = self._ask()
+        if relay.may_not_part:
+            raise Forbidden("this user may not XADD")
+        if relay.lease.rpartition(":")[0] != owner:
+            return False
+        if relay.stream.get(entry.id, {}).get(b"k") != entry.mark:
+            return True
+        del relay.stream[entry.id]
+        relay.count(events=-len(entry.events), bytes=-entry.size, **{"in": -len(entry.events)})
+        for fields in parts:
+            relay.add_fields(fields, count=int(fields[b"n"]))
+        self._lose()
+        return True
+
+    def entry(self, entry_id: str) -> dict[bytes, bytes] | None:
+        return self._ask().stream.get(entry_id)
 
     def recount(self, owner: str, last: str, entries: int, events: int, size: int) -> bool:
         relay = self._ask()

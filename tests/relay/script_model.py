@@ -182,6 +182,17 @@ class Relay:
         self._count(**{"in": uncounted, "events": uncounted - count, "out": count})
         self.figures["bytes"] = max(0, self.figures["bytes"] - size)
 
+    # --- PART ---
+
+    def part(self, entry_id: str, mark: bytes, size: int, parts: Sequence[Fields]) -> bool:
+        """Whether the entry was there, and is gone; ``append`` puts its parts in."""
+        if self.stream.get(entry_id, {}).get(b"k") != mark:
+            return False
+        del self.stream[entry_id]
+        if self.is_founded:
+            self.figures["bytes"] = max(0, self.figures["bytes"] - size + sum(map(size_of, parts)))
+        return True
+
     # --- SAY ---
 
     def say(self, who: bytes, text: bytes, most: int) -> str:

@@ -196,7 +196,7 @@ def test_what_nobody_holds_is_lost_and_drainers_that_saw_it_tell_so(
         until(lambda: told in those.said(), LONG)
         until(lambda: not left.client().xlen("{togai}:events"), LONG)
 
-        judge(those, tracked)
+        judge(those, tracked, link=Link(left.url, "togai"))
         assert f"{told}{len(lost)}: " in those.said()
 
 

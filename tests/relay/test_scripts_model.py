@@ -24,7 +24,7 @@ from servers import RedisServer, needs_redis, running
 
 from togai_shipper.relay.answers import Done
 from togai_shipper.relay.dead_letters import DeadLetters
-from togai_shipper.relay.entries import MARK_BYTES, NotOurs, fields_of, read, size_of
+from togai_shipper.relay.entries import MARK_BYTES, Entry, NotOurs, fields_of, read, size_of
 from togai_shipper.relay.errors import Foreign, Full
 from togai_shipper.relay.journal import Counts, counted, field_of
 from togai_shipper.relay.key_trial import Word
@@ -218,6 +218,22 @@ class Scripts(RuleBasedStateMachine):
     def let_days_pass(self, days: int) -> None:
         """By the drainer's clock, which may be set back."""
         self.now_ms += days * DAY_MS
+
+    @rule(owner=OWNERS, number=st.integers(0))
+    def part(self, owner: str, number: int) -> None:
+        """Anything that was ever read, by whoever has the lease or has lost it: an entry for each event."""
+        known = list(self.known.get(owner, {}).values())
+        if not known:
+            return
+        done = known[number % len(known)]
+        entry = Entry(done.id, done.mark, [b"{}"] * done.count, 5, done.size)
+        parts = [fields_of([each], os.urandom(MARK_BYTES), 5) for each in entry.events]
+        is_gone = self.link.part(owner, entry, parts)
+        assert is_gone == (self.relay.holder == owner)
+        if is_gone and self.relay.part(done.id, done.mark, done.size, parts):
+            ids = [each.decode() for each, _ in self.redis.xrevrange("{togai}:events", count=len(parts))]
+            for entry_id, fields in zip(reversed(ids), parts, strict=True):
+                self.relay.append(entry_id, fields)
 
     @rule(owner=OWNERS, last=st.sampled_from(("last", "before", "0")), wrong=st.integers(-1, 1))
     def recount(self, owner: str, last: str, wrong: int) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from closed_accounts import Accounts, closed_account
-from spooled import files, stats
+from spooled import die, files, stats
 from sqlite_handles import break_off
 
+from togai_shipper._engine.verdict import Reply
 from togai_shipper.spool.rows import ROW_BYTES, Row
 from togai_shipper.spool.shelf import Shelf
 
@@ -176,6 +177,35 @@ def test_in_a_file_that_had_to_be_left_it_waits_until_that_can_be_read(
 
     assert stats(w.world).pending == 0
     assert w.world.server.metered.keys() >= w.accounts.keys() - w.refused
+
+
+def test_a_process_that_starts_behind_more_of_a_closed_account_than_fits_in_memory_delivers_what_others_track(
+    worlds: Any,
+) -> None:
+    before = closed_account(make=worlds, max_queue_size=40, known=False)
+    before.world.server.answer = lambda sent: Reply(503)
+    for _ in range(60):
+        before.put("closed", 5)
+        before.world.pipeline.sync(1.0)
+    assert stats(before.world).spooled == 300
+    die(before.world)
+
+    w = closed_account(make=worlds, max_queue_size=40, known=False)
+    w.accounts.update(before.accounts)
+    good: list[str] = []
+    for _ in range(60):
+        good += w.put("open", 2)
+        w.world.pipeline.sync(1.0)
+        w.world.clock.now += 1
+        w.world.pipeline.flush(1)
+
+    assert w.taken_at.keys() >= set(good[:-10])
+    assert w.refused <= before.accounts.keys()
+    assert w.world.pipeline.buffer.count <= 40 + 500
+    w.closed.clear()
+    w.world.pipeline.flush(100)
+    assert stats(w.world).pending == stats(w.world).spooled == 0
+    assert w.world.server.metered == dict.fromkeys(w.accounts.keys() - w.refused, 1)
 
 
 def test_a_damaged_one_takes_no_room_from_then_on() -> None:

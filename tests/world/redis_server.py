@@ -15,7 +15,7 @@ import redis.exceptions as errors
 from tests.relay.script_model import Relay
 from togai_shipper.relay.answers import Done
 from togai_shipper.relay.journal import Counts
-from togai_shipper.relay.scripts import ADD, KEY, LEASE, RECOUNT, SAY, SETTLE
+from togai_shipper.relay.scripts import ADD, KEY, LEASE, PART, RECOUNT, SAY, SETTLE
 
 from .weather import Spell
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .process import Process
     from .world import World
 
-NAMED = {"ADD": ADD, "SETTLE": SETTLE, "LEASE": LEASE, "KEY": KEY, "RECOUNT": RECOUNT}
+NAMED = {"ADD": ADD, "SETTLE": SETTLE, "PART": PART, "LEASE": LEASE, "KEY": KEY, "RECOUNT": RECOUNT}
 SCRIPTS = {script.sha: name for name, script in NAMED.items()}
 TEXTS = {script.text: script.sha for script in NAMED.values()}
 NEVER = float("inf")
@@ -226,6 +226,9 @@ class Redis:
 
     @staticmethod
     def _range(relay: Relay, command: Sequence[Any]) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        if command[2] == command[3]:
+            fields = relay.stream.get(command[2])
+            return [] if fields is None else [(command[2].encode(), fields)]
         after, count = _place(command[2].removeprefix("(")), int(command[5])
         found: list[tuple[bytes, dict[bytes, bytes]]] = []
         for entry_id, fields in relay.stream.items():
@@ -246,10 +249,14 @@ class Redis:
             return self._add(process, node, arguments)
         if self.spell("refuses"):
             return errors.NoPermissionError("this user has no permissions to run the 'evalsha' command")
-        act = {"SETTLE": self._settle, "LEASE": self._lease, "KEY": self._key, "RECOUNT": self._recount}[
-            script
-        ]
-        return act(node, arguments)
+        acts = {
+            "SETTLE": self._settle,
+            "PART": self._part,
+            "LEASE": self._lease,
+            "KEY": self._key,
+            "RECOUNT": self._recount,
+        }
+        return acts[script](node, arguments)
 
     def _add(self, process: Process, node: Node, arguments: list[bytes]) -> Any:
         if self.spell("full"):
@@ -286,6 +293,21 @@ class Redis:
             done.append(Done(entry_id.decode(), mark, int(events), int(size), dead))
         removed, kept = relay.settle(done, int(most), _counts(len(done), arguments[at:]))
         return [b"ok", [each.encode() for each in removed], [each.encode() for each in kept], b""]
+
+    def _part(self, node: Node, arguments: list[bytes]) -> Any:
+        owner, entry_id, mark, size, count = arguments[:5]
+        relay, at, parts = node.relay, 5, []
+        if relay.holder != owner.decode():
+            return [b"lost", relay.lease.encode()]
+        for _ in range(int(count)):
+            flat = arguments[at + 2 : at + 2 + int(arguments[at + 1])]
+            parts.append(dict(zip(flat[::2], flat[1::2], strict=True)))
+            at += 2 + len(flat)
+        if not relay.part(entry_id.decode(), mark, int(size), parts):
+            return [b"gone"]
+        for fields in parts:
+            relay.append(relay.next_id(int((self._world.true_wall() + self.clock_off) * 1000)), fields)
+        return [b"ok"]
 
     @staticmethod
     def _lease(node: Node, arguments: list[bytes]) -> Any:

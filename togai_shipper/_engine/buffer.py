@@ -18,7 +18,7 @@ import math
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import islice, repeat
 from typing import Literal, TypeAlias
@@ -44,6 +44,7 @@ LOOK_AT_STORE = 0.5  # seconds, closing, between looks whether the store has got
 MARK_EVERY = 0.1  # seconds: how exactly the age of pending events is known, or a tenth of flush_interval
 FINEST_MARK = 0.001  # seconds: it is never known more exactly than this
 LOOK_AT_MOST = 10  # batches of new events that are looked through at once for those without a known cause
+LOOK_FURTHER = 10_000  # likewise, events, for one that is unlike others: some 20 ms
 
 #: What becomes of an event that is put: refused, or taken; ``"wake"``: taken, and somebody has to be woken.
 PutAnswer: TypeAlias = Literal["closed", "full", "wake"] | None
@@ -92,6 +93,7 @@ class Buffer:
         self._single_went_last = False
         self._yielding_went_last = False
         self._probe_fresh = False
+        self._lacks_unlike = False  # as the parked line was probed last
         self.byte_cap = ByteCap(config.max_batch_bytes)
         self.causes = Causes()
         self.lane = Lane(config, self.causes)
@@ -157,6 +159,28 @@ class Buffer:
         self.lane_entry.note_added(events, self.position)
         fresh.extend(events)
         self._fresh_bytes += sum(map(len, events))
+        if self.seeks_unlike and not all(map(self.causes.is_suspect, events)):
+            self._lacks_unlike = False
+            self._gate.parking.probe_now()
+
+    @property
+    def seeks_unlike(self) -> bool:
+        """Whether the line is parked, since events were rejected, and all that are here are like those.
+
+        Then a store looks further for one that is unlike them.
+        """
+        return self._lacks_unlike and self._gate.parking.is_by_refusals
+
+    def over_lane(self, events: Iterable[bytes]) -> AbstractSet[int]:
+        """Return the identities of those of a store's events that have to wait there. Called under the lock.
+
+        The others come in now.
+        """
+        return self.lane_entry.over(events, is_seeking=self.seeks_unlike)
+
+    def lane_room(self, most: int) -> int:
+        """How many of those that have waited for room can come in; ``most``, if no cause is known."""
+        return 0 if self.seeks_unlike else self.lane_entry.room(most)
 
     def note_known(self) -> None:
         """Note that another process may send all that is here now, too. Called under the lock."""
@@ -178,6 +202,15 @@ class Buffer:
     def size(self) -> int:
         """Bytes of the events in the buffer."""
         return self._fresh_bytes + self._taken_bytes
+
+    @property
+    def room_taken(self) -> tuple[int, int]:
+        """How many events, and bytes, leave no room for others.
+
+        Not those in the lane beyond its part: they stop nobody else.
+        """
+        count, size = self.lane.beyond
+        return self.count - count, self.size - size
 
     @property
     def position(self) -> int:
@@ -432,14 +465,17 @@ class Buffer:
     def _probe(self) -> Batch | None:
         """One event by itself, to learn whether the line is open; each time the next one.
 
-        In turn from what has never been sent and from what has: that may be what parked the line.
+        First one that is unlike those which were rejected, where that has parked it. Else in turn from what
+        has never been sent and from what has: that may be what parked the line.
         """
+        if self._gate.parking.is_by_refusals:
+            unlike = self._unlike()
+            self._lacks_unlike = unlike is None
+            if unlike is not None:
+                return attrs.evolve(unlike, probe=True)
         self._probe_fresh = not self._probe_fresh
         if self._again and not (self._fresh and self._probe_fresh):
-            first = self._again.popleft()
-            (probe,) = singles(first, first.events[:1])
-            if len(first) > 1:
-                self._again.appendleft(first.part(1, len(first)))
+            probe = self._single_of_again()
         elif self._fresh:
             (probe,) = singles(self._pop_fresh(1))
         elif self._singles:
@@ -451,6 +487,36 @@ class Buffer:
         else:
             return None
         return attrs.evolve(probe, probe=True)
+
+    def _unlike(self) -> Batch | None:
+        """Take out a new event that is unlike those which were rejected: Togai may take that one.
+
+        Else the oldest ones, all of one account that is closed, would stop everybody's. What stands before it
+        waits with what was tried before, and others go in between.
+        """
+        seen = list(islice(self._fresh, LOOK_FURTHER))  # one step: a handler may append
+        at = next((at for at, event in enumerate(seen) if not self.causes.is_suspect(event)), None)
+        if at is None:
+            return None
+        while at > 0:
+            batch = self._pop_fresh(min(at, self._config.batch_size))
+            self._again.append(batch)
+            at -= len(batch)
+        self._let_others_go_between()
+        return singles(self._pop_fresh(1))[0]
+
+    def _let_others_go_between(self) -> None:
+        """Let new events go between those which were tried, or passed over."""
+        for _ in range(len(self._again)):
+            self._again.append(attrs.evolve(self._again.popleft(), yields=True))
+
+    def _single_of_again(self) -> Batch:
+        """Take out the first event of what was tried before."""
+        first = self._again.popleft()
+        (single,) = singles(first, first.events[:1])
+        if len(first) > 1:
+            self._again.appendleft(first.part(1, len(first)))
+        return single
 
     def _next_while_closing(self, now: float, coming: int) -> Work:  # noqa: PLR0911  the cases, in order
         """Batches first, then the stragglers; ``None``: nothing more can be sent."""

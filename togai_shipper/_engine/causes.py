@@ -131,6 +131,11 @@ class Causes:
                 return trait
         return None
 
+    def is_suspect(self, event: bytes) -> bool:
+        """Whether events of the same account and schema were rejected, and none accepted since."""
+        both = traits_of(event, shape=False)[:1]
+        return not both or both[0] in self._suspects or both[0] in self.known
+
     def at_work(self, now: float, waits_for: Callable[[Trait], bool]) -> Cause | None:
         """Return the latest cause by which events were rejected a moment ago, or for which some wait."""
         self.forget_old(now)

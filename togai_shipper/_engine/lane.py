@@ -61,6 +61,11 @@ class Lane:
         """How many events more may wait, if they are not long."""
         return self._most - self.count if self.size < self._most_bytes else 0
 
+    @property
+    def beyond(self) -> tuple[int, int]:
+        """How many events, and bytes, are here beyond what may come in: they were here as it was learnt."""
+        return max(0, self.count - self._most), max(0, self.size - self._most_bytes)
+
     def has_room(self, count: int, size: int) -> bool:
         """Whether there is room for one event more, beside ``count`` others; ``size``: bytes of them all."""
         return self.count + count < self._most and self.size + size <= self._most_bytes

@@ -59,17 +59,19 @@ class LaneEntry:
         self._note(Coming(cause, len(event), position))
         return True
 
-    def over(self, events: Iterable[bytes]) -> AbstractSet[int]:
+    def over(self, events: Iterable[bytes], *, is_seeking: bool = False) -> AbstractSet[int]:
         """Return the identities of those of a store's events that the lane has no room for.
 
-        The others come in now.
+        The others come in now. ``is_seeking``: and of those that are like others which were rejected.
         """
         self._decided = {}
         over: set[int] = set()
         size = 0
-        for event in events if self.is_open else ():
+        for event in events if self.is_open or is_seeking else ():
             cause = self._causes.of(event)
             if cause is None:
+                if is_seeking and self._causes.is_suspect(event):
+                    over.add(id(event))
                 continue
             if self._has_room(len(self._decided) + 1, size + len(event)):
                 self._decided[id(event)] = Coming(cause, len(event))

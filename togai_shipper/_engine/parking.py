@@ -49,6 +49,11 @@ class Parking:
         """Whether the line is parked, since the key is refused or cannot be had."""
         return self.cause is not None and self.cause.on_key
 
+    @property
+    def is_by_refusals(self) -> bool:
+        """Whether the line is parked, since one event after the other was refused."""
+        return self.cause is not None and not self.cause.on_key and self.cause.status in REFUSALS
+
     def open(self) -> None:
         """Let requests go again."""
         self.cause = None

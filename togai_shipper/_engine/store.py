@@ -109,8 +109,8 @@ class Inlet:
         self._flushers = flushers
         self.progress = waiters.progress  # the bell that tells those who wait: for room, or until all is safe
         self.has_room = buffer.has_room  # asked for each event: without a call more
-        self.over_lane = buffer.lane_entry.over
-        self.lane_room = buffer.lane_entry.room
+        self.over_lane = buffer.over_lane
+        self.lane_room = buffer.lane_room
         self.is_caused = buffer.lane_entry.is_caused
 
     @property
@@ -122,6 +122,16 @@ class Inlet:
     def size(self) -> int:
         """Bytes of the events in the buffer."""
         return self._buffer.size
+
+    @property
+    def room_taken(self) -> tuple[int, int]:
+        """How many events, and bytes, in the buffer leave no room for others."""
+        return self._buffer.room_taken
+
+    @property
+    def seeks_unlike(self) -> bool:
+        """Whether the line is parked until an event is found that is unlike those in the buffer."""
+        return self._buffer.seeks_unlike
 
     def events(self) -> Iterator[bytes]:
         """All events in the buffer."""

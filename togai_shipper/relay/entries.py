@@ -6,8 +6,9 @@ gives an ``Entry``, or raises ``NotOurs`` with the reason.
 
 from __future__ import annotations
 
+import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
@@ -56,6 +57,18 @@ def fields_of(events: Sequence[bytes], mark: bytes, accepted_ms: int) -> dict[by
         b"c": _chosen(events),
         b"e": zlib.compress(b"\n".join(events), 1),
     }
+
+
+def parted(entry: Entry, later: Collection[int]) -> list[dict[bytes, bytes]]:
+    """Return the fields of two entries in the place of one: the second has the events that may go later.
+
+    ``later``: the identities of those events.
+    """
+    parts = (
+        [event for event in entry.events if id(event) not in later],
+        [event for event in entry.events if id(event) in later],
+    )
+    return [fields_of(part, os.urandom(MARK_BYTES), entry.accepted_ms) for part in parts]
 
 
 def size_of(fields: Mapping[bytes, bytes]) -> int:

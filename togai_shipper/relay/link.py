@@ -29,12 +29,12 @@ from .answers import (
     text_of,
     texts_of,
 )
-from .entries import FORMAT, size_of
+from .entries import FORMAT, Entry, size_of
 from .errors import Forbidden, Foreign, Full, Newer, RelayError, Unreachable, another_key, of_another_kind
 from .journal import Counts
 from .key_trial import Known, Word
 from .notes import KEPT, MISSED, MOST_PRODUCERS, Note
-from .scripts import ADD, KEY, LEASE, RECOUNT, SAY, SETTLE, Script
+from .scripts import ADD, KEY, LEASE, PART, RECOUNT, SAY, SETTLE, Script
 from .url import checked_name, checked_url, is_host_to_be_checked, secrets_of, without_text
 
 try:
@@ -198,6 +198,21 @@ class Link:
         self.heed(text_of(word), said)
         return Removed(texts_of(said[0]), texts_of(said[1]), not_counted=why or text_of(said[2]))
 
+    def part(self, owner: str, entry: Entry, parts: Sequence[Mapping[bytes, bytes]]) -> bool:
+        """Put other entries in the place of one, by their fields, if ``owner`` has the lease.
+
+        They have its events. Return whether the entry is gone: it was parted now, or was not there. Raises
+        ``RelayError``.
+        """
+        arguments: list[Any] = [owner, entry.id, entry.mark, entry.size, len(parts)]
+        for fields in parts:
+            flat = [each for item in fields.items() for each in item]
+            arguments += [size_of(fields), len(flat), *flat]
+        word, *said = self.run(PART, ("events", "relay", "lease"), arguments)
+        if word != "lost":
+            self.heed(word, said, good=("ok", "gone"))
+        return word != "lost"
+
     def recount(self, owner: str, last: str, entries: int, events: int, size: int) -> bool:
         """Correct what the relay says that it holds, if ``owner`` has the lease, and has read all of it.
 
@@ -253,6 +268,12 @@ class Link:
         with self._asking(self.keys["events"]) as client:
             found = client.execute_command("XRANGE", self.keys["events"], f"({after}", "+", "COUNT", count)
         return [(text_of(entry_id), pairs_of(fields)) for entry_id, fields in found]
+
+    def entry(self, entry_id: str) -> dict[bytes, bytes] | None:
+        """Return the fields of the entry with that id; ``None`` where it is gone. Raises ``RelayError``."""
+        with self._asking(self.keys["events"]) as client:
+            found = client.execute_command("XRANGE", self.keys["events"], entry_id, entry_id)
+        return pairs_of(found[0][1]) if found else None
 
     def facts(self) -> dict[str, str]:
         """Return what the relay's hash says. Raises ``RelayError``."""

@@ -5,7 +5,7 @@ The link is asked without the shipper's lock; all else is touched while holding 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from togai_shipper._engine.store import Surroundings
 from togai_shipper._outcome import Dropped, Settled
@@ -14,10 +14,12 @@ from togai_shipper.exceptions import EventDropped
 from togai_shipper.spool.news import News
 from togai_shipper.spool.rows import PAST_WINDOW
 
-from .entries import NotOurs, claimed_by
+from .entries import Entry, NotOurs, claimed_by, parted
+from .errors import Forbidden
+from .lease_keeper import Keeper
 from .link import Link
 from .reading import Judge, Judged, ours
-from .shelf import Shelf
+from .shelf import Shelf, Waiting
 from .strangers import Strangers
 
 READ_EVERY = 0.25  # seconds between looks for new entries: those that come in between go together
@@ -35,6 +37,7 @@ class Reader:
         self,
         around: Surroundings,
         link: Link,
+        keeper: Keeper,
         shelf: Shelf,
         news: News,
         *,
@@ -45,6 +48,7 @@ class Reader:
         self._lock = around.lock
         self._inlet = around.inlet
         self._link = link
+        self._keeper = keeper
         self._shelf = shelf
         self._news = news
         self._room = room
@@ -53,7 +57,9 @@ class Reader:
         self._is_time_told = False  # and what was kept, since nobody knew it, is judged by it
         self._judge = Judge(around.runtime.clock, around.runtime.wall, around.server_clock)
         self._strangers = Strangers()
+        self._may_part = True  # until Redis says that this user may not
         self._count = 10  # entries to be read next
+        self._parted = 0  # of those that were read last, entries that were parted
         self.due_at = 0.0  # monotonic seconds before which nothing is read
         self.is_all_read = False  # nothing stands behind the cursor
         self.recovered = 0  # events that were taken out of the stream, ever
@@ -88,8 +94,8 @@ class Reader:
                     self.rewind()
 
     def read(self) -> None:
-        """Read on from the cursor, as there is room, and hand over what is found."""
-        events = 0
+        """Read on from the cursor, as there is room, and hand over what is found; and what has waited."""
+        events = self._read_waiting()
         while events < READ_MOST and (found := self._read_some()) is not None:
             events += found
         if events:  # a flusher asks what time it is, too, where some are kept
@@ -105,7 +111,7 @@ class Reader:
         found = self._link.read(after, self._count)
         if found:
             self.is_all_read = False
-        events = 0
+        events = self._parted = 0
         for entry_id, fields in found:
             taken = self._take(entry_id, fields, room - events)
             if taken is None:
@@ -124,6 +130,7 @@ class Reader:
             if count >= self._count:
                 return  # there may be more: read on at once
             self.due_at = now + READ_EVERY
+            length -= self._parted  # before these were, and others stand behind
             entries = self._shelf.stock.entries
             if length > entries or length < entries - count:
                 self.rewind()
@@ -151,27 +158,85 @@ class Reader:
                 text = "entry %s of the relay is not sent, and stays: %s"
                 self._news.error(f"not ours: {why}", text, entry_id, why)
             return 0
+        return self._take_ours(entry, room)
+
+    def _take_ours(self, entry: Entry, room: int, waiting: Waiting | None = None) -> int | None:
+        """As ``_take``; ``waiting``: it was read before, and has waited in the stream since."""
         judged = self._judge.judge(entry, is_reply_expected=self._inlet.count > 0)
         if len(entry.events) > room or judged.decision == "wait":
             return None
-        self._hand_in(judged)
-        return len(entry.events)
+        over = self._hand_in(judged, is_new=waiting is None)
+        if not over:
+            return len(entry.events)
+        if len(over) == len(entry.events):
+            return None if waiting else 0
+        return self._part(entry, over, waiting)
 
-    def _hand_in(self, judged: Judged) -> None:
+    def _part(self, entry: Entry, over: Collection[int], waiting: Waiting | None) -> int | None:
+        """Let events for which there is no room wait in an entry of their own; the others are read again."""
+        try:
+            if not self._link.part(self._keeper.owner, entry, parted(entry, over)):
+                return None  # the lease is another's, which the keeper will see
+        except Forbidden:
+            self._may_part = False
+            self._news.warning(
+                "may not part",
+                "this user of Redis may not write to the relay's stream (XADD): where Togai rejects every"
+                " event of one account, those of others may wait for them",
+            )
+            return None
+        self._parted += 1
+        if waiting is not None:
+            with self._lock:
+                self._shelf.note_gone(waiting)
+        return 0
+
+    def _read_waiting(self) -> int:
+        """Hand over what has waited for room beside others of its cause; return how many events that is."""
+        events = 0
+        while events < READ_MOST:
+            with self._lock:
+                room, waiting = self._room(), self._shelf.next_waiting()
+                if waiting is None or self._inlet.lane_room(room) < waiting.count:
+                    break
+            entry_id, mark = waiting.place
+            fields = self._link.entry(entry_id)
+            if fields is None or fields.get(b"k") != mark:
+                with self._lock:
+                    self._shelf.note_gone(waiting)
+                continue
+            taken = self._take_ours(ours(entry_id, fields), room, waiting)
+            if taken is None:
+                break
+            events += taken
+        return events
+
+    def _hand_in(self, judged: Judged, *, is_new: bool) -> Collection[int]:
+        """Hand over an entry, or do what becomes of it; return the identities of events without room.
+
+        Where there are some, nothing was done, but that an entry waits of which no event has room.
+        """
         entry, count = judged.entry, len(judged.entry.events)
         error = EventDropped(None, PAST_WINDOW, 0, maybe_delivered=True)
         outcome = Dropped(entry.events, PAST_WINDOW, error)
         with self._lock:
-            self._shelf.read_up_to(entry.id, count, entry.size)
+            over = self._over(judged)
+            if 0 < len(over) < count:
+                return over
+            if is_new:
+                self._shelf.read_up_to(entry.id, count, entry.size)
+            if over:
+                self._shelf.leave(entry)
+                return over
             if judged.decision == "keep":
-                self._shelf.keep(count)
+                self._shelf.keep(entry)
                 self._server_clock.want()
-                return
+                return ()
             self._shelf.take(entry)
             self.recovered += count
             if judged.decision == "send":
                 self._inlet.add(entry.events, self._clock() - judged.seconds, known=True)
-                return
+                return ()
             self._settled(outcome)
             self._inlet.settle(outcome)
         self._news.error(
@@ -180,3 +245,15 @@ class Reader:
             counted(count, "event"),
         )
         self._news.undelivered(error, outcome.events)
+        return ()
+
+    def _over(self, judged: Judged) -> Collection[int]:
+        """The identities of the events that are of a known cause, and for which the lane has no room."""
+        if judged.decision != "send" or not self._may_part:
+            return ()
+        over = self._inlet.over_lane(judged.entry.events)
+        if self._inlet.seeks_unlike and len(over) < len(judged.entry.events):
+            return ()  # what is looked for is in it
+        if over:
+            self._inlet.over_lane(())  # the others do not come in now
+        return over

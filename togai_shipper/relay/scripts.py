@@ -236,6 +236,41 @@ return {'ok', removed, kept, told}
 """
 )
 
+# KEYS: events, relay, lease. ARGV: owner; the entry's id, mark and size; number of entries that take its
+# place; then of each its size, how many arguments follow, and each field's name and value.
+#
+# Nothing leaves and nothing comes in: its events stand in the stream before and after, in other entries. So
+# it may write where memory is short, as SETTLE may.
+PART = Script(
+    "#!lua flags=allow-oom"
+    + _CAREFUL
+    + """
+local lease, wrong = ask('GET', KEYS[3])
+if wrong then return wrong end
+if not lease or string.match(lease, '^(.*):%d+$') ~= ARGV[1] then return {'lost', lease or ''} end
+local said, wrong = ask('HMGET', KEYS[2], 'v', 'bytes')
+if wrong then return wrong end
+local now, wrong = figures(said, 1, {'bytes'})
+if wrong then return wrong end
+local found, wrong = ask('XRANGE', KEYS[1], ARGV[2], ARGV[2])
+if wrong then return wrong end
+local is_it = false
+for i = 1, found[1] and #found[1][2] or 0, 2 do
+  if found[1][2][i] == 'k' and found[1][2][i + 1] == ARGV[3] then is_it = true end
+end
+if not is_it then return {'gone'} end
+local size, at = -tonumber(ARGV[4]), 6
+for _ = 1, tonumber(ARGV[5]) do
+  local last = at + 1 + tonumber(ARGV[at + 1])
+  redis.call('XADD', KEYS[1], '*', unpack(ARGV, at + 2, last))
+  size, at = size + tonumber(ARGV[at]), last + 1
+end
+redis.call('XDEL', KEYS[1], ARGV[2])
+if said[1] then redis.call('HSET', KEYS[2], 'bytes', math.max(0, now.bytes + size)) end
+return {'ok'}
+"""
+)
+
 # Whose key drains: ``key`` is the fingerprint of the one with which Togai has taken something; ``trying`` is
 # one with which it may have, and the owner who says so: it is written before the first request with that key.
 # Any other key is barred by the first, and by the second where there is no first.
@@ -485,7 +520,7 @@ local hand_over = {{'hmget', KEYS[1], 'v'}, {'hset', KEYS[1], 'v', '1'}, {'hincr
   {'xadd', ARGV[1], '*', 'v', '1'}}
 local drain = {{'get', ARGV[3]}, {'set', ARGV[3], 'x'}, {'hmget', KEYS[1], 'v'}, {'hgetall', KEYS[1]},
   {'hlen', ARGV[2]}, {'hset', ARGV[2], 'x', 'x'}, {'xrange', ARGV[1], '-', '+'}, {'xdel', ARGV[1], '0-1'},
-  {'xlen', ARGV[1]}}
+  {'xlen', ARGV[1]}, {'xadd', ARGV[1], '*', 'v', '1'}}
 local journal = {{'hmget', ARGV[4], 'v'}, {'hset', ARGV[4], 'v', '1'}, {'hgetall', ARGV[4]},
   {'hdel', ARGV[4], 'v'}, {'hlen', ARGV[4] .. ':1'}, {'hincrby', ARGV[4] .. ':1', 'x', '1'},
   {'expire', ARGV[4] .. ':1', '1'}}

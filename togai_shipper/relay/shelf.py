@@ -21,6 +21,9 @@ from .entries import Entry
 from .letters import encode
 
 START = "0"  # the cursor before all entries
+MOST_WAITING = (
+    20_000  # entries that are known to wait in the stream; of others it is known that there are some
+)
 
 
 @attrs.define(eq=False)
@@ -119,6 +122,15 @@ class Stock:
         )
 
 
+@attrs.frozen
+class Waiting:
+    """An entry that waits in the stream, since it has as many events of a known cause as may be in memory."""
+
+    place: Place
+    count: int
+    size: int
+
+
 class Shelf:
     """Knows the entries of one stream."""
 
@@ -128,6 +140,8 @@ class Shelf:
         self._of: dict[int, Taken] = {}  # id() of an event in the buffer -> its entry
         self._done: dict[Place, Done] = {}
         self._full: dict[Place, Done] = {}  # done, and there are too many dead letters to remove them
+        self._waiting: dict[Place, Waiting] = {}
+        self._has_more_waiting = False
         self._passed = Passed()
         self._passed_before = Passed()  # by the last time that all was read
         self.cursor = START
@@ -136,7 +150,8 @@ class Shelf:
         self._unsure: set[Place] = set()  # which may be removed: Redis was asked to, and has not answered
 
     def __len__(self) -> int:
-        return len(self._taken) + len(self._done) + len(self._full)
+        waiting = len(self._waiting) + self._has_more_waiting
+        return len(self._taken) + len(self._done) + len(self._full) + waiting
 
     @property
     def events(self) -> int:
@@ -162,6 +177,7 @@ class Shelf:
 
     def take(self, entry: Entry) -> None:
         """Note an entry whose events go into the buffer."""
+        self._waiting.pop((entry.id, entry.mark), None)
         taken = self._taken[entry.id, entry.mark] = Taken(entry, len(entry.events))
         self._of.update(dict.fromkeys(map(id, entry.events), taken))
 
@@ -171,14 +187,40 @@ class Shelf:
         self.stock = self.stock.plus(events, size)
 
     def read_again(self, place: Place) -> bool:
-        """Note that an entry was read, if it is in memory; return whether it is."""
+        """Note that an entry was read, if it is in memory, or waits; return whether that is so."""
         taken = self._taken.get(place)
         done = taken.done() if taken else self._done.get(place) or self._full.get(place)
-        if done is None:
+        known = done or self._waiting.get(place)
+        if known is None:
             return False
         self._census.pass_over([place])
-        self.read_up_to(done.id, done.count, done.size)
+        self.read_up_to(place[0], known.count, known.size)
         return True
+
+    # --- what waits in the stream ---
+
+    def leave(self, entry: Entry) -> None:
+        """Note that an entry which was just read has to wait where it is."""
+        place = entry.id, entry.mark
+        if place in self._waiting:
+            return
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting[place] = Waiting(place, len(entry.events), entry.size)
+        else:
+            self._has_more_waiting = True
+
+    def next_waiting(self) -> Waiting | None:
+        """Return the entry that has waited longest; with none, begin anew where there are more."""
+        if not self._waiting and self._has_more_waiting:
+            self._has_more_waiting = False
+            self.rewind()
+        return next(iter(self._waiting.values()), None)
+
+    def note_gone(self, waiting: Waiting) -> None:
+        """Note that an entry which waited is gone: it was parted, or somebody has removed it."""
+        self._waiting.pop(waiting.place, None)
+        if _order(waiting.place[0]) <= _order(self.cursor):
+            self.stock = self.stock.plus(waiting.count, waiting.size, -1)
 
     def pass_over(self, entry_id: str, events: int, size: int) -> None:
         """Note that an entry stays which is not ours, and may be counted for so much."""
@@ -186,10 +228,11 @@ class Shelf:
         self.stock = self.stock.plus_unread(events, size)
         self._passed = attrs.evolve(self._passed, foreign=self._passed.foreign + 1)
 
-    def keep(self, events: int) -> None:
+    def keep(self, entry: Entry) -> None:
         """Note that the entry stays which was just read: it is ours, and its age is not known."""
+        self._waiting.pop((entry.id, entry.mark), None)
         passed = self._passed
-        self._passed = Passed(passed.foreign, passed.kept + 1, passed.kept_events + events)
+        self._passed = Passed(passed.foreign, passed.kept + 1, passed.kept_events + len(entry.events))
 
     def rewind(self) -> None:
         """Begin to read at the start; what is in memory is known by its place and its mark."""
@@ -206,7 +249,8 @@ class Shelf:
         """Look, as all is read once more, whether what is not settled is there still."""
         # Not what is done: it may have been removed, by an order to which the answer was lost.
         taken = {place: len(each.entry.events) for place, each in self._taken.items()}
-        self._census = Census({**taken, **{place: done.count for place, done in self._full.items()}})
+        others: dict[Place, Done | Waiting] = {**self._full, **self._waiting}
+        self._census = Census({**taken, **{place: each.count for place, each in others.items()}})
         return self._census
 
     @property
@@ -271,6 +315,8 @@ class Shelf:
         self._of.clear()
         self._done.clear()
         self._full.clear()
+        self._waiting.clear()
+        self._has_more_waiting = False
         self._unsure.clear()
         self.rewind()
 

@@ -87,7 +87,7 @@ class Stream:
         self._news = News(around.log, around.callbacks)
         self._shelf = Shelf(self._now_ms)
         self._reader = Reader(
-            around, link, self._shelf, self._news, room=self._room, settled=self.note_settled
+            around, link, keeper, self._shelf, self._news, room=self._room, settled=self.note_settled
         )
         self._figures = Figures(around, link, keeper, self._shelf, self._reader, self._news)
         self._was_held = False
@@ -263,10 +263,14 @@ class Stream:
     def _room(self) -> int:
         """How many events may be read now: none, where a whole entry might not fit."""
         config, inlet = self._config, self._inlet
-        room = config.max_queue_size - inlet.count - self._shelf.letters
-        is_over = self._is_leaving or self._shutdown.has_begun
-        is_full = is_over or inlet.size >= config.max_queue_bytes // 2
-        return 0 if is_full or room < MOST_EVENTS else room
+        if self._is_leaving or self._shutdown.has_begun:
+            return 0
+        count, size = inlet.room_taken
+        room = config.max_queue_size - count - self._shelf.letters
+        is_full = size >= config.max_queue_bytes // 2 or room < MOST_EVENTS
+        if is_full and inlet.seeks_unlike:
+            return MOST_EVENTS
+        return 0 if is_full else room
 
     def step(self, timeout: float) -> bool:
         """Do all that is due, once, on this thread; return false where another is at it for too long."""

@@ -11,6 +11,8 @@ from togai_shipper._engine.store import Inlet
 
 from .shelf import Shelf
 
+LOOK_PAST = 500  # events of others that may come in beside those that are rejected, while the line is parked
+
 
 class Holdings:
     """The shelf of our own file, the files that had to be left, and the figures of ``stats()``."""
@@ -96,6 +98,8 @@ class Holdings:
         if self._shutdown.is_done:
             return 0
         config, inlet = self._config, self._inlet
-        if inlet.size >= config.max_queue_bytes // 2 and inlet.count:
-            return 0
-        return max(0, max(1, config.max_queue_size // 2) - inlet.count)
+        count, size = inlet.room_taken
+        least = LOOK_PAST if inlet.seeks_unlike else 0
+        if size >= config.max_queue_bytes // 2 and count:
+            return least
+        return max(least, max(1, config.max_queue_size // 2) - count)
