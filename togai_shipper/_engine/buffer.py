@@ -44,7 +44,7 @@ LOOK_AT_STORE = 0.5  # seconds, closing, between looks whether the store has got
 MARK_EVERY = 0.1  # seconds: how exactly the age of pending events is known, or a tenth of flush_interval
 FINEST_MARK = 0.001  # seconds: it is never known more exactly than this
 LOOK_AT_MOST = 10  # batches of new events that are looked through at once for those without a known cause
-LOOK_FURTHER = 10_000  # likewise, events, for one that is unlike others: some 20 ms
+LOOK_FURTHER = 20_000  # likewise, events, for one that is unlike others: some 25 ms
 
 #: What becomes of an event that is put: refused, or taken; ``"wake"``: taken, and somebody has to be woken.
 PutAnswer: TypeAlias = Literal["closed", "full", "wake"] | None
@@ -94,6 +94,7 @@ class Buffer:
         self._yielding_went_last = False
         self._probe_fresh = False
         self._lacks_unlike = False  # as the parked line was probed last
+        self._alike_to = 0  # new events before this position are all like some that were rejected
         self.byte_cap = ByteCap(config.max_batch_bytes)
         self.causes = Causes()
         self.lane = Lane(config, self.causes)
@@ -470,7 +471,7 @@ class Buffer:
         """
         if self._gate.parking.is_by_refusals:
             unlike = self._unlike()
-            self._lacks_unlike = unlike is None
+            self._lacks_unlike = unlike is None and self._alike_to >= self.position
             if unlike is not None:
                 return attrs.evolve(unlike, probe=True)
         self._probe_fresh = not self._probe_fresh
@@ -494,10 +495,13 @@ class Buffer:
         Else the oldest ones, all of one account that is closed, would stop everybody's. What stands before it
         waits with what was tried before, and others go in between.
         """
-        seen = list(islice(self._fresh, LOOK_FURTHER))  # one step: a handler may append
-        at = next((at for at, event in enumerate(seen) if not self.causes.is_suspect(event)), None)
-        if at is None:
+        start = max(0, self._alike_to - self._popped)
+        seen = list(islice(self._fresh, start, start + LOOK_FURTHER))  # one step: a handler may append
+        alike = next((at for at, event in enumerate(seen) if not self.causes.is_suspect(event)), len(seen))
+        self._alike_to = self._popped + start + alike
+        if alike == len(seen):
             return None
+        at = start + alike
         while at > 0:
             batch = self._pop_fresh(min(at, self._config.batch_size))
             self._again.append(batch)
@@ -626,6 +630,8 @@ class Buffer:
         ``accepted``: how many events it took, and ``traits`` of them; none, if nobody was curious.
         """
         now = self._clock()
+        if accepted:
+            self._alike_to = 0
         over = self.causes.note_accepted(accepted, traits, now)
         noted = [self.causes.note_rejected(event, now) for event in rejected]
         found = [cause for cause in noted if cause is not None]
