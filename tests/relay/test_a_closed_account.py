@@ -16,7 +16,8 @@ from virtual import OK, Sent
 
 from togai_shipper._engine.verdict import Reply
 from togai_shipper._event import encode
-from togai_shipper.relay.entries import read
+from togai_shipper.relay.entries import Entry, read
+from togai_shipper.relay.shelf import MOST_WAITING, START, Shelf
 
 STAMP = "2026-01-01T00:00:00.000Z"
 IN_MEMORY = (
@@ -166,6 +167,51 @@ def test_a_user_of_redis_who_may_not_append_is_told_and_drains_as_before(
 
     assert fleet.billed == Counter(fleet.account_of.keys() - fleet.refused)
     assert [each for each in caplog.messages if "may not write to the relay's stream (XADD)" in each]
+
+
+def test_a_drainer_that_begins_with_more_of_it_than_fits_in_memory_looks_for_others_behind() -> None:
+    fleet = Fleet()
+    fleet.hand_over(40, EVENTS)  # entries with nothing else, 2,000 events
+    fleet.hand_over(4, 25)
+    drained = fleet.drainer()
+    fleet.run(drained, 60)
+
+    assert fleet.taken_at.keys() == fleet.good
+    assert drained.stats.pending <= IN_MEMORY + 2 * EVENTS
+    fleet.closed.clear()
+    fleet.run(drained, 200)
+    assert fleet.billed.keys() == fleet.account_of.keys() - set(fleet.world.relay.dead)
+    assert fleet.world.relay.stream == {}
+
+
+def test_an_entry_that_is_larger_than_the_lane_goes_in_parts() -> None:
+    fleet = Fleet()
+    drained = fleet.world.drainer(rate_limit=45, in_memory=IN_MEMORY, max_queue_bytes=16_000)
+    fleet.learn(drained)
+    fleet.hand_over(2, EVENTS)
+    fleet.run(drained, 30)
+
+    assert drained.stats.pending == 0
+    assert set(fleet.world.relay.dead) == fleet.bad
+
+
+def test_of_very_many_entries_that_wait_some_are_found_once_the_others_are_gone() -> None:
+    shelf = Shelf(lambda: 0)
+    entries = [Entry(f"1-{number}", b"mark", [b"{}"], 0, 100) for number in range(MOST_WAITING + 1)]
+    for entry in entries:
+        shelf.read_up_to(entry.id, 1, 100)
+        shelf.leave(entry)
+    assert len(shelf) == MOST_WAITING + 1
+
+    for entry in entries[:-1]:
+        waiting = shelf.next_waiting()
+        assert waiting is not None
+        assert waiting.place == (entry.id, b"mark")
+        shelf.note_gone(waiting)
+
+    assert (shelf.stock.entries, shelf.cursor) == (1, entries[-1].id)
+    assert shelf.next_waiting() is None
+    assert (len(shelf), shelf.cursor) == (0, START)  # it is read again from the start
 
 
 @settings(max_examples=25, deadline=None)

@@ -11,7 +11,7 @@ from servers import RedisServer, needs_redis
 
 from togai_shipper.relay.answers import Done, Server, Standing
 from togai_shipper.relay.dead_letters import DeadLetters
-from togai_shipper.relay.entries import fields_of, read
+from togai_shipper.relay.entries import fields_of, parted, read
 from togai_shipper.relay.errors import Forbidden, Foreign, Full, Newer, Unreachable
 from togai_shipper.relay.link import HIGHEST, Link
 
@@ -393,3 +393,23 @@ def test_an_answer_that_nobody_knows_is_told_and_what_a_client_has_read_is_taken
     with pytest.raises(Foreign, match="the relay answers 'odd'"):
         link.lease("look", "me")
     assert link.server() == Server("one", "two")
+
+
+def test_who_leads_puts_two_entries_in_the_place_of_one(link: Link) -> None:
+    link.lease("take", "me", base_url="there")
+    added = link.add(fields_of([b"one", b"two"], b"k" * 16, 5), "there", 10**6)
+    ((entry_id, fields),) = link.read("0", 10)
+    entry = read(entry_id, fields)
+    parts = parted(entry, {id(entry.events[0])})
+
+    assert not link.part("another", entry, parts)
+    assert link.entry(added.id) == fields
+    assert link.part("me", entry, parts)
+    assert link.part("me", entry, parts)  # it is gone, and nothing is put in its place once more
+
+    assert link.entry(added.id) is None
+    found = [read(*each) for each in link.read("0", 10)]
+    assert [(each.events, each.accepted_ms) for each in found] == [([b"two"], 5), ([b"one"], 5)]
+    facts = link.facts()
+    assert (facts["events"], facts["in"], facts["out"]) == ("2", "2", "0")
+    assert int(facts["bytes"]) == sum(each.size for each in found)

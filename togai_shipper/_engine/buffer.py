@@ -490,14 +490,36 @@ class Buffer:
         return attrs.evolve(probe, probe=True)
 
     def _unlike(self) -> Batch | None:
-        """Take out a new event that is unlike those which were rejected: Togai may take that one.
+        """Take out an event that is unlike those which were rejected: Togai may take that one.
 
-        Else the oldest ones, all of one account that is closed, would stop everybody's. What stands before it
-        waits with what was tried before, and others go in between.
+        Else the oldest ones, all of one account that is closed, would stop everybody's. Those that stand
+        before it go on waiting, and others go in between.
         """
+        unlike = self._unlike_of_again() or self._unlike_of_fresh()
+        if unlike is not None:
+            for _ in range(len(self._again)):
+                self._again.append(attrs.evolve(self._again.popleft(), yields=True))
+        return unlike
+
+    def _unlike_of_again(self) -> Batch | None:
+        looked = 0
+        for batch in list(self._again):  # one step: a handler may close
+            at = self._first_unlike(batch.events)
+            if at < len(batch):
+                self._again.remove(batch)
+                for start, stop in ((at + 1, len(batch)), (0, at)):
+                    if start < stop:
+                        self._again.appendleft(batch.part(start, stop))
+                return singles(batch.part(at, at + 1))[0]
+            looked += at
+            if looked >= LOOK_FURTHER:
+                break
+        return None
+
+    def _unlike_of_fresh(self) -> Batch | None:
         start = max(0, self._alike_to - self._popped)
         seen = list(islice(self._fresh, start, start + LOOK_FURTHER))  # one step: a handler may append
-        alike = next((at for at, event in enumerate(seen) if not self.causes.is_suspect(event)), len(seen))
+        alike = self._first_unlike(seen)
         self._alike_to = self._popped + start + alike
         if alike == len(seen):
             return None
@@ -506,13 +528,12 @@ class Buffer:
             batch = self._pop_fresh(min(at, self._config.batch_size))
             self._again.append(batch)
             at -= len(batch)
-        self._let_others_go_between()
         return singles(self._pop_fresh(1))[0]
 
-    def _let_others_go_between(self) -> None:
-        """Let new events go between those which were tried, or passed over."""
-        for _ in range(len(self._again)):
-            self._again.append(attrs.evolve(self._again.popleft(), yields=True))
+    def _first_unlike(self, events: Sequence[bytes]) -> int:
+        """Return the place of the first that is unlike those which were rejected; else how many there are."""
+        is_suspect = self.causes.is_suspect
+        return next((at for at, event in enumerate(events) if not is_suspect(event)), len(events))
 
     def _single_of_again(self) -> Batch:
         """Take out the first event of what was tried before."""

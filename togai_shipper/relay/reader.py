@@ -225,8 +225,9 @@ class Reader:
                 return over
             if is_new:
                 self._shelf.read_up_to(entry.id, count, entry.size)
-            if over:
+            if over and is_new:
                 self._shelf.leave(entry)
+            if over:
                 return over
             if judged.decision == "keep":
                 self._shelf.keep(entry)

@@ -202,8 +202,6 @@ class Shelf:
     def leave(self, entry: Entry) -> None:
         """Note that an entry which was just read has to wait where it is."""
         place = entry.id, entry.mark
-        if place in self._waiting:
-            return
         if len(self._waiting) < MOST_WAITING:
             self._waiting[place] = Waiting(place, len(entry.events), entry.size)
         else:
