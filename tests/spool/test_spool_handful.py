@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,8 +21,10 @@ from togai_shipper.spool.archive import NAME
 from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import Folder
+from togai_shipper.spool.moves import Record
 from togai_shipper.spool.orphan import FEW_IDS, PIECE
 from togai_shipper.spool.requests import ask
+from togai_shipper.spool.rows import checksum
 from togai_shipper.spool.tally import Tally
 
 META = {"base_url": "there", "host": "host", "pid": "7", "created_ms": str(NOW), "journal_keeps": "ids"}
@@ -140,6 +143,22 @@ def test_files_that_are_found_in_several_goes_are_moved_at_once_but_the_first_wi
         assert len(place.pending()) == 1
     assert place.go() == 3
     assert place.files() == []
+
+
+def test_a_file_that_says_what_was_moved_of_a_later_one_is_looked_at_again_once_that_one_is_gone(place: Place) -> None:
+    """As a process leaves them that was killed once a piece of one was in the other, and still in its own."""
+    heir, source = place.left(), place.left("a", "b")
+    with closing(SpoolFile.open(heir)) as there, closing(SpoolFile.open(source)) as file:
+        rows, _ = file.read(0, 10)
+        record = Record([(row.seq, checksum(row.accepted_ms, row.known, row.body)) for row in rows], [])
+        file.moves.name_heir(heir.name)
+        there.take_over({source.name: record}, [(row.accepted_ms, True, row.body) for row in rows], [])
+    os.utime(heir, (1, 1))  # so it is looked at first
+
+    place.go_on()
+    place.go_on()  # at once, not in a minute
+
+    assert (place.pending(), place.files()) == ({"a", "b"}, [])
 
 
 def test_a_large_file_among_small_ones_is_moved_in_pieces(place: Place) -> None:

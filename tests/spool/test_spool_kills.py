@@ -253,7 +253,7 @@ MERGE = {
 }
 
 
-IN_CI = {"before the copy is there", "once some are removed"}  # each takes half a minute; all do at night
+IN_CI = {"before the copy is there"}  # some take a minute; all do at night
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ class Adoption:
             deque()
         )  # to be moved: the first ones at once, if small, or the first in pieces
         self._is_gathered = False  # they are as many as are moved at once
+        self._is_needed = False  # one of this look had to stay, since it says what of another was moved
+        self._looks_again = False  # and another was moved since: perhaps that one
         self._asked: Collection[str] = ()
         self._ask_at = float("-inf")  # monotonic seconds at which it is found out anew
         self._handful = Handful(clock, folder.sync, self._left_as_it_is)
@@ -105,7 +107,7 @@ class Adoption:
                 if found is None:
                     self._is_gathered = bool(self._orphans)
                     if not self._orphans:
-                        self.pause()
+                        self.pause(0.0 if self._looks_again else None)
                     break
                 if isinstance(found, Left):
                     left.append(found)
@@ -129,6 +131,7 @@ class Adoption:
     def _begun(self) -> Iterator[Claim | Left]:
         """Begin a look at all files."""
         self._folder.prepare()
+        self._is_needed = self._looks_again = False
         self._seen, self.kept = Stranded(), {}
         self._forged = {path: why for path, why in self._forged.items() if os.path.exists(path)}  # noqa: PTH110  Path's raises where it cannot be told
         return self._folder.orphans()
@@ -177,6 +180,7 @@ class Adoption:
         )
         if few and (moved := self._handful.move(few, self._asked_in(ours.path.parent), ours, now, note)):
             self._orphans = deque(orphan for orphan in self._orphans if orphan not in moved)
+            self._looks_again |= self._is_needed
             self._is_gathered = bool(self._orphans)
             return
         self._move_piece(self._orphans[0], ours, now, note)
@@ -211,6 +215,8 @@ class Adoption:
             self._orphans.popleft()
             self._is_gathered = bool(self._orphans)
             aside = self._end(orphan, now)
+            self._looks_again |= self._is_needed and not orphan.is_needed
+            self._is_needed |= orphan.is_needed
             if aside:
                 self._tell(
                     f"aside {path}", f"{path}: what can be read of it is adopted; it is set aside as {aside}"

@@ -106,6 +106,7 @@ class Orphan:
         self._is_doubted = False  # our journal says that what was in it may be counted twice
         self.is_special = damaged  # it is moved in pieces, and not at once with others
         self.is_put_off = False  # it cannot be told yet what of it was moved already
+        self.is_needed = False  # it says what of another file was moved, which is there still
 
     def move(self, ours: SpoolFile, now: Clocks) -> Haul:
         """Move the next piece to ``ours``. Raises ``SpoolError`` where ours cannot be written.
@@ -383,6 +384,7 @@ class Orphan:
         """Keep its journal elsewhere; return whether others have to look into it still."""
         try:
             if owes(self.file):
+                self.is_needed = True
                 return True
             keep_journal(self.file, now_ms)
         except Damaged:
