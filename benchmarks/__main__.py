@@ -1,4 +1,4 @@
-"""All of it, into ``RESULTS.md``: ``python -m benchmarks``, half an hour; ``--rounds 1`` for a look."""
+"""All of it, into ``RESULTS.md``: ``python -m benchmarks``, an hour; ``--rounds 1`` for a look."""
 
 from __future__ import annotations
 
