@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from togai_shipper.cli.watching import LOOK_EVERY, LOOK_SHARE, ended_as_by_ctrl_c, stopped_by_signals, watch
+from togai_shipper.cli.watching import LOOK_EVERY, ended_as_by_ctrl_c, stopped_by_signals, watch
 
 
 @pytest.fixture(params=[signal.SIGTERM, signal.SIGHUP])
@@ -72,15 +72,16 @@ def test_a_hang_up_that_is_ignored_stays_so() -> None:
 
 
 class Waiting(threading.Event):
-    """Notes how long it is waited for, and is set the third time."""
+    """Notes how long it is waited for, and is set in the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, end: float) -> None:
         super().__init__()
-        self.waits: list[float] = []
+        self.waited = 0.0
+        self._end = end
 
     def wait(self, timeout: float | None = None) -> bool:
-        self.waits.append(timeout or 0.0)
-        return len(self.waits) == 3
+        self.waited += timeout or 0.0
+        return self.waited >= self._end
 
 
 class Nothing:
@@ -90,9 +91,26 @@ class Nothing:
         return ""
 
 
+def looks(*took: float, is_quick: Callable[[], bool] = lambda: False) -> list[float]:
+    """When looks are made that take so long, the waits between them alone counted."""
+    stop, at = Waiting(60.0), [0.0]
+    seen: list[float] = []
+    takes = iter(took)
+
+    def see() -> Nothing:
+        seen.append(stop.waited)
+        at[0] += next(takes, 0.0)
+        return Nothing()
+
+    watch(see, lambda _: None, stop, once=False, is_quick=is_quick, clock=lambda: at[0])
+    return seen
+
+
 def test_a_look_that_takes_long_is_made_less_often() -> None:
-    stop, times = Waiting(), iter([0.0, 0.001, 1.0, 3.0, 10.0, 10.5])
+    assert looks(0.001, 2.0, 0.5)[:4] == [0.0, LOOK_EVERY, LOOK_EVERY + 20.0, LOOK_EVERY + 25.0]
 
-    watch(Nothing, lambda _: None, stop, once=False, clock=lambda: next(times))
 
-    assert stop.waits == [LOOK_EVERY, 2.0 * LOOK_SHARE, 0.5 * LOOK_SHARE]
+def test_it_is_made_soon_once_it_is_quick() -> None:
+    answers = iter([False, False, True])
+
+    assert looks(100.0, is_quick=lambda: next(answers, True))[:2] == [0.0, 3 * LOOK_EVERY]

@@ -145,7 +145,9 @@ def test_files_that_are_found_in_several_goes_are_moved_at_once_but_the_first_wi
     assert place.files() == []
 
 
-def test_a_file_that_says_what_was_moved_of_a_later_one_is_looked_at_again_once_that_one_is_gone(place: Place) -> None:
+def test_a_file_that_says_what_was_moved_of_a_later_one_is_looked_at_again_once_that_one_is_gone(
+    place: Place,
+) -> None:
     """As a process leaves them that was killed once a piece of one was in the other, and still in its own."""
     heir, source = place.left(), place.left("a", "b")
     with closing(SpoolFile.open(heir)) as there, closing(SpoolFile.open(source)) as file:

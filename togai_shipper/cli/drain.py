@@ -6,6 +6,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from .spool.files import ASIDE, FOREIGN, OK, read_files
 from .spool.trial import why_unusable
 from .terminal import print_json, print_line, print_outcome
 from .watching import DrainPicture, SpacedLines, stopped_by_signals, watch
+
+FEW_NAMES = 400  # in a directory: a hundred files, which are read in some tens of milliseconds
 
 
 @attrs.frozen
@@ -160,6 +163,13 @@ def _closed_to_us(folder: Folder) -> int:
     return len(folder.others()) if os.geteuid() else 0
 
 
+def _has_few_files(directory: Path) -> bool:
+    """Whether a look at all files of a spool is soon made."""
+    with suppress(OSError):
+        return len(os.listdir(directory)) <= FEW_NAMES  # noqa: PTH208  only the names are wanted
+    return False
+
+
 _DRAIN_HELP = """
 Deliver what a relay holds, or what is left in a spool whose application is gone.
 
@@ -248,9 +258,8 @@ def drain(
     config = Config.load(os.environ, **options)
     if (why := why_unusable(directory, config)) is not None:  # nothing could be taken over, however long
         raise click.ClickException(why)
-    shippers = [
-        (Shipper(spool=str(path), enabled=True, **options), Folder(str(path))) for path in spools(folder)
-    ]
+    places = spools(folder)
+    shippers = [(Shipper(spool=str(path), enabled=True, **options), Folder(str(path))) for path in places]
     stop = threading.Event()
 
     def see() -> Drained:
@@ -262,7 +271,7 @@ def drain(
         stopped_by_signals(stop),
         display_on(screen, DrainPicture().draw, SpacedLines(screen).print, is_animated=True) as say,
     ):
-        watch(see, say, stop, once=once)
+        watch(see, say, stop, once=once, is_quick=lambda: all(map(_has_few_files, places)))
         say("closing")
         for shipper, _ in shippers:
             shipper.close()

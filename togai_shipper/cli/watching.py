@@ -90,16 +90,27 @@ def watch(
     stop: threading.Event,
     *,
     once: bool,
+    is_quick: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Drained:
-    """Look again and again until nothing is left (only if ``once``), or ``stop`` is set."""
+    """Look again and again until nothing is left (only if ``once``), or ``stop`` is set.
+
+    After a look that took long it waits for longer, but only until ``is_quick`` says that the next one is not
+    so.
+    """
     while True:
         begun = clock()
         now = see()
         took = clock() - begun
         say(now.line())
-        if (once and now.is_empty) or stop.wait(max(LOOK_EVERY, took * LOOK_SHARE)):
+        if once and now.is_empty:
             return now
+        waits = max(1, round(took * LOOK_SHARE / LOOK_EVERY))
+        for _ in range(waits):
+            if stop.wait(LOOK_EVERY):
+                return now
+            if is_quick():
+                break
 
 
 class DrainPicture:
