@@ -196,6 +196,22 @@ def test_an_entry_that_is_larger_than_the_lane_goes_in_parts() -> None:
     assert set(fleet.world.relay.dead) == fleet.bad
 
 
+def test_of_a_togai_that_rejects_everybody_a_drainer_holds_no_more_than_twice_what_it_may() -> None:
+    fleet = Fleet()
+    fleet.closed.update(f"another {number}" for number in range(100))
+    for number in range(100):
+        ids = [f"{number}-{place}" for place in range(500)]
+        accounts = [f"another {number}"] + ["closed"] * 499
+        fleet.account_of.update(zip(ids, accounts, strict=True))
+        events = [encode("call", fleet.account_of[each], {"n": 1}, {}, STAMP, each) for each in ids]
+        fleet.world.relay.add(events, at=fleet.world.now_ms())
+    drained = fleet.drainer()
+    drained.run(5 * 3600, step=10.0)
+
+    assert drained.stats.pending <= 2 * IN_MEMORY + 500
+    assert len(fleet.world.relay.stream) == 100
+
+
 def test_what_was_parted_while_another_redis_is_read_is_not_told_as_lost() -> None:
     fleet = Fleet()
     drained = fleet.world.drainer(rate_limit=45, in_memory=IN_MEMORY, max_queue_bytes=16_000)

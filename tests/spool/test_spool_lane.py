@@ -253,6 +253,31 @@ def test_what_comes_while_a_parked_line_is_probed_is_tried_as_soon_as_that_has_f
     assert w.taken_at[good[0]] - begun < 5
 
 
+def test_however_many_accounts_are_closed_while_the_line_is_parked_no_event_is_refused(worlds: Any) -> None:
+    w = closed_account(make=worlds, max_queue_size=400, known=False)
+    w.closed = {f"closed {number}" for number in range(6)}
+    for account in sorted(w.closed):
+        for _ in range(10):
+            assert len(w.put(account, 20)) == 20
+            w.world.pipeline.sync(1.0)
+        for _ in range(20):
+            w.world.clock.now += 60
+            w.world.pipeline.sync(1.0)
+            w.world.pipeline.flush(1)
+
+    assert w.world.pipeline.buffer.count <= 300
+
+
+def test_however_many_accounts_are_known_to_be_closed_no_event_is_refused(worlds: Any) -> None:
+    w = closed_account(make=worlds, max_queue_size=400)
+    w.closed = {f"closed {number}" for number in range(12)}
+    for account in sorted(w.closed):
+        for _ in range(40):
+            assert len(w.put(account, 5) + w.put("open", 5)) == 10
+            w.world.pipeline.sync(1.0)
+        w.world.pipeline.flush(2)
+
+
 def test_a_damaged_one_takes_no_room_from_then_on() -> None:
     shelf = Shelf()
     events = [b"1" * 10, b"2" * 20, b"3" * 30]
