@@ -177,3 +177,17 @@ def test_a_line_that_is_parked_by_one_accounts_events_finds_those_of_others_howe
     assert max(w.taken_at[each] for each in first) - begun < 10
     assert w.refused <= set(bad)
     assert w.stats.pending == len(bad) - len(w.refused)
+
+
+def test_a_line_that_is_parked_by_two_accounts_events_finds_those_of_others_behind_both() -> None:
+    w = closed_account(known=False)
+    w.closed.add("closed, too")
+    w.put("closed", 30)
+    w.put("closed, too", 300)
+    good, begun = w.put("open", 5), w.world.clock.now
+    for _ in range(60):
+        w.world.clock.now += 1
+        w.world.pipeline.flush(1)
+
+    assert w.taken_at.keys() == set(good)
+    assert max(w.taken_at.values()) - begun < 60

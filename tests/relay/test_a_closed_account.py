@@ -16,8 +16,9 @@ from virtual import OK, Sent
 
 from togai_shipper._engine.verdict import Reply
 from togai_shipper._event import encode
+from togai_shipper.relay.answers import Server
 from togai_shipper.relay.entries import Entry, read
-from togai_shipper.relay.shelf import MOST_WAITING, START, Shelf
+from togai_shipper.relay.shelf import MOST_WAITING, Shelf
 
 STAMP = "2026-01-01T00:00:00.000Z"
 IN_MEMORY = (
@@ -195,6 +196,53 @@ def test_an_entry_that_is_larger_than_the_lane_goes_in_parts() -> None:
     assert set(fleet.world.relay.dead) == fleet.bad
 
 
+def test_of_a_togai_that_rejects_everybody_a_drainer_holds_no_more_than_twice_what_it_may() -> None:
+    fleet = Fleet()
+    fleet.closed.update(f"another {number}" for number in range(100))
+    for number in range(100):
+        ids = [f"{number}-{place}" for place in range(500)]
+        accounts = [f"another {number}"] + ["closed"] * 499
+        fleet.account_of.update(zip(ids, accounts, strict=True))
+        events = [encode("call", fleet.account_of[each], {"n": 1}, {}, STAMP, each) for each in ids]
+        fleet.world.relay.add(events, at=fleet.world.now_ms())
+    drained = fleet.drainer()
+    drained.run(5 * 3600, step=10.0)
+
+    assert drained.stats.pending <= 2 * IN_MEMORY + 500
+    assert len(fleet.world.relay.stream) == 100
+
+
+def test_what_was_parted_while_another_redis_is_read_is_not_told_as_lost() -> None:
+    fleet = Fleet()
+    drained = fleet.world.drainer(rate_limit=45, in_memory=IN_MEMORY, max_queue_bytes=16_000)
+    fleet.learn(drained)
+    fleet.hand_over(6, EVENTS)
+    fleet.run(drained, 1)
+    for number in range(2, 9):
+        fleet.world.relay.server = Server(f"run {number}", f"replication {number}")
+        fleet.run(drained, 6)
+
+    assert drained.stats.pending == drained.drainer.view().lost == 0
+    assert set(fleet.world.relay.dead) == fleet.bad
+
+
+def test_a_relay_is_not_empty_while_it_is_read_once_more_for_those_of_which_too_many_wait() -> None:
+    fleet = Fleet()
+    drained = fleet.drainer()
+    fleet.run(drained, 5, entries=1)
+    assert drained.drainer.view().is_empty
+
+    stream = drained.drainer.stream
+    reader, shelf = stream._reader, stream._shelf  # noqa: SLF001  a moment that no test can time
+    shelf._has_more_waiting = True  # noqa: SLF001  likewise
+    reader.due_at = fleet.world.clock.now + 10
+    reader._read_waiting()  # noqa: SLF001  likewise
+
+    assert not drained.drainer.view().is_empty
+    fleet.run(drained, 1)
+    assert drained.drainer.view().is_empty
+
+
 def test_of_very_many_entries_that_wait_some_are_found_once_the_others_are_gone() -> None:
     shelf = Shelf(lambda: 0)
     entries = [Entry(f"1-{number}", b"mark", [b"{}"], 0, 100) for number in range(MOST_WAITING + 1)]
@@ -211,7 +259,9 @@ def test_of_very_many_entries_that_wait_some_are_found_once_the_others_are_gone(
 
     assert (shelf.stock.entries, shelf.cursor) == (1, entries[-1].id)
     assert shelf.next_waiting() is None
-    assert (len(shelf), shelf.cursor) == (0, START)  # it is read again from the start
+    assert len(shelf) == 1
+    assert shelf.forget_more_waiting()  # all is read again
+    assert len(shelf) == 0
 
 
 @settings(max_examples=25, deadline=None)

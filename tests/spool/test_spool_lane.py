@@ -11,6 +11,7 @@ from closed_accounts import Accounts, closed_account
 from spooled import die, files, stats
 from sqlite_handles import break_off
 
+from togai_shipper._engine.buffer import Wait
 from togai_shipper._engine.verdict import Reply
 from togai_shipper.spool.rows import ROW_BYTES, Row
 from togai_shipper.spool.shelf import Shelf
@@ -206,6 +207,75 @@ def test_a_process_that_starts_behind_more_of_a_closed_account_than_fits_in_memo
     w.world.pipeline.flush(100)
     assert stats(w.world).pending == stats(w.world).spooled == 0
     assert w.world.server.metered == dict.fromkeys(w.accounts.keys() - w.refused, 1)
+
+
+def test_a_line_that_was_parked_by_all_that_there_was_is_probed_with_what_comes_next(worlds: Any) -> None:
+    w = closed_account(make=worlds, known=False)
+    w.put("closed", 20)
+    w.world.pipeline.sync(1.0)
+    w.world.pipeline.flush(10)
+    assert (stats(w.world).state, stats(w.world).pending) == ("parked", 0)
+    w.world.clock.now += 10
+    assert w.world.pipeline.line.take() == Wait(None)  # as a flusher asks, for which there is nothing
+
+    later = w.put("closed", 15)
+    w.world.pipeline.sync(1.0)
+    w.closed.clear()
+    w.world.pipeline.flush(60)
+
+    assert w.taken_at.keys() == set(later)
+    assert (stats(w.world).state, stats(w.world).pending) == ("open", 0)
+
+
+def test_what_comes_while_a_parked_line_is_probed_is_tried_as_soon_as_that_has_failed(worlds: Any) -> None:
+    w = closed_account(make=worlds, known=False)
+    w.put("closed", 100)
+    w.world.pipeline.sync(1.0)
+    w.world.pipeline.flush(10)
+    for _ in range(6):
+        w.world.until_probe()
+        w.world.pipeline.flush(1)
+    good: list[str] = []
+    answer = w.answer
+
+    def track_meanwhile(sent: Any) -> Any:
+        if not good:
+            good.extend(w.put("open", 1))
+            w.world.pipeline.sync(1.0)
+        return answer(sent)
+
+    w.world.server.answer = track_meanwhile
+    w.world.until_probe()
+    begun = w.world.clock.now
+    w.world.pipeline.flush(5)
+
+    assert w.taken_at.keys() == set(good)
+    assert w.taken_at[good[0]] - begun < 5
+
+
+def test_however_many_accounts_are_closed_while_the_line_is_parked_no_event_is_refused(worlds: Any) -> None:
+    w = closed_account(make=worlds, max_queue_size=400, known=False)
+    w.closed = {f"closed {number}" for number in range(6)}
+    for account in sorted(w.closed):
+        for _ in range(10):
+            assert len(w.put(account, 20)) == 20
+            w.world.pipeline.sync(1.0)
+        for _ in range(20):
+            w.world.clock.now += 60
+            w.world.pipeline.sync(1.0)
+            w.world.pipeline.flush(1)
+
+    assert w.world.pipeline.buffer.count <= 300
+
+
+def test_however_many_accounts_are_known_to_be_closed_no_event_is_refused(worlds: Any) -> None:
+    w = closed_account(make=worlds, max_queue_size=400)
+    w.closed = {f"closed {number}" for number in range(12)}
+    for account in sorted(w.closed):
+        for _ in range(40):
+            assert len(w.put(account, 5) + w.put("open", 5)) == 10
+            w.world.pipeline.sync(1.0)
+        w.world.pipeline.flush(2)
 
 
 def test_a_damaged_one_takes_no_room_from_then_on() -> None:

@@ -30,7 +30,7 @@ from togai_shipper._event import Trait
 
 from .batching import ALIKE, ENVELOPE, Batch, cut, due, recut, singles, together
 from .byte_cap import ByteCap, Learnt
-from .causes import Cause, Causes
+from .causes import Cause, Causes, is_refused_alone
 from .causes import Learnt as LearntCauses
 from .gate import ANSWER_CLOSING, Gate
 from .lane import Lane
@@ -162,15 +162,16 @@ class Buffer:
         self._fresh_bytes += sum(map(len, events))
         if self.seeks_unlike and not all(map(self.causes.is_suspect, events)):
             self._lacks_unlike = False
-            self._gate.parking.probe_now()
+            self._gate.parking.probe_next()
 
     @property
     def seeks_unlike(self) -> bool:
         """Whether the line is parked, since events were rejected, and all that are here are like those.
 
-        Then a store looks further for one that is unlike them.
+        Then a store looks further for one that is unlike them. With nothing here it hands in any: else there
+        would be no probe.
         """
-        return self._lacks_unlike and self._gate.parking.is_by_refusals
+        return self._lacks_unlike and self._gate.parking.is_by_refusals and self.count > 0
 
     def over_lane(self, events: Iterable[bytes]) -> AbstractSet[int]:
         """Return the identities of those of a store's events that have to wait there. Called under the lock.
@@ -661,6 +662,11 @@ class Buffer:
             self._singles.clear()
             self._singles.extend(each for each in waiting if self._sifted(each) is not None)
         return LearntCauses(found, over)
+
+    def suspect(self, batch: Batch, verdict: Verdict) -> None:
+        """Note what Togai refuses while refusals have parked the line. Called under the lock."""
+        if self._gate.parking.is_by_refusals and is_refused_alone(batch, verdict):
+            self.causes.note_refused(batch.events[0])
 
     def take_up(self) -> None:
         """Let all that was set aside wait with the others. Called under the lock."""

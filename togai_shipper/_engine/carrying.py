@@ -197,6 +197,7 @@ class Carrying:
             parked = self._record(batch, settlement, telling) or carried.parked
             rejected = rejected_of(as_it_went, carried.verdict, settlement)
             learnt_causes = self._buffer.learn_causes(len(taken), traits, rejected)
+            self._buffer.suspect(as_it_went, carried.verdict)
             if len(batch) == 1 and is_page(carried.verdict):
                 parked = self._gate.on_page(carried.verdict.status, batch.size) or parked
             is_opened = batch.probe and self._gate.parking.cause is None

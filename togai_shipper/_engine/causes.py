@@ -93,6 +93,11 @@ def rejected_of(batch: Batch, verdict: Verdict, settlement: Settlement) -> Seque
     return ()
 
 
+def is_refused_alone(batch: Batch, verdict: Verdict) -> bool:
+    """Whether Togai refuses one event by itself, for what others may share with it."""
+    return len(batch) == 1 and isinstance(verdict, (Partly, Refused)) and not _is_its_own(batch, verdict)
+
+
 def _is_its_own(batch: Batch, verdict: Partly | Refused) -> bool:
     """Whether an event is refused for what no other shares: its id, or its size."""
     if isinstance(verdict, Partly):
@@ -134,7 +139,7 @@ class Causes:
     def is_suspect(self, event: bytes) -> bool:
         """Whether events of the same account and schema were rejected, and none accepted since."""
         both = traits_of(event, shape=False)[:1]
-        return not both or both[0] in self._suspects or both[0] in self.known
+        return not both or self._suspects.get(both[0], 0) > 0 or both[0] in self.known
 
     def at_work(self, now: float, waits_for: Callable[[Trait], bool]) -> Cause | None:
         """Return the latest cause by which events were rejected a moment ago, or for which some wait."""
@@ -193,6 +198,16 @@ class Causes:
             if self._suspects[trait] >= needed * 2 ** self._doublings.get(trait, 0):
                 return self._learn(trait, event, now)
         return None
+
+    def note_refused(self, event: bytes) -> None:
+        """Note that Togai refuses this event while the line is parked: that is not believed.
+
+        But of a second one that is like it, all those are suspected.
+        """
+        for trait in traits_of(event, shape=False)[:1]:
+            if trait not in self.known:
+                before = self._suspects.pop(trait, -1)
+                _keep(self._suspects, trait, max(before, min(1, before + 1)))
 
     def _double(self, traits: Sequence[Trait]) -> None:
         for trait in traits:

@@ -28,6 +28,7 @@ class Parking:
         self.probe_at = 0.0  # monotonic seconds
         self._parked_at = 0.0  # monotonic seconds at which a reply parked the line, or kept it parked
         self.is_probing = False
+        self._is_hurried = False  # the next probe goes as soon as this one has failed
         # One counter for each schedule: causes that alternate do not reset them.
         self._probes: Counter[float] = Counter()
 
@@ -78,7 +79,9 @@ class Parking:
         self._probes[first] = (
             0 if is_answered and self.cause.status not in REFUSALS else self._probes[first] + 1
         )
-        self.is_probing = False
+        if self._is_hurried and self.cause.status in REFUSALS:
+            wait = 0.0
+        self.is_probing = self._is_hurried = False
         self._parked_at = self._clock()
         self.probe_at = self._parked_at + wait
 
@@ -102,6 +105,7 @@ class Parking:
         """Note that a flusher takes the next probe."""
         assert self.cause  # noqa: S101  who probes has seen, under the same lock, that the line is parked
         self.is_probing = True
+        self._is_hurried = False
 
     def abandon_probe(self) -> None:
         """Note that the probe was not sent after all; another may be at once."""
@@ -110,6 +114,11 @@ class Parking:
     def probe_now(self) -> None:
         """Probe at once, since something has changed."""
         self.probe_at = self._clock()
+
+    def probe_next(self) -> None:
+        """Probe at once; or, where a probe is under way, as soon as that one has failed."""
+        self.probe_now()
+        self._is_hurried = self.is_probing
 
     def is_stuck(self) -> bool:
         """Whether the line is parked, and no probe is under way or due: nothing will move soon."""

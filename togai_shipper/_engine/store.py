@@ -119,6 +119,11 @@ class Inlet:
         return self._buffer.count
 
     @property
+    def size(self) -> int:
+        """Bytes of the events in the buffer."""
+        return self._buffer.size
+
+    @property
     def room_taken(self) -> tuple[int, int]:
         """How many events, and bytes, in the buffer leave no room for others."""
         return self._buffer.room_taken

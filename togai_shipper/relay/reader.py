@@ -188,7 +188,7 @@ class Reader:
         self._parted += 1
         if waiting is not None:
             with self._lock:
-                self._shelf.note_gone(waiting)
+                self._shelf.note_parted(waiting)
         return 0
 
     def _read_waiting(self) -> int:
@@ -196,6 +196,8 @@ class Reader:
         events = 0
         while events < READ_MOST:
             with self._lock:
+                if self._shelf.forget_more_waiting():
+                    self.rewind()
                 room, waiting = self._room(), self._shelf.next_waiting()
                 if waiting is None or self._inlet.lane_room(room) < waiting.count:
                     break

@@ -208,14 +208,23 @@ class Shelf:
             self._has_more_waiting = True
 
     def next_waiting(self) -> Waiting | None:
-        """Return the entry that has waited longest; with none, begin anew where there are more."""
-        if not self._waiting and self._has_more_waiting:
-            self._has_more_waiting = False
-            self.rewind()
+        """Return the entry that has waited longest, of those that are known."""
         return next(iter(self._waiting.values()), None)
 
+    def forget_more_waiting(self) -> bool:
+        """Return whether others wait, and none that is known: then the caller reads all once more."""
+        is_more = self._has_more_waiting and not self._waiting
+        if is_more:
+            self._has_more_waiting = False
+        return is_more
+
+    def note_parted(self, waiting: Waiting) -> None:
+        """Note that an entry which waited was parted: its events stand in others."""
+        self._census.pass_over([waiting.place])
+        self.note_gone(waiting)
+
     def note_gone(self, waiting: Waiting) -> None:
-        """Note that an entry which waited is gone: it was parted, or somebody has removed it."""
+        """Note that an entry which waited is gone."""
         self._waiting.pop(waiting.place, None)
         if _order(waiting.place[0]) <= _order(self.cursor):
             self.stock = self.stock.plus(waiting.count, waiting.size, -1)

@@ -261,9 +261,13 @@ class Stream:
         return 0.0 if is_due else self._settled_at + SETTLE_EVERY
 
     def _room(self) -> int:
-        """How many events may be read now: none, where a whole entry might not fit."""
+        """How many events may be read now: none, where a whole entry might not fit.
+
+        What is rejected leaves room for others, but there are never more than twice as many as there may be.
+        """
         config, inlet = self._config, self._inlet
-        if self._is_leaving or self._shutdown.has_begun:
+        is_crammed = inlet.count >= 2 * config.max_queue_size or inlet.size >= config.max_queue_bytes
+        if self._is_leaving or self._shutdown.has_begun or is_crammed:
             return 0
         count, size = inlet.room_taken
         room = config.max_queue_size - count - self._shelf.letters

@@ -94,12 +94,18 @@ class Holdings:
         return max(0, self._inlet.lane_room(self.room())) if self.shelf.aside else 0
 
     def room(self) -> int:
-        """How many events the buffer may take: half of memory is left to those that come in."""
+        """How many events the buffer may take: half of memory is left to those that come in.
+
+        A quarter is, where what is rejected takes more than its part: else ``track()`` would refuse events.
+        """
         if self._shutdown.is_done:
             return 0
         config, inlet = self._config, self._inlet
+        half = max(1, config.max_queue_size // 2)
+        left = max(half, config.max_queue_size * 3 // 4) - inlet.count
+        if inlet.count and inlet.size >= config.max_queue_bytes * 3 // 4:
+            return 0
         count, size = inlet.room_taken
         least = LOOK_PAST if inlet.seeks_unlike else 0
-        if size >= config.max_queue_bytes // 2 and count:
-            return least
-        return max(least, max(1, config.max_queue_size // 2) - count)
+        room = 0 if count and size >= config.max_queue_bytes // 2 else half - count
+        return max(0, min(left, max(least, room)))
