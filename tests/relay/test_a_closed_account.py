@@ -243,6 +243,21 @@ def test_a_relay_is_not_empty_while_it_is_read_once_more_for_those_of_which_too_
     assert drained.drainer.view().is_empty
 
 
+def test_a_stream_of_entries_that_wait_is_read_in_goes_between_which_the_lease_is_kept() -> None:
+    fleet = Fleet()
+    drained = fleet.drainer()
+    fleet.learn(drained)
+    fleet.hand_over(30, EVENTS)  # 1,500 events: more than the lane holds
+    drained.run(2.0)
+    fleet.hand_over(600, EVENTS)
+    before = len(drained.link.reads)
+    fleet.world.clock.now += 1.0
+
+    drained.drainer.stream.step(0.0)
+
+    assert 1 <= len(drained.link.reads) - before <= 3
+
+
 def test_of_very_many_entries_that_wait_some_are_found_once_the_others_are_gone() -> None:
     shelf = Shelf(lambda: 0)
     entries = [Entry(f"1-{number}", b"mark", [b"{}"], 0, 100) for number in range(MOST_WAITING + 1)]

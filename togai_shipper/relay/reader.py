@@ -23,7 +23,7 @@ from .shelf import Shelf, Waiting
 from .strangers import Strangers
 
 READ_EVERY = 0.25  # seconds between looks for new entries: those that come in between go together
-READ_MOST = 2000  # events that are read at once, about: the lease is kept in between
+READ_MOST = 2000  # events that are looked at in one go, about: the lease is kept in between
 ENTRIES_MOST = 100  # likewise, entries
 
 
@@ -94,15 +94,18 @@ class Reader:
                     self.rewind()
 
     def read(self) -> None:
-        """Read on from the cursor, as there is room, and hand over what is found; and what has waited."""
-        events = self._read_waiting()
-        while events < READ_MOST and (found := self._read_some()) is not None:
-            events += found
-        if events:  # a flusher asks what time it is, too, where some are kept
+        """Read on from the cursor, as there is room, and hand over what is found; and what has waited.
+
+        So much is looked at in one go, whatever becomes of it: the lease is kept in between.
+        """
+        looked = self._read_waiting()
+        while looked < READ_MOST and (found := self._read_some()) is not None:
+            looked += found
+        if looked:  # a flusher asks what time it is, too, where some are kept
             self._inlet.wake()
 
     def _read_some(self) -> int | None:
-        """Read some entries; return how many events they have, ``None`` where it is enough for now."""
+        """Read some entries; return how many events were looked at, ``None`` where it is enough for now."""
         with self._lock:
             room, after, now = self._room(), self._shelf.cursor, self._clock()
             if not room or now < self.due_at:
@@ -111,8 +114,9 @@ class Reader:
         found = self._link.read(after, self._count)
         if found:
             self.is_all_read = False
-        events = self._parted = 0
+        events = looked = self._parted = 0
         for entry_id, fields in found:
+            looked += max(1, claimed_by(fields)[0])
             taken = self._take(entry_id, fields, room - events)
             if taken is None:
                 self.due_at = now + READ_EVERY
@@ -121,8 +125,8 @@ class Reader:
         else:
             self._note_read(len(found), length, now)
         if found:
-            self._count = max(1, min(ENTRIES_MOST, READ_MOST * len(found) // max(1, events)))
-        return events
+            self._count = max(1, min(ENTRIES_MOST, READ_MOST * len(found) // max(1, looked)))
+        return looked
 
     def _note_read(self, count: int, length: int, now: float) -> None:
         """Note that all that was found is read; see whether something stands before the cursor, unread."""
@@ -192,26 +196,25 @@ class Reader:
         return 0
 
     def _read_waiting(self) -> int:
-        """Hand over what has waited for room beside others of its cause; return how many events that is."""
-        events = 0
-        while events < READ_MOST:
+        """Hand over what has waited for room beside others of its cause; return how many were looked at."""
+        looked = 0
+        while looked < READ_MOST:
             with self._lock:
                 if self._shelf.forget_more_waiting():
                     self.rewind()
                 room, waiting = self._room(), self._shelf.next_waiting()
                 if waiting is None or self._inlet.lane_room(room) < waiting.count:
                     break
+            looked += waiting.count
             entry_id, mark = waiting.place
             fields = self._link.entry(entry_id)
             if fields is None or fields.get(b"k") != mark:
                 with self._lock:
                     self._shelf.note_gone(waiting)
                 continue
-            taken = self._take_ours(ours(entry_id, fields), room, waiting)
-            if taken is None:
+            if self._take_ours(ours(entry_id, fields), room, waiting) is None:
                 break
-            events += taken
-        return events
+        return looked
 
     def _hand_in(self, judged: Judged, *, is_new: bool) -> Collection[int]:
         """Hand over an entry, or do what becomes of it; return the identities of events without room.
