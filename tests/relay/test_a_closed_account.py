@@ -53,8 +53,8 @@ class Fleet:
             self.taken_at.setdefault(each, self.world.clock.now)
         return OK
 
-    def drainer(self) -> Drained:
-        return self.world.drainer(rate_limit=45, in_memory=IN_MEMORY)
+    def drainer(self, in_memory: int = IN_MEMORY) -> Drained:
+        return self.world.drainer(rate_limit=45, in_memory=in_memory)
 
     def hand_over(self, entries: int, bad: int) -> None:
         """Hand over so many entries; ``bad``: how many events of each are of the closed account."""
@@ -256,6 +256,37 @@ def test_a_stream_of_entries_that_wait_is_read_in_goes_between_which_the_lease_i
     drained.drainer.stream.step(0.0)
 
     assert 1 <= len(drained.link.reads) - before <= 3
+
+
+def test_what_waits_comes_in_goes_too_once_the_account_is_open() -> None:
+    fleet = Fleet()
+    drained = fleet.drainer(in_memory=8_000)
+    fleet.learn(drained)
+    fleet.hand_over(120, EVENTS)  # 6,000 events, of which the lane holds 2,000
+    drained.run(5.0)
+    assert drained.stats.in_lane <= 2_000
+
+    fleet.closed.clear()
+    fleet.run(drained, 60)
+
+    assert fleet.billed == Counter(fleet.account_of.keys() - fleet.refused)
+    assert fleet.world.relay.stream == {}
+
+
+def test_who_has_lost_the_lease_parts_nothing() -> None:
+    fleet = Fleet()
+    drained = fleet.drainer()
+    fleet.learn(drained)
+    fleet.hand_over(8, EVENTS)
+    drained.run(2.0)
+    fleet.hand_over(1, 25)
+    fleet.world.relay.lease = "another/1/1:7"
+    before = dict(fleet.world.relay.stream)
+    fleet.world.clock.now += 0.5
+
+    drained.drainer.stream.step(0.0)
+
+    assert fleet.world.relay.stream == before
 
 
 def test_of_very_many_entries_that_wait_some_are_found_once_the_others_are_gone() -> None:
