@@ -2,7 +2,6 @@
 
 import os
 import sys
-from pathlib import Path
 
 from celery import Celery
 
@@ -10,14 +9,6 @@ import togai_shipper.contrib.celery
 from togai_shipper import Shipper
 
 app = Celery("celery_app", broker=os.environ.get("BROKER", "amqp://"))
-if app.conf.broker_url.startswith("filesystem:"):  # a broker that is a folder, to try it without one
-    folder = os.environ["FOLDER"]
-    Path(folder, "control").mkdir(exist_ok=True)
-    app.conf.broker_transport_options = {
-        "data_folder_in": folder,
-        "data_folder_out": folder,
-        "control_folder": f"{folder}/control",
-    }
 
 shipper = Shipper()
 togai_shipper.contrib.celery.meter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections import Counter
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from redis_server import redis_server
 from requests.adapters import HTTPAdapter
 from serving import PATIENCE, serving
 from urllib3 import Retry
@@ -136,10 +138,13 @@ def test_django(togai: FakeTogai, command: tuple[str, ...]) -> None:
         assert same(billed(togai, 2), expected)
 
 
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="there is no redis-server on the path")
 def test_celery_worker(togai: FakeTogai) -> None:
     command = ("celery", "--app", "celery_app", "worker", "--concurrency", "1")
-    broker = {"BROKER": "filesystem://"}
-    with serving(togai, *command, folder_of_apps=EXAMPLES, **SOON, **broker) as server:
+    with (
+        redis_server() as path,  # a folder as a broker is read while it is written to, now and then
+        serving(togai, *command, folder_of_apps=EXAMPLES, **SOON, BROKER=f"redis+socket://{path}") as server,
+    ):
         for pages in "13":  # the second is retried once
             server.run(str(EXAMPLES / "celery_app.py"), "acme", pages)
         events = billed(togai, 2)
