@@ -172,3 +172,23 @@ def test_where_its_reader_has_seen_enough_nothing_is_said(unread: int) -> None:
 
 def test_where_all_was_printed_the_exit_status_is_the_command_s() -> None:
     assert ended(None, 3) == (3, "")
+
+
+def test_what_somebody_has_made_non_blocking_is_waited_for() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    full = 0
+    with suppress(BlockingIOError):
+        while True:
+            full += os.write(writer, bytes(65536))
+
+    class Stream(GuardedStream):
+        def fileno(self) -> int:
+            os.read(reader, full)  # it is asked for once somebody is about to wait
+            return super().fileno()
+
+    assert Stream(writer).write(b"more") == 4
+
+    assert os.read(reader, full).strip(b"\0") == b"more"
+    os.close(reader)
+    os.close(writer)

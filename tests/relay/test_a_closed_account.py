@@ -280,12 +280,16 @@ def test_who_has_lost_the_lease_parts_nothing() -> None:
     fleet.hand_over(8, EVENTS)
     drained.run(2.0)
     fleet.hand_over(1, 25)
-    fleet.world.relay.lease = "another/1/1:7"
     before = dict(fleet.world.relay.stream)
     fleet.world.clock.now += 0.5
 
+    def lose_the_lease() -> None:
+        fleet.world.relay.lease = "another/1/1:7"
+
+    fleet.world.relay.raising.append(lose_the_lease)  # as it looks at the stream
     drained.drainer.stream.step(0.0)
 
+    assert fleet.world.relay.lease == "another/1/1:7"
     assert fleet.world.relay.stream == before
 
 

@@ -503,24 +503,24 @@ class Buffer:
         return unlike
 
     def _unlike_of_again(self) -> Batch | None:
-        looked = 0
-        for batch in list(self._again):  # one step: a handler may close
-            at = self._first_unlike(batch.events)
-            if at < len(batch):
-                self._again.remove(batch)
-                for start, stop in ((at + 1, len(batch)), (0, at)):
-                    if start < stop:
-                        self._again.appendleft(batch.part(start, stop))
-                return singles(batch.part(at, at + 1))[0]
-            looked += at
-            if looked >= LOOK_FURTHER:
-                break
-        return None
+        waiting = list(self._again)  # one step: a handler may close
+        places = islice(((batch, at) for batch in waiting for at in range(len(batch))), LOOK_FURTHER)
+        is_suspect = self.causes.is_suspect
+        found = next((place for place in places if not is_suspect(place[0].events[place[1]])), None)
+        if found is None:
+            return None
+        batch, at = found
+        self._again.remove(batch)
+        for start, stop in ((at + 1, len(batch)), (0, at)):
+            if start < stop:
+                self._again.appendleft(batch.part(start, stop))
+        return singles(batch.part(at, at + 1))[0]
 
     def _unlike_of_fresh(self) -> Batch | None:
         start = max(0, self._alike_to - self._popped)
         seen = list(islice(self._fresh, start, start + LOOK_FURTHER))  # one step: a handler may append
-        alike = self._first_unlike(seen)
+        is_suspect = self.causes.is_suspect
+        alike = next((at for at, event in enumerate(seen) if not is_suspect(event)), len(seen))
         self._alike_to = self._popped + start + alike
         if alike == len(seen):
             return None
@@ -530,11 +530,6 @@ class Buffer:
             self._again.append(batch)
             at -= len(batch)
         return singles(self._pop_fresh(1))[0]
-
-    def _first_unlike(self, events: Sequence[bytes]) -> int:
-        """Return the place of the first that is unlike those which were rejected; else how many there are."""
-        is_suspect = self.causes.is_suspect
-        return next((at for at, event in enumerate(events) if not is_suspect(event)), len(events))
 
     def _single_of_again(self) -> Batch:
         """Take out the first event of what was tried before."""

@@ -205,9 +205,8 @@ class Causes:
         But of a second one that is like it, all those are suspected.
         """
         for trait in traits_of(event, shape=False)[:1]:
-            if trait not in self.known:
-                before = self._suspects.pop(trait, -1)
-                _keep(self._suspects, trait, max(before, min(1, before + 1)))
+            before = self._suspects.pop(trait, -1)
+            _keep(self._suspects, trait, max(before, min(1, before + 1)))
 
     def _double(self, traits: Sequence[Trait]) -> None:
         for trait in traits:
