@@ -18,6 +18,7 @@ from test_spool_adoption import AT, NOW
 from togai_shipper._journal import read_journals
 from togai_shipper.spool.adoption import MOVE_MOST, Adoption
 from togai_shipper.spool.archive import NAME
+from togai_shipper.spool.claims import claim
 from togai_shipper.spool.errors import SpoolError
 from togai_shipper.spool.file import SpoolFile
 from togai_shipper.spool.folder import Folder
@@ -161,6 +162,25 @@ def test_a_file_that_says_what_was_moved_of_a_later_one_is_looked_at_again_once_
     place.go_on()  # at once, not in a minute
 
     assert (place.pending(), place.files()) == ({"a", "b"}, [])
+
+
+def test_it_is_looked_at_again_at_once_one_time_where_that_one_stays(place: Place) -> None:
+    """And another stays, too: that must not be a look without end."""
+    heir, source = place.left(), place.left("a")
+    place.left("b", accepted_ms=NOW + 86_400_000 * 2)  # the clocks do not tell how old it is: it stays
+    with closing(SpoolFile.open(heir)) as there, closing(SpoolFile.open(source)) as file:
+        rows, _ = file.read(0, 10)
+        record = Record([(row.seq, checksum(row.accepted_ms, row.known, row.body)) for row in rows], [])
+        file.moves.name_heir(heir.name)
+        there.take_over({source.name: record}, [(row.accepted_ms, True, row.body) for row in rows], [])
+    os.utime(heir, (1, 1))
+    claimed = claim(source)
+    assert claimed is not None  # its process lives
+
+    looks = [place.go_on() for _ in range(5)]
+
+    assert [bool(look) for look in looks] == [True, True, False, False, False]
+    claimed.release()
 
 
 def test_a_large_file_among_small_ones_is_moved_in_pieces(place: Place) -> None:

@@ -52,7 +52,8 @@ class Adoption:
         )  # to be moved: the first ones at once, if small, or the first in pieces
         self._is_gathered = False  # they are as many as are moved at once
         self._is_needed = False  # one of this look had to stay, since it says what of another was moved
-        self._looks_again = False  # and another was moved since: perhaps that one
+        self._looks_again = False  # and another has had its turn since: perhaps that one
+        self._is_again = False  # this look is that other one: there is one at once, not one after the other
         self._asked: Collection[str] = ()
         self._ask_at = float("-inf")  # monotonic seconds at which it is found out anew
         self._handful = Handful(clock, folder.sync, self._left_as_it_is)
@@ -107,7 +108,8 @@ class Adoption:
                 if found is None:
                     self._is_gathered = bool(self._orphans)
                     if not self._orphans:
-                        self.pause(0.0 if self._looks_again else None)
+                        self._is_again = self._looks_again and not self._is_again
+                        self.pause(0.0 if self._is_again else None)
                     break
                 if isinstance(found, Left):
                     left.append(found)
