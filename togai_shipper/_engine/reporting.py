@@ -111,7 +111,8 @@ class Reporter:
         """Tell that events of a cause go into the lane from now on."""
         text = (
             "Togai rejects every event that has %s: such events wait by themselves now, and are tried one at "
-            "a time until it takes one; where too many wait, new ones like them are refused"
+            "a time until it takes one; where too many wait, new ones like them wait on disk or in the relay,"
+            " or are refused"
         )
         self._log.complain("cause", text, cause, level=logging.ERROR, about={"shared": cause.trait[0]})
 

@@ -6,7 +6,6 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,6 @@ from .spool.files import ASIDE, FOREIGN, OK, read_files
 from .spool.trial import why_unusable
 from .terminal import print_json, print_line, print_outcome
 from .watching import DrainPicture, SpacedLines, stopped_by_signals, watch
-
-FEW_FILES = 100  # which are read in some tens of milliseconds
 
 
 @attrs.frozen
@@ -163,9 +160,9 @@ def _closed_to_us(folder: Folder) -> int:
     return len(folder.others()) if os.geteuid() else 0
 
 
-def _has_few_files(directory: Path) -> bool:
-    """Whether a look at all files of a spool is soon made."""
-    return next(islice(directory.glob("*.db"), FEW_FILES, None), None) is None
+def _count_files(places: Sequence[Path]) -> int:
+    """How many files there are, about: none is opened."""
+    return sum(1 for place in places for _ in place.glob("*.db"))
 
 
 _DRAIN_HELP = """
@@ -258,9 +255,11 @@ def drain(
         raise click.ClickException(why)
     places = spools(folder)
     shippers = [(Shipper(spool=str(path), enabled=True, **options), Folder(str(path))) for path in places]
-    stop = threading.Event()
+    stop, count = threading.Event(), 0
 
     def see() -> Drained:
+        nonlocal count
+        count = _count_files(places)
         for shipper, _ in shippers:
             shipper.flush(0.0)  # starts the shipper, and sends what waits at once
         return together([look(shipper, place, config.base_url) for shipper, place in shippers])
@@ -269,7 +268,7 @@ def drain(
         stopped_by_signals(stop),
         display_on(screen, DrainPicture().draw, SpacedLines(screen).print, is_animated=True) as say,
     ):
-        watch(see, say, stop, once=once, is_quick=lambda: all(map(_has_few_files, places)))
+        watch(see, say, stop, once=once, is_quick=lambda: _count_files(places) * 2 <= count)
         say("closing")
         for shipper, _ in shippers:
             shipper.close()

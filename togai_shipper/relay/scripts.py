@@ -164,21 +164,37 @@ local function counted(head, counts, at, taken, before, after)
 end
 """.replace("KEPT_FOR", str(91 * 86_400))  # a day more than is read
 
+# For who drains. ``not_led_by`` returns what is to be answered where another one leads, or nobody does. An
+# entry is known by its mark, too: after a failover another one may have got its id.
+_LED = """
+local function not_led_by(owner, key)
+  local lease, wrong = ask('GET', key)
+  if wrong then return wrong end
+  if not lease or string.match(lease, '^(.*):%d+$') ~= owner then return {'lost', lease or ''} end
+end
+local function is_there(events, id, mark)
+  local found = redis.call('XRANGE', events, id, id)[1]
+  for i = 1, found and #found[2] or 0, 2 do
+    if found[2][i] == 'k' and found[2][i + 1] == mark then return true end
+  end
+  return false
+end
+"""
+
 # KEYS: events, relay, dead, lease; and, to count what leaves, the journal and its day. ARGV: owner, max_dead,
 # number of entries; then for each entry its id, its mark, count, size, number of dead letters, and for each
 # of those its id and its text; then what the journal is told.
 #
-# An entry is removed only where its mark agrees: after a failover another one may have got its id. A full
-# Redis must be drained, so it may write where memory is short. An entry that nobody has counted, since a
+# A full Redis must be drained, so it may write where memory is short. An entry that nobody has counted, since a
 # stranger has put it in, came in all the same: what came is what left, what is there, and what was lost.
 SETTLE = Script(
     "#!lua flags=allow-oom"
     + _CAREFUL
+    + _LED
     + _JOURNAL
     + """
-local lease, wrong = ask('GET', KEYS[4])
-if wrong then return wrong end
-if not lease or string.match(lease, '^(.*):%d+$') ~= ARGV[1] then return {'lost', lease or ''} end
+local other = not_led_by(ARGV[1], KEYS[4])
+if other then return other end
 local names = {'bytes', 'events', 'in', 'out', 'lost'}
 local said, wrong = ask('HMGET', KEYS[2], 'v', unpack(names))
 if wrong then return wrong end
@@ -195,13 +211,7 @@ for index = 1, tonumber(ARGV[3]) do
   local id, mark, count, size, letters = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]),
     tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
   at, taken[index] = at + 5, false
-  local found = redis.call('XRANGE', KEYS[1], id, id)[1]
-  local is_it = false
-  if found then
-    for i = 1, #found[2], 2 do
-      if found[2][i] == 'k' and found[2][i + 1] == mark then is_it = true end
-    end
-  end
+  local is_it = is_there(KEYS[1], id, mark)
   if is_it and letters > 0 and buried + letters > most then
     kept[#kept + 1] = id
   elseif is_it then
@@ -244,21 +254,17 @@ return {'ok', removed, kept, told}
 PART = Script(
     "#!lua flags=allow-oom"
     + _CAREFUL
+    + _LED
     + """
-local lease, wrong = ask('GET', KEYS[3])
-if wrong then return wrong end
-if not lease or string.match(lease, '^(.*):%d+$') ~= ARGV[1] then return {'lost', lease or ''} end
+local other = not_led_by(ARGV[1], KEYS[3])
+if other then return other end
 local said, wrong = ask('HMGET', KEYS[2], 'v', 'bytes')
 if wrong then return wrong end
 local now, wrong = figures(said, 1, {'bytes'})
 if wrong then return wrong end
-local found, wrong = ask('XRANGE', KEYS[1], ARGV[2], ARGV[2])
+local _, wrong = ask('XLEN', KEYS[1])
 if wrong then return wrong end
-local is_it = false
-for i = 1, found[1] and #found[1][2] or 0, 2 do
-  if found[1][2][i] == 'k' and found[1][2][i + 1] == ARGV[3] then is_it = true end
-end
-if not is_it then return {'gone'} end
+if not is_there(KEYS[1], ARGV[2], ARGV[3]) then return {'gone'} end
 local size, at = -tonumber(ARGV[4]), 6
 for _ = 1, tonumber(ARGV[5]) do
   local last = at + 1 + tonumber(ARGV[at + 1])
@@ -294,10 +300,10 @@ end
 RECOUNT = Script(
     "#!lua flags=allow-oom"
     + _CAREFUL
+    + _LED
     + """
-local lease, wrong = ask('GET', KEYS[3])
-if wrong then return wrong end
-if not lease or string.match(lease, '^(.*):%d+$') ~= ARGV[1] then return {'changed'} end
+local other = not_led_by(ARGV[1], KEYS[3])
+if other then return other[1] == 'lost' and {'changed'} or other end
 local length, wrong = ask('XLEN', KEYS[1])
 if wrong then return wrong end
 if length ~= tonumber(ARGV[3]) then return {'changed'} end

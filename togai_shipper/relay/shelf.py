@@ -21,9 +21,7 @@ from .entries import Entry
 from .letters import encode
 
 START = "0"  # the cursor before all entries
-MOST_WAITING = (
-    20_000  # entries that are known to wait in the stream; of others it is known that there are some
-)
+MOST_WAITING = 20_000  # entries that are known to wait in the stream; of more it is known that there are some
 
 
 @attrs.define(eq=False)
