@@ -185,8 +185,8 @@ end
 # number of entries; then for each entry its id, its mark, count, size, number of dead letters, and for each
 # of those its id and its text; then what the journal is told.
 #
-# A full Redis must be drained, so it may write where memory is short. An entry that nobody has counted, since a
-# stranger has put it in, came in all the same: what came is what left, what is there, and what was lost.
+# A full Redis must be drained, so it may write where memory is short. An entry that nobody has counted, since
+# a stranger has put it in, came in all the same: what came is what left, what is there, and what was lost.
 SETTLE = Script(
     "#!lua flags=allow-oom"
     + _CAREFUL
