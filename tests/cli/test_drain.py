@@ -66,6 +66,35 @@ def test_what_several_processes_have_left_is_shipped_once(togai: FakeTogai, ship
     assert [path.name for path in folder.iterdir()] == [NAME]
 
 
+LOOKING = """
+import sys
+opened = []
+sys.addaudithook(lambda name, args: opened.append(str(args[0])) if name == "sqlite3.connect" else None)
+from togai_shipper.cli.app import cli
+try:
+    cli(["drain", "--once", sys.argv[1]])
+finally:
+    print(sum("mode=ro" in each for each in opened), sum("readonly_shm" in each for each in opened))
+"""
+
+
+def test_it_looks_at_no_file_in_a_way_that_keeps_its_own_shipper_from_writing_there(
+    togai: FakeTogai, ship: Ship, folder: Path
+) -> None:
+    leave(ship, folder, 3)
+    done = subprocess.run(
+        [sys.executable, "-c", LOOKING, str(folder)],
+        env={**os.environ, "TOGAI_API_KEY": "secret", "TOGAI_BASE_URL": togai.url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    looks, read_only = map(int, done.stdout.split()[-2:])
+    assert (looks > 0, read_only) == (True, 0)
+    assert togai.ledger.metered == 3
+
+
 def test_a_spool_is_drained_to_togai_itself_where_its_application_has_a_relay(
     togai: FakeTogai, ship: Ship, folder: Path
 ) -> None:

@@ -28,6 +28,8 @@ from .spool.trial import why_unusable
 from .terminal import print_json, print_line, print_outcome
 from .watching import DrainPicture, SpacedLines, stopped_by_signals, watch
 
+LOOK_AT = 4  # it looks sooner once there are so many times fewer files than at the last look
+
 
 @attrs.frozen
 class Drained:
@@ -143,7 +145,7 @@ def spools(folder: Folder) -> list[Path]:
 def look(shipper: Shipper, folder: Folder, base_url: str) -> Drained:
     """Return what was delivered until now, and what is left."""
     stats = shipper.stats()  # before the files: what moves into our own file after this is found there
-    free = [facts for facts in read_files(folder) if facts.owner in (None, os.getpid())]
+    free = [facts for facts in read_files(folder, is_adopting=True) if facts.owner in (None, os.getpid())]
     ours = [facts for facts in free if facts.state == OK and facts.base_url == base_url]
     return Drained(
         stats,
@@ -268,7 +270,7 @@ def drain(
         stopped_by_signals(stop),
         display_on(screen, DrainPicture().draw, SpacedLines(screen).print, is_animated=True) as say,
     ):
-        watch(see, say, stop, once=once, is_quick=lambda: _count_files(places) * 2 <= count)
+        watch(see, say, stop, once=once, is_quick=lambda: _count_files(places) * LOOK_AT <= count)
         say("closing")
         for shipper, _ in shippers:
             shipper.close()

@@ -79,13 +79,13 @@ def process_name(owner: int | None, path: Path) -> str:
     return owner_text(owner) if owner else path.name
 
 
-def read_files(folder: Folder) -> list[FileFacts]:
+def read_files(folder: Folder, *, is_adopting: bool = False) -> list[FileFacts]:
     """Read every file, also those of living processes, the oldest first; those set aside come last.
 
-    Those that are not ours to take are not opened.
+    Those that are not ours to take are not opened. ``is_adopting``: this process takes files over meanwhile.
     """
     listing = folder.listing()
-    found = [_facts(folder, lying) for lying in listing.ours]
+    found = [_facts(folder, lying, is_adopting=is_adopting) for lying in listing.ours]
     return [
         # One that cannot be opened, and is no longer there, was removed meanwhile.
         *(facts for facts in found if facts.state == OK or facts.path.exists()),
@@ -105,11 +105,13 @@ def read_files(folder: Folder) -> list[FileFacts]:
     ]
 
 
-def _facts(folder: Folder, lying: Lying) -> FileFacts:
+def _facts(folder: Folder, lying: Lying, *, is_adopting: bool) -> FileFacts:
     path, size, owner = lying.path, lying.disk_bytes, None
     try:
         owner = folder.owner(path)
-        seen = snapshot(path, is_left=owner is None)
+        # Within a process SQLite has one -shm for all: whoever takes a file over while it is open here as one
+        # that nobody has could not write to it, and would take it for damaged.
+        seen = snapshot(path, is_left=owner is None and not is_adopting)
     except SpoolError as error:
         why = _without_path(error, path)
         return FileFacts(path=path, state=_state(error), why=why, owner=owner, disk_bytes=size)
