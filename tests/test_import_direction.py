@@ -106,6 +106,7 @@ ORDER = [
     "_engine.waiting",
     "_engine.lane",
     "_engine.lane_entry",
+    "_engine.unlike",
     "_engine.buffer",
     "_engine.threads",
     "_engine.flushers",

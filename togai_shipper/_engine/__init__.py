@@ -9,7 +9,8 @@
   ``effort`` (what finding culprits costs), ``ledger``, ``log``, ``callbacks``, ``reporting``
 - who may send, and when: ``parking``, ``gate``
 - where events wait in memory: ``waiting`` (in a line, or for their time), ``lane`` (those that are
-  rejected for what they share), ``lane_entry`` (what goes there), ``buffer``
+  rejected for what they share), ``lane_entry`` (what goes there), ``unlike`` (what a parked line is probed
+  with), ``buffer``
 - who carries them: ``threads``, ``flushers``
 - how a process stands, as others are told: ``self_report`` (the facts), ``saying`` (when)
 - what keeps them beyond memory: ``store`` (the seam to what is durable), ``rounds`` (how its thread works)

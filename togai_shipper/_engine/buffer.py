@@ -37,6 +37,7 @@ from .lane import Lane
 from .lane_entry import LaneEntry
 from .runtime import Runtime
 from .shutdown import Shutdown
+from .unlike import Unlike
 from .verdict import Verdict
 from .waiting import Aside, Waiting
 
@@ -44,7 +45,6 @@ LOOK_AT_STORE = 0.5  # seconds, closing, between looks whether the store has got
 MARK_EVERY = 0.1  # seconds: how exactly the age of pending events is known, or a tenth of flush_interval
 FINEST_MARK = 0.001  # seconds: it is never known more exactly than this
 LOOK_AT_MOST = 10  # batches of new events that are looked through at once for those without a known cause
-LOOK_FURTHER = 20_000  # likewise, events, for one that is unlike others: some 25 ms
 
 #: What becomes of an event that is put: refused, or taken; ``"wake"``: taken, and somebody has to be woken.
 PutAnswer: TypeAlias = Literal["closed", "full", "wake"] | None
@@ -93,12 +93,11 @@ class Buffer:
         self._single_went_last = False
         self._yielding_went_last = False
         self._probe_fresh = False
-        self._lacks_unlike = False  # as the parked line was probed last
-        self._alike_to = 0  # new events before this position are all like some that were rejected
         self.byte_cap = ByteCap(config.max_batch_bytes)
         self.causes = Causes()
         self.lane = Lane(config, self.causes)
         self.lane_entry = LaneEntry(self.causes, self.lane)
+        self._unlike = Unlike(self.causes, gate.parking)
 
     # --- callers ---
 
@@ -160,9 +159,7 @@ class Buffer:
         self.lane_entry.note_added(events, self.position)
         fresh.extend(events)
         self._fresh_bytes += sum(map(len, events))
-        if self.seeks_unlike and not all(map(self.causes.is_suspect, events)):
-            self._lacks_unlike = False
-            self._gate.parking.probe_next()
+        self._unlike.note_came(events)
 
     @property
     def seeks_unlike(self) -> bool:
@@ -171,7 +168,7 @@ class Buffer:
         Then a store looks further for one that is unlike them. With nothing here it hands in any: else there
         would be no probe.
         """
-        return self._lacks_unlike and self._gate.parking.is_by_refusals and self.count > 0
+        return self._unlike.is_lacking and self.count > 0
 
     def over_lane(self, events: Iterable[bytes]) -> AbstractSet[int]:
         """Return the identities of those of a store's events that have to wait there. Called under the lock.
@@ -470,11 +467,9 @@ class Buffer:
         First one that is unlike those which were rejected, where that has parked it. Else in turn from what
         has never been sent and from what has: that may be what parked the line.
         """
-        if self._gate.parking.is_by_refusals:
-            unlike = self._unlike()
-            self._lacks_unlike = unlike is None and self._alike_to >= self.position
-            if unlike is not None:
-                return attrs.evolve(unlike, probe=True)
+        unlike = self._take_unlike() if self._gate.parking.is_by_refusals else None
+        if unlike is not None:
+            return attrs.evolve(unlike, probe=True)
         self._probe_fresh = not self._probe_fresh
         if self._again and not (self._fresh and self._probe_fresh):
             probe = self._single_of_again()
@@ -490,46 +485,29 @@ class Buffer:
             return None
         return attrs.evolve(probe, probe=True)
 
-    def _unlike(self) -> Batch | None:
+    def _take_unlike(self) -> Batch | None:
         """Take out an event that is unlike those which were rejected: Togai may take that one.
 
-        Else the oldest ones, all of one account that is closed, would stop everybody's. Those that stand
-        before it go on waiting, and others go in between.
+        Those that stand before it go on waiting, and others go in between.
         """
-        unlike = self._unlike_of_again() or self._unlike_of_fresh()
+        again, unlike = self._again, None
+        if (found := self._unlike.among(list(again))) is not None:  # one step: a handler may close
+            batch, at = found
+            again.remove(batch)
+            for start, stop in ((at + 1, len(batch)), (0, at)):
+                if start < stop:
+                    again.appendleft(batch.part(start, stop))
+            unlike = singles(batch.part(at, at + 1))[0]
+        elif (before := self._unlike.before(self._fresh, self._popped)) is not None:
+            while before > 0:
+                batch = self._pop_fresh(min(before, self._config.batch_size))
+                again.append(batch)
+                before -= len(batch)
+            unlike = singles(self._pop_fresh(1))[0]
         if unlike is not None:
-            for _ in range(len(self._again)):
-                self._again.append(attrs.evolve(self._again.popleft(), yields=True))
+            for _ in range(len(again)):
+                again.append(attrs.evolve(again.popleft(), yields=True))
         return unlike
-
-    def _unlike_of_again(self) -> Batch | None:
-        waiting = list(self._again)  # one step: a handler may close
-        places = islice(((batch, at) for batch in waiting for at in range(len(batch))), LOOK_FURTHER)
-        is_suspect = self.causes.is_suspect
-        found = next((place for place in places if not is_suspect(place[0].events[place[1]])), None)
-        if found is None:
-            return None
-        batch, at = found
-        self._again.remove(batch)
-        for start, stop in ((at + 1, len(batch)), (0, at)):
-            if start < stop:
-                self._again.appendleft(batch.part(start, stop))
-        return singles(batch.part(at, at + 1))[0]
-
-    def _unlike_of_fresh(self) -> Batch | None:
-        start = max(0, self._alike_to - self._popped)
-        seen = list(islice(self._fresh, start, start + LOOK_FURTHER))  # one step: a handler may append
-        is_suspect = self.causes.is_suspect
-        alike = next((at for at, event in enumerate(seen) if not is_suspect(event)), len(seen))
-        self._alike_to = self._popped + start + alike
-        if alike == len(seen):
-            return None
-        at = start + alike
-        while at > 0:
-            batch = self._pop_fresh(min(at, self._config.batch_size))
-            self._again.append(batch)
-            at -= len(batch)
-        return singles(self._pop_fresh(1))[0]
 
     def _single_of_again(self) -> Batch:
         """Take out the first event of what was tried before."""
@@ -648,7 +626,7 @@ class Buffer:
         """
         now = self._clock()
         if accepted:
-            self._alike_to = 0
+            self._unlike.note_accepted()
         over = self.causes.note_accepted(accepted, traits, now)
         noted = [self.causes.note_rejected(event, now) for event in rejected]
         found = [cause for cause in noted if cause is not None]
